@@ -1,0 +1,109 @@
+"""The chosen epoch in full, and the reference: what the trained model answers, as plain arrays.
+
+After it nothing needs models/.
+"""
+
+import csv
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from pipeline import data as prepared
+from pipeline import stage
+from pipeline.components import build, plugin
+from pipeline.errors import ParamsError
+from pipeline.metrics import labels, score
+from pipeline.params import CheckpointParams
+from pipeline.provenance import write_atomically
+from pipeline.train import HISTORY, best, read_history
+
+Inputs = dict[str, np.ndarray]
+
+
+def checkpoint(
+    train: Path, data: Path, models: Path, output: Path, params: CheckpointParams
+) -> None:
+    """Picks the epoch by params.checkpoint.metric and judges it on the test split."""
+    schema = prepared.schema(data)
+    framework = plugin("frameworks", params.model.framework)
+    history = read_history(train / HISTORY)
+    chosen = best(history, params.checkpoint.metric, params.checkpoint.mode, "checkpoint.metric")
+    source = train / f"epoch_{chosen:04d}{framework.SUFFIX}"
+    training = build(framework, params.model, params.train, schema["inputs"], trains=False)
+    framework.load(training, source)
+    shutil.copyfile(source, output / f"checkpoint{framework.SUFFIX}")
+
+    outputs = _record_reference(framework, training, data, output, params)
+    schema |= {"outputs": outputs, "sources": framework.sources(training), "epoch": chosen}
+    write_atomically(output / "schema.json", json.dumps(schema, indent=1) + "\n")
+    metrics = {k: v for k, v in history[chosen - 1].items() if k != "epoch"}
+    metrics |= _judge(framework, training, data, output, params)
+    write_atomically(output / "metrics.json", json.dumps(metrics, indent=1) + "\n")
+    shown = {"epoch": chosen} | {k: round(v, 4) for k, v in metrics.items() if "test/" in k}
+    print("  ".join(f"{name} {value}" for name, value in shown.items()), flush=True)
+
+
+def _record_reference(
+    framework: ModuleType, training: Any, data: Path, output: Path, params: CheckpointParams
+) -> dict[str, Any]:
+    """Writes reference/<batch>.npz; the dtype and row shape of each output."""
+    described: dict[str, Any] = {}
+    (output / "reference").mkdir()
+    for name, inputs in _batches(data, params.checkpoint.many).items():
+        answers = framework.predict(training, inputs, None, len(next(iter(inputs.values()))))[0]
+        if len(answers) != len(params.model.outputs):
+            raise ParamsError(
+                f"model.outputs: found {len(params.model.outputs)} names, "
+                f"but the net returns {len(answers)} arrays; name each"
+            )
+        outputs = dict(zip(params.model.outputs, answers, strict=True))
+        arrays = {f"input.{k}": v for k, v in inputs.items()}
+        arrays |= {f"output.{k}": v for k, v in outputs.items()}
+        np.savez(output / "reference" / f"{name}.npz", **arrays)  # type: ignore[arg-type]
+        described = {
+            k: {"dtype": str(v.dtype), "shape": list(v.shape[1:])} for k, v in outputs.items()
+        }
+    return described
+
+
+def _batches(data: Path, many: int) -> dict[str, Inputs]:
+    """Batches of 1, 7 and many rows of the test split, and one of edge values."""
+    test, _ = prepared.split(data, "test")
+    cuts = {"one": slice(0, 1), "seven": slice(0, 7), "many": slice(0, many)}
+    batches = {name: {k: np.array(v[rows]) for k, v in test.items()} for name, rows in cuts.items()}
+    training, _ = prepared.split(data, "train")
+    return batches | {"edge": {k: edges(v) for k, v in training.items()}}
+
+
+def edges(array: np.ndarray) -> np.ndarray:
+    """Five rows: each value's least and greatest in `array`, zeros, and both ranges left behind."""
+    low, high = array.min(axis=0), array.max(axis=0)
+    if array.dtype.kind in "iu":
+        return np.stack([low, high, np.zeros_like(low), low, high])
+    span = high - low
+    return np.stack([low, high, np.zeros_like(low), low - 3 * span, high + 3 * span])
+
+
+def _judge(
+    framework: ModuleType, training: Any, data: Path, output: Path, params: CheckpointParams
+) -> Mapping[str, float]:
+    """Writes predictions.csv of the test split; its metrics, named test/<name>."""
+    classes = prepared.schema(data)["target"]["classes"]
+    inputs, target = prepared.split(data, "test")
+    outputs, loss = framework.predict(training, inputs, target, max(256, params.train.batch_size))
+    with (output / "predictions.csv").open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["actual", "predicted"])
+        predicted = labels(outputs[0], classes)
+        writer.writerows(zip(target.tolist(), predicted.tolist(), strict=True))
+    scores = score(params.train.metrics, target, outputs[0], classes)
+    return {"test/loss": loss, **{f"test/{name}": value for name, value in scores.items()}}
+
+
+if __name__ == "__main__":
+    stage.main(checkpoint)

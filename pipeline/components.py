@@ -1,0 +1,53 @@
+"""Plug-ins by file name, and the model's parts from the configuration's `_target_`."""
+
+import importlib
+from collections.abc import Callable, Iterable
+from types import ModuleType
+from typing import Any
+
+from pipeline.errors import ParamsError
+from pipeline.params import Model, Train
+from pipeline.typed import Component
+
+
+def plugin(folder: str, name: str) -> ModuleType:
+    """pipeline/<folder>/<name>.py; params.py has seen to it that the file exists."""
+    return importlib.import_module(f"pipeline.{folder}.{name}")
+
+
+def component(config: Component, key: str) -> Callable[..., Any]:
+    """A function that makes what `config` describes, after Hydra's rules for `_target_`.
+
+    It raises ParamsError naming `key` where the class is not found or refuses its arguments.
+    """
+    from hydra.errors import HydraException
+    from hydra.utils import instantiate
+
+    def make(*arguments: Any) -> Any:
+        try:
+            return instantiate(dict(config), *arguments, _convert_="all")
+        except HydraException as fault:
+            text = " ".join(str(fault).split()).removesuffix(f" full_key: {key}")
+            raise ParamsError(f"{key}: {text}; correct its _target_ or its arguments") from None
+
+    return make
+
+
+def build(
+    framework: ModuleType, model: Model, train: Train, inputs: Iterable[str], *, trains: bool
+) -> Any:
+    """The framework's Training as configured; without optimizer where it does not train, because
+    torch takes seconds to import what an optimizer needs."""
+    framework.configure(train.seed, train.threads)
+    schedule = model.scheduler if trains else None
+    try:
+        return framework.build(
+            component(model.net, "model.net"),
+            component(model.loss, "model.loss"),
+            component(model.optimizer, "model.optimizer") if trains else None,
+            component(schedule, "model.scheduler") if schedule else None,
+            list(inputs),
+            train.device,
+        )
+    except ValueError as fault:
+        raise ParamsError(str(fault)) from None

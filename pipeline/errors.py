@@ -1,0 +1,29 @@
+"""An error's type says who must act; its one line says where, what was found, what was expected and what to do."""
+
+
+class PipelineError(Exception):
+    """A user's mistake or an artifact's fault: it ends in one line and exit code 1, never in a traceback."""
+
+
+class ParamsError(PipelineError):
+    """Edit the configuration."""
+
+
+class DataError(PipelineError):
+    """Fix the data file."""
+
+
+class Diverged(PipelineError):
+    """Training left the finite numbers: change the learning rate, the clipping or the data."""
+
+
+class IncompleteArtifact(PipelineError):
+    """Run the earlier stage (again)."""
+
+
+class FormatError(PipelineError):
+    """This model does not fit this format: leave the format out or change the model."""
+
+
+class VerificationFailed(PipelineError):
+    """Do not ship."""

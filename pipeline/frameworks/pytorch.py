@@ -1,0 +1,192 @@
+"""PyTorch: one training step after the other, and everything that a bitwise resume needs."""
+
+import inspect
+import os
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+SUFFIX = ".pt"
+Arrays = Mapping[str, np.ndarray]
+
+
+@dataclass
+class Training:
+    """A net with all that its next step depends on, but for the generators of random numbers.
+
+    Without an optimizer it only predicts.
+    """
+
+    net: nn.Module
+    loss: nn.Module
+    optimizer: torch.optim.Optimizer | None
+    scheduler: torch.optim.lr_scheduler.LRScheduler | None
+    device: torch.device
+
+
+def configure(seed: int, threads: int) -> None:
+    """Makes the process deterministic; before anything is built."""
+    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    torch.set_num_threads(threads)
+    # As use_deterministic_algorithms(True), which would import torch._inductor (seconds).
+    torch.set_deterministic_debug_mode("error")
+    torch.backends.cudnn.benchmark = False
+
+
+def build(
+    net: Callable[[], nn.Module],
+    loss: Callable[[], nn.Module],
+    optimizer: Callable[[Iterator[nn.Parameter]], torch.optim.Optimizer] | None,
+    scheduler: Callable[[torch.optim.Optimizer], Any] | None,
+    inputs: Sequence[str],
+    device: str,
+) -> Training:
+    """`inputs` are the parameters of the net's call, in order. Raises ValueError, one line."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("train.device: found cuda, but torch sees no GPU; set cpu or auto")
+    module = net().to(device)
+    called = list(inspect.signature(module.forward).parameters)
+    if called != list(inputs):
+        raise ValueError(
+            f"model.net: its forward takes {called}, data.inputs has {list(inputs)}; name them alike"
+        )
+    criterion = loss().to(device)
+    if optimizer is None:
+        return Training(module, criterion, None, None, torch.device(device))
+    optimiser = optimizer(module.parameters())
+    schedule = scheduler(optimiser) if scheduler else None
+    return Training(module, criterion, optimiser, schedule, torch.device(device))
+
+
+def sources(training: Training) -> list[str]:
+    """The top-level packages, other than torch, that the classes of net and loss come from."""
+    modules = [*training.net.modules(), *training.loss.modules()]
+    return sorted({type(m).__module__.split(".")[0] for m in modules} - {"torch"})
+
+
+def adapt(training: Training, inputs: Arrays) -> None:
+    """Lets a net with an `adapt` fit its preprocessing to the training rows (memory-mapped)."""
+    fit = getattr(training.net, "adapt", None)
+    if fit is not None:
+        fit(**inputs)
+
+
+def fit_epoch(
+    training: Training,
+    inputs: Arrays,
+    target: np.ndarray,
+    batches: Sequence[np.ndarray],
+    clip_norm: float | None,
+    progress: Callable[[Tensor], object],
+) -> float:
+    """One step for each array of row numbers in `batches`; the mean loss over all rows.
+
+    `progress` is called with the loss of each step.
+    """
+    assert training.optimizer is not None
+    training.net.train()
+    total = torch.zeros((), dtype=torch.float64, device=training.device)
+    for rows in batches:
+        loss = training.loss(_forward(training, inputs, rows), _tensor(training, target, rows))
+        training.optimizer.zero_grad()
+        loss.backward()
+        if clip_norm is not None:
+            nn.utils.clip_grad_norm_(training.net.parameters(), clip_norm)
+        training.optimizer.step()
+        total += loss.detach() * len(rows)
+        progress(loss.detach())
+    if training.scheduler is not None:
+        training.scheduler.step()
+    return total.item() / sum(len(rows) for rows in batches)
+
+
+def predict(
+    training: Training, inputs: Arrays, target: np.ndarray | None, batch_size: int
+) -> tuple[list[np.ndarray], float]:
+    """Outputs in evaluation mode, and the mean loss (NaN without a target)."""
+    training.net.eval()
+    found: list[list[np.ndarray]] = []
+    total, count = 0.0, len(next(iter(inputs.values())))
+    with torch.inference_mode():
+        for start in range(0, count, batch_size):
+            rows = np.arange(start, min(start + batch_size, count))
+            outputs = _forward(training, inputs, rows)
+            if target is not None:
+                loss = training.loss(outputs, _tensor(training, target, rows))
+                total += loss.item() * len(rows)
+            tensors = outputs if isinstance(outputs, tuple | list) else (outputs,)
+            found.append([tensor.cpu().numpy() for tensor in tensors])
+    joined = [np.concatenate(parts) for parts in zip(*found, strict=True)]
+    return joined, total / count if target is not None else float("nan")
+
+
+def predictor(training: Training) -> nn.Module:
+    """The net as it predicts: evaluation mode, on the CPU."""
+    return training.net.eval().cpu()
+
+
+def save(training: Training, path: Path) -> None:
+    """The same state gives the same bytes, whatever the file is called."""
+    assert training.optimizer is not None
+    state = {
+        "net": training.net.state_dict(),
+        "optimizer": training.optimizer.state_dict(),
+        "scheduler": training.scheduler.state_dict() if training.scheduler else None,
+        "random": _random_state(),
+    }
+    with path.open("wb") as file:  # a path instead would put its name into the archive
+        torch.save(state, file)
+
+
+def load(training: Training, path: Path) -> None:
+    """Goes on bitwise where `save` was called. Raises ValueError for another net's checkpoint."""
+    state = torch.load(path, map_location=training.device, weights_only=True)
+    try:
+        training.net.load_state_dict(state["net"])
+        if training.optimizer is not None:
+            training.optimizer.load_state_dict(state["optimizer"])
+    except (RuntimeError, ValueError) as fault:
+        raise ValueError(f"{path}: of another model: {' '.join(str(fault).split())}") from None
+    if training.scheduler is not None:
+        training.scheduler.load_state_dict(state["scheduler"])
+    _restore_random_state(state["random"])
+
+
+def _random_state() -> dict[str, Any]:
+    """In tensors and plain values, which `weights_only` lets through."""
+    numpy: Any = np.random.get_state(legacy=True)
+    name, keys, *rest = numpy
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "numpy": (name, torch.from_numpy(keys.copy()), *rest),
+        "python": random.getstate(),
+    }
+
+
+def _restore_random_state(state: dict[str, Any]) -> None:
+    torch.set_rng_state(state["torch"].cpu())
+    if torch.cuda.is_available() and state["cuda"]:
+        torch.cuda.set_rng_state_all([generator.cpu() for generator in state["cuda"]])
+    name, keys, *rest = state["numpy"]
+    np.random.set_state((name, keys.cpu().numpy(), *rest))
+    random.setstate(state["python"])
+
+
+def _forward(training: Training, inputs: Arrays, rows: np.ndarray) -> Any:
+    return training.net(*(_tensor(training, array, rows) for array in inputs.values()))
+
+
+def _tensor(training: Training, array: np.ndarray, rows: np.ndarray) -> Tensor:
+    return torch.from_numpy(array[rows]).to(training.device)

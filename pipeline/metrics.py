@@ -1,0 +1,27 @@
+"""The metrics that the configuration names, on the first output of a model."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from pipeline.components import component
+from pipeline.typed import Component
+
+
+def labels(output: np.ndarray, classes: int | None) -> np.ndarray:
+    """What the metrics see: the label of the largest value of a row, or for regression the value."""
+    if classes is None:
+        return output.reshape(len(output), -1).squeeze(1)
+    winners: np.ndarray = output.argmax(axis=1)
+    return winners
+
+
+def score(
+    metrics: Mapping[str, Component], target: np.ndarray, output: np.ndarray, classes: int | None
+) -> dict[str, float]:
+    """Name -> value; (rows,) target against (rows, classes) or, for regression, (rows, 1) output."""
+    predicted = labels(output, classes)
+    return {
+        name: float(component(config, f"train.metrics.{name}")(np.asarray(target), predicted))
+        for name, config in metrics.items()
+    }

@@ -1,0 +1,189 @@
+"""params.yaml as frozen dataclasses; what a value means, its unit and its range stand at the field."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pipeline.errors import ParamsError
+from pipeline.typed import Component, Plugin, Range
+
+FILE = Path("params.yaml")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Input:
+    source: str | tuple[str, ...]
+    """Column, list of columns or range such as "pixel_{0..63}"; in an .npz the array's name."""
+    shape: tuple[int, ...]
+    """Of one row, without the batch dimension; () is a scalar."""
+    dtype: Literal["float32", "float64", "int64", "uint8"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    source: str
+    """Column, or in an .npz the array, that is predicted."""
+    classes: Annotated[int, Range(least=2)] | None
+    """Labels are 0 to classes - 1; null for regression."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    val: Annotated[float, Range(above=0, below=1)]
+    """Fraction of the rows that chooses the epoch."""
+    test: Annotated[float, Range(above=0, below=1)]
+    """Fraction of the rows that is looked at once, at the end. The rest trains."""
+    seed: Annotated[int, Range(least=0)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    name: str
+    file: str
+    """Below data/: .csv, .parquet or .npz."""
+    inputs: Mapping[str, Input]
+    """The model's inputs by name, in the order of its call."""
+    target: Target
+    id: str | None
+    """Column whose values must differ; it is no input."""
+    split: Split
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    name: str
+    framework: Annotated[str, Plugin("frameworks")]
+    net: Component
+    loss: Component
+    """Called as loss(outputs, target)."""
+    optimizer: Component
+    """Gets the net's parameters as its first argument."""
+    scheduler: Component | None
+    """Gets the optimizer as its first argument; advances once an epoch."""
+    outputs: tuple[str, ...]
+    """Names of what the net returns, in order; the first is scored by the metrics."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EarlyStopping:
+    metric: str
+    """A column of history.csv, for instance val/loss."""
+    mode: Literal["min", "max"]
+    patience: Annotated[int, Range(least=1)]
+    """Epochs without a better value after which training ends."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    epochs: Annotated[int, Range(least=1)]
+    batch_size: Annotated[int, Range(least=1)]
+    """Rows a step; the last step of an epoch takes what is left."""
+    lr: Annotated[float, Range(above=0)]
+    """Learning rate; reaches the optimizer through ${train.lr}."""
+    seed: Annotated[int, Range(least=0)]
+    """Of the initial weights, of dropout and of the order of the rows."""
+    device: Literal["cpu", "cuda", "auto"]
+    threads: Annotated[int, Range(least=1)]
+    """Of the arithmetic; changes the last bits of larger models, so it is a parameter."""
+    clip_norm: Annotated[float, Range(above=0)] | None
+    """Largest norm of the whole gradient; null does not clip."""
+    early_stopping: EarlyStopping | None
+    metrics: Mapping[str, Component]
+    """Functions (y_true, y_pred) -> float; y_pred is the label of the largest output, or the
+    output itself for regression. Logged as val/<name> and test/<name>."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    metric: str
+    """The column of history.csv that chooses the epoch."""
+    mode: Literal["min", "max"]
+    many: Annotated[int, Range(least=8)]
+    """Rows of the largest batch of the reference; the others have 1 and 7."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    formats: tuple[Annotated[str, Plugin("formats")], ...]
+    """Each must hold the model, or the stage fails."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tolerance:
+    """|candidate - baseline| <= atol + rtol * |baseline|; integers compare exactly."""
+
+    atol: Annotated[float, Range(least=0)]
+    rtol: Annotated[float, Range(least=0)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verify:
+    checks: tuple[Annotated[str, Plugin("checks")], ...]
+    tolerance: Mapping[str, Tolerance]
+    """By format."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tracking:
+    name: str
+    uri: str | None
+    """MLflow's tracking URI; null is mlflow.db in the repository."""
+    experiment: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareParams:
+    data: Data
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainParams:
+    model: Model
+    train: Train
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointParams(TrainParams):
+    checkpoint: Checkpoint
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportParams:
+    model: Model
+    train: Train
+    export: Export
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyParams:
+    train: Train
+    verify: Verify
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackingParams:
+    tracking: Tracking
+
+
+@dataclass(frozen=True, kw_only=True)
+class Params:
+    """The whole of params.yaml: a section a config group."""
+
+    data: Data
+    model: Model
+    train: Train
+    checkpoint: Checkpoint
+    export: Export
+    verify: Verify
+    tracking: Tracking
+
+    def __post_init__(self) -> None:
+        if self.data.split.val + self.data.split.test >= 1:
+            raise ParamsError("data.split: val + test leave no rows to train; lower one of them")
+        for name in self.export.formats:
+            if name not in self.verify.tolerance:
+                raise ParamsError(
+                    f"verify.tolerance: nothing for the format {name} of export.formats; "
+                    f"add verify.tolerance.{name} with atol and rtol"
+                )

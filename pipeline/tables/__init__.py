@@ -1,0 +1,72 @@
+"""Files of rows, read in batches of a few MB so that one larger than memory passes.
+
+The folder is the registry: <suffix>.py has the class Reader for files of that suffix.
+"""
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from pipeline.errors import DataError
+
+Array = np.ndarray[Any, Any]
+Batch = dict[str, Array]
+Kind = Literal["number", "integer", "text"]
+
+BATCH = 1 << 22
+"""Bytes of one batch's arrays, roughly."""
+
+
+class Table(ABC):
+    """A file's columns by name with the shape of one row's value: () is a cell."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.shapes = self._shapes()
+
+    @abstractmethod
+    def _shapes(self) -> dict[str, tuple[int, ...]]: ...
+
+    @abstractmethod
+    def batches(self, wanted: Mapping[str, Kind]) -> Iterator[Batch]:
+        """The wanted columns, rows first and in the file's order, each batch with the same rows.
+
+        A "number" arrives in whatever numeric type holds it, an "integer" of a CSV exactly as
+        int64 (so 3.0 is none), a "text" as str objects. Empty cells and values that are no
+        numbers raise DataError; NaN, infinity and ranges are the caller's to judge.
+        """
+
+    def line(self, row: int) -> int | None:
+        """Where a text file holds that row (from 0), counted from 1."""
+        return None
+
+    def fault(self, row: int, column: str, problem: str) -> DataError:
+        line = self.line(row)
+        place = f"row {row + 1}" + (f" (line {line})" if line else "")
+        return DataError(f"{self.path}: {place}, column {column!r}: {problem}")
+
+    def broken(self, problem: object) -> DataError:
+        return DataError(f"{self.path}: {str(problem).splitlines()[0]}")
+
+    def _cells(self, names: list[str]) -> dict[str, tuple[int, ...]]:
+        shapes: dict[str, tuple[int, ...]] = {}
+        for name in names:
+            if name in shapes:
+                raise self.broken(f"column {name!r} is there twice; rename one of them")
+            shapes[name] = ()
+        return shapes
+
+
+def open_table(path: Path) -> Table:
+    """The suffix chooses the reader. Raises DataError, as everything here does."""
+    known = sorted(file.stem for file in Path(__file__).parent.glob("[!_]*.py"))
+    suffix = path.suffix.lower().removeprefix(".")
+    if suffix not in known:
+        names = ", ".join(f".{name}" for name in known)
+        raise DataError(f"{path}: no reader for {path.suffix!r}, expected one of {names}")
+    table: Table = importlib.import_module(f"{__name__}.{suffix}").Reader(path)
+    return table

@@ -1,0 +1,25 @@
+"""What the readers share that read through Arrow."""
+
+from typing import Any
+
+import numpy as np
+
+from pipeline.tables import Array, Kind, Table
+
+
+def arrow_types() -> dict[Kind, Any]:
+    import pyarrow as pa
+
+    return {"number": pa.float64(), "integer": pa.int64(), "text": pa.string()}
+
+
+def plain(table: Table, row: int, name: str, cells: Any, kind: Kind) -> Array:
+    """An Arrow array as numpy; one without a value in some row raises."""
+    if cells.null_count:
+        empty = cells.is_null().index(True).as_py()
+        raise table.fault(row + empty, name, "the cell is empty; fill it or drop the row")
+    if kind == "text":
+        return np.array([str(value) for value in cells.to_pylist()], dtype=object)
+    if cells.type == "bool":
+        cells = cells.cast("uint8")
+    return np.from_dlpack(cells)  # to_numpy() imports pandas wherever that is installed

@@ -1,0 +1,149 @@
+"""Trains epoch by epoch; after each, a checkpoint from which the rest comes out bit for bit."""
+
+import contextlib
+import csv
+import math
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from pipeline import data as prepared
+from pipeline import stage
+from pipeline.components import build, plugin
+from pipeline.errors import Diverged, ParamsError
+from pipeline.metrics import score
+from pipeline.params import EarlyStopping, Train, TrainParams
+from pipeline.provenance import replacing
+
+Row = dict[str, float]
+HISTORY = "history.csv"
+
+
+def train(data: Path, models: Path, output: Path, params: TrainParams) -> None:
+    """Writes epoch_0001.pt and on, and history.csv; goes on after the last epoch found there."""
+    schema = prepared.schema(data)
+    framework = plugin("frameworks", params.model.framework)
+    training = build(framework, params.model, params.train, schema["inputs"], trains=True)
+    inputs, target = prepared.split(data, "train")
+    history = resume(framework, training, output)
+    if not history:
+        framework.adapt(training, inputs)
+    while len(history) < params.train.epochs and not _stops(history, params.train.early_stopping):
+        epoch = len(history) + 1
+        batches = order(params.train, epoch, len(target))
+        with _progress(epoch, params.train.epochs, len(batches), history) as progress:
+            loss = framework.fit_epoch(
+                training, inputs, target, batches, params.train.clip_norm, progress
+            )
+        row = {"epoch": epoch, "train/loss": loss}
+        row |= validate(framework, training, data, params.train, schema["target"]["classes"])
+        _demand_finite(row)
+        write_history(output / HISTORY, [*history, row])
+        with replacing(output / f"epoch_{epoch:04d}{framework.SUFFIX}") as path:
+            framework.save(training, path)
+        history.append(row)
+        _report(row, params.train.epochs)
+
+
+def resume(framework: ModuleType, training: Any, output: Path) -> list[Row]:
+    """Loads the last checkpoint in `output`, if there is one; the history up to it."""
+    saved = sorted(output.glob(f"epoch_*{framework.SUFFIX}"))
+    if not saved:
+        return []
+    framework.load(training, saved[-1])
+    print(f"going on after epoch {len(saved)}", flush=True)
+    return read_history(output / HISTORY)[: len(saved)]
+
+
+def order(train: Train, epoch: int, rows: int) -> list[np.ndarray]:
+    """Row numbers a step: a function of seed and epoch alone.
+
+    A single row left over joins the step before it, because batch norm cannot train on one row.
+    """
+    shuffled = np.random.default_rng([train.seed, epoch]).permutation(rows)
+    cuts = list(range(train.batch_size, rows, train.batch_size))
+    if cuts and rows - cuts[-1] == 1 and train.batch_size > 1:
+        cuts.pop()
+    return np.split(shuffled, cuts)
+
+
+def validate(
+    framework: ModuleType, training: Any, data: Path, train: Train, classes: int | None
+) -> Row:
+    inputs, target = prepared.split(data, "val")
+    outputs, loss = framework.predict(training, inputs, target, max(256, train.batch_size))
+    if not math.isfinite(loss):
+        return {"val/loss": loss}
+    scores = score(train.metrics, target, outputs[0], classes)
+    return {"val/loss": loss, **{f"val/{name}": value for name, value in scores.items()}}
+
+
+def best(history: list[Row], metric: str, mode: str, key: str) -> int:
+    """The epoch with the best value, the earliest of equals. Raises ParamsError for no such column."""
+    if metric not in history[0]:
+        known = ", ".join(name for name in history[0] if name != "epoch")
+        raise ParamsError(f"{key}: found {metric}, expected a metric of history.csv: {known}")
+    values = [row[metric] for row in history]
+    return values.index(max(values) if mode == "max" else min(values)) + 1
+
+
+def _stops(history: list[Row], early: EarlyStopping | None) -> bool:
+    if early is None or not history:
+        return False
+    winner = best(history, early.metric, early.mode, "train.early_stopping.metric")
+    return len(history) - winner >= early.patience
+
+
+def _demand_finite(row: Row) -> None:
+    for name, value in row.items():
+        if not math.isfinite(value):
+            raise Diverged(
+                f"epoch {row['epoch']:.0f}: {name} is {value}; nothing is exported. "
+                "Lower train.lr, set train.clip_norm, or look at the data's range"
+            )
+
+
+def read_history(path: Path) -> list[Row]:
+    with path.open(newline="") as file:
+        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+
+
+def write_history(path: Path, history: list[Row]) -> None:
+    """Shortest decimals that read back as the same floats."""
+    with replacing(path) as partial, partial.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(history[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({**row, "epoch": int(row["epoch"])} for row in history)
+
+
+@contextlib.contextmanager
+def _progress(
+    epoch: int, epochs: int, steps: int, history: list[Row]
+) -> Iterator[Callable[[Any], None]]:
+    """A bar with the step's loss and the last epoch's values on a terminal; elsewhere nothing."""
+    if not sys.stderr.isatty():
+        yield lambda loss: None
+        return
+    from tqdm import tqdm
+
+    last = {k: f"{v:.4f}" for k, v in history[-1].items() if k != "epoch"} if history else {}
+    with tqdm(total=steps, desc=f"epoch {epoch}/{epochs}", unit="step", leave=False) as bar:
+
+        def advance(loss: Any) -> None:
+            bar.set_postfix(last | {"loss": f"{float(loss):.4f}"}, refresh=False)
+            bar.update()
+
+        yield advance
+
+
+def _report(row: Row, epochs: int) -> None:
+    values = "  ".join(f"{name} {value:.4f}" for name, value in row.items() if name != "epoch")
+    print(f"epoch {row['epoch']:.0f}/{epochs}  {values}", flush=True)
+
+
+if __name__ == "__main__":
+    stage.main(train, resumes=True)

@@ -1,0 +1,579 @@
+"""The raw data file into checked, split, memory-mappable arrays."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyarrow import parquet
+
+from pipeline.columns import Wanted, names
+from pipeline.errors import DataError, ParamsError
+from pipeline.params import PrepareParams, Split
+from pipeline.prepare import SPLITS, _write, assign, prepare
+from pipeline.tables import open_table
+from pipeline.typed import read
+
+ROOT = Path(__file__).parents[1]
+SMALL = "a,b,label\n" + "".join(f"{i},{i / 4},{i % 2}\n" for i in range(20))
+
+
+def params(**changes: Any) -> PrepareParams:
+    """The table SMALL: two columns in one input, a label of two classes."""
+    values: dict[str, Any] = {
+        "name": "small",
+        "file": "small.csv",
+        "inputs": {"x": {"source": ["a", "b"], "shape": [2], "dtype": "float32"}},
+        "target": {"source": "label", "classes": 2},
+        "id": None,
+        "split": {"val": 0.2, "test": 0.2, "seed": 0},
+    }
+    return read(PrepareParams, {"data": values | changes})
+
+
+def one_input(dtype: str, source: Any = ("a", "b"), shape: Any = (2,)) -> dict[str, Any]:
+    return {"x": {"source": source, "shape": shape, "dtype": dtype}}
+
+
+def run(data: Path, **changes: Any) -> dict[str, np.ndarray]:
+    """All arrays of all splits by their path below the output."""
+    output = data.parent / "output"
+    output.mkdir(exist_ok=True)
+    prepare(data, output, params(**changes))
+    return {
+        str(file.relative_to(output)): np.load(file, mmap_mode="r")
+        for file in sorted(output.rglob("*.npy"))
+    }
+
+
+def together(arrays: dict[str, np.ndarray], name: str) -> np.ndarray:
+    return np.concatenate([arrays[f"{split}/{name}.npy"] for split in SPLITS])
+
+
+def refuses(data: Path, *words: str, error: type[Exception] = DataError, **changes: Any) -> None:
+    """One line holding all `words`, and nothing written."""
+    with pytest.raises(error) as caught:
+        run(data, **changes)
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message, message
+    assert not list((data.parent / "output").rglob("*"))
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/small.csv").write_text(SMALL)
+    return tmp_path / "data"
+
+
+def spoil(data: Path, old: str, new: str) -> None:
+    file = data / "small.csv"
+    assert old in file.read_text()
+    file.write_text(file.read_text().replace(old, new, 1))
+
+
+def test_the_digits_are_prepared(tmp_path: Path) -> None:
+    inputs = {"pixels": {"source": "pixel_{0..63}", "shape": [64], "dtype": "float32"}}
+    (tmp_path / "data").symlink_to(ROOT / "data")
+    target = {"source": "label", "classes": 10}
+    arrays = run(tmp_path / "data", file="digits.csv", inputs=inputs, target=target)
+    schema = json.loads((tmp_path / "output/schema.json").read_text())
+    assert schema["inputs"] == {"pixels": {"dtype": "float32", "shape": [64]}}
+    assert schema["target"] == {"dtype": "int64", "classes": 10}
+    assert sum(schema["rows"].values()) == 1797
+    for split, rows in schema["rows"].items():
+        assert arrays[f"{split}/inputs/pixels.npy"].shape == (rows, 64)
+        assert arrays[f"{split}/target.npy"].shape == (rows,)
+        assert isinstance(arrays[f"{split}/target.npy"], np.memmap)
+
+
+def test_the_digits_are_those_of_scikit_learn() -> None:
+    from sklearn.datasets import load_digits
+
+    rows = np.loadtxt(ROOT / "data/digits.csv", delimiter=",", skiprows=1, dtype=np.int64)
+    digits = load_digits()
+    np.testing.assert_array_equal(rows, np.column_stack([digits.data, digits.target]))
+
+
+def test_rows_stay_together_and_keep_the_order_of_the_file(data: Path) -> None:
+    arrays = run(data)
+    for split in SPLITS:
+        x, label = arrays[f"{split}/inputs/x.npy"], arrays[f"{split}/target.npy"]
+        assert np.array_equal(x[:, 1] * 4, x[:, 0])
+        assert np.array_equal(x[:, 0] % 2, label)
+        assert np.all(np.diff(x[:, 0]) > 0)
+        assert x.dtype == np.float32 and label.dtype == np.int64
+
+
+def test_files_are_byte_for_byte_those_of_np_save(data: Path) -> None:
+    run(data)
+    for file in (data.parent / "output").rglob("*.npy"):
+        np.save(data.parent / "again.npy", np.load(file))
+        assert file.read_bytes() == (data.parent / "again.npy").read_bytes()
+
+
+def test_a_regression_target_is_float32(data: Path) -> None:
+    inputs = one_input("float64", ["a", "label"])
+    arrays = run(data, inputs=inputs, target={"source": "b", "classes": None})
+    assert arrays["train/target.npy"].dtype == np.float32
+    assert sorted(together(arrays, "target")) == [i / 4 for i in range(20)]
+    schema = json.loads((data.parent / "output/schema.json").read_text())
+    assert schema["target"] == {"dtype": "float32", "classes": None}
+    assert schema["rows"] == {"train": 12, "val": 4, "test": 4}
+
+
+def test_several_inputs_of_any_shape(data: Path) -> None:
+    image = np.arange(20 * 2 * 3, dtype=np.uint8).reshape(20, 2, 3)
+    age = np.linspace(0, 1, 20)
+    np.savez(data / "two.npz", image=image, age=age, label=np.arange(20) % 2)
+    inputs = {
+        "image": {"source": "image", "shape": [2, 3], "dtype": "uint8"},
+        "age": {"source": "age", "shape": [1], "dtype": "float32"},
+        "years": {"source": "age", "shape": [], "dtype": "float64"},
+    }
+    arrays = run(data, file="two.npz", inputs=inputs)
+    order = np.argsort(together(arrays, "inputs/years"))
+    assert np.array_equal(together(arrays, "inputs/image")[order], image)
+    assert np.array_equal(together(arrays, "inputs/age")[order], age[:, None].astype(np.float32))
+    schema = json.loads((data.parent / "output/schema.json").read_text())
+    assert list(schema["inputs"]) == ["image", "age", "years"]
+    assert schema["inputs"]["years"] == {"dtype": "float64", "shape": []}
+
+
+def test_columns_side_by_side_become_one_shape(data: Path) -> None:
+    arrays = run(data, inputs=one_input("float32", ["a", "b"], [2, 1]))
+    assert arrays["train/inputs/x.npy"].shape == (12, 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("a", ("a",)),
+        ("p_{8..11}", ("p_8", "p_9", "p_10", "p_11")),
+        ("p_{08..10}x", ("p_08x", "p_09x", "p_10x")),
+        (("a", "b{1..2}"), ("a", "b1", "b2")),
+        ("p{2..1}", ()),
+    ],
+)
+def test_a_range_is_written_out(source: Any, expected: tuple[str, ...]) -> None:
+    assert names(source) == expected
+
+
+def write_all(folder: Path, columns: dict[str, np.ndarray]) -> None:
+    """The same values as CSV, Parquet and .npz."""
+    lines = [
+        ",".join(columns),
+        *(",".join(map(str, row)) for row in zip(*columns.values(), strict=True)),
+    ]
+    (folder / "t.csv").write_text("\n".join(lines) + "\n")
+    parquet.write_table(pa.table(columns), folder / "t.parquet", row_group_size=7)
+    np.savez_compressed(folder / "t.npz", **columns)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.floats(-1e30, 1e30), min_size=9, max_size=40), st.randoms())
+def test_every_kind_of_file_and_order_of_columns_gives_the_same_bytes(
+    tmp_path_factory: pytest.TempPathFactory, values: list[float], random: Any
+) -> None:
+    folder = tmp_path_factory.mktemp("kinds")
+    whole = np.array([random.randint(-(2**63), 2**63 - 1) for _ in values])
+    columns = {"a": np.array(values), "n": whole, "label": np.arange(len(values)) % 3}
+    shuffled = dict(random.sample(list(columns.items()), 3))
+    inputs = one_input("float32", "a", []) | {"n": one_input("int64", "n", [])["x"]}
+    found = []
+    for name, table in {"one": columns, "other": shuffled}.items():
+        (folder / name / "data").mkdir(parents=True)
+        write_all(folder / name / "data", table)
+        for suffix in ("csv", "parquet", "npz"):
+            target = {"source": "label", "classes": 3}
+            run(folder / name / "data", file=f"t.{suffix}", inputs=inputs, target=target)
+            files = sorted((folder / name / "output").rglob("*.*"))
+            found.append([file.read_bytes() for file in files])
+    assert all(one == found[0] for one in found)
+
+
+fractions = st.tuples(st.floats(0.01, 0.49), st.floats(0.01, 0.49), st.integers(0, 2**40))
+sizes = st.lists(st.just(0) | st.integers(3, 200), min_size=1, max_size=12).filter(any)
+
+
+def labels_of(counts: list[int], seed: int) -> np.ndarray:
+    labels = np.repeat(np.arange(len(counts)), counts)
+    return np.random.default_rng(seed).permutation(labels)
+
+
+@given(sizes, fractions)
+def test_a_class_is_off_its_share_by_at_most_one_row_and_in_every_split(
+    counts: list[int], drawn: tuple[float, float, int]
+) -> None:
+    val, test, seed = drawn
+    labels = labels_of(counts, seed)
+    parts = assign(labels, Split(val=val, test=test, seed=seed))
+    assert len(parts) == len(labels)
+    for label, size in enumerate(counts):
+        rows = np.bincount(parts[labels == label], minlength=3)
+        share = size * np.array([1 - val - test, val, test])
+        assert rows.sum() == size
+        assert size == 0 or rows.min() >= 1
+        if size and share.min() >= 1:
+            assert np.abs(rows - share).max() < 1 + 1e-6
+
+
+@given(st.lists(st.integers(10, 60), min_size=2, max_size=60), fractions)
+def test_what_one_class_rounds_away_another_makes_good(
+    counts: list[int], drawn: tuple[float, float, int]
+) -> None:
+    val, test, seed = 0.1 + drawn[0] / 2, 0.1 + drawn[1] / 2, drawn[2]
+    parts = assign(labels_of(counts, seed), Split(val=val, test=test, seed=seed))
+    share = sum(counts) * np.array([1 - val - test, val, test])
+    assert np.abs(np.bincount(parts, minlength=3) - share).max() < 2
+
+
+@given(sizes, fractions)
+def test_the_same_seed_gives_the_same_split_and_another_seed_another(
+    counts: list[int], drawn: tuple[float, float, int]
+) -> None:
+    val, test, seed = drawn
+    labels = labels_of([*counts, 100], seed)
+    split, other = (Split(val=val, test=test, seed=s) for s in (seed, seed + 1))
+    assert np.array_equal(assign(labels, split), assign(labels, split))
+    assert not np.array_equal(assign(labels, split), assign(labels, other))
+
+
+def test_the_split_is_pinned() -> None:
+    """A NumPy or a change here that splits otherwise would make old results incomparable."""
+    parts = assign(np.arange(24) % 2, Split(val=0.25, test=0.25, seed=0))
+    assert "".join(map(str, parts)) == "000012020220201021010011"
+
+
+def test_a_missing_file_is_answered_with_what_lies_there(data: Path) -> None:
+    refuses(data, "other.csv", "no such file", "holds small.csv", file="other.csv")
+
+
+def test_a_file_that_dvc_has_not_pulled_says_so(data: Path) -> None:
+    (data / "big.csv.dvc").write_text("outs: []\n")
+    refuses(data, "big.csv", "dvc pull", file="big.csv")
+
+
+def test_a_file_outside_of_the_data_directory_is_refused(data: Path) -> None:
+    refuses(data, "data.file", "../x.csv", error=ParamsError, file="../x.csv")
+    refuses(data, "data.file", error=ParamsError, file="/etc/passwd")
+
+
+def test_an_unknown_suffix_is_answered_with_the_known_ones(data: Path) -> None:
+    (data / "small.xlsx").write_text("")
+    refuses(data, ".xlsx", ".csv, .npz, .parquet", file="small.xlsx")
+
+
+BAD_CELLS = {
+    "not_a_number": ("\n4,1.0,0", "\n4,oops,0", ["row 5 (line 6)", "'b'", "'oops'", "a number"]),
+    "the_text_NA": ("\n4,1.0,0", "\n4,NA,0", ["row 5 (line 6)", "'b'", "'NA'", "a number"]),
+    "underscores": ("\n4,1.0,0", "\n4,1_0,0", ["row 5 (line 6)", "'b'", "'1_0'", "a number"]),
+    "no_utf_8": ("\n4,1.0,0", "\n4,\udcff,0", ["row 5 (line 6)", "'b'", "a number"]),
+    "empty": ("\n4,1.0,0", "\n4,,0", ["row 5 (line 6)", "'b'", "empty"]),
+    "nan": ("\n4,1.0,0", "\n4,nan,0", ["row 5 (line 6)", "'b'", "nan", "finite"]),
+    "infinite": ("\n4,1.0,0", "\n4,-inf,0", ["row 5 (line 6)", "'b'", "-inf", "finite"]),
+    "too_large": ("\n4,1.0,0", "\n4,1e300,0", ["row 5 (line 6)", "'b'", "1e+300", "float32"]),
+    "below_an_empty_line": ("\n4,1.0,0", "\n\n\n4,x,0", ["row 5 (line 8)", "'b'", "'x'"]),
+    "an_empty_label": ("\n4,1.0,0", "\n4,1.0,", ["row 5 (line 6)", "'label'", "empty"]),
+    "half_a_label": ("\n4,1.0,0", "\n4,1.0,0.5", ["row 5 (line 6)", "'label'", "0.5", "0 to 1"]),
+    "a_label_of_text": ("\n4,1.0,0", "\n4,1.0,cat", ["row 5 (line 6)", "'label'", "'cat'"]),
+    "a_label_too_large": ("\n4,1.0,0", "\n4,1.0,2", ["row 5 (line 6)", "'label'", "2", "0 to 1"]),
+    "a_label_below_0": ("\n4,1.0,0", "\n4,1.0,-1", ["row 5 (line 6)", "'label'", "-1", "0 to 1"]),
+    "a_short_row": ("\n4,1.0,0", "\n4,1.0", ["row 5 (line 6)", "2 cells", "expected 3"]),
+    "a_long_row": ("\n4,1.0,0", "\n4,1,0,0", ["row 5 (line 6)", "4 cells", "expected 3"]),
+    "the_last_row": ("\n19,4.75,1", "\n19,x,1", ["row 20 (line 21)", "'b'", "'x'"]),
+    "no_column": ("a,b,label", "a,c,label", ["no column 'b'", "it has a, c, label"]),
+    "a_doubled_column": ("a,b,label", "a,b,b", ["column 'b'", "twice"]),
+    "a_semicolon": ("a,b,label", "a;b;label", ["no column 'a'", "a;b;label"]),
+}
+
+
+@pytest.mark.parametrize("case", BAD_CELLS)
+def test_a_bad_cell_is_named_by_file_row_line_and_column(data: Path, case: str) -> None:
+    old, new, words = BAD_CELLS[case]
+    assert old in SMALL
+    spoiled = SMALL.replace(old, new, 1)
+    (data / "small.csv").write_text(spoiled, errors="surrogateescape")
+    refuses(data, "small.csv", *words)
+
+
+def test_a_bad_cell_deep_in_a_file_is_named(data: Path) -> None:
+    rows = [f"{i},{i / 4},{i % 2}" for i in range(100_000)]
+    rows[77_777] = "1,1O,0"
+    (data / "small.csv").write_text("\n".join(["a,b,label", *rows]))
+    refuses(data, "row 77778 (line 77779)", "'b'", "'1O'")
+
+
+def test_quotes_and_windows_line_ends_change_nothing(data: Path) -> None:
+    plain = {name: array.tolist() for name, array in run(data).items()}
+    other = SMALL.replace("\n", "\r\n").replace("4,1.0,0", '"4", 1.0 ,0')
+    (data / "small.csv").write_bytes(b"\xef\xbb\xbf" + other.encode())
+    assert {name: array.tolist() for name, array in run(data).items()} == plain
+
+
+def test_a_label_may_be_written_as_a_float(data: Path) -> None:
+    plain = together(run(data), "target").tolist()
+    (data / "small.csv").write_text(SMALL.replace("0\n", "0.0\n").replace("1\n", "1e0\n"))
+    assert together(run(data), "target").tolist() == plain
+
+
+@pytest.mark.parametrize(
+    ("cell", "dtype", "words"),
+    [
+        ("300", "uint8", ["300", "0 to 255 (uint8)"]),
+        ("-1", "uint8", ["-1", "0 to 255 (uint8)"]),
+        ("2.5", "uint8", ["2.5", "whole number", "0 to 255 (uint8)"]),
+        ("2.5", "int64", ["'2.5'", "whole number"]),
+        ("9223372036854775808", "int64", ["'9223372036854775808'", "int64"]),
+        ("1e39", "float32", ["1e+39", "float32"]),
+    ],
+)
+def test_a_value_that_does_not_fit_the_dtype_is_named(
+    data: Path, cell: str, dtype: str, words: list[str]
+) -> None:
+    spoil(data, "\n4,1.0,0", f"\n{cell},1.0,0")
+    inputs = one_input(dtype, "a", []) | {"y": one_input("float64", "b", [])["x"]}
+    refuses(data, "row 5 (line 6)", "column 'a'", *words, inputs=inputs)
+
+
+def test_a_column_nobody_claims_is_named(data: Path) -> None:
+    refuses(data, "column 'b'", "no input, target or id", inputs=one_input("uint8", "a", []))
+
+
+def test_a_wrong_shape_is_named(data: Path) -> None:
+    refuses(data, "inputs/x", "2 columns", "(3,)", inputs=one_input("float32", shape=[3]))
+    np.savez(data / "s.npz", a=np.zeros((20, 2, 2)), label=np.arange(20) % 2)
+    inputs = one_input("float32", "a", [4])
+    refuses(data, "inputs/x", "shape (2, 2) a row", "(4,)", file="s.npz", inputs=inputs)
+    target = {"source": "a", "classes": None}
+    inputs = one_input("float32", "label", [])
+    refuses(data, "target", "shape (2, 2)", file="s.npz", inputs=inputs, target=target)
+
+
+@pytest.mark.parametrize("name", ["two words", "1st", "class", "a-b", ""])
+def test_an_input_that_forward_could_not_take_is_refused(data: Path, name: str) -> None:
+    inputs = {name: one_input("float32")["x"]}
+    refuses(data, f"data.inputs.{name}", error=ParamsError, inputs=inputs)
+
+
+def test_the_target_or_the_id_among_the_inputs_is_refused(data: Path) -> None:
+    inputs = one_input("float32", ["a", "b", "label"], [3])
+    refuses(data, "data.inputs.x.source", "'label'", error=ParamsError, inputs=inputs)
+    refuses(data, "data.inputs.x.source", "'a'", error=ParamsError, id="a")
+    refuses(data, "data.inputs", "empty", error=ParamsError, inputs={})
+
+
+def test_a_class_too_small_for_the_split_is_named(data: Path) -> None:
+    rows = "\n".join(["a,b,label", *(f"{i},0,{int(i > 17)}" for i in range(20))])
+    (data / "small.csv").write_text(rows)
+    refuses(data, "'label'", "class 1 has 2 rows", "at least 3")
+
+
+def test_a_class_that_never_occurs_is_allowed(data: Path) -> None:
+    run(data, target={"source": "label", "classes": 5})
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2])
+def test_too_few_rows_for_the_split_are_refused(data: Path, rows: int) -> None:
+    (data / "small.csv").write_text("".join(SMALL.splitlines(keepends=True)[: rows + 1]))
+    target = {"source": "label", "classes": None}
+    refuses(data, f"{rows} rows", "at least 3", target=target)
+    np.savez(data / "s.npz", **dict.fromkeys(["a", "b", "label"], np.zeros(rows)))
+    refuses(data, f"{rows} rows", "at least 3", target=target, file="s.npz")
+
+
+@pytest.mark.parametrize("rows", [3, 4, 5])
+def test_so_few_rows_still_reach_every_split(data: Path, rows: int) -> None:
+    (data / "small.csv").write_text("".join(SMALL.splitlines(keepends=True)[: rows + 1]))
+    arrays = run(data, target={"source": "label", "classes": None})
+    assert all(len(array) for array in arrays.values())
+
+
+def test_an_empty_file_is_named(data: Path) -> None:
+    (data / "small.csv").write_text("")
+    refuses(data, "small.csv", "empty")
+
+
+def with_ids(*ids: str) -> str:
+    rows = [f"{i},{i},{i % 2},{ids[i] if i < len(ids) else f'id-{i}'}" for i in range(20)]
+    return "\n".join(["a,b,label,key", *rows])
+
+
+def test_ids_are_left_out_of_the_arrays(data: Path) -> None:
+    (data / "small.csv").write_text(with_ids())
+    arrays = run(data, id="key")
+    assert arrays["train/inputs/x.npy"].shape == (12, 2)
+
+
+@pytest.mark.parametrize(
+    ("ids", "words"),
+    [
+        (("u", "v", "ü", "w", "ü", "v"), ["row 5 (line 6)", "'key'", "the id of row 3 again"]),
+        (("u", "", "v"), ["row 2 (line 3)", "'key'", "empty"]),
+        (('"two\nlines"', "x", "x"), ["row 3 (line 5)", "'key'", "the id of row 2 again"]),
+    ],
+)
+def test_a_repeated_or_empty_id_is_named(data: Path, ids: tuple[str], words: list[str]) -> None:
+    (data / "small.csv").write_text(with_ids(*ids))
+    refuses(data, *words, id="key")
+    (data / "small.csv").write_text(SMALL)
+    refuses(data, "no column 'key'", id="key")
+
+
+def columns_of_small(**changes: Any) -> dict[str, Any]:
+    rows = np.arange(20)
+    return {"a": rows, "b": rows / 4, "label": rows % 2} | changes
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"b": [None if i == 6 else i for i in range(20)]}, ["row 7, column 'b'", "empty"]),
+        ({"b": [float("inf") if i == 6 else i for i in range(20)]}, ["row 7, column 'b'", "inf"]),
+        ({"b": ["1"] * 20}, ["column 'b'", "string", "expected numbers"]),
+        ({"b": [[1.0]] * 20}, ["column 'b'", "list", "expected numbers"]),
+        ({"label": [3 if i == 6 else 0 for i in range(20)]}, ["row 7, column 'label'", "0 to 1"]),
+        ({"z": np.arange(20)}, ["column 'z'", "no input, target or id"]),
+        ({"key": [7, 8, 9, 8, *range(10, 26)]}, ["row 4, column 'key'", "row 2 again"]),
+    ],
+)
+def test_bad_parquet_is_named(data: Path, changes: dict[str, Any], words: list[str]) -> None:
+    table = pa.table({k: pa.array(v) for k, v in columns_of_small(**changes).items()})
+    parquet.write_table(table, data / "t.parquet", row_group_size=4)
+    refuses(data, "t.parquet", *words, file="t.parquet", id="key" if "key" in changes else None)
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "npz"])
+def test_a_file_that_is_none_of_its_suffix_is_named(data: Path, suffix: str) -> None:
+    (data / f"t.{suffix}").write_text(SMALL)
+    refuses(data, f"t.{suffix}", f"no {'Parquet' if suffix == 'parquet' else '.npz'} file",
+            file=f"t.{suffix}")  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "npz"])
+def test_a_file_cut_short_or_damaged_is_one_line(data: Path, suffix: str) -> None:
+    rows = np.random.default_rng(0).normal(size=20_000)
+    write_all(data, {"a": rows, "b": rows, "label": np.arange(20_000) % 2})
+    file = data / f"t.{suffix}"
+    whole = file.read_bytes()
+    cut = whole[: whole.rindex(b"\n", 0, len(whole) // 2) - 3] if suffix == "csv" else whole[:9000]
+    damaged = whole[:9000] + bytes(255 - byte for byte in whole[9000:9100]) + whole[9100:]
+    for spoiled in (cut, damaged):
+        file.write_bytes(spoiled)
+        refuses(data, f"t.{suffix}", file=f"t.{suffix}")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"b": np.full(20, np.nan)}, ["row 1, column 'b'", "nan", "finite"]),
+        ({"b": np.zeros(19)}, ["number of rows", "a 20", "b 19"]),
+        ({"b": np.array([{}] * 20)}, ["'b'", "object", "pickles"]),
+        ({"b": np.array(["x"] * 20)}, ["'b'", "text", "expected numbers"]),
+        ({"b": np.zeros(20, complex)}, ["'b'", "complex128", "expected numbers"]),
+        ({"b": np.array(1.0)}, ["'b'", "a single value", "expected rows"]),
+        ({"b": np.asfortranarray(np.zeros((20, 2)))}, ["'b'", "column-major"]),
+        ({"z": np.zeros(20)}, ["column 'z'", "no input, target or id"]),
+    ],
+)
+def test_a_bad_npz_is_named(data: Path, changes: dict[str, Any], words: list[str]) -> None:
+    np.savez(data / "t.npz", **columns_of_small(**changes))
+    refuses(data, "t.npz", *words, file="t.npz")
+
+
+def test_the_place_within_a_row_of_an_array_is_named(data: Path) -> None:
+    image = np.zeros((20, 2, 3))
+    image[7, 1, 2] = 256
+    np.savez(data / "t.npz", image=image, label=np.arange(20) % 2)
+    inputs = one_input("uint8", "image", [2, 3])
+    refuses(data, "row 8, column 'image[1, 2]'", "256", file="t.npz", inputs=inputs)
+
+
+def test_an_object_array_is_never_unpickled(data: Path) -> None:
+    class Bomb:
+        def __reduce__(self) -> Any:
+            return os.mkdir, (str(data / "exploded"),)
+
+    np.savez(data / "t.npz", **columns_of_small(b=np.array([Bomb()] * 20)))
+    refuses(data, "'b'", "object", file="t.npz")
+    assert not (data / "exploded").exists()
+
+
+def test_an_npz_with_something_else_in_it_is_refused(data: Path) -> None:
+    np.savez(data / "t.npz", **columns_of_small())
+    with zipfile.ZipFile(data / "t.npz", "a") as archive:
+        archive.writestr("notes.txt", "hello")
+    refuses(data, "'notes.txt'", "no .npy header", file="t.npz")
+
+
+@pytest.mark.parametrize("rows", [19, 21])
+def test_a_file_that_changes_while_it_is_read_is_noticed(data: Path, rows: int) -> None:
+    arrays = {"target": Wanted(columns=("label",), shape=(), dtype="int64", classes=2)}
+    with pytest.raises(DataError, match="changed while it was read"):
+        _write(open_table(data / "small.csv"), arrays, np.zeros(rows, np.uint8), data.parent)
+
+
+def peak_memory(folder: Path, file: str) -> int:
+    """Of a process that prepares many rows, in MB above one that prepares few.
+
+    By VmHWM: getrusage's ru_maxrss starts from the size of the process that forked this one.
+    """
+    script = """
+        import sys
+        from pathlib import Path
+        from pipeline.typed import read
+        from pipeline.params import PrepareParams
+        from pipeline.prepare import prepare
+        dataset = dict(name="m", file=sys.argv[1], id=None, target=dict(source="label", classes=3),
+            inputs=dict(x=dict(source=SOURCE, shape=[50], dtype="float32")),
+            split=dict(val=.2, test=.2, seed=0))
+        prepare(Path("data"), Path("out"), read(PrepareParams, dict(data=dataset)))
+        forbidden = {"torch", "tensorflow", "sklearn", "pandas", "mlflow"} & set(sys.modules)
+        assert not forbidden, forbidden
+        print(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
+    """
+    source = "'x'" if file.endswith("npz") else "'x{0..49}'"
+    code = textwrap.dedent(script).replace("SOURCE", source)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    (folder / "out").mkdir(exist_ok=True)
+    peaks = [
+        int(
+            subprocess.check_output([sys.executable, "-c", code, name], cwd=folder, env=environment)
+        )
+        for name in (f"few.{file}", f"many.{file}")
+    ]
+    return (peaks[1] - peaks[0]) // 1024
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows"), [("npz", 800_000), ("parquet", 400_000), ("csv", 400_000)]
+)
+def test_memory_does_not_grow_with_the_file(tmp_path: Path, kind: str, rows: int) -> None:
+    (tmp_path / "data").mkdir()
+    for name, count in {"few": 100_000, "many": rows}.items():
+        file = tmp_path / f"data/{name}.{kind}"
+        x = np.random.default_rng(0).random((count, 50), dtype=np.float32)
+        label = np.arange(count) % 3
+        if kind == "npz":
+            np.savez(file, x=x, label=label)
+        elif kind == "parquet":
+            columns = {f"x{i}": x[:, i] for i in range(50)}
+            parquet.write_table(pa.table(columns | {"label": label}), file, use_dictionary=False)
+        else:
+            line = ",".join(f"x{i}" for i in range(50)) + ",label\n"
+            block = "".join(
+                f"{','.join(map(str, row))},{n}\n" for row, n in zip(x[:99], label, strict=False)
+            )
+            file.write_text(line + block * max(1, count // 99))
+    assert peak_memory(tmp_path, kind) < 45
