@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from pipeline.errors import ParamsError
 from pipeline.params import Model, Train
 from pipeline.typed import Component
@@ -33,12 +35,19 @@ def component(config: Component, key: str) -> Callable[..., Any]:
     return make
 
 
+def seed(base: int, epoch: int) -> int:
+    """Of an epoch's random numbers, 0 for the initial weights: with the order of the rows, which
+    hangs on seed and epoch too, it makes resuming exact without any generator's state."""
+    return int(np.random.SeedSequence([base, epoch]).generate_state(1)[0])
+
+
 def build(
     framework: ModuleType, model: Model, train: Train, inputs: Iterable[str], *, trains: bool
 ) -> Any:
     """The framework's Training as configured; without optimizer where it does not train, because
     torch takes seconds to import what an optimizer needs."""
-    framework.configure(train.seed, train.threads)
+    framework.configure(train.threads)
+    framework.seed(seed(train.seed, 0))
     schedule = model.scheduler if trains else None
     try:
         return framework.build(

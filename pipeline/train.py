@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline import data as prepared
 from pipeline import stage
-from pipeline.components import build, plugin
+from pipeline.components import build, plugin, seed
 from pipeline.errors import Diverged, ParamsError
 from pipeline.metrics import score
 from pipeline.params import EarlyStopping, Train, TrainParams
@@ -35,6 +35,7 @@ def train(data: Path, models: Path, output: Path, params: TrainParams) -> None:
     while len(history) < params.train.epochs and not _stops(history, params.train.early_stopping):
         epoch = len(history) + 1
         batches = order(params.train, epoch, len(target))
+        framework.seed(seed(params.train.seed, epoch))
         with _progress(epoch, params.train.epochs, len(batches), history) as progress:
             loss = framework.fit_epoch(
                 training, inputs, target, batches, params.train.clip_norm, progress

@@ -18,7 +18,7 @@ Arrays = Mapping[str, np.ndarray]
 
 @dataclass
 class Training:
-    """A net with all that its next step depends on, but for the generators of random numbers.
+    """A net with all that its next step depends on but the seed.
 
     Without an optimizer it only predicts.
     """
@@ -30,16 +30,20 @@ class Training:
     device: torch.device
 
 
-def configure(seed: int, threads: int) -> None:
-    """Makes the process deterministic; before anything is built."""
+def configure(threads: int) -> None:
+    """Makes the process deterministic, but for the seed; before anything is built."""
     os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
     torch.set_num_threads(threads)
     # As use_deterministic_algorithms(True), which would import torch._inductor (seconds).
     torch.set_deterministic_debug_mode("error")
     torch.backends.cudnn.benchmark = False
+
+
+def seed(value: int) -> None:
+    """Of every generator that a net may draw from; CUDA's too."""
+    random.seed(value)
+    np.random.seed(value)
+    torch.manual_seed(value)
 
 
 def build(
@@ -143,14 +147,13 @@ def save(training: Training, path: Path) -> None:
         "net": training.net.state_dict(),
         "optimizer": training.optimizer.state_dict(),
         "scheduler": training.scheduler.state_dict() if training.scheduler else None,
-        "random": _random_state(),
     }
     with path.open("wb") as file:  # a path instead would put its name into the archive
         torch.save(state, file)
 
 
 def load(training: Training, path: Path) -> None:
-    """Goes on bitwise where `save` was called. Raises ValueError for another net's checkpoint."""
+    """As when `save` was called, but for the seed. Raises ValueError for another net's file."""
     state = torch.load(path, map_location=training.device, weights_only=True)
     try:
         training.net.load_state_dict(state["net"])
@@ -160,28 +163,6 @@ def load(training: Training, path: Path) -> None:
         raise ValueError(f"{path}: of another model: {' '.join(str(fault).split())}") from None
     if training.scheduler is not None:
         training.scheduler.load_state_dict(state["scheduler"])
-    _restore_random_state(state["random"])
-
-
-def _random_state() -> dict[str, Any]:
-    """In tensors and plain values, which `weights_only` lets through."""
-    numpy: Any = np.random.get_state(legacy=True)
-    name, keys, *rest = numpy
-    return {
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        "numpy": (name, torch.from_numpy(keys.copy()), *rest),
-        "python": random.getstate(),
-    }
-
-
-def _restore_random_state(state: dict[str, Any]) -> None:
-    torch.set_rng_state(state["torch"].cpu())
-    if torch.cuda.is_available() and state["cuda"]:
-        torch.cuda.set_rng_state_all([generator.cpu() for generator in state["cuda"]])
-    name, keys, *rest = state["numpy"]
-    np.random.set_state((name, keys.cpu().numpy(), *rest))
-    random.setstate(state["python"])
 
 
 def _forward(training: Training, inputs: Arrays, rows: np.ndarray) -> Any:

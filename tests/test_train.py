@@ -1,0 +1,224 @@
+"""Training is a function of its inputs, bit for bit, and a killed one goes on where it was."""
+
+import csv
+import os
+import pty
+import signal
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline import provenance
+from pipeline.errors import ParamsError
+from pipeline.params import Train
+from pipeline.train import best, order, read_history, write_history
+from tests.conftest import TINY
+
+
+def settings_of(**changed) -> Train:
+    values = {"epochs": 1, "batch_size": 32, "lr": 0.1, "seed": 0, "device": "cpu", "threads": 1}
+    values |= {"clip_norm": None, "early_stopping": None, "metrics": {}}
+    return Train(**{**values, **changed})
+
+
+@given(st.integers(1, 500), st.integers(1, 64), st.integers(0, 9), st.integers(1, 9))
+def test_every_epoch_sees_every_row_once(rows, batch_size, seed, epoch):
+    batches = order(settings_of(batch_size=batch_size, seed=seed), epoch, rows)
+    assert sorted(np.concatenate(batches)) == list(range(rows))
+    assert all(len(batch) <= batch_size + 1 for batch in batches)
+
+
+@given(st.integers(2, 500), st.integers(2, 64))
+def test_no_step_has_a_single_row(rows, batch_size):
+    assert min(map(len, order(settings_of(batch_size=batch_size), 1, rows))) > 1
+
+
+def test_the_order_is_a_function_of_seed_and_epoch():
+    def first(seed, epoch):
+        return order(settings_of(seed=seed), epoch, 100)[0].tolist()
+
+    assert first(0, 1) == first(0, 1)
+    assert first(0, 1) != first(0, 2)
+    assert first(0, 1) != first(1, 1)
+
+
+def test_the_best_epoch_is_the_earliest_of_equals():
+    history = [{"epoch": i + 1, "val/loss": v} for i, v in enumerate([3.0, 1.0, 2.0, 1.0])]
+    assert best(history, "val/loss", "min", "checkpoint.metric") == 2
+    assert best(history, "val/loss", "max", "checkpoint.metric") == 1
+    with pytest.raises(ParamsError, match="checkpoint.metric: found val/f1, expected .*val/loss"):
+        best(history, "val/f1", "max", "checkpoint.metric")
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1))
+def test_a_history_reads_back_as_the_same_floats(tmp_path_factory, values):
+    path = tmp_path_factory.mktemp("history") / "history.csv"
+    history = [{"epoch": i + 1.0, "val/loss": value} for i, value in enumerate(values)]
+    write_history(path, history)
+    assert read_history(path) == history
+
+
+def test_two_runs_give_the_same_bytes(trained, copy_of):
+    again = copy_of(trained)
+    again.stage("train")
+    ours, theirs = (p.root / "artifacts/train" for p in (again, trained))
+    assert (ours / provenance.NAME).read_bytes() == (theirs / provenance.NAME).read_bytes()
+    assert provenance.faults(ours) == []
+
+
+def test_a_killed_run_goes_on_and_ends_in_the_same_bytes(trained, copy_of):
+    """With dropout, batch norm, AdamW and a schedule: nothing of their state may be lost."""
+    project = copy_of(trained)
+    project.params("model=torch_cnn", "train.epochs=4", "train.batch_size=128")
+    project.stage("train")
+    output = project.root / "artifacts/train"
+    undisturbed = (output / provenance.NAME).read_bytes()
+    command = [sys.executable, "-m", "pipeline.train", "--data", "artifacts/data"]
+    command += ["--models", "models", "--output", "artifacts/train"]
+    running = subprocess.Popen(command, cwd=project.root, stdout=subprocess.PIPE, text=True)
+    for line in running.stdout:
+        if line.startswith("epoch 2/4"):
+            os.kill(running.pid, signal.SIGKILL)
+    running.wait()
+    assert not (output / provenance.NAME).exists()
+    assert "going on after epoch" in project.stage("train").stdout
+    assert (output / provenance.NAME).read_bytes() == undisturbed
+
+
+def test_an_unfinished_run_of_other_params_is_refused(trained, copy_of):
+    project = copy_of(trained)
+    output = project.root / "artifacts/train"
+    (output / provenance.NAME).unlink()
+    (output / "unfinished.json").write_text("{}")
+    said = project.stage("train").stdout
+    assert "begun from other params, data or code; starting again" in said
+    assert "going on" not in said
+    assert provenance.digest(output) == provenance.digest(trained.root / "artifacts/train")
+
+
+def test_divergence_ends_in_one_line_without_a_statement(trained, copy_of):
+    project = copy_of(trained)
+    project.params(*TINY, "train.lr=1.0e38", "model.optimizer._target_=torch.optim.SGD")
+    said = project.stage("train", check=False)
+    assert said.returncode == 1
+    last = said.stdout.splitlines()[-1]
+    assert last.startswith("error: train: epoch 1: train/loss is nan; nothing is exported.")
+    assert not (project.root / "artifacts/train" / provenance.NAME).exists()
+
+
+def test_early_stopping_ends_after_its_patience(trained, copy_of):
+    project = copy_of(trained)
+    stop = "train.early_stopping={metric: val/loss, mode: max, patience: 2}"
+    project.params(*TINY, "train.epochs=50", stop)
+    project.stage("train")
+    assert len(read_history(project.root / "artifacts/train/history.csv")) == 3
+
+
+def test_clipping_changes_the_steps(trained, copy_of):
+    project = copy_of(trained)
+    project.params(*TINY, "train.clip_norm=0.001")
+    project.stage("train")
+    ours, theirs = (
+        read_history(p.root / "artifacts/train/history.csv") for p in (project, trained)
+    )
+    assert ours[0]["train/loss"] != theirs[0]["train/loss"]
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("model.net._target_=models.torch_mlp.Nothing", "error: train: model.net: "),
+        ("+model.net.depth=3", "error: train: model.net: "),
+        ("train.device=cuda", "error: train: train.device: found cuda, but torch sees no GPU"),
+        ("model.optimizer._target_=torch.optim.Nothing", "error: train: model.optimizer: "),
+    ],
+)
+def test_what_cannot_be_built_is_one_line(trained, copy_of, override, said):
+    import torch
+
+    if "cuda" in override and torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    project = copy_of(trained)
+    project.params(*TINY, override)
+    done = project.stage("train", check=False)
+    assert done.returncode == 1
+    assert done.stdout.startswith(said) and done.stdout.count("\n") == 1
+
+
+def test_a_call_that_names_other_inputs_is_refused(trained, copy_of):
+    project = copy_of(trained)
+    model = project.root / "models/torch_mlp.py"
+    model.write_text(model.read_text().replace("pixels", "picture"))
+    done = project.stage("train", check=False)
+    assert (
+        "its forward takes ['picture'], data.inputs has ['pixels']; name them alike" in done.stdout
+    )
+
+
+def test_regression_trains_with_its_own_loss_and_metric(project):
+    rows = np.random.default_rng(0).normal(size=(200, 3))
+    target = rows @ [1.0, -2.0, 0.5]
+    with (project.root / "data/line.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["a", "b", "c", "y"])
+        writer.writerows(np.column_stack([rows, target]).tolist())
+    Path(project.root / "conf/data/line.yaml").write_text(
+        "name: line\nfile: line.csv\n"
+        "inputs:\n  rows: {source: [a, b, c], shape: [3], dtype: float32}\n"
+        "target: {source: y, classes: null}\nid: null\n"
+        "split: {val: 0.2, test: 0.2, seed: 0}\n"
+    )
+    Path(project.root / "models/line.py").write_text(
+        "from torch import nn\n\n\n"
+        "class Line(nn.Module):\n"
+        "    def __init__(self):\n        super().__init__()\n        self.layer = nn.Linear(3, 1)\n\n"
+        "    def forward(self, rows):\n        return self.layer(rows).squeeze(1)\n"
+    )
+    Path(project.root / "conf/model/line.yaml").write_text(
+        "name: line\nframework: pytorch\nnet: {_target_: models.line.Line}\n"
+        "loss: {_target_: torch.nn.MSELoss}\n"
+        "optimizer: {_target_: torch.optim.SGD, lr: '${train.lr}'}\n"
+        "scheduler: null\noutputs: [y]\n"
+    )
+    project.params(
+        "data=line",
+        "model=line",
+        "train.lr=0.1",
+        "train.epochs=10",
+        "~train.metrics.accuracy",
+        "+train.metrics.r2={_target_: sklearn.metrics.r2_score}",
+        "checkpoint={metric: val/r2, mode: max, many: 8}",
+        "export.formats=[torch_export]",
+    )
+    for name in ("prepare", "train", "checkpoint", "export-complete"):
+        project.stage(name)
+    history = read_history(project.root / "artifacts/train/history.csv")
+    assert history[-1]["val/r2"] > 0.99
+
+
+def test_a_terminal_sees_a_bar_and_a_log_one_line_an_epoch(trained, copy_of):
+    project = copy_of(trained)
+    said = project.stage("train").stdout.splitlines()
+    assert [line.split("  ")[0] for line in said] == ["epoch 1/2", "epoch 2/2"]
+    master, slave = pty.openpty()
+    termios.tcsetwinsize(slave, (24, 120))
+    command = [sys.executable, "-m", "pipeline.train", "--data", "artifacts/data"]
+    command += ["--models", "models", "--output", "artifacts/train"]
+    running = subprocess.Popen(command, cwd=project.root, stdout=subprocess.DEVNULL, stderr=slave)
+    os.close(slave)
+    seen = b""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        try:
+            seen += os.read(master, 4096)
+        except OSError:  # the other end closed
+            break
+    running.wait()
+    assert b"epoch 2/2" in seen and b"val/accuracy=" in seen and b"loss=" in seen
