@@ -1,0 +1,1 @@
+"""One file a format. A format imports a framework and numpy, nothing of ours."""

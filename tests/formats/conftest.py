@@ -1,0 +1,112 @@
+"""Tiny models of every shape that a format must hold, each exported once."""
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from models.torch_cnn import TorchCNN
+from models.torch_mlp import TorchMLP
+
+FOLDER = Path(__file__).parents[2] / "pipeline" / "formats"
+FORMATS = sorted(path.stem for path in FOLDER.glob("[!_]*.py"))
+MODELS = ("mlp", "cnn", "pair")
+
+Arrays = dict[str, np.ndarray]
+
+
+class Pair(nn.Module):
+    """Two inputs of different kinds, two outputs of different kinds, and a weight used twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(7, 20)
+        self.norm = nn.BatchNorm1d(20)
+        self.register_buffer("scale", torch.arange(20.0), persistent=False)
+
+    def forward(self, token: Tensor, extra: Tensor) -> tuple[Tensor, Tensor]:
+        hidden = self.norm(self.embedding(token) + extra) * self.scale
+        logits = hidden @ self.embedding.weight.T
+        return logits, logits.argmax(dim=1)
+
+
+@dataclass
+class Case:
+    """A model, how to make its inputs for any number of rows, and its outputs' names."""
+
+    model: nn.Module
+    inputs: Callable[[int], Arrays]
+    outputs: list[str]
+
+    def eager(self, inputs: Arrays) -> Arrays:
+        with torch.no_grad():
+            found = self.model(*(torch.from_numpy(each) for each in inputs.values()))
+        found = found if isinstance(found, tuple) else (found,)
+        return {name: each.numpy() for name, each in zip(self.outputs, found, strict=True)}
+
+
+def plugin(name: str) -> ModuleType:
+    """The format, executed alone by its path as a stranger would."""
+    spec = importlib.util.spec_from_file_location(f"format_{name}", FOLDER / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def in_order(names: list[str]) -> list[str]:
+    """Each format behind those that it must be written after."""
+    order: list[str] = []
+    while len(order) < len(names):
+        left = [name for name in names if name not in order]
+        order += [n for n in left if set(plugin(n).AFTER) & set(names) <= set(order)]
+    return order
+
+
+def trained(model: nn.Module) -> nn.Module:
+    """Weights and statistics that are none of them zero or one, so that a lost one shows."""
+    generator = torch.Generator().manual_seed(0)
+    for tensor in model.state_dict().values():
+        if tensor.is_floating_point():
+            tensor.copy_(torch.rand(tensor.shape, generator=generator) + 0.1)
+    return model.eval()
+
+
+def pixels(rows: int) -> Arrays:
+    return {"pixels": np.random.default_rng(rows).uniform(0, 16, (rows, 64)).astype(np.float32)}
+
+
+def pair_inputs(rows: int) -> Arrays:
+    random = np.random.default_rng(rows)
+    extra = random.normal(size=(rows, 20)).astype(np.float32)
+    return {"token": random.integers(0, 7, rows), "extra": extra}
+
+
+@pytest.fixture(scope="session")
+def cases() -> dict[str, Case]:
+    return {
+        "mlp": Case(trained(TorchMLP(64, 24, 10)), pixels, ["logits"]),
+        "cnn": Case(trained(TorchCNN(4, 10, 0.3)), pixels, ["logits"]),
+        "pair": Case(trained(Pair()), pair_inputs, ["logits", "label"]),
+    }
+
+
+@pytest.fixture(scope="session")
+def exported(cases: dict[str, Case], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """<model>/: every format of it, and examples/one.npz as a complete model has it."""
+    root = tmp_path_factory.mktemp("exported")
+    for name, case in cases.items():
+        (root / name / "examples").mkdir(parents=True)
+        inputs = case.inputs(1)
+        arrays = {f"input.{key}": value for key, value in inputs.items()}
+        arrays |= {f"output.{key}": value for key, value in case.eager(inputs).items()}
+        np.savez(root / name / "examples" / "one.npz", **arrays)
+        for form in in_order(FORMATS):
+            plugin(form).export(case.model, case.inputs(5), case.outputs, root / name)
+    return root

@@ -1,0 +1,125 @@
+"""Where `model.onnx` keeps its weights, and what it refuses."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from models.torch_mlp import TorchMLP
+from tests.formats.conftest import Case, pixels, plugin, trained
+
+form = plugin("onnx")
+pt2 = plugin("torch_export")
+
+
+class FixedRows(nn.Module):
+    def forward(self, pixels: Tensor) -> Tensor:
+        return pixels.reshape(3, 64)
+
+
+class Branching(nn.Module):
+    def forward(self, pixels: Tensor) -> Tensor:
+        return pixels * 2 if pixels.sum() > 0 else pixels
+
+
+class Untranslatable(nn.Module):
+    def forward(self, pixels: Tensor) -> Tensor:
+        return torch.linalg.eigvals(pixels[:, :, None] * pixels[:, None, :]).real
+
+
+class Cast(nn.Module):
+    def forward(self, pixels: Tensor) -> Tensor:
+        return pixels.bfloat16()
+
+
+@pytest.mark.parametrize(
+    ("model", "named"),
+    [
+        (FixedRows(), "constant \\(3\\)"),
+        (Branching(), "pixels.sum\\(\\) > 0"),
+        (Untranslatable(), "linalg_eig"),
+        (nn.Sequential(Cast(), nn.Linear(64, 3).bfloat16()), "Gemm"),
+        (nn.Identity(), "an input returned as it came"),
+    ],
+)
+def test_a_model_that_does_not_fit_is_named_with_its_fault(
+    model: nn.Module, named: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=named) as raised:
+        form.export(model.eval(), pixels(5), ["logits"], tmp_path)
+    assert "\n" not in str(raised.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_its_weights_are_those_of_the_pt2(exported: Path) -> None:
+    ours, theirs = form.weights(exported / "cnn"), pt2.weights(exported / "cnn")
+    large = {name: place for name, place in ours.items() if place[2] >= form.TINY}
+    assert large
+    assert all(theirs[name] == place for name, place in large.items())
+    assert {place[0] for place in ours.values()} == {form.FILE, pt2.FILE}
+
+
+def test_alone_it_holds_its_weights_itself(cases: dict[str, Case], tmp_path: Path) -> None:
+    form.export(cases["mlp"].model, pixels(5), ["logits"], tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [form.FILE]
+    assert {place[0] for place in form.weights(tmp_path).values()} == {form.FILE}
+    check(cases["mlp"], tmp_path)
+
+
+def test_another_models_pt2_is_not_referred_into(cases: dict[str, Case], tmp_path: Path) -> None:
+    other = trained(TorchMLP(64, 24, 10))
+    with torch.no_grad():
+        other.layers[0].weight[0, 0] += 1
+    pt2.export(other, pixels(5), ["logits"], tmp_path)
+    form.export(cases["mlp"].model, pixels(5), ["logits"], tmp_path)
+    assert form.weights(tmp_path)["layers.0.weight"][0] == form.FILE
+    check(cases["mlp"], tmp_path)
+
+
+def test_beyond_the_limit_weights_go_to_a_file_beside_it(
+    cases: dict[str, Case], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(form, "INLINE_LIMIT", 1000)
+    form.export(cases["cnn"].model, pixels(5), ["logits"], tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {form.FILE, form.OVERFLOW}
+    check(cases["cnn"], tmp_path)
+
+
+def test_it_says_nothing(
+    cases: dict[str, Case], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    form.export(cases["cnn"].model, pixels(5), ["logits"], tmp_path)
+    form.load(tmp_path)(pixels(1))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_names_and_the_free_batch_stand_in_the_graph(exported: Path) -> None:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(exported / "pair" / form.FILE))
+    taken = {each.name: each.shape for each in session.get_inputs()}
+    assert taken == {"token": ["batch"], "extra": ["batch", 20]}
+    assert [each.name for each in session.get_outputs()] == ["logits", "label"]
+
+
+def test_with_100_mb_of_weights_both_files_weigh_at_most_5_percent_more(tmp_path: Path) -> None:
+    layers = [nn.Conv2d(1, 512, 3), nn.BatchNorm2d(512), nn.ReLU(), nn.Flatten()]
+    model = nn.Sequential(
+        nn.Unflatten(1, (1, 8, 8)), *layers, nn.Linear(512 * 36, 1360), nn.BatchNorm1d(1360)
+    )
+    model = trained(model)
+    weights = sum(t.nbytes for t in model.state_dict().values())
+    assert weights > 100e6
+    for each in (pt2, form):
+        each.export(model, pixels(3), ["logits"], tmp_path)
+    total = sum(path.stat().st_size for path in tmp_path.iterdir())
+    assert total <= 1.05 * weights
+    check(Case(model, pixels, ["logits"]), tmp_path)
+
+
+def check(case: Case, directory: Path) -> None:
+    inputs = case.inputs(7)
+    found, expected = form.load(directory)(inputs), case.eager(inputs)
+    np.testing.assert_allclose(found["logits"], expected["logits"], rtol=1e-4)
