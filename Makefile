@@ -22,7 +22,9 @@ check: $(SETUP)  ## formatting, lint and types
 	mypy
 
 ui: $(SETUP)  ## MLflow's UI on http://127.0.0.1:5000
-	python -m pipeline.log_to_mlflow --ui
+	MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \
+	  mlflow ui --workers 1 --host 127.0.0.1 --port 5000 \
+	  --backend-store-uri "sqlite:///$(CURDIR)/mlflow.db" --default-artifact-root "$(CURDIR)/mlartifacts"
 
 bench: $(SETUP)  ## the pipeline beside the same job written by hand
 	python -m benchmarks.compare
@@ -41,5 +43,5 @@ $(SETUP): requirements.lock
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet uv==0.13.9
 	UV_FIND_LINKS="$$($(BIN)/python -m pip config list | sed -n "s/.*find-links='\(.*\)'/\1/p" | head -1 | tr ' ' ',')" \
-	  $(BIN)/uv pip install --quiet --python $(BIN)/python --requirement requirements.lock
+	  $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --requirement requirements.lock
 	cp requirements.lock $@

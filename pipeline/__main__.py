@@ -1,0 +1,88 @@
+"""`python -m pipeline model=torch_cnn train.lr=0.01`: compose as Hydra does, then `dvc repro`.
+
+The command line and conf/ say all, as under `dvc exp run -S`; what stood in params.yaml is replaced.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from pipeline.compose import composition, flat, merge, read_lock, resolved
+from pipeline.errors import PipelineError
+from pipeline.params import FILE, Params
+from pipeline.provenance import write_atomically
+from pipeline.typed import dump_yaml, load_yaml, read
+
+CONF = Path("conf")
+LOCK = Path("conf.lock.yaml")
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main(arguments: list[str]) -> int:
+    """Plain overrides run here; what only Hydra knows (--help, --cfg, --multirun) goes through it."""
+    os.chdir(ROOT)
+    try:
+        if any(argument.startswith("-") for argument in arguments):
+            return through_hydra(arguments)
+        return reproduce(arguments)
+    except PipelineError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def through_hydra(arguments: list[str]) -> int:
+    """As a Hydra app: one job for each composition. Its overrides are checked first, for one line."""
+    import hydra
+    from hydra.core.hydra_config import HydraConfig
+
+    if not {"--multirun", "-m", "--help", "-h"} & set(arguments):
+        composition(CONF, [argument for argument in arguments if not argument.startswith("-")])
+    codes: list[int] = []
+
+    @hydra.main(config_path=str(ROOT / CONF), config_name="config", version_base="1.3")
+    def app(config: Any) -> None:
+        codes.append(reproduce(list(HydraConfig.get().overrides.task)))
+
+    app()
+    return max(codes, default=0)
+
+
+def reproduce(overrides: list[str]) -> int:
+    """Writes params.yaml and runs the pipeline; DVC's exit code."""
+    values = resolved(composition(CONF, overrides), {}, [])
+    read(Params, values)
+    current = load_yaml(FILE.read_text(), str(FILE)) if FILE.is_file() else {}
+    if values != current:
+        _tell_replaced(current, values, overrides)
+        write_atomically(FILE, dump_yaml(values))
+    code = subprocess.run([sys.executable, "-m", "dvc", "repro"], env=_environment()).returncode
+    if code == 0:
+        from pipeline.summary import summary
+
+        print(summary())
+    return code
+
+
+def _tell_replaced(current: dict[str, Any], values: dict[str, Any], overrides: list[str]) -> None:
+    """Names the values of params.yaml that were the user's own and are not on the command line."""
+    last = read_lock(LOCK)
+    own = merge(CONF, current, last)[1].own if last else {}
+    named = {override.lstrip("+~").partition("=")[0] for override in overrides}
+    new = flat(values)
+    for path, value in own.items():
+        if path not in named and new.get(path) != value:
+            print(
+                f"params.yaml: your own {path}={value} is replaced; to keep it, add {path}={value}"
+            )
+
+
+def _environment() -> dict[str, str]:
+    """The stages' `python` is the one that runs here."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    return {**os.environ, "PATH": path}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,66 @@
+"""The chosen epoch as a complete model: one directory that predicts without this repository."""
+
+import json
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from pipeline import mlmodel, model_card, stage
+from pipeline.components import build, plugin
+from pipeline.errors import FormatError
+from pipeline.params import ExportParams
+from pipeline.provenance import write_atomically
+
+EXAMPLES = ("one", "seven")
+"""Batches of the reference that travel with the model."""
+
+
+def export_complete(checkpoint: Path, models: Path, output: Path, params: ExportParams) -> None:
+    """Writes every format of params.export.formats, or raises FormatError."""
+    schema = json.loads((checkpoint / "schema.json").read_text())
+    framework = plugin("frameworks", params.model.framework)
+    training = build(framework, params.model, params.train, schema["inputs"], trains=False)
+    framework.load(training, checkpoint / f"checkpoint{framework.SUFFIX}")
+    example = np.load(checkpoint / "reference" / "seven.npz")
+    inputs = {name: example[f"input.{name}"] for name in schema["inputs"]}
+
+    formats = in_order(params.export.formats)
+    for name, written in formats.items():
+        try:
+            written.export(framework.predictor(training), inputs, list(schema["outputs"]), output)
+        except ValueError as fault:
+            raise FormatError(
+                f"{params.model.name} does not fit the format {name}: {fault}; "
+                "leave it out of export.formats or change the model"
+            ) from None
+        print(f"{name}: written", flush=True)
+
+    (output / "examples").mkdir()
+    for batch in EXAMPLES:
+        shutil.copyfile(checkpoint / "reference" / f"{batch}.npz", output / f"examples/{batch}.npz")
+    for name in ("schema.json", "metrics.json"):
+        shutil.copyfile(checkpoint / name, output / name)
+    write_atomically(output / "requirements.txt", requirements(formats))
+    mlmodel.write(output, schema, list(formats))
+    write_atomically(output / "README.md", model_card.card(params, schema, checkpoint, formats))
+
+
+def in_order(names: tuple[str, ...]) -> dict[str, ModuleType]:
+    """Formats by name; one that refers to another's file comes after it."""
+    found = {name: plugin("formats", name) for name in names}
+    return dict(sorted(found.items(), key=lambda item: len(set(item[1].AFTER) & set(found))))
+
+
+def requirements(formats: dict[str, ModuleType]) -> str:
+    """What it takes to load them, at the versions they were written with."""
+    needed = sorted(
+        {distribution for written in formats.values() for distribution in written.REQUIRES}
+    )
+    return "".join(f"{name}=={version(name).partition('+')[0]}\n" for name in needed)
+
+
+if __name__ == "__main__":
+    stage.main(export_complete)

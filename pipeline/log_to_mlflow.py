@@ -1,0 +1,195 @@
+"""log-to-mlflow: one run for one complete model, found again by the model's digest."""
+
+import contextlib
+import json
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline import mlflow_store, provenance, stage
+from pipeline.logged import KEY, Files, Made, artifacts, drawing, tags
+from pipeline.mlflow_store import Store
+from pipeline.mlmodel import tensors
+from pipeline.params import TrackingParams
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+# MLflow's limits.
+LONGEST_DATASET_DIGEST = 36
+PARAMS_A_CALL, METRICS_A_CALL = 100, 1000
+
+
+def log_to_mlflow(
+    complete_model: Path,
+    checkpoint: Path,
+    train: Path,
+    data: Path,
+    verify_report: Path,
+    report: Path,
+    params: TrackingParams,
+) -> None:
+    """A second time with the same complete model finds the first run and logs nothing."""
+    made = Made(
+        complete_model=complete_model,
+        checkpoint=checkpoint,
+        train=train,
+        data=data,
+        verify_report=verify_report,
+    )
+    store = mlflow_store.locate(params.tracking.uri)
+    with drawing(made) as pictures, mlflow_store.opened(store) as client:
+        experiment = mlflow_store.experiment(client, store, params.tracking.experiment)
+        run = find(client, store, experiment, made.digest)
+        run = run or _log(client, experiment, made, pictures)
+    written = summary(store, run, made.digest)
+    provenance.write_atomically(report, json.dumps(written, indent=1) + "\n")
+    print(f"MLflow: run {run.info.run_name} ({run.info.run_id}); `make ui` shows it")
+
+
+def find(client: "MlflowClient", store: Store, experiment: str, digest: str) -> "Run | None":
+    """The finished run of this complete model; attempts that were cut short are removed.
+
+    Under the store's lock no attempt is alive. On a server, those of other hosts may be.
+    """
+    named = f"tags.`{KEY}` = '{digest}'"
+    runs = client.search_runs([experiment], named, order_by=["attributes.start_time ASC"])
+    for run in runs:
+        mine = store.local or run.data.tags.get("host") == socket.gethostname()
+        if run.info.status != "FINISHED" and mine:
+            _remove(client, run)
+    return next((run for run in runs if run.info.status == "FINISHED"), None)
+
+
+def _remove(client: "MlflowClient", run: "Run") -> None:
+    """Into MLflow's bin, where `mlflow gc` finds it, and no longer as RUNNING."""
+    source = f"source_run_id = '{run.info.run_id}'"
+    for model in client.search_logged_models([run.info.experiment_id], source):
+        client.delete_logged_model(model.model_id)
+    if run.info.status == "RUNNING":
+        client.set_terminated(run.info.run_id, "KILLED")
+    client.delete_run(run.info.run_id)
+
+
+def _log(
+    client: "MlflowClient", experiment: str, made: Made, pictures: Callable[[], Files]
+) -> "Run":
+    """Everything of one run; FAILED when anything in it raises."""
+    run = client.create_run(experiment, run_name=made.run_name, tags=tags(made))
+    with ending(client, run.info.run_id):
+        _log_dataset(client, run, made)
+        _log_metrics(client, run, made, _log_model(client, run, made))
+        _log_params(client, run, made)
+        _log_artifacts(client, run, [*artifacts(made), *pictures()])
+    return client.get_run(run.info.run_id)
+
+
+@contextlib.contextmanager
+def ending(client: "MlflowClient", run_id: str) -> Iterator[None]:
+    """Without it a run that raised would stay RUNNING."""
+    status = "FAILED"
+    try:
+        yield
+        status = "FINISHED"
+    finally:
+        client.set_terminated(run_id, status)
+
+
+def _log_dataset(client: "MlflowClient", run: "Run", made: Made) -> None:
+    """The digest is cut to what MLflow's database holds; source and tag have it in full."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    digest = provenance.digest(made.data)
+    spec = {"features": json.dumps(tensors(made.schema["inputs"]))}
+    place = (mlflow_store.repository() / made.data).as_uri()
+    dataset = Dataset(
+        name=made.flat_params.get("data.name", "data"),
+        digest=digest[:LONGEST_DATASET_DIGEST],
+        source_type="local",
+        source=json.dumps({"uri": place, "sha256": digest}),
+        schema=json.dumps({"mlflow_tensorspec": spec}),
+        profile=json.dumps(made.schema.get("rows", {})),
+    )
+    about = [InputTag("mlflow.data.context", "training"), InputTag("sha256", digest)]
+    client.log_inputs(run.info.run_id, [DatasetInput(dataset, about)])
+
+
+def _log_model(client: "MlflowClient", run: "Run", made: Made) -> str:
+    """The directory as it lies becomes a logged model, the run's output. Gives its id."""
+    from mlflow.entities import LoggedModelOutput
+
+    model = client.create_logged_model(
+        run.info.experiment_id,
+        name=made.model,
+        source_run_id=run.info.run_id,
+        tags={KEY: made.digest},
+        params=made.flat_params,
+    )
+    client.log_model_artifacts(model.model_id, str(made.complete_model))
+    client.finalize_logged_model(model.model_id, "READY")
+    client.log_outputs(run.info.run_id, [LoggedModelOutput(model.model_id, step=0)])
+    return model.model_id
+
+
+def _log_metrics(client: "MlflowClient", run: "Run", made: Made, model_id: str) -> None:
+    """Curves with the epoch as step; final values, at the chosen epoch, belong to the model too."""
+    from mlflow.entities import Metric
+
+    now = int(time.time() * 1000)
+    curves = [
+        Metric(name, value, now, epoch)
+        for epoch, row in made.history
+        for name, value in row.items()
+    ]
+    chosen = made.schema.get("epoch", 0)
+    final = [
+        Metric(name, float(value), now, chosen, model_id=model_id, run_id=run.info.run_id)
+        for name, value in made.final.items()
+    ]
+    every = curves + final
+    for start in range(0, len(every), METRICS_A_CALL):
+        client.log_batch(run.info.run_id, metrics=every[start : start + METRICS_A_CALL])
+
+
+def _log_params(client: "MlflowClient", run: "Run", made: Made) -> None:
+    from mlflow.entities import Param
+
+    every = [Param(name, value) for name, value in made.flat_params.items()]
+    for start in range(0, len(every), PARAMS_A_CALL):
+        client.log_batch(run.info.run_id, params=every[start : start + PARAMS_A_CALL])
+
+
+def _log_artifacts(client: "MlflowClient", run: "Run", files: Files) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        for name, content in files:
+            path = Path(scratch) / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(content)
+        client.log_artifacts(run.info.run_id, scratch)
+
+
+def summary(store: Store, run: "Run", digest: str) -> dict[str, Any]:
+    """The content of reports/mlflow.json; the same for a run however often it is asked for."""
+    model_id = run.outputs.model_outputs[0].model_id if run.outputs else None
+    place = f"{store.page}/#/experiments/{run.info.experiment_id}"
+    return {
+        "run_id": run.info.run_id,
+        "run_name": run.info.run_name,
+        "experiment_id": run.info.experiment_id,
+        "model_id": model_id,
+        "model_uri": f"models:/{model_id}",
+        "tracking_uri": store.shown,
+        "links": {
+            "run": f"{place}/runs/{run.info.run_id}",
+            "model": f"{place}/models/{model_id}",
+        },
+        "complete_model": digest,
+    }
+
+
+if __name__ == "__main__":
+    stage.main(log_to_mlflow)

@@ -1,0 +1,209 @@
+"""What is logged of a complete model, in plain values: nothing of MLflow is loaded here.
+
+It is read from the artifacts; of the machine's state only what a run may tell: host, user and
+DVC's name of the experiment.
+"""
+
+import contextlib
+import getpass
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pipeline import plots, provenance, stage
+from pipeline.errors import PipelineError
+
+KEY = "provenance.complete-model"
+"""The tag that names a run's complete model; a finished run with it is never made twice."""
+
+LONGEST_PARAM = 6000
+"""MLflow's limit; what is cut stands whole in the artifact params.yaml."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """What the earlier stages made, in plain values."""
+
+    complete_model: Path
+    checkpoint: Path
+    train: Path
+    data: Path
+    verify_report: Path
+
+    @property
+    def directories(self) -> tuple[Path, ...]:
+        return self.data, self.train, self.checkpoint, self.complete_model
+
+    @cached_property
+    def digest(self) -> str:
+        return provenance.digest(self.complete_model)
+
+    @cached_property
+    def schema(self) -> dict[str, Any]:
+        return _json(self.complete_model / "schema.json")
+
+    @cached_property
+    def params(self) -> dict[str, Any]:
+        """Sections as the artifacts' statements have them; those in none of them as they stand."""
+        recorded = [provenance.params(directory) for directory in self.directories]
+        return {k: v for sections in (stage.params_file(), *recorded) for k, v in sections.items()}
+
+    @cached_property
+    def flat_params(self) -> dict[str, str]:
+        return {name: _cut(value) for name, value in flatten(self.params)}
+
+    @property
+    def model(self) -> str:
+        return self.flat_params.get("model.name", "model")
+
+    @property
+    def run_name(self) -> str:
+        """The model, what people vary most, and the digest's beginning."""
+        varied = {"lr": "train.lr", "epochs": "train.epochs", "seed": "train.seed"}
+        known = [f"{k}{self.flat_params[v]}" for k, v in varied.items() if v in self.flat_params]
+        return "-".join([self.model, *known, self.digest[:8]])
+
+    @cached_property
+    def history(self) -> list[tuple[int, dict[str, float]]]:
+        return plots.read_history(self.train / "history.csv")
+
+    @cached_property
+    def final(self) -> dict[str, float]:
+        """On the test split and from verify, by name."""
+        found = _json(self.checkpoint / "metrics.json")
+        if self.verify_report.is_file():
+            found |= verdict(_json(self.verify_report))
+        return found
+
+    def code(self) -> tuple[str | None, bool]:
+        """The commit that the complete model was made from, and whether a patch goes on top."""
+        statement = provenance.read(self.complete_model)
+        for dep in statement["predicate"]["buildDefinition"]["resolvedDependencies"]:
+            if "gitCommit" in dep["digest"]:
+                return dep["digest"]["gitCommit"], provenance.PATCH in dep.get("annotations", {})
+        return None, False
+
+
+def _json(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+def flatten(values: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Leaves by their dotted names; text as it is, everything else as JSON spells it."""
+    if isinstance(values, Mapping) and values:
+        for key, value in values.items():
+            yield from flatten(value, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        text = values if isinstance(values, str) else json.dumps(values, ensure_ascii=False)
+        yield re.sub(r"[^\w.:/ -]", "_", prefix), text
+
+
+def _cut(value: str) -> str:
+    return value if len(value) <= LONGEST_PARAM else value[: LONGEST_PARAM - 1] + "…"
+
+
+def verdict(report: Mapping[str, Any]) -> dict[str, float]:
+    """What verify measured, under names that are the same in every run."""
+    found = {"verify/passed": float(report.get("passed", False))}
+    directory = report.get("sizes", {}).get("directory")
+    differences, sizes = {}, {} if directory is None else {"complete-model": directory}
+    seconds = {}
+    for name, entry in report.get("formats", {}).items():
+        differences[name] = entry.get("max_abs_diff")
+        sizes[name] = entry.get("bytes")
+        seconds[name] = entry.get("timing", {}).get("load_seconds")
+    metrics = {"max_abs_diff": differences, "size": sizes, "load_seconds": seconds}
+    for metric, by_name in metrics.items():
+        found |= {f"{metric}/{k}": float(v) for k, v in by_name.items() if v is not None}
+    measured = [float(value) for value in differences.values() if value is not None]
+    return found | ({"verify/max_abs_diff": max(measured)} if measured else {})
+
+
+def tags(made: Made) -> dict[str, str]:
+    commit, patched = made.code()
+    found = {
+        KEY: made.digest,
+        "mlflow.note.content": description(made),
+        "mlflow.source.name": "dvc.yaml",
+        "mlflow.source.type": "PROJECT",
+        "host": socket.gethostname(),
+    }
+    if commit:
+        found |= {"git.commit": commit, "mlflow.source.git.commit": commit}
+        found["git.patched"] = str(patched).lower()
+    if "DVC_EXP_NAME" in os.environ:
+        found["dvc.exp.name"] = os.environ["DVC_EXP_NAME"]
+    with contextlib.suppress(KeyError, OSError):  # a container's user may have no name
+        found["mlflow.user"] = getpass.getuser()
+    return found
+
+
+def description(made: Made) -> str:
+    """What it is, what it reached and how to get it again, as markdown."""
+    commit, patched = made.code()
+    rows = [f"| {name} | {value:.6g} |" for name, value in made.final.items()]
+    commands = [f"git checkout {commit}"] if commit else []
+    commands += [f"git apply {provenance.PATCH}  # beside MLmodel in the model"] if patched else []
+    commands += ["# put params.yaml from this run's artifacts in its place, then", "dvc repro"]
+    return "\n".join(
+        [
+            f"A complete `{made.model}`: it predicts without its source code.",
+            f"Its statement of provenance has sha256 `{made.digest}`.",
+            *("", "| metric | value |", "|---|---|", *rows),
+            *("", "Made again by", "```", *commands, "```"),
+        ]
+    )
+
+
+Files = list[tuple[str, bytes]]
+"""Name below the run's artifacts, and content."""
+
+
+@contextlib.contextmanager
+def drawing(made: Made) -> Iterator[Callable[[], Files]]:
+    """Draws in another process meanwhile; a call waits for the pictures, without one they go.
+
+    The call raises PipelineError with the last thing that process had to say.
+    """
+    classes = made.schema["target"]["classes"] or 0
+    files = (made.train / "history.csv", made.checkpoint / "predictions.csv")
+    command = [sys.executable, "-m", "pipeline.plots", *map(str, files), str(classes)]
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        subprocess.Popen([*command, scratch], stderr=subprocess.PIPE, text=True) as process,
+    ):
+
+        def pictures() -> Files:
+            said = process.communicate()[1].split("\n")
+            if process.returncode:
+                raise PipelineError(f"pictures of {files[0]} and {files[1]}: {said[-2:][0]}")
+            return [(f"plots/{p.name}", p.read_bytes()) for p in sorted(Path(scratch).iterdir())]
+
+        try:
+            yield pictures
+        finally:
+            process.terminate()
+
+
+def artifacts(made: Made) -> Iterator[tuple[str, bytes]]:
+    """Name and content: parameters, statements, the report of verify; pictures come beside them."""
+    import yaml
+
+    yield "params.yaml", yaml.safe_dump(made.params, sort_keys=False, allow_unicode=True).encode()
+    for directory in made.directories:
+        statement = provenance.read(directory)
+        maker = statement["predicate"]["buildDefinition"]["externalParameters"]["stage"]
+        yield f"provenance/{maker}.json", (directory / provenance.NAME).read_bytes()
+    for path in (made.verify_report, made.verify_report.with_suffix(".html")):
+        if path.is_file():
+            yield f"verify/{path.name}", path.read_bytes()

@@ -1,0 +1,104 @@
+"""README.md of a complete model: what it is, how to load it, where it came from."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pipeline import provenance
+from pipeline.params import ExportParams
+
+
+def card(
+    params: ExportParams,
+    schema: Mapping[str, Any],
+    checkpoint: Path,
+    formats: Mapping[str, ModuleType],
+) -> str:
+    """Markdown; each ```python block runs as it stands, from inside the directory."""
+    sections = [
+        f"# {params.model.name}",
+        _introduction(schema, checkpoint),
+        "## Set up\n\n```sh\npip install -r requirements.txt\n```",
+        *(_format(name, written, schema) for name, written in formats.items()),
+        _check(schema),
+        _origin(params),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _introduction(schema: Mapping[str, Any], checkpoint: Path) -> str:
+    metrics = json.loads((checkpoint / "metrics.json").read_text())
+    scores = ", ".join(f"{k} {v:.4f}" for k, v in metrics.items() if k.startswith("test/"))
+    return "\n".join(
+        [
+            "A complete model: architecture, weights and preprocessing in one directory. It takes raw",
+            "values and needs none of the source code it was trained with. Any number of rows.",
+            "",
+            "| | name | dtype | shape |",
+            "|---|---|---|---|",
+            *(_tensor("input", name, spec) for name, spec in schema["inputs"].items()),
+            *(_tensor("output", name, spec) for name, spec in schema["outputs"].items()),
+            "",
+            f"Epoch {schema['epoch']}, on the test split: {scores}.",
+        ]
+    )
+
+
+def _tensor(kind: str, name: str, spec: Mapping[str, Any]) -> str:
+    shape = ", ".join(["rows", *map(str, spec["shape"])])
+    return f"| {kind} | `{name}` | {spec['dtype']} | ({shape}) |"
+
+
+def _format(name: str, written: ModuleType, schema: Mapping[str, Any]) -> str:
+    promises = written.PROMISES
+    does = [text for key, text in PROMISED.items() if promises[key]]
+    does_not = [text for key, text in PROMISED.items() if not promises[key]]
+    lines = [
+        f"## {name}",
+        "",
+        f"Runs in {', '.join(promises['runtimes'])}. Promised and verified: {'; '.join(does) or '–'}.",
+    ]
+    if does_not:
+        lines.append(f"Not promised: {'; '.join(does_not)}.")
+    lines += [promises["note"], "", "```python"]
+    lines += [written.card(list(schema["inputs"]), list(schema["outputs"])).strip(), "```"]
+    return "\n".join(lines)
+
+
+PROMISED = {
+    "code_free": "loads without its source code",
+    "safe_to_load": "loading runs no code from the file",
+    "trainable": "can be trained on",
+    "same_bytes": "the same model gives the same bytes",
+}
+
+
+def _check(schema: Mapping[str, Any]) -> str:
+    first = next(iter(schema["outputs"]))
+    return (
+        "## Is it right?\n\n"
+        f"`examples/one.npz` and `examples/seven.npz` hold inputs (`input.<name>`) and what the\n"
+        f"trained model answered to them (`output.{first}`). After one of the blocks above:\n\n"
+        "```python\n"
+        "import numpy\n"
+        "\n"
+        f'expected = numpy.load("examples/one.npz")["output.{first}"]\n'
+        "answer = numpy.asarray(outputs[0] if isinstance(outputs, (list, tuple)) else outputs.detach())\n"
+        "print(abs(answer - expected).max())\n"
+        "```\n\n"
+        'MLflow takes the directory as it is: `mlflow.pyfunc.load_model(".")`,\n'
+        "`mlflow models serve -m . --env-manager local`."
+    )
+
+
+def _origin(params: ExportParams) -> str:
+    code, patch = provenance.code(Path())
+    commit = code["digest"]["gitCommit"] or "none: it was not in git"
+    changed = " and `source.patch`, which is to be applied to it" if patch else ""
+    return (
+        "## Where it came from\n\n"
+        f"Made from commit `{commit}`{changed}; `provenance.json` names the sha256 of every file here\n"
+        "and everything it was made from: code, data, parameters and installed packages."
+    )

@@ -1,0 +1,392 @@
+"""Real MLflow on a real sqlite store; the artifacts are small ones made by hand."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from pipeline import mlflow_store, provenance
+from pipeline.errors import PipelineError
+from pipeline.log_to_mlflow import log_to_mlflow
+from pipeline.logged import KEY, LONGEST_PARAM, flatten, verdict
+from pipeline.params import Tracking, TrackingParams
+
+ROOT = Path(__file__).parents[1]
+LONG = "x" * (LONGEST_PARAM + 1)
+SECTIONS = {
+    "data": {"name": "digits", "split": {"val": 0.2}, "target": {"source": "label"}},
+    "model": {"name": "torch_mlp", "scheduler": None, "outputs": ["logits"], "note": LONG},
+    "train": {"lr": 0.1, "epochs": 2, "seed": 7, "device": "cpu"},
+    "tracking": {"name": "local", "uri": None, "experiment": "digits"},
+}
+SCHEMA = {
+    "inputs": {"pixels": {"dtype": "float32", "shape": [64]}},
+    "target": {"dtype": "int64", "classes": 3},
+    "rows": {"train": 6, "val": 2, "test": 4},
+    "outputs": {"logits": {"dtype": "float32", "shape": [3]}},
+    "epoch": 2,
+}
+REPORT = {
+    "passed": True,
+    "faults": [],
+    "formats": {
+        "torch_export": {"max_abs_diff": 0.0, "bytes": 4000, "timing": {"load_seconds": 0.5}},
+        "onnx": {"max_abs_diff": 3e-7, "bytes": 200, "timing": {"load_seconds": 0.25}},
+        "torch_pickle": {"bytes": 4100, "timing": {}},
+    },
+    "sizes": {"directory": 9000, "ratio": None},
+}
+DVC_YAML = """
+stages:
+  prepare: {cmd: x, deps: [raw], outs: [artifacts/data]}
+  log-to-mlflow: {cmd: x, deps: [artifacts/data], outs: [reports/mlflow.json]}
+"""
+OUTPUTS = {
+    "complete_model": Path("artifacts/complete-model"),
+    "checkpoint": Path("artifacts/checkpoint"),
+    "train": Path("artifacts/train"),
+    "data": Path("artifacts/data"),
+    "verify_report": Path("reports/verify.json"),
+    "report": Path("reports/mlflow.json"),
+}
+STAGES = {
+    "data": ("prepare", ["data"]),
+    "train": ("train", ["model", "train"]),
+    "checkpoint": ("checkpoint", ["model", "train"]),
+    "complete_model": ("export-complete", ["model", "train"]),
+}
+
+
+class Logged(NamedTuple):
+    root: Path
+    report: dict
+    run: Any
+
+
+PNG = b"\x89PNG"
+
+
+@pytest.fixture(scope="session")
+def fresh_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store without runs, made once: its tables take a second."""
+    import mlflow  # noqa: F401, with pandas, for the other tests of this process
+
+    database = tmp_path_factory.mktemp("store") / "mlflow.db"
+    with mlflow_store.opened(mlflow_store.locate(f"sqlite:///{database}")) as client:
+        client.search_experiments()
+    return database
+
+
+@pytest.fixture
+def repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_store: Path
+) -> Iterator[Path]:
+    """A repository after verify is the working directory."""
+    yield make_repository(tmp_path, monkeypatch, fresh_store)
+
+
+@pytest.fixture(scope="module")
+def logged(tmp_path_factory: pytest.TempPathFactory, fresh_store: Path) -> Iterator[Logged]:
+    """A run to look at."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        root = make_repository(tmp_path_factory.mktemp("logged"), monkeypatch, fresh_store)
+        report = log()
+    yield Logged(root, report, client(root).get_run(report["run_id"]))
+
+
+def make_repository(folder: Path, monkeypatch: pytest.MonkeyPatch, fresh_store: Path) -> Path:
+    """In a directory with a space and an umlaut."""
+    root = folder / "ein ordner für modelle"
+    (root / ".dvc").mkdir(parents=True)
+    shutil.copy(fresh_store, root / "mlflow.db")
+    monkeypatch.chdir(root)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    (root / "dvc.yaml").write_text(DVC_YAML)
+    (root / "params.yaml").write_text(json.dumps(SECTIONS))
+    (root / "reports").mkdir()
+    (root / "reports/verify.json").write_text(json.dumps(REPORT))
+    (root / "reports/verify.html").write_text("<p>verified</p>")
+    make(OUTPUTS["data"], {"schema.json": json.dumps(SCHEMA)}, "data")
+    make(
+        OUTPUTS["train"],
+        {"history.csv": "epoch,train/loss,val/accuracy\n1,2.5,\n2,1.5,0.75\n"},
+        "train",
+    )
+    metrics = json.dumps({"test/loss": 1.25, "test/accuracy": 0.5})
+    make(
+        OUTPUTS["checkpoint"],
+        {"metrics.json": metrics, "predictions.csv": "actual,predicted\n0,0\n1,2\n2,2\n1,1\n"},
+        "checkpoint",
+    )
+    make_model(SCHEMA)
+    return root
+
+
+def make(directory: Path, files: dict[str, str], output: str) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (directory / name).write_text(content)
+    stage, sections = STAGES[output]
+    params = {section: SECTIONS[section] for section in sections}
+    code = {"name": "git", "digest": {"gitCommit": "0123abcd" * 5}, "annotations": {}}
+    provenance.write(directory, provenance.build_definition(stage, params, [], code))
+
+
+def make_model(schema: dict, content: str = "flavors: {}") -> None:
+    files = {"schema.json": json.dumps(schema), "MLmodel": content, "model.pt2": "weights"}
+    make(OUTPUTS["complete_model"], files, "complete_model")
+
+
+def log(uri: str | None = None, experiment: str = "digits") -> dict:
+    """The stage in this process."""
+    tracking = Tracking(name="local", uri=uri, experiment=experiment)
+    log_to_mlflow(**OUTPUTS, params=TrackingParams(tracking=tracking))
+    return json.loads(OUTPUTS["report"].read_text())
+
+
+def client(root: Path):
+    from mlflow import MlflowClient
+
+    return MlflowClient(f"sqlite:///{root}/mlflow.db")
+
+
+def runs(root: Path) -> list:
+    from mlflow.entities import ViewType
+
+    found = client(root)
+    experiments = [e.experiment_id for e in found.search_experiments()]
+    return found.search_runs(experiments, run_view_type=ViewType.ALL)
+
+
+def start(root: Path, **environ: str) -> subprocess.Popen:
+    options = [x for k, v in OUTPUTS.items() for x in (f"--{k.replace('_', '-')}", str(v))]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), **environ}
+    return subprocess.Popen(
+        [sys.executable, "-m", "pipeline.log_to_mlflow", *options],
+        cwd=root,
+        env=environ,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def test_a_run_holds_params_metrics_tags_and_its_model(logged: Logged) -> None:
+    run, report = logged.run, logged.report
+    assert run.info.status == "FINISHED"
+    assert run.info.run_name == f"torch_mlp-lr0.1-epochs2-seed7-{report['complete_model'][:8]}"
+    params = run.data.params
+    assert params["train.lr"] == "0.1"
+    assert params["model.scheduler"] == "null"
+    assert params["model.outputs"] == '["logits"]'
+    assert params["model.note"] == LONG[:-2] + "…"
+    assert run.data.metrics == {
+        "train/loss": 1.5,
+        "val/accuracy": 0.75,
+        "test/loss": 1.25,
+        "test/accuracy": 0.5,
+        "verify/passed": 1.0,
+        "verify/max_abs_diff": 3e-7,
+        "max_abs_diff/torch_export": 0.0,
+        "max_abs_diff/onnx": 3e-7,
+        "size/torch_export": 4000.0,
+        "size/onnx": 200.0,
+        "size/torch_pickle": 4100.0,
+        "size/complete-model": 9000.0,
+        "load_seconds/torch_export": 0.5,
+        "load_seconds/onnx": 0.25,
+    }
+    assert run.data.tags[KEY] == provenance.digest(logged.root / OUTPUTS["complete_model"])
+    assert run.data.tags["mlflow.source.git.commit"] == "0123abcd" * 5
+    assert "git checkout 0123abcd" in run.data.tags["mlflow.note.content"]
+    assert run.outputs.model_outputs[0].model_id == report["model_id"]
+
+
+def test_a_metric_of_each_epoch_has_the_epoch_as_step(logged: Logged) -> None:
+    history = client(logged.root).get_metric_history(logged.report["run_id"], "train/loss")
+    assert [(m.step, m.value) for m in history] == [(1, 2.5), (2, 1.5)]
+
+
+def test_the_data_set_is_an_input_with_its_full_digest(logged: Logged) -> None:
+    from mlflow.data import get_source
+
+    dataset = logged.run.inputs.dataset_inputs[0]
+    digest = provenance.digest(logged.root / OUTPUTS["data"])
+    assert json.loads(dataset.dataset.source)["sha256"] == digest
+    assert digest.startswith(dataset.dataset.digest)
+    assert {tag.key: tag.value for tag in dataset.tags}["sha256"] == digest
+    assert (Path(get_source(dataset.dataset).load()) / "schema.json").is_file()
+
+
+def test_files_of_the_run_are_the_report_statements_params_and_pictures(logged: Logged) -> None:
+    import yaml
+
+    assert logged.run.info.artifact_uri.startswith((logged.root / "mlartifacts").as_uri())
+    folder = logged.root / "mlartifacts" / logged.run.info.run_id / "artifacts"
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    statements = {f"provenance/{stage}.json" for stage, _ in STAGES.values()}
+    pictures = {"plots/learning_curves.png", "plots/confusion_matrix.png"}
+    reports = {"verify/verify.json", "verify/verify.html"}
+    assert found == {"params.yaml"} | statements | pictures | reports
+    assert yaml.safe_load((folder / "params.yaml").read_text()) == SECTIONS
+    assert all((folder / name).read_bytes().startswith(PNG) for name in pictures)
+
+
+def test_the_complete_model_is_a_logged_model_with_its_metrics_and_every_file(
+    logged: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.artifacts import download_artifacts
+
+    model = client(logged.root).get_logged_model(logged.report["model_id"])
+    assert str(model.status) == "READY"
+    assert model.name == "torch_mlp"
+    assert model.params["train.lr"] == "0.1"
+    assert {m.key: m.value for m in model.metrics}["test/accuracy"] == 0.5
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", logged.report["tracking_uri"])
+    copy = download_artifacts(artifact_uri=logged.report["model_uri"])
+    added_by_mlflow = f"{copy}/registered_model_meta: not in the statement"
+    assert [fault for fault in provenance.faults(Path(copy)) if fault != added_by_mlflow] == []
+
+
+def test_regression_has_a_scatter_in_place_of_the_confusion_matrix(repository: Path) -> None:
+    make_model(SCHEMA | {"target": {"dtype": "float32", "classes": None}})
+    run = client(repository).get_run(log()["run_id"])
+    plots = repository / "mlartifacts" / run.info.run_id / "artifacts/plots"
+    assert (plots / "predicted_against_actual.png").read_bytes().startswith(PNG)
+    assert not (plots / "confusion_matrix.png").exists()
+
+
+def test_the_same_complete_model_is_logged_once_and_another_one_again(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = log()
+    content = OUTPUTS["report"].read_bytes()
+    OUTPUTS["report"].unlink()
+    assert log() == first
+    assert OUTPUTS["report"].read_bytes() == content
+    assert len(runs(repository)) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 and lines[0] == lines[1]
+    assert first["run_id"] in lines[0] and "make ui" in lines[0]
+
+    make_model(SCHEMA, "flavors: {other: {}}")
+    assert log()["run_id"] != first["run_id"]
+    assert len(runs(repository)) == 2
+
+
+def test_an_attempt_that_was_killed_leaves_no_run_running(repository: Path) -> None:
+    found = client(repository)
+    experiment = found.create_experiment("digits", (repository / "mlartifacts").as_uri())
+    digest = provenance.digest(OUTPUTS["complete_model"])
+    half = found.create_run(experiment, tags={KEY: digest})
+    model = found.create_logged_model(experiment, source_run_id=half.info.run_id)
+
+    report = log()
+
+    assert {run.info.run_id: run.info.status for run in runs(repository)} == {
+        half.info.run_id: "KILLED",
+        report["run_id"]: "FINISHED",
+    }
+    assert [run.info.run_id for run in found.search_runs([experiment])] == [report["run_id"]]
+    alive = {m.model_id for m in found.search_logged_models([experiment])}
+    assert alive == {report["model_id"]} and model.model_id not in alive
+
+
+def test_an_error_while_logging_leaves_the_run_failed_and_the_next_attempt_finishes(
+    repository: Path,
+) -> None:
+    history = OUTPUTS["train"] / "history.csv"
+    content = history.read_text()
+    history.write_text("epoch,not=allowed\n1,2\n")
+    with pytest.raises(PipelineError, match="not=allowed") as caught:
+        log()
+    assert "\n" not in str(caught.value)
+    assert [run.info.status for run in runs(repository)] == ["FAILED"]
+
+    history.write_text(content)
+    log()
+    active = [run for run in runs(repository) if run.info.lifecycle_stage == "active"]
+    assert [run.info.status for run in active] == ["FINISHED"]
+
+
+def test_a_copy_of_the_repository_logs_to_the_real_one(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "echt"))
+    (tmp_path / "echt").mkdir()
+    report = log(uri="sqlite:///store/runs.db")
+    real = tmp_path / "echt/store"
+    assert report["tracking_uri"] == f"sqlite:///{real}/runs.db"
+    assert (real / "mlartifacts" / report["run_id"] / "artifacts/params.yaml").is_file()
+    assert not (repository / "mlartifacts").exists()
+    from mlflow import MlflowClient
+
+    default = MlflowClient(report["tracking_uri"]).get_experiment("0")
+    assert default.artifact_location.startswith((real / "mlartifacts").as_uri())
+
+
+@pytest.mark.parametrize("uri", ["http://name:secret@127.0.0.1:9", "file:///nowhere", "nonsense"])
+def test_a_store_that_cannot_be_used_is_one_line_without_the_password(
+    repository: Path, uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(PipelineError, match=r"tracking\.uri") as caught:
+        log(uri=uri)
+    assert "\n" not in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_four_processes_at_once_share_a_fresh_store(repository: Path, tmp_path: Path) -> None:
+    (repository / "mlflow.db").unlink()
+    copies = [tmp_path / f"copy {n}" for n in range(4)]
+    for n, copy in enumerate(copies):
+        shutil.copytree(repository, copy)
+        (copy / OUTPUTS["complete_model"] / "MLmodel").write_text(f"flavors: {{n{n}: {{}}}}")
+        os.chdir(copy)
+        make(OUTPUTS["complete_model"], {}, "complete_model")
+    os.chdir(repository)
+    started = [start(copy, DVC_ROOT=str(repository)) for copy in copies]
+    ended = [process.communicate(timeout=300) for process in started]
+    assert [process.returncode for process in started] == [0] * 4, ended
+    assert all(len(out.splitlines()) == 1 and err == "" for out, err in ended), ended
+    assert [run.info.status for run in runs(repository)] == ["FINISHED"] * 4
+
+
+def test_the_stage_loads_no_framework_and_not_pandas(repository: Path) -> None:
+    script = (
+        "import atexit, runpy, sys\n"
+        "unwanted = ('torch', 'tensorflow', 'pandas', 'sklearn', 'matplotlib.pyplot')\n"
+        "atexit.register(lambda: print([m for m in unwanted if m in sys.modules]))\n"
+        "runpy.run_module('pipeline.log_to_mlflow', run_name='__main__')\n"
+    )
+    options = [x for k, v in OUTPUTS.items() for x in (f"--{k.replace('_', '-')}", str(v))]
+    done = subprocess.run(
+        [sys.executable, "-c", script, *options],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.splitlines()[-1] == "[]", done
+
+
+def test_leaves_are_named_as_in_the_file() -> None:
+    values = {"a": {"b": True, "c": {}}, "d": [1, None], "e": "text", "f @": 0.1}
+    assert dict(flatten(values)) == {
+        "a.b": "true",
+        "a.c": "{}",
+        "d": "[1, null]",
+        "e": "text",
+        "f _": "0.1",
+    }
+
+
+def test_a_report_without_measurements_gives_the_verdict_alone() -> None:
+    assert verdict({"passed": False}) == {"verify/passed": 0.0}
+    assert verdict({"passed": True, "formats": {"onnx": {}}}) == {"verify/passed": 1.0}
