@@ -1,0 +1,117 @@
+"""The pipeline beside by_hand.py, in turn: wall time, processor time and memory as ratios.
+
+Both start from nothing made (no artifacts, a fresh MLflow store) and end with a model that another
+process has loaded. Memory is the largest sum over all processes of a job that are alive at once
+(proportional set size, so that shared pages count once), sampled every 50 ms.
+"""
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PERIOD = 0.05
+
+
+@dataclass(frozen=True)
+class Figures:
+    wall: float
+    cpu: float
+    peak: float
+    largest: float
+
+
+def measure(command: list[str], cwd: Path) -> Figures:
+    """Seconds, seconds, MiB of all processes together, MiB of the largest one."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    before, start = os.times(), time.perf_counter()
+    with (cwd / "output.log").open("w") as log:
+        job = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env={**os.environ, "PATH": path},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        peak = largest = 0.0
+        while job.poll() is None:
+            sizes = memory(job.pid)
+            peak, largest = max(peak, sum(sizes)), max([largest, *sizes])
+            time.sleep(PERIOD)
+    wall, after = time.perf_counter() - start, os.times()
+    if job.returncode:
+        sys.exit(f"{' '.join(command)} ended with {job.returncode}: {cwd / 'output.log'}")
+    cpu = after.children_user + after.children_system
+    return Figures(wall, cpu - before.children_user - before.children_system, peak, largest)
+
+
+def memory(session: int) -> list[float]:
+    """MiB of each process of a session."""
+    sizes = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.getsid(int(process.name)) != session:
+                continue
+            rollup = (process / "smaps_rollup").read_text()
+        except OSError:  # it ended meanwhile
+            continue
+        kib = next(line.split()[1] for line in rollup.splitlines() if line.startswith("Pss:"))
+        sizes.append(int(kib) / 1024)
+    return sizes
+
+
+def pipeline(scratch: Path) -> Figures:
+    clone = scratch / "clone"
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+    (clone / "dvc.lock").unlink(missing_ok=True)
+    figures = measure([sys.executable, "-m", "dvc", "repro"], clone)
+    shutil.rmtree(clone)
+    return figures
+
+
+def by_hand(scratch: Path) -> Figures:
+    store = scratch / "store"
+    store.mkdir()
+    script = [str(ROOT / "benchmarks/by_hand.py"), str(ROOT / "data/digits.csv"), str(store)]
+    figures = measure([sys.executable, *script], store)
+    shutil.rmtree(store)
+    return figures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=5, help="counted pairs, after one warm-up")
+    runs = parser.parse_args().runs
+    pairs = []
+    with tempfile.TemporaryDirectory() as scratch:
+        for number in range(runs + 1):
+            pair = pipeline(Path(scratch)), by_hand(Path(scratch))
+            note = "warm-up" if number == 0 else f"{number}/{runs}"
+            print(f"{note}: {pair[0].wall:.1f} s beside {pair[1].wall:.1f} s", flush=True)
+            pairs.append(pair)
+    report(pairs[1:])
+
+
+def report(pairs: list[tuple[Figures, Figures]]) -> None:
+    """Medians of both, and the ratio pair by pair as median (least to most)."""
+    rows = {"wall": "wall s", "cpu": "processor s", "peak": "memory, all MiB"}
+    rows |= {"largest": "memory, largest MiB"}
+    print(f"\n{'':<20}{'pipeline':>10}{'by hand':>10}   ratio (least to most)")
+    for name, title in rows.items():
+        ours = statistics.median(getattr(a, name) for a, _ in pairs)
+        theirs = statistics.median(getattr(b, name) for _, b in pairs)
+        ratios = sorted(getattr(a, name) / getattr(b, name) for a, b in pairs)
+        spread = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+        print(f"{title:<20}{ours:>10.1f}{theirs:>10.1f}   {spread}")
+
+
+if __name__ == "__main__":
+    main()
