@@ -38,7 +38,8 @@ def through_hydra(arguments: list[str]) -> int:
     from hydra.core.hydra_config import HydraConfig
 
     if not {"--multirun", "-m", "--help", "-h"} & set(arguments):
-        composition(CONF, [argument for argument in arguments if not argument.startswith("-")])
+        overrides = [a for a in arguments if not a.startswith("-") and ("=" in a or a[0] == "~")]
+        composition(CONF, overrides)
     codes: list[int] = []
 
     @hydra.main(config_path=str(ROOT / CONF), config_name="config", version_base="1.3")

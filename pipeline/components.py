@@ -44,8 +44,8 @@ def seed(base: int, epoch: int) -> int:
 def build(
     framework: ModuleType, model: Model, train: Train, inputs: Iterable[str], *, trains: bool
 ) -> Any:
-    """The framework's Training as configured; without optimizer where it does not train, because
-    torch takes seconds to import what an optimizer needs."""
+    """The framework's Training as configured; where it does not train, on the CPU and without
+    optimizer: torch takes seconds to import what one needs."""
     framework.configure(train.threads)
     framework.seed(seed(train.seed, 0))
     schedule = model.scheduler if trains else None
@@ -56,7 +56,7 @@ def build(
             component(model.optimizer, "model.optimizer") if trains else None,
             component(schedule, "model.scheduler") if schedule else None,
             list(inputs),
-            train.device,
+            train.device if trains else "cpu",
         )
     except ValueError as fault:
         raise ParamsError(str(fault)) from None

@@ -136,8 +136,8 @@ def predict(
 
 
 def predictor(training: Training) -> nn.Module:
-    """The net as it predicts: evaluation mode, on the CPU."""
-    return training.net.eval().cpu()
+    """The net in evaluation mode."""
+    return training.net.eval()
 
 
 def save(training: Training, path: Path) -> None:

@@ -1,0 +1,74 @@
+"""Every format answers in a fresh process without its source and is held to what it promises."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pipeline import provenance, stage
+from pipeline.components import plugin
+from pipeline.errors import IncompleteArtifact, ParamsError, VerificationFailed
+from pipeline.evidence import Result, gather, not_loaded
+from pipeline.params import VerifyParams
+from pipeline.provenance import write_atomically
+from pipeline.typed import Plugin
+
+FIRST = "integrity"
+"""Judged whatever params.verify.checks says: nothing is loaded from bytes nobody vouches for."""
+
+
+def verify(
+    complete_model: Path, checkpoint: Path, data: Path, report: Path, params: VerifyParams
+) -> None:
+    """Writes `report` and a page beside it, then raises VerificationFailed if there is a fault."""
+    promises = {n: plugin("formats", n).PROMISES for n in formats(complete_model, params)}
+    evidence = gather(complete_model, checkpoint, data, params, promises)
+    results: dict[str, Result] = {FIRST: plugin("checks", FIRST).check(evidence)}
+    if results[FIRST].faults:
+        evidence = not_loaded(evidence, "a file is not what the statement says, see integrity")
+    else:
+        from pipeline.clean_room import ask
+
+        evidence = ask(evidence, data)
+    for name in params.verify.checks:
+        if name not in results:
+            results[name] = plugin("checks", name).check(evidence)
+
+    from pipeline.verify_page import as_page
+    from pipeline.verify_report import summarise
+
+    found = summarise(evidence, results)
+    page = report.with_suffix(".html")
+    write_atomically(report, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+    write_atomically(page, as_page(found))
+    for name, judged in found["checks"].items():
+        print(f"{name}: {'passed' if judged['passed'] else 'FAILED'}", flush=True)
+    _demand_passed(found["faults"], page)
+
+
+def formats(complete_model: Path, params: VerifyParams) -> list[str]:
+    """As the statement has them; none if there is no reading it, which integrity then tells."""
+    try:
+        named = [str(name) for name in provenance.params(complete_model)["export"]["formats"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    for name in named:
+        if name not in Plugin("formats").names():
+            text = f"{complete_model}: has the format {name}, which pipeline/formats/ lacks"
+            raise IncompleteArtifact(f"{text}; run `dvc repro export-complete`")
+        if name not in params.verify.tolerance:
+            text = f"verify.tolerance: nothing for the format {name} of {complete_model}"
+            raise ParamsError(f"{text}; add verify.tolerance.{name} with atol and rtol")
+    return named
+
+
+def _demand_passed(faults: list[dict[str, Any]], page: Path) -> None:
+    if not faults:
+        return
+    first = faults[0]
+    where = f"{first['check']}: " + (f"{first['format']}: " if first["format"] else "")
+    count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults, the first"
+    raise VerificationFailed(f"{count}: {where}{first['fault']}; see {page}")
+
+
+if __name__ == "__main__":
+    stage.main(verify, judges=("complete_model",))
