@@ -2,7 +2,7 @@
 
 Both start from nothing made (no artifacts, a fresh MLflow store) and end with a model that another
 process has loaded. Memory is the largest sum over all processes of a job that are alive at once
-(proportional set size, so that shared pages count once), sampled every 50 ms.
+(proportional set size, so that shared pages count once), sampled every 200 ms.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PERIOD = 0.05
+PERIOD = 0.2
 
 
 @dataclass(frozen=True)

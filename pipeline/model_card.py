@@ -85,8 +85,8 @@ def _check(schema: Mapping[str, Any]) -> str:
         "import numpy\n"
         "\n"
         f'expected = numpy.load("examples/one.npz")["output.{first}"]\n'
-        "answer = numpy.asarray(outputs[0] if isinstance(outputs, (list, tuple)) else outputs.detach())\n"
-        "print(abs(answer - expected).max())\n"
+        "answer = outputs[0] if isinstance(outputs, (list, tuple)) else outputs\n"
+        "print(abs(numpy.asarray(answer) - expected).max())\n"
         "```\n\n"
         'MLflow takes the directory as it is: `mlflow.pyfunc.load_model(".")`,\n'
         "`mlflow models serve -m . --env-manager local`."
