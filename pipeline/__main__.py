@@ -1,6 +1,7 @@
 """`python -m pipeline model=torch_cnn train.lr=0.01`: compose as Hydra does, then `dvc repro`.
 
-The command line and conf/ say all, as under `dvc exp run -S`; what stood in params.yaml is replaced.
+The command line and conf/ say all, as under `dvc exp run -S`; what stood in params.yaml is
+replaced.
 """
 
 import os
@@ -21,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def main(arguments: list[str]) -> int:
-    """Plain overrides run here; what only Hydra knows (--help, --cfg, --multirun) goes through it."""
+    """Plain overrides run here; what only Hydra knows (--help, --cfg, -m) goes through it."""
     os.chdir(ROOT)
     try:
         if any(argument.startswith("-") for argument in arguments):
@@ -33,7 +34,7 @@ def main(arguments: list[str]) -> int:
 
 
 def through_hydra(arguments: list[str]) -> int:
-    """As a Hydra app: one job for each composition. Its overrides are checked first, for one line."""
+    """As a Hydra app, one job for each composition; overrides are checked first, for one line."""
     import hydra
     from hydra.core.hydra_config import HydraConfig
 

@@ -1,8 +1,9 @@
-"""An error's type says who must act; its one line says where, what was found, what was expected and what to do."""
+"""An error's type says who must act; its one line where, what was found, what was expected and what
+to do."""
 
 
 class PipelineError(Exception):
-    """A user's mistake or an artifact's fault: it ends in one line and exit code 1, never in a traceback."""
+    """A user's mistake or an artifact's fault: one line and exit code 1, never a traceback."""
 
 
 class ParamsError(PipelineError):

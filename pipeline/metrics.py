@@ -9,7 +9,7 @@ from pipeline.typed import Component
 
 
 def labels(output: np.ndarray, classes: int | None) -> np.ndarray:
-    """What the metrics see: the label of the largest value of a row, or for regression the value."""
+    """What the metrics see: the label of a row's largest value, or for regression the value."""
     if classes is None:
         return output.reshape(len(output), -1).squeeze(1)
     winners: np.ndarray = output.argmax(axis=1)
@@ -19,7 +19,7 @@ def labels(output: np.ndarray, classes: int | None) -> np.ndarray:
 def score(
     metrics: Mapping[str, Component], target: np.ndarray, output: np.ndarray, classes: int | None
 ) -> dict[str, float]:
-    """Name -> value; (rows,) target against (rows, classes) or, for regression, (rows, 1) output."""
+    """Name -> value; target (rows,), output (rows, classes), or (rows,) for regression."""
     predicted = labels(output, classes)
     return {
         name: float(component(config, f"train.metrics.{name}")(np.asarray(target), predicted))

@@ -33,8 +33,8 @@ def _introduction(schema: Mapping[str, Any], checkpoint: Path) -> str:
     scores = ", ".join(f"{k} {v:.4f}" for k, v in metrics.items() if k.startswith("test/"))
     return "\n".join(
         [
-            "A complete model: architecture, weights and preprocessing in one directory. It takes raw",
-            "values and needs none of the source code it was trained with. Any number of rows.",
+            "A complete model: architecture, weights and preprocessing in one directory. It takes",
+            "raw values, any number of rows, and needs none of the code it was trained with.",
             "",
             "| | name | dtype | shape |",
             "|---|---|---|---|",
@@ -58,10 +58,10 @@ def _format(name: str, written: ModuleType, schema: Mapping[str, Any]) -> str:
     lines = [
         f"## {name}",
         "",
-        f"Runs in {', '.join(promises['runtimes'])}. Promised and verified: {'; '.join(does) or '–'}.",
+        f"Runs in {', '.join(promises['runtimes'])}.",
+        f"Promised and verified: {'; '.join(does) or 'nothing'}.",
+        f"Not promised: {'; '.join(does_not) or 'nothing'}.",
     ]
-    if does_not:
-        lines.append(f"Not promised: {'; '.join(does_not)}.")
     lines += [promises["note"], "", "```python"]
     lines += [written.card(list(schema["inputs"]), list(schema["outputs"])).strip(), "```"]
     return "\n".join(lines)
@@ -99,6 +99,7 @@ def _origin(params: ExportParams) -> str:
     changed = " and `source.patch`, which is to be applied to it" if patch else ""
     return (
         "## Where it came from\n\n"
-        f"Made from commit `{commit}`{changed}; `provenance.json` names the sha256 of every file here\n"
-        "and everything it was made from: code, data, parameters and installed packages."
+        f"Made from commit `{commit}`{changed}.\n"
+        "`provenance.json` names the sha256 of every file here and everything it was made from:\n"
+        "code, data, parameters and installed packages."
     )

@@ -1,4 +1,4 @@
-"""params.yaml as frozen dataclasses; what a value means, its unit and its range stand at the field."""
+"""params.yaml as frozen dataclasses; meaning, unit and range of a value stand at its field."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -25,7 +25,7 @@ def summary() -> str:
         "verified": f"{'passed' if verified['passed'] else 'FAILED'}: {checks}",
         "report": f"{VERIFICATION.with_suffix('.html')}",
         "MLflow": f"run {run['run_id']}; `make ui` shows it",
-        "next": f"{MODEL}/README.md loads it anywhere; `python -m pipeline --help` lists what to change",
+        "next": f"{MODEL}/README.md loads it anywhere; `python -m pipeline --help` changes it",
     }
     return "\n" + "\n".join(f"{name + ':':<10}{text}" for name, text in lines.items())
 

@@ -84,7 +84,7 @@ def validate(
 
 
 def best(history: list[Row], metric: str, mode: str, key: str) -> int:
-    """The epoch with the best value, the earliest of equals. Raises ParamsError for no such column."""
+    """The epoch with the best value, the earliest of equals. Raises ParamsError for no column."""
     if metric not in history[0]:
         known = ", ".join(name for name in history[0] if name != "epoch")
         raise ParamsError(f"{key}: found {metric}, expected a metric of history.csv: {known}")

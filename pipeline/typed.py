@@ -94,7 +94,7 @@ def read(kind: type[T], values: Mapping[str, Any]) -> T:
 
 
 def convert(value: Any, kind: Any, key: str) -> Any:
-    """`value` as a `kind`, or a ParamsError that names `key`, what was found and what is allowed."""
+    """`value` as a `kind`, or a ParamsError naming `key`, what was found and what is allowed."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
         return _within(convert(value, arguments[0], key), arguments[1], key)

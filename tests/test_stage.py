@@ -1,6 +1,7 @@
 """What stage.main does around every stage."""
 
 import fcntl
+import itertools
 import json
 import os
 
@@ -124,7 +125,7 @@ def test_a_dirty_tree_leaves_its_patch_beside_the_artifact(prepared):
 
 def test_statements_form_one_chain_from_the_complete_model_to_the_data(trained):
     chain = ["complete-model", "checkpoint", "train", "data"]
-    for later, earlier in zip(chain, chain[1:], strict=False):
+    for later, earlier in itertools.pairwise(chain):
         statement = provenance.read(trained.root / "artifacts" / later)
         dependencies = statement["predicate"]["buildDefinition"]["resolvedDependencies"]
         named = {d["name"]: d["digest"].get("sha256") for d in dependencies}

@@ -178,7 +178,8 @@ def test_regression_trains_with_its_own_loss_and_metric(project):
     Path(project.root / "models/line.py").write_text(
         "from torch import nn\n\n\n"
         "class Line(nn.Module):\n"
-        "    def __init__(self):\n        super().__init__()\n        self.layer = nn.Linear(3, 1)\n\n"
+        "    def __init__(self):\n        super().__init__()\n"
+        "        self.layer = nn.Linear(3, 1)\n\n"
         "    def forward(self, rows):\n        return self.layer(rows).squeeze(1)\n"
     )
     Path(project.root / "conf/model/line.yaml").write_text(

@@ -63,7 +63,8 @@ def build(
     called = list(inspect.signature(module.forward).parameters)
     if called != list(inputs):
         raise ValueError(
-            f"model.net: its forward takes {called}, data.inputs has {list(inputs)}; name them alike"
+            f"model.net: its forward takes {called}, data.inputs has {list(inputs)}; "
+            "name them alike"
         )
     criterion = loss().to(device)
     if optimizer is None:
