@@ -142,15 +142,11 @@ def _default_artifacts(store: Store) -> Iterator[None]:
         del os.environ[name]
 
 
-SHOWN_AS = {"mlflow.experimentKind": "custom_model_development"}
-"""Otherwise MLflow's UI opens the experiment on pages about traces and tokens."""
-
-
 def experiment(client: "MlflowClient", store: Store, name: str) -> str:
     """Its id; made if there is none. Raises PipelineError when it lies in MLflow's bin."""
     found = client.get_experiment_by_name(name)
     if found is None:
-        return client.create_experiment(name, artifact_location=store.artifacts, tags=SHOWN_AS)
+        return client.create_experiment(name, artifact_location=store.artifacts)
     if found.lifecycle_stage != "active":
         raise PipelineError(
             f"tracking.experiment: {name} was deleted; restore it with `mlflow experiments restore "
