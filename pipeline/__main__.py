@@ -24,6 +24,9 @@ ROOT = Path(__file__).resolve().parent.parent
 def main(arguments: list[str]) -> int:
     """Plain overrides run here; what only Hydra knows (--help, --cfg, -m) goes through it."""
     os.chdir(ROOT)
+    if arguments[1:] == ["install=bash"]:
+        print(Path(__file__).with_name("completion.bash").read_text(), end="")
+        return 0
     try:
         if any(argument.startswith("-") for argument in arguments):
             return through_hydra(arguments)
@@ -34,18 +37,19 @@ def main(arguments: list[str]) -> int:
 
 
 def through_hydra(arguments: list[str]) -> int:
-    """As a Hydra app, one job for each composition; overrides are checked first, for one line."""
+    """As a Hydra app whose job is this program again with plain overrides; the worst exit code."""
     import hydra
     from hydra.core.hydra_config import HydraConfig
 
-    if not {"--multirun", "-m", "--help", "-h"} & set(arguments):
-        overrides = [a for a in arguments if not a.startswith("-") and ("=" in a or a[0] == "~")]
-        composition(CONF, overrides)
+    if {"--cfg", "-c"} & set(arguments):
+        composition(CONF, [a for a in arguments if "=" in a or a.startswith("~")])
     codes: list[int] = []
 
     @hydra.main(config_path=str(ROOT / CONF), config_name="config", version_base="1.3")
-    def app(config: Any) -> None:
-        codes.append(reproduce(list(HydraConfig.get().overrides.task)))
+    def app(_: Any) -> None:
+        overrides = list(HydraConfig.get().overrides.task)
+        print(f"\n{' '.join(overrides)}", flush=True)
+        codes.append(subprocess.run([sys.executable, "-m", "pipeline", *overrides]).returncode)
 
     app()
     return max(codes, default=0)
@@ -63,7 +67,7 @@ def reproduce(overrides: list[str]) -> int:
     if code == 0:
         from pipeline.summary import summary
 
-        print(summary())
+        print(summary(), flush=True)
     return code
 
 

@@ -174,3 +174,27 @@ def test_what_the_command_line_replaces_in_params_is_named(project):
     said = project.run("python", "-m", "pipeline", "train.epochs=3", check=False).stdout
     expected = "params.yaml: your own train.batch_size=16 is replaced; to keep it, add"
     assert f"{expected} train.batch_size=16\n" in said
+
+
+def test_the_tab_key_completes_options_and_keys(project):
+    script = """
+        eval "$(python -m pipeline -sc install=bash)"
+        for typed in model=torch_ train.ep; do
+            COMP_LINE="python -m pipeline $typed"
+            COMP_WORDS=(python -m pipeline $typed)
+            COMP_CWORD=3
+            _complete_pipeline
+            echo "${COMPREPLY[@]}"
+        done
+    """
+    said = project.run("bash", "-c", script).stdout
+    assert said == "model=torch_cnn model=torch_mlp\ntrain.epochs=\n"
+
+
+def test_a_sweep_is_one_job_a_value_and_a_refused_one_says_so(project):
+    (project.root / "dvc.yaml").write_text("stages: {}\n")
+    command = ("python", "-m", "pipeline", "-m", "train.epochs=3,many")
+    done = project.run(*command, check=False)
+    assert done.returncode == 1
+    assert "\ntrain.epochs=3\n" in done.stdout
+    assert "error: train.epochs: found 'many', expected an integer" in done.stdout
