@@ -132,7 +132,8 @@ def _progress(
     from tqdm import tqdm
 
     last = {k: f"{v:.4f}" for k, v in history[-1].items() if k != "epoch"} if history else {}
-    with tqdm(total=steps, desc=f"epoch {epoch}/{epochs}", unit="step", leave=False) as bar:
+    name = f"epoch {epoch}/{epochs}"
+    with tqdm(total=steps, desc=name, unit="step", leave=False, postfix=last) as bar:
 
         def advance(loss: Any) -> None:
             bar.set_postfix(last | {"loss": f"{float(loss):.4f}"}, refresh=False)
