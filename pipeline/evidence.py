@@ -71,6 +71,8 @@ class Evidence:
     """The checkpoint's; integrity sees to it that the complete model's is the same."""
     promises: Mapping[str, Mapping[str, Any]]
     """By format."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Format -> why it could not hold the model; it is not in the directory."""
     baseline: Batches
     target: np.ndarray
     """Of the test split."""

@@ -17,7 +17,7 @@ class Input:
     """Column, list of columns or range such as "pixel_{0..63}"; in an .npz the array's name."""
     shape: tuple[int, ...]
     """Of one row, without the batch dimension; () is a scalar."""
-    dtype: Literal["float32", "float64", "int64", "uint8"]
+    dtype: Literal["float32", "float64", "int64", "uint8", "string"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +63,8 @@ class Model:
     """Gets the optimizer as its first argument; advances once an epoch."""
     outputs: tuple[str, ...]
     """Names of what the net returns, in order; the first is scored by the metrics."""
+    formats: tuple[Annotated[str, Plugin("formats")], ...]
+    """What export.formats is unless it is set."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +109,9 @@ class Checkpoint:
 class Export:
     formats: tuple[Annotated[str, Plugin("formats")], ...]
     """Each must hold the model, or the stage fails."""
+    attempt: tuple[Annotated[str, Plugin("formats")], ...]
+    """Tried as well if they take the framework's models; one that cannot hold this model is
+    reported and left out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,9 +186,9 @@ class Params:
     def __post_init__(self) -> None:
         if self.data.split.val + self.data.split.test >= 1:
             raise ParamsError("data.split: val + test leave no rows to train; lower one of them")
-        for name in self.export.formats:
+        for name in (*self.export.formats, *self.export.attempt):
             if name not in self.verify.tolerance:
                 raise ParamsError(
-                    f"verify.tolerance: nothing for the format {name} of export.formats; "
+                    f"verify.tolerance: nothing for the format {name} of export; "
                     f"add verify.tolerance.{name} with atol and rtol"
                 )

@@ -158,9 +158,10 @@ def faults(directory: Path) -> list[str]:
         subject = {entry["name"]: entry["digest"]["sha256"] for entry in statement["subject"]}
     except (ValueError, KeyError, TypeError, AttributeError) as fault:
         return [f"{directory / NAME}: changed: no statement can be read from it ({fault})"]
-    found = [] if intact else [f"{directory / NAME}: changed: its seal does not fit its content"]
+    if not intact:  # then it vouches for nothing, and no other file can be judged by it
+        return [f"{directory / NAME}: changed: its seal does not fit its content"]
     present = set(files(directory))
-    found += [f"{directory / name}: missing" for name in subject if name not in present]
+    found = [f"{directory / name}: missing" for name in subject if name not in present]
     found += [f"{directory / name}: not in the statement" for name in present - set(subject)]
     for name in present & set(subject):
         actual = digest(directory / name)

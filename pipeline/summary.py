@@ -17,11 +17,12 @@ def summary() -> str:
     verified: dict[str, Any] = json.loads(VERIFICATION.read_text())
     run: dict[str, Any] = json.loads(RUN.read_text())
     params = provenance.params(MODEL)
+    formats = json.loads((MODEL / "formats.json").read_text())["held"]
     checks = ", ".join(verified["checks"])
     scores = "  ".join(f"{k} {v:.4f}" for k, v in metrics.items() if k.startswith("test/"))
     lines = {
         "model": f"{params['model']['name']}  {scores}",
-        "complete": f"{MODEL}/  ({', '.join(params['export']['formats'])})",
+        "complete": f"{MODEL}/  ({', '.join(formats)})",
         "verified": f"{'passed' if verified['passed'] else 'FAILED'}: {checks}",
         "report": f"{VERIFICATION.with_suffix('.html')}",
         "MLflow": f"run {run['run_id']}; `make ui` shows it",

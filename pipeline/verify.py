@@ -1,10 +1,11 @@
 """Every format answers in a fresh process without its source and is held to what it promises."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
-from pipeline import provenance, stage
+from pipeline import stage
 from pipeline.components import plugin
 from pipeline.errors import IncompleteArtifact, ParamsError, VerificationFailed
 from pipeline.evidence import Result, gather, not_loaded
@@ -20,8 +21,10 @@ def verify(
     complete_model: Path, checkpoint: Path, data: Path, report: Path, params: VerifyParams
 ) -> None:
     """Writes `report` and a page beside it, then raises VerificationFailed if there is a fault."""
-    promises = {n: plugin("formats", n).PROMISES for n in formats(complete_model, params)}
+    held, refused = formats(complete_model, params)
+    promises = {name: plugin("formats", name).PROMISES for name in held}
     evidence = gather(complete_model, checkpoint, data, params, promises)
+    evidence = dataclasses.replace(evidence, refused=refused)
     results: dict[str, Result] = {FIRST: plugin("checks", FIRST).check(evidence)}
     if results[FIRST].faults:
         evidence = not_loaded(evidence, "a file is not what the statement says, see integrity")
@@ -45,20 +48,22 @@ def verify(
     _demand_passed(found["faults"], page)
 
 
-def formats(complete_model: Path, params: VerifyParams) -> list[str]:
-    """As the statement has them; none if there is no reading it, which integrity then tells."""
+def formats(complete_model: Path, params: VerifyParams) -> tuple[list[str], dict[str, str]]:
+    """What formats.json says is held, and refused with the reason; nothing if there is no reading
+    it, which integrity then tells."""
     try:
-        named = [str(name) for name in provenance.params(complete_model)["export"]["formats"]]
+        kept = json.loads((complete_model / "formats.json").read_text())
+        held, refused = [str(name) for name in kept["held"]], dict(kept["refused"])
     except (OSError, ValueError, KeyError, TypeError):
-        return []
-    for name in named:
+        return [], {}
+    for name in held:
         if name not in Plugin("formats").names():
             text = f"{complete_model}: has the format {name}, which pipeline/formats/ lacks"
             raise IncompleteArtifact(f"{text}; run `dvc repro export-complete`")
         if name not in params.verify.tolerance:
             text = f"verify.tolerance: nothing for the format {name} of {complete_model}"
             raise ParamsError(f"{text}; add verify.tolerance.{name} with atol and rtol")
-    return named
+    return held, refused
 
 
 def _demand_passed(faults: list[dict[str, Any]], page: Path) -> None:

@@ -181,7 +181,13 @@ def promises(report: Report) -> str:
     rows: Rows = {(text, ""): partial(yes_or_no, report, key) for key, text in PROMISED.items()}
     rows["Runtimes", ""] = lambda name: escape(", ".join(given[name]["runtimes"]))
     rows["Where it falls short", ""] = lambda name: f"<small>{escape(given[name]['note'])}</small>"
-    return f"<h2>What each format promises</h2>\n{matrix(report, rows)}" if given else ""
+    table = f"<h2>What each format promises</h2>\n{matrix(report, rows)}" if given else ""
+    refused = (
+        f"<li><strong>{escape(name)}</strong><br>{escape(why)}</li>"
+        for name, why in report["refused"].items()
+    )
+    listed = "".join(refused)
+    return table + (f"<h2>Cannot hold this model</h2>\n<ul>{listed}</ul>" if listed else "")
 
 
 def weight_and_time(report: Report) -> str:

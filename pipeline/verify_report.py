@@ -47,6 +47,7 @@ def summarise(evidence: Evidence, results: Mapping[str, Result]) -> dict[str, An
         },
         "sizes": sizes(evidence, by_format),
         "formats": by_format,
+        "refused": dict(evidence.refused),
     }
     return dict(_finite(found))
 

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PARTS = ("conf", "data", "models", "pipeline", "dvc.yaml", "params.yaml", "conf.lock.yaml")
 PARTS += (".dvcignore", ".gitignore", "requirements.lock")
-TINY = ("experiment=smoke", "export.formats=[torch_export]", "train.epochs=2")
+TINY = ("experiment=smoke", "export.attempt=[]", "train.epochs=2")
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def test_the_directory_holds_what_the_readme_lists(exported):
     assert present == {
         *("README.md", "MLmodel", "model.pt2", "model.onnx", "model.pickle.pt"),
         *("model.pickle.json", "examples", "metrics.json", "schema.json", "provenance.json"),
-        *("requirements.txt", "python_env.yaml"),
+        *("requirements.txt", "python_env.yaml", "formats.json"),
     }
 
 
@@ -96,6 +96,37 @@ def test_a_model_that_does_not_fit_is_one_line_and_leaves_no_complete_model(trai
         "error: export-complete: torch_mlp does not fit the format torch_export: "
     )
     assert not (project.root / "artifacts/complete-model/provenance.json").exists()
+
+
+def test_an_attempted_format_that_does_not_fit_is_reported_and_leaves_nothing(trained, copy_of):
+    """torch_pickle cannot pickle a function made in a call; torch_export does not care."""
+    project = copy_of(trained)
+    project.params(*TINY, "export.formats=[torch_export]", "export.attempt=[torch_pickle]")
+    model = project.root / "models/torch_mlp.py"
+    local = "        self.scale = lambda values: values\n        self.standardize = "
+    model.write_text(model.read_text().replace("        self.standardize = ", local))
+    project.stage("export-complete")
+    directory = project.root / "artifacts/complete-model"
+    kept = json.loads((directory / "formats.json").read_text())
+    assert kept["held"] == ["torch_export"]
+    assert "lambda" in kept["refused"]["torch_pickle"]
+    assert not list(directory.glob("model.pickle*"))
+    assert provenance.faults(directory) == []
+
+
+def test_a_required_format_of_another_framework_is_refused(trained, copy_of):
+    project = copy_of(trained)
+    project.params(*TINY)
+    formats = project.root / "pipeline/formats"
+    (formats / "abacus.py").write_text('FRAMEWORKS = ("beads",)\nAFTER = ()\n')
+    text = project.read("params.yaml").replace("- torch_export", "- abacus", 2)
+    text = text.replace(
+        "    torch_export:\n", "    abacus: {atol: 0, rtol: 0}\n    torch_export:\n"
+    )
+    (project.root / "params.yaml").write_text(text)
+    done = project.stage("export-complete", check=False)
+    assert done.returncode == 1
+    assert "export.formats: found abacus, which takes models of beads" in done.stdout
 
 
 def test_the_reference_has_the_batches_that_verify_asks_for(trained):

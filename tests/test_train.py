@@ -186,7 +186,7 @@ def test_regression_trains_with_its_own_loss_and_metric(project):
         "name: line\nframework: pytorch\nnet: {_target_: models.line.Line}\n"
         "loss: {_target_: torch.nn.MSELoss}\n"
         "optimizer: {_target_: torch.optim.SGD, lr: '${train.lr}'}\n"
-        "scheduler: null\noutputs: [y]\n"
+        "scheduler: null\noutputs: [y]\nformats: [torch_export]\n"
     )
     project.params(
         "data=line",

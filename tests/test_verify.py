@@ -22,7 +22,7 @@ from tests.conftest import Project, make_project
 FORMATS = ("torch_export", "onnx", "torch_pickle")
 FILES = ("MLmodel", "README.md", "examples/one.npz", "examples/seven.npz", "metrics.json")
 FILES += ("model.onnx", "model.pickle.json", "model.pickle.pt", "model.pt2", "provenance.json")
-FILES += ("python_env.yaml", "requirements.txt", "schema.json")
+FILES += ("formats.json", "python_env.yaml", "requirements.txt", "schema.json")
 
 
 @pytest.fixture(scope="session")
@@ -135,7 +135,7 @@ def test_a_format_without_answers_is_a_fault_though_no_check_asked_for_any(linea
 def test_a_model_without_a_statement_fails_with_a_report(linear: Linear) -> None:
     (linear.complete_model / provenance.NAME).unlink()
     report = linear.verify()
-    assert (report["complete_model"], report["formats"]) == (None, {})
+    assert report["complete_model"] is None and not report["formats"]["onnx"]["answered"]
     assert "Do not ship" in linear.report.with_suffix(".html").read_text()
 
 
@@ -146,19 +146,15 @@ def test_a_reference_without_a_batch_asks_for_the_checkpoint_again(linear: Linea
 
 
 def test_a_format_without_a_tolerance_is_told_before_any_work(linear: Linear) -> None:
-    provenance.write(
-        linear.complete_model,
-        {"externalParameters": {"params": {"export": {"formats": ["torch_export"]}}}},
-    )
+    kept = '{"held": ["torch_export"], "refused": {}}'
+    (linear.complete_model / "formats.json").write_text(kept)
     with pytest.raises(ParamsError, match=r"add verify.tolerance.torch_export"):
         run(linear)
 
 
 def test_a_format_that_has_no_plug_in_is_told(linear: Linear) -> None:
-    provenance.write(
-        linear.complete_model,
-        {"externalParameters": {"params": {"export": {"formats": ["papyrus"]}}}},
-    )
+    kept = '{"held": ["papyrus"], "refused": {}}'
+    (linear.complete_model / "formats.json").write_text(kept)
     with pytest.raises(IncompleteArtifact, match=r"the format papyrus, which pipeline/formats/"):
         run(linear)
 
@@ -281,3 +277,14 @@ def test_the_stage_fails_in_one_line_and_leaves_both_reports(
     )
     assert not report_of(spoilt)["passed"]
     assert "Do not ship" in spoilt.read("reports/verify.html")
+
+
+def test_a_format_that_cannot_hold_the_model_is_reported_with_its_reason(linear: Linear) -> None:
+    kept = '{"held": ["onnx"], "refused": {"litert": "the layer <Lookup> has no kernel"}}'
+    (linear.complete_model / "formats.json").write_text(kept)
+    linear.seal()
+    report = linear.verify()
+    assert report["passed"]
+    assert report["refused"] == {"litert": "the layer <Lookup> has no kernel"}
+    page = linear.report.with_suffix(".html").read_text()
+    assert "the layer &lt;Lookup&gt; has no kernel" in page

@@ -33,6 +33,7 @@ PROMISES = {
 REQUIRES = ("onnxruntime", "numpy")
 AFTER = ("torch_export",)
 
+FRAMEWORKS = ("pytorch",)
 FILE = "model.onnx"
 SHARED = "model.pt2"
 OVERFLOW = "model.onnx.data"

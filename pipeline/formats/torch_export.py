@@ -34,6 +34,7 @@ PROMISES = {
 REQUIRES = ("torch", "numpy")
 AFTER: tuple[str, ...] = ()
 
+FRAMEWORKS = ("pytorch",)
 FILE = "model.pt2"
 PROGRAM = "model"
 SIGNATURE = "signature.json"

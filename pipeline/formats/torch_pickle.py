@@ -28,6 +28,7 @@ PROMISES = {
 REQUIRES = ("torch", "numpy")
 AFTER: tuple[str, ...] = ()
 
+FRAMEWORKS = ("pytorch",)
 FILE = "model.pickle.pt"
 INDEX = "model.pickle.json"
 

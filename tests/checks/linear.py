@@ -92,7 +92,7 @@ class Linear:
             "name": "artifacts/checkpoint",
             "digest": {"sha256": provenance.digest(self.checkpoint)},
         }
-        provenance.write(self.complete_model, definition(dep, export={"formats": ["onnx"]}))
+        provenance.write(self.complete_model, definition(dep))
 
     def graph(self, *nodes: Node, **initializers: np.ndarray) -> None:
         """Writes model.onnx anew."""
@@ -157,6 +157,8 @@ def make(root: Path) -> Linear:
         content = (found.checkpoint / f"reference/{name}.npz").read_bytes()
         (found.complete_model / f"examples/{name}.npz").write_bytes(content)
     (found.complete_model / "README.md").write_text("A model to be verified.\n")
+    kept = {"held": ["onnx"], "refused": {}}
+    (found.complete_model / "formats.json").write_text(json.dumps(kept))
     found.graph(GEMM, weight=weight(), bias=bias())
     found.seal()
     return found

@@ -6,7 +6,7 @@ from pipeline import provenance
 from tests.checks.linear import Linear, faults
 
 FILES = ("README.md", "examples/one.npz", "examples/seven.npz", "metrics.json", "model.onnx")
-FILES += ("provenance.json", "schema.json")
+FILES += ("formats.json", "provenance.json", "schema.json")
 
 
 def judge(linear: Linear) -> list[str]:
