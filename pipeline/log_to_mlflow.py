@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import mlflow_store, provenance, stage
+from pipeline.errors import VerificationFailed
 from pipeline.logged import KEY, Files, Made, artifacts, drawing, tags
 from pipeline.mlflow_store import Store
 from pipeline.mlmodel import tensors
@@ -41,6 +42,8 @@ def log_to_mlflow(
         data=data,
         verify_report=verify_report,
     )
+    if not made.verified["passed"]:
+        raise VerificationFailed(f"{verify_report}: did not pass; nothing is logged")
     store = mlflow_store.locate(params.tracking.uri)
     with drawing(made) as pictures, mlflow_store.opened(store) as client:
         experiment = mlflow_store.experiment(client, store, params.tracking.experiment)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import plots, provenance, stage
-from pipeline.errors import PipelineError
+from pipeline.errors import IncompleteArtifact, PipelineError
 
 KEY = "provenance.complete-model"
 """The tag that names a run's complete model; a finished run with it is never made twice."""
@@ -79,9 +79,17 @@ class Made:
     @cached_property
     def final(self) -> dict[str, float]:
         """On the test split and from verify, by name."""
-        found = _json(self.checkpoint / "metrics.json")
-        if self.verify_report.is_file():
-            found |= verdict(_json(self.verify_report))
+        return _json(self.checkpoint / "metrics.json") | verdict(self.verified)
+
+    @cached_property
+    def verified(self) -> dict[str, Any]:
+        """The report. Raises IncompleteArtifact when it is about another complete model."""
+        found = _json(self.verify_report)
+        if found["complete_model"] != self.digest:
+            raise IncompleteArtifact(
+                f"{self.verify_report}: is about the complete model {found['complete_model']}, "
+                f"found {self.digest} in {self.complete_model}; run `dvc repro verify`"
+            )
         return found
 
     def code(self) -> tuple[str | None, bool]:

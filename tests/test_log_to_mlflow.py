@@ -111,7 +111,6 @@ def make_repository(folder: Path, monkeypatch: pytest.MonkeyPatch, fresh_store: 
     (root / "dvc.yaml").write_text(DVC_YAML)
     (root / "params.yaml").write_text(json.dumps(SECTIONS))
     (root / "reports").mkdir()
-    (root / "reports/verify.json").write_text(json.dumps(REPORT))
     (root / "reports/verify.html").write_text("<p>verified</p>")
     make(OUTPUTS["data"], {"schema.json": json.dumps(SCHEMA)}, "data")
     make(
@@ -142,6 +141,12 @@ def make(directory: Path, files: dict[str, str], output: str) -> None:
 def make_model(schema: dict, content: str = "flavors: {}") -> None:
     files = {"schema.json": json.dumps(schema), "MLmodel": content, "model.pt2": "weights"}
     make(OUTPUTS["complete_model"], files, "complete_model")
+    make_report()
+
+
+def make_report(**changes: object) -> None:
+    digest = provenance.digest(OUTPUTS["complete_model"])
+    OUTPUTS["verify_report"].write_text(json.dumps({**REPORT, "complete_model": digest, **changes}))
 
 
 def log(uri: str | None = None, experiment: str = "digits") -> dict:
@@ -351,6 +356,7 @@ def test_four_processes_at_once_share_a_fresh_store(repository: Path, tmp_path: 
         (copy / OUTPUTS["complete_model"] / "MLmodel").write_text(f"flavors: {{n{n}: {{}}}}")
         os.chdir(copy)
         make(OUTPUTS["complete_model"], {}, "complete_model")
+        make_report()
     os.chdir(repository)
     started = [start(copy, DVC_ROOT=str(repository)) for copy in copies]
     ended = [process.communicate(timeout=300) for process in started]
@@ -378,6 +384,22 @@ def test_the_stage_loads_no_framework_and_not_pandas(repository: Path) -> None:
         text=True,
     )
     assert done.stdout.splitlines()[-1] == "[]", done
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"complete_model": "0" * 64}, "is about the complete model 000"),
+        ({"passed": False}, "did not pass; nothing is logged"),
+    ],
+)
+def test_a_model_without_its_own_passed_report_is_not_logged(
+    repository: Path, changes: dict, said: str
+) -> None:
+    make_report(**changes)
+    with pytest.raises(PipelineError, match=said):
+        log()
+    assert runs(repository) == []
 
 
 def test_leaves_are_named_as_in_the_file() -> None:
