@@ -1,7 +1,7 @@
 """Plug-ins by file name, and the model's parts from the configuration's `_target_`."""
 
 import importlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -42,21 +42,23 @@ def seed(base: int, epoch: int) -> int:
 
 
 def build(
-    framework: ModuleType, model: Model, train: Train, inputs: Iterable[str], *, trains: bool
+    framework: ModuleType, model: Model, train: Train, inputs: Mapping[str, Any], *, trains: bool
 ) -> Any:
-    """The framework's Training as configured; where it does not train, on the CPU and without
-    optimizer: torch takes seconds to import what one needs."""
+    """The framework's Training as configured; on the CPU where it does not train.
+
+    `inputs` as in the schema.
+    """
     framework.configure(train.threads)
     framework.seed(seed(train.seed, 0))
-    schedule = model.scheduler if trains else None
     try:
         return framework.build(
             component(model.net, "model.net"),
             component(model.loss, "model.loss"),
-            component(model.optimizer, "model.optimizer") if trains else None,
-            component(schedule, "model.scheduler") if schedule else None,
-            list(inputs),
+            component(model.optimizer, "model.optimizer"),
+            component(model.scheduler, "model.scheduler") if model.scheduler else None,
+            inputs,
             train.device if trains else "cpu",
+            trains=trains,
         )
     except ValueError as fault:
         raise ParamsError(str(fault)) from None

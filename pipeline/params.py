@@ -58,9 +58,10 @@ class Model:
     loss: Component
     """Called as loss(outputs, target)."""
     optimizer: Component
-    """Gets the net's parameters as its first argument."""
+    """With PyTorch it gets the net's parameters as its first argument, with Keras nothing."""
     scheduler: Component | None
-    """Gets the optimizer as its first argument; advances once an epoch."""
+    """Advances once an epoch. With PyTorch it gets the optimizer as its first argument; with Keras
+    it is a LearningRateSchedule that is asked for the rate with the number of epochs trained."""
     outputs: tuple[str, ...]
     """Names of what the net returns, in order; the first is scored by the metrics."""
     formats: tuple[Annotated[str, Plugin("formats")], ...]

@@ -35,7 +35,7 @@ def train(data: Path, models: Path, output: Path, params: TrainParams) -> None:
     while len(history) < params.train.epochs and not _stops(history, params.train.early_stopping):
         epoch = len(history) + 1
         batches = order(params.train, epoch, len(target))
-        framework.seed(seed(params.train.seed, epoch))
+        framework.seed(seed(params.train.seed, epoch), training)
         with _progress(epoch, params.train.epochs, len(batches), history) as progress:
             loss = framework.fit_epoch(
                 training, inputs, target, batches, params.train.clip_norm, progress

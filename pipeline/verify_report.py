@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pipeline import provenance
@@ -77,7 +78,8 @@ def _model(evidence: Evidence) -> dict[str, Any]:
 
 def _format(name: str, evidence: Evidence, results: Mapping[str, Result]) -> dict[str, Any]:
     given = evidence.answers[name]
-    files = {file: (evidence.complete_model / file).stat().st_size for file in _files(given)}
+    paths = _files(given, evidence.complete_model)
+    files = {file: (evidence.complete_model / file).stat().st_size for file in paths}
     own = [file for file in files if not _belongs_to_other(file, name, evidence.answers)]
     found: dict[str, Any] = {
         "promises": dict(evidence.promises[name]),
@@ -92,12 +94,19 @@ def _format(name: str, evidence: Evidence, results: Mapping[str, Result]) -> dic
     return found | {"timing": timing}
 
 
-def _files(given: Answers) -> list[str]:
-    return sorted({*filter(None, [given.file]), *(file for file, _, _ in given.places)})
+def _files(given: Answers, directory: Path) -> list[str]:
+    """The format's own file, or the files of its own directory, and those its weights lie in."""
+    found = {file for file, _, _ in given.places}
+    if given.file and (directory / given.file).is_dir():
+        found |= {f"{given.file}/{name}" for name in provenance.files(directory / given.file)}
+    elif given.file:
+        found.add(given.file)
+    return sorted(found)
 
 
 def _belongs_to_other(file: str, name: str, answers: Mapping[str, Answers]) -> bool:
-    return any(other.file == file for each, other in answers.items() if each != name)
+    others = (other.file for each, other in answers.items() if each != name and other.file)
+    return any(file == other or file.startswith(f"{other}/") for other in others)
 
 
 def sizes(evidence: Evidence, by_format: Mapping[str, Any]) -> dict[str, Any]:

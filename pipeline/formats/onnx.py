@@ -1,16 +1,24 @@
-"""`model.onnx`: the graph for ONNX runtimes; its weights are read out of `model.pt2` beside it.
+"""`model.onnx`: the graph for ONNX runtimes; its weights are read out of the files beside it.
 
-A weight that lies byte for byte in `model.pt2` is referred to there (external data with offset and
-length); only what is tiny or is not found is held in `model.onnx` itself. The exporter's optimizer
-is off, since folding batch norm makes new weights that lie nowhere yet; runtimes fold on loading.
+A weight that lies byte for byte in `model.pt2` or in the SavedModel's variables is referred to
+there (external data with offset and length); only what is tiny or is not found is held in
+`model.onnx` itself. torch's optimizer is off, since folding batch norm makes new weights that lie
+nowhere yet; runtimes fold on loading.
+
+Keras' own export names captured constants (Normalization's mean) as inputs and loses lookup tables.
+So its models go another way: traced for inference, variables and constants frozen, tables put in by
+their content, translated by tf2onnx; then onnxruntime must answer as the model does.
 """
 
 import logging
+import mmap
+import re
 import struct
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,20 +48,33 @@ OVERFLOW = "model.onnx.data"
 TINY = 1024  # bytes: below it a reference costs about as much as the weight
 INLINE_LIMIT = 1_500_000_000  # bytes: a protobuf message ends at 2 GB
 EXAMPLE_ROWS = 3
+OPSET = 18  # the highest that tf2onnx 1.17 writes
+ROWS = (1, 7, 33)  # batch sizes for which a Keras model and its graph are compared
+RTOL, ATOL = 1e-4, 1e-5  # and by how much they may differ; ATOL times the largest answer above one
+UNKNOWN = "?unknown?"  # a string that no vocabulary holds
 
 
-def export(model: "nn.Module", inputs: Arrays, outputs: list[str], directory: Path) -> None:
-    """Writes a graph for any number of rows; ValueError in one line when the model does not fit."""
+def export(model: Any, inputs: Arrays, outputs: list[str], directory: Path) -> None:
+    """Writes a graph for any number of rows; ValueError in one line when the model does not fit.
+
+    `model` is an nn.Module in evaluation mode or a keras.Model that has been called.
+    """
     import onnx_ir
 
-    graph_model = _translate(model, inputs, outputs)
-    _simplify(graph_model)
+    keras = any(each.__module__.startswith("keras.") for each in type(model).__mro__)
+    if keras:
+        graph_model = _from_keras(model, inputs, outputs)
+    else:
+        graph_model = _translate(model, inputs, outputs)
+        _simplify(graph_model)
     _refer(graph_model.graph.initializers, directory)
     proto = onnx_ir.to_proto(graph_model)
     _strip(proto)
     (directory / FILE).write_bytes(proto.SerializeToString(deterministic=True))
     try:
         _check(directory, list(inputs), outputs)
+        if keras:
+            _compare(model, inputs, outputs, load(directory))
     except ValueError:
         for file in (FILE, OVERFLOW):
             (directory / file).unlink(missing_ok=True)

@@ -39,8 +39,8 @@ def configure(threads: int) -> None:
     torch.backends.cudnn.benchmark = False
 
 
-def seed(value: int) -> None:
-    """Of every generator that a net may draw from; CUDA's too."""
+def seed(value: int, training: Training | None = None) -> None:
+    """Of every generator that a net may draw from; CUDA's too. A net has none of its own."""
     random.seed(value)
     np.random.seed(value)
     torch.manual_seed(value)
@@ -49,12 +49,17 @@ def seed(value: int) -> None:
 def build(
     net: Callable[[], nn.Module],
     loss: Callable[[], nn.Module],
-    optimizer: Callable[[Iterator[nn.Parameter]], torch.optim.Optimizer] | None,
+    optimizer: Callable[[Iterator[nn.Parameter]], torch.optim.Optimizer],
     scheduler: Callable[[torch.optim.Optimizer], Any] | None,
-    inputs: Sequence[str],
+    inputs: Mapping[str, Any],
     device: str,
+    *,
+    trains: bool,
 ) -> Training:
-    """`inputs` are the parameters of the net's call, in order. Raises ValueError, one line."""
+    """`inputs` are the parameters of the net's call, in order. Raises ValueError, one line.
+
+    A net that does not train gets no optimizer: torch takes seconds to import what one needs.
+    """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda" and not torch.cuda.is_available():
@@ -67,7 +72,7 @@ def build(
             "name them alike"
         )
     criterion = loss().to(device)
-    if optimizer is None:
+    if not trains:
         return Training(module, criterion, None, None, torch.device(device))
     optimiser = optimizer(module.parameters())
     schedule = scheduler(optimiser) if scheduler else None
