@@ -86,8 +86,10 @@ def environment(threads: int, home: Path) -> dict[str, str]:
     kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     fixed = {"HOME": str(home), "LANG": "C.UTF-8", "CUDA_VISIBLE_DEVICES": ""}
     fixed |= {"TF_DETERMINISTIC_OPS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    counts = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    counts += ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+    counts = (
+        *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"),
+        *("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
+    )
     return kept | fixed | dict.fromkeys(counts, str(threads))
 
 
