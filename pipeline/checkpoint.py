@@ -23,6 +23,8 @@ from pipeline.provenance import write_atomically
 from pipeline.train import HISTORY, best, read_history
 
 Inputs = dict[str, np.ndarray]
+ROWS = 1 << 16
+"""Of texts that are sorted at once; numpy has no least of texts."""
 
 
 def checkpoint(
@@ -81,12 +83,28 @@ def _batches(data: Path, many: int) -> dict[str, Inputs]:
 
 
 def edges(array: np.ndarray) -> np.ndarray:
-    """Five rows: each value's least and greatest in `array`, zeros, and both ranges left behind."""
+    """Five rows: each value's least and greatest in `array`, zeros, and both ranges left behind.
+
+    Of texts: the first and the last, the empty one, and two that `array` does not have.
+    """
+    if array.dtype.kind == "U":
+        first, last = _ends(array)
+        unseen = [np.char.add(last, more) for more in ("~", " \N{SNOWMAN}")]
+        return np.stack([first, last, np.zeros_like(first), *unseen])
     low, high = array.min(axis=0), array.max(axis=0)
     if array.dtype.kind in "iu":
         return np.stack([low, high, np.zeros_like(low), low, high])
     span = high - low
     return np.stack([low, high, np.zeros_like(low), low - 3 * span, high + 3 * span])
+
+
+def _ends(array: np.ndarray) -> np.ndarray:
+    """The first and the last text of each place in the order of their letters."""
+    ends = np.sort(array[:ROWS], axis=0)[[0, -1]]
+    for start in range(ROWS, len(array), ROWS):
+        some = np.concatenate([ends, array[start : start + ROWS]])
+        ends = np.sort(some, axis=0)[[0, -1]]
+    return ends
 
 
 def _judge(

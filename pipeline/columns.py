@@ -1,14 +1,15 @@
-"""Declared arrays out of a table's columns: each value finite, in range and exactly kept."""
+"""Declared arrays out of a table's columns: each value there, in range and exactly kept."""
 
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from pipeline.params import Input, Target
-from pipeline.tables import Array, Batch, Kind, Table
+from pipeline.tables import EMPTY, Array, Batch, Kind, Table
 
 EXACT = 2**53
 """Up to here a float64 says which integer is meant."""
@@ -21,9 +22,14 @@ class Wanted:
     columns: tuple[str, ...]
     shape: tuple[int, ...]
     dtype: str
+    """numpy's name; "string" as long as nobody knows the longest text."""
     kind: Kind = "number"
     classes: int | None = None
     """Labels are 0 to classes - 1."""
+
+    def fixed(self, longest: int) -> "Wanted":
+        """Texts side by side can be memory-mapped once they all take the place of the longest."""
+        return replace(self, dtype=f"<U{longest}") if self.kind == "text" else self
 
     def limits(self) -> tuple[int, int]:
         if self.classes is not None:
@@ -55,7 +61,8 @@ def names(source: str | tuple[str, ...]) -> tuple[str, ...]:
 
 
 def of_input(entry: Input) -> Wanted:
-    kind: Kind = "integer" if entry.dtype == "int64" else "number"
+    kinds: dict[str, Kind] = {"int64": "integer", "string": "text"}
+    kind = kinds.get(entry.dtype, "number")
     return Wanted(columns=names(entry.source), shape=entry.shape, dtype=entry.dtype, kind=kind)
 
 
@@ -79,13 +86,16 @@ def _block(table: Table, row: int, batch: Batch, array: Wanted) -> Array:
     rows = len(batch[first])
     if not more:
         return _fit(table, row, first, batch[first], array).reshape(rows, *array.shape)
-    block = np.empty((rows, len(array.columns)), array.dtype)
+    dtype = object if array.dtype == "string" else array.dtype
+    block = np.empty((rows, len(array.columns)), dtype)
     for index, column in enumerate(array.columns):
         block[:, index] = _fit(table, row, column, batch[column], array)
     return block.reshape(rows, *array.shape)
 
 
 def _fit(table: Table, row: int, column: str, values: Array, array: Wanted) -> Array:
+    if array.kind == "text":
+        return _fit_text(table, row, column, values, array)
     with np.errstate(all="ignore"):
         cast = values.astype(array.dtype, copy=False)
     if cast.dtype.kind == "f":
@@ -96,8 +106,35 @@ def _fit(table: Table, row: int, column: str, values: Array, array: Wanted) -> A
             least, most = max(least, -EXACT), min(most, EXACT)
         wrong = (values < least) | (values > most) | (cast != values)
     if wrong.any():
-        at, *element = (int(index) for index in np.argwhere(wrong)[0])
-        found = values[(at, *element)].item()
-        place = f"{column}{element}" if element else column
+        at, place, found = _first(wrong, column, values)
         raise table.fault(row + at, place, f"found {found}, expected {array.expected(found)}")
     return cast
+
+
+def _fit_text(table: Table, row: int, column: str, values: Array, array: Wanted) -> Array:
+    """As objects until the longest is known. An empty text is a missing value in every kind of
+    file, because in a CSV nobody can tell them apart."""
+    cast = values if array.dtype == "string" else values.astype(array.dtype)
+    wrong = (values == "") | (cast.astype(object) != values)
+    wrong |= np.array([not _is_text(v) for v in values.flat], bool).reshape(values.shape)
+    if wrong.any():
+        at, place, found = _first(wrong, column, values)
+        problem = f"found {found!r}, expected UTF-8 text that does not end in NUL; correct the cell"
+        raise table.fault(row + at, place, problem if found else EMPTY)
+    return cast
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
+    return not value.endswith("\0")
+
+
+def _first(wrong: Array, column: str, values: Array) -> tuple[int, str, Any]:
+    """Row, place and value of the first that is wrong."""
+    at, *element = (int(index) for index in np.argwhere(wrong)[0])
+    found = values[(at, *element)]
+    place = f"{column}{element}" if element else column
+    return at, place, found if isinstance(found, str) else found.item()

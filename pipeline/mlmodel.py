@@ -48,6 +48,14 @@ def flavors(schema: Mapping[str, Any], formats: list[str]) -> dict[str, Any]:
         found["pytorch"] = {"model_data": ".", "pytorch_version": version("torch")}
         if "onnx" not in formats and _single(schema):
             found["python_function"] = _python_function("mlflow.pytorch", ".")
+    if "saved_model" in formats:
+        found["tensorflow"] = {
+            "saved_model_dir": "saved_model",
+            "meta_graph_tags": ["serve"],
+            "signature_def_key": "serving_default",
+        }
+        if "onnx" not in formats:
+            found["python_function"] = _python_function("mlflow.tensorflow", ".")
     return found
 
 
@@ -66,7 +74,7 @@ def _single(schema: Mapping[str, Any]) -> bool:
 
 def signature(schema: Mapping[str, Any], formats: list[str]) -> dict[str, str]:
     """Any batch size; by name where the loader takes names."""
-    named = "onnx" in formats or not _single(schema)
+    named = bool({"onnx", "saved_model"} & set(formats)) or not _single(schema)
     return {side: json.dumps(tensors(schema[side], named)) for side in ("inputs", "outputs")}
 
 
@@ -76,7 +84,10 @@ def tensors(arrays: Mapping[str, Any], named: bool = True) -> list[dict[str, Any
         ({"name": name} if named else {})
         | {
             "type": "tensor",
-            "tensor-spec": {"dtype": array["dtype"], "shape": [-1, *array["shape"]]},
+            "tensor-spec": {
+                "dtype": "str" if array["dtype"] == "string" else array["dtype"],
+                "shape": [-1, *array["shape"]],
+            },
         }
         for name, array in arrays.items()
     ]

@@ -34,7 +34,7 @@ def prepare(data: Path, output: Path, params: PrepareParams) -> None:
     table = open_table(_locate(data, params.data.file))
     _match(table, params.data.id, arrays)
     _refuse_repeated(table, params.data.id)
-    labels = _survey(table, arrays)
+    labels, arrays = _survey(table, arrays)
     _require_rows(table, params.data, labels)
     parts = assign(labels, params.data.split)
     _write(table, arrays, parts, output)
@@ -100,13 +100,17 @@ def _match_shape(table: Table, key: str, array: Wanted) -> None:
         )
 
 
-def _survey(table: Table, arrays: Mapping[str, Wanted]) -> Array:
-    """Reads and checks everything. The label of each row; 0 throughout for regression."""
-    found = [np.empty(0, np.int64)]
+def _survey(table: Table, arrays: Mapping[str, Wanted]) -> tuple[Array, dict[str, Wanted]]:
+    """Reads and checks everything. The label of each row, 0 throughout for regression, and the
+    arrays with the length of their longest text."""
+    found, longest = [np.empty(0, np.int64)], dict.fromkeys(arrays, 1)
     for batch in columns.blocks(table, arrays):
         target = batch["target"]
         found.append(np.zeros(len(target), np.int64) if target.dtype.kind == "f" else target)
-    return np.concatenate(found)
+        for key, array in arrays.items():
+            if array.kind == "text":
+                longest[key] = max(longest[key], *map(len, batch[key].flat))
+    return np.concatenate(found), {key: a.fixed(longest[key]) for key, a in arrays.items()}
 
 
 def _refuse_repeated(table: Table, column: str | None) -> None:

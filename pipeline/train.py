@@ -31,7 +31,7 @@ def train(data: Path, models: Path, output: Path, params: TrainParams) -> None:
     inputs, target = prepared.split(data, "train")
     history = resume(framework, training, output)
     if not history:
-        framework.adapt(training, inputs)
+        adapt(framework, training, inputs)
     while len(history) < params.train.epochs and not _stops(history, params.train.early_stopping):
         epoch = len(history) + 1
         batches = order(params.train, epoch, len(target))
@@ -48,6 +48,14 @@ def train(data: Path, models: Path, output: Path, params: TrainParams) -> None:
             framework.save(training, path)
         history.append(row)
         _report(row, params.train.epochs)
+
+
+def adapt(framework: ModuleType, training: Any, inputs: dict[str, np.ndarray]) -> None:
+    """Fits the model's preprocessing. Raises ParamsError."""
+    try:
+        framework.adapt(training, inputs)
+    except ValueError as fault:
+        raise ParamsError(f"model.net: {' '.join(str(fault).split())}") from None
 
 
 def resume(framework: ModuleType, training: Any, output: Path) -> list[Row]:

@@ -1,5 +1,6 @@
 """The raw data file into checked, split, memory-mappable arrays."""
 
+import csv
 import json
 import os
 import subprocess
@@ -429,6 +430,90 @@ def test_a_repeated_or_empty_id_is_named(data: Path, ids: tuple[str], words: lis
     refuses(data, *words, id="key")
     (data / "small.csv").write_text(SMALL)
     refuses(data, "no column 'key'", id="key")
+
+
+WORDS = ["Łódź", "a b", "Αθήνα", "x,y", 'say "x"', "0", "-", "☃", "mañana", "NA"]
+TEXT = {"town": {"source": "town", "shape": [], "dtype": "string"}}
+
+
+def write_words(folder: Path, words: list[str]) -> dict[str, Any]:
+    """A table of texts and labels in every kind of file, and how to read it."""
+    label = np.arange(len(words)) % 2
+    with (folder / "t.csv").open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerows([("town", "label"), *zip(words, label, strict=True)])
+    table = pa.table({"town": pa.array(words, pa.string()), "label": label})
+    parquet.write_table(table, folder / "t.parquet", row_group_size=7)
+    np.savez(folder / "t.npz", town=np.array(words), label=label)
+    return {"inputs": TEXT, "target": {"source": "label", "classes": 2}}
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "npz"])
+def test_texts_become_fixed_width_and_can_be_mapped(data: Path, suffix: str) -> None:
+    changes = write_words(data, WORDS * 4)
+    arrays = run(data, file=f"t.{suffix}", **changes)
+    town = arrays["train/inputs/town.npy"]
+    assert isinstance(town, np.memmap) and town.dtype == "<U7"
+    assert sorted(together(arrays, "inputs/town")) == sorted(WORDS * 4)
+    schema = json.loads((data.parent / "output/schema.json").read_text())
+    assert schema["inputs"] == {"town": {"dtype": "string", "shape": []}}
+    for file in (data.parent / "output").rglob("*.npy"):
+        np.save(data.parent / "again.npy", np.load(file))
+        assert file.read_bytes() == (data.parent / "again.npy").read_bytes()
+
+
+def test_columns_of_text_stand_side_by_side(data: Path) -> None:
+    rows = "".join(f"{w[0]},{w},{i % 2}\n" for i, w in enumerate(["ab", "cde", "f"] * 7))
+    (data / "small.csv").write_text("short,long,label\n" + rows)
+    inputs = {"both": {"source": ["short", "long"], "shape": [2], "dtype": "string"}}
+    both = run(data, inputs=inputs)["train/inputs/both.npy"]
+    assert both.shape == (13, 2) and both.dtype == "<U3"
+    assert {tuple(row) for row in both.tolist()} == {("a", "ab"), ("c", "cde"), ("f", "f")}
+
+
+def test_texts_in_an_npz_may_have_any_shape_and_be_bytes(data: Path) -> None:
+    words = np.array(WORDS * 2).reshape(10, 2, 1)
+    encoded = np.char.encode(words, "utf-8")
+    np.savez(data / "t.npz", words=words, encoded=encoded, label=np.arange(10) % 2)
+    entry = {"source": "words", "shape": [2, 1], "dtype": "string"}
+    inputs = {"words": entry, "encoded": entry | {"source": "encoded"}}
+    arrays = run(data, file="t.npz", inputs=inputs)
+    assert np.array_equal(together(arrays, "inputs/words"), together(arrays, "inputs/encoded"))
+    assert arrays["train/inputs/words.npy"].shape[1:] == (2, 1)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "npz"])
+def test_an_empty_text_is_a_missing_one_in_every_kind_of_file(data: Path, suffix: str) -> None:
+    changes = write_words(data, [*WORDS, "", *WORDS])
+    refuses(data, "row 11", "'town'", "the cell is empty", file=f"t.{suffix}", **changes)
+
+
+@pytest.mark.parametrize(
+    ("town", "words"),
+    [
+        (np.array([b"x"] * 6 + [b"\xff"] * 14), ["row 7", "b'\\xff'", "UTF-8"]),
+        (np.array(["x"] * 6 + ["\ud800"] * 14), ["row 7", "'\\ud800'", "UTF-8"]),
+    ],
+)
+def test_a_text_that_is_none_is_named(data: Path, town: np.ndarray, words: list[str]) -> None:
+    np.savez(data / "t.npz", town=town, label=np.arange(20) % 2)
+    refuses(data, "column 'town'", *words, file="t.npz", inputs=TEXT)
+
+
+def test_a_text_that_would_lose_its_end_is_named(data: Path) -> None:
+    town = pa.array(["x"] * 6 + ["x\0"] + ["x"] * 13)
+    parquet.write_table(pa.table({"town": town, "label": np.arange(20) % 2}), data / "t.parquet")
+    refuses(data, "row 7", "'town'", "NUL", file="t.parquet", inputs=TEXT)
+
+
+def test_the_parcels_are_what_their_note_says(tmp_path: Path) -> None:
+    note = (ROOT / "data/parcels.md").read_text()
+    code = note.partition("```python\n")[2].partition("```")[0]
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+    written = (tmp_path / "parcels.csv").read_text()
+    assert written == (ROOT / "data/parcels.csv").read_text()
+    late = sum(line.endswith(",1") for line in written.splitlines())
+    assert f"1 for {late} of the {written.count(chr(10)) - 1} rows" in note
 
 
 def columns_of_small(**changes: Any) -> dict[str, Any]:

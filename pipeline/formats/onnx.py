@@ -11,13 +11,12 @@ their content, translated by tf2onnx; then onnxruntime must answer as the model 
 """
 
 import logging
-import mmap
 import re
 import struct
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,15 +34,15 @@ PROMISES = {
     "trainable": False,
     "same_bytes": True,
     "runtimes": ["onnxruntime"],
-    "note": "Agrees with PyTorch within rounding, not bit for bit, and it cannot be trained on; "
-    "it reads its weights from the model.pt2 beside it, where there is one.",
+    "note": "Agrees with the framework within rounding, not bit for bit, and it cannot be trained "
+    "on; it reads its weights from model.pt2 or saved_model/ beside it, where there is one.",
 }
 REQUIRES = ("onnxruntime", "numpy")
-AFTER = ("torch_export",)
-
-FRAMEWORKS = ("pytorch",)
+AFTER = ("torch_export", "saved_model")
+FRAMEWORKS = ("pytorch", "keras")
 FILE = "model.onnx"
 SHARED = "model.pt2"
+VARIABLES = "saved_model/variables/variables.data-00000-of-00001"
 OVERFLOW = "model.onnx.data"
 TINY = 1024  # bytes: below it a reference costs about as much as the weight
 INLINE_LIMIT = 1_500_000_000  # bytes: a protobuf message ends at 2 GB
@@ -52,6 +51,7 @@ OPSET = 18  # the highest that tf2onnx 1.17 writes
 ROWS = (1, 7, 33)  # batch sizes for which a Keras model and its graph are compared
 RTOL, ATOL = 1e-4, 1e-5  # and by how much they may differ; ATOL times the largest answer above one
 UNKNOWN = "?unknown?"  # a string that no vocabulary holds
+CHANGING = ("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp")
 
 
 def export(model: Any, inputs: Arrays, outputs: list[str], directory: Path) -> None:
@@ -62,8 +62,9 @@ def export(model: Any, inputs: Arrays, outputs: list[str], directory: Path) -> N
     import onnx_ir
 
     keras = any(each.__module__.startswith("keras.") for each in type(model).__mro__)
+    origins: dict[str, str] = {}
     if keras:
-        graph_model = _from_keras(model, inputs, outputs)
+        graph_model, origins = _from_keras(model, inputs, outputs)
     else:
         graph_model = _translate(model, inputs, outputs)
         _simplify(graph_model)
@@ -75,10 +76,11 @@ def export(model: Any, inputs: Arrays, outputs: list[str], directory: Path) -> N
         _check(directory, list(inputs), outputs)
         if keras:
             _compare(model, inputs, outputs, load(directory))
-    except ValueError:
+    except ValueError as error:
         for file in (FILE, OVERFLOW):
             (directory / file).unlink(missing_ok=True)
-        raise
+        blamed = [origins[n] for n in re.findall(r"\w+_\d+", str(error)) if n in origins]
+        raise ValueError(f"{error} In {_layer(model, blamed[0])}") if blamed else error from error
 
 
 def load(directory: Path) -> Callable[[Arrays], Arrays]:
@@ -100,7 +102,7 @@ def load(directory: Path) -> Callable[[Arrays], Arrays]:
     def predict(inputs: Arrays) -> Arrays:
         rows = min(len(inputs[name]) for name in taken)
         feed = {name: inputs[name] if rows else _one_row(inputs[name]) for name in taken}
-        found = session.run(given, feed)
+        found = [_plain(each) for each in session.run(given, feed)]
         return {name: each if rows else each[:0] for name, each in zip(given, found, strict=True)}
 
     return predict
@@ -146,6 +148,10 @@ def _check(directory: Path, inputs: list[str], outputs: list[str]) -> None:
             f"onnx: found inputs and outputs {found}, expected {[inputs, outputs]}; "
             "an input returned as it came, or a value returned twice, has no name of its own"
         )
+
+
+def _plain(array: np.ndarray) -> np.ndarray:
+    return array.astype(str) if array.dtype.hasobject else array
 
 
 def _one_row(array: np.ndarray) -> np.ndarray:
@@ -228,11 +234,288 @@ def _simplify(model: Any) -> None:
     onnxscript.optimizer.remove_unused_nodes(model)
 
 
+def _from_keras(model: Any, inputs: Arrays, outputs: list[str]) -> tuple[Any, dict[str, str]]:
+    """The graph, and which operation of TensorFlow each of its nodes comes from.
+
+    Of what hangs on a weight, batch norm's few numbers alone are folded, by freezing."""
+    import onnx_ir
+    import tensorflow as tf
+    import tf2onnx
+    from onnx import defs, helper
+
+    frozen, given, tables = _freeze(model, inputs, outputs)
+    taken = [f"input_{n}:0" for n in range(len(inputs))]
+    with _quiet("tf2onnx", "tensorflow"), tf.Graph().as_default() as graph:
+        try:
+            tf.import_graph_def(frozen, name="")
+            translated = tf2onnx.tfonnx.process_tf_graph(
+                graph,
+                continue_on_error=True,  # what is left of TensorFlow is named below
+                opset=OPSET,
+                extra_opset=[helper.make_opsetid("ai.onnx.ml", 2)],
+                input_names=taken,
+                output_names=given,
+                initialized_tables=tables,
+            )
+            proto = tf2onnx.optimizer.optimize_graph(translated).make_model("main")
+        except (ValueError, KeyError, RuntimeError) as error:  # NotImplementedError among them
+            at = _layers(model, lambda layer: bool(layer.weights))
+            raise ValueError(f"onnx: {_reason(error)}; the layers are {at}") from error
+    found = onnx_ir.from_proto(proto)
+    for node in found.graph.all_nodes():
+        domain = "" if node.domain == "ai.onnx" else node.domain
+        if not defs.has(node.op_type, domain):
+            at = _layer(model, node.name)
+            raise ValueError(f"onnx: no ONNX for TensorFlow's {node.op_type} in {at}")
+    return found, _name(found.graph, model, inputs, taken, outputs)
+
+
+def _freeze(model: Any, inputs: Arrays, outputs: list[str]) -> tuple[Any, list[str], Any]:
+    """The GraphDef of inference for any number of rows, without variables; its outputs' names; and
+    the lookup tables: name -> (keys, values)."""
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    def answer(*tensors: Any) -> list[Any]:
+        found = _call(model, dict(zip(inputs, tensors, strict=True)), outputs)
+        return [tf.identity(each) for each in found]
+
+    specs = [
+        tf.TensorSpec((None, *each.shape[1:]), _tf_dtype(each), f"input_{n}")
+        for n, each in enumerate(inputs.values())
+    ]
+    with _quiet("tensorflow"):
+        try:
+            traced = tf.function(answer, specs, autograph=False).get_concrete_function()
+        except (TypeError, NotImplementedError, tf.errors.OpError) as error:
+            text = " ".join(str(error).split())
+            raise ValueError(f"onnx: this model cannot be traced: {text[:300]}") from error
+        for operation in traced.graph.get_operations():
+            if operation.type in CHANGING:
+                at = _layer(model, operation.name)
+                raise ValueError(f"onnx: {at} changes a variable when it predicts; ONNX cannot")
+        frozen = convert_variables_to_constants_v2(
+            traced, lower_control_flow=False, aggressive_inlining=True
+        )
+    captured = {inner.op.name: outer for outer, inner in traced.graph.captures}
+    graph = frozen.graph.as_graph_def()
+    tables = _hold_tables(model, graph, captured)
+    wanted = {f"input_{n}" for n in range(len(inputs))}
+    for node in graph.node:
+        if node.op == "Placeholder" and node.name not in wanted:
+            raise ValueError(f"onnx: what {_layer(model, node.name)} refers to cannot be stored")
+    return graph, [each.name for each in frozen.outputs], tables
+
+
+def _hold_tables(model: Any, graph: Any, captured: dict[str, Any]) -> Any:
+    """Puts a table where a graph has the handle of one in this process's memory."""
+    import tensorflow as tf
+
+    lookups = {node.input[0]: node for node in graph.node if node.op == "LookupTableFindV2"}
+    tables = {}
+    for node in graph.node:
+        if node.op != "Placeholder" or node.name not in lookups:
+            continue
+        kinds = {key: lookups[node.name].attr[key].type for key in ("Tin", "Tout")}
+        if {tf.as_dtype(kind) for kind in kinds.values()} != {tf.string, tf.int64}:
+            raise ValueError(
+                f"onnx: {_layer(model, node.name)} looks up other than strings and int64, "
+                "which ONNX has no operator for"
+            )
+        keys, values = tf.raw_ops.LookupTableExportV2(
+            table_handle=captured[node.name], Tkeys=kinds["Tin"], Tvalues=kinds["Tout"]
+        )
+        order = np.argsort(keys.numpy())
+        tables[node.name.encode()] = (keys.numpy()[order], values.numpy()[order])
+        node.op = "HashTableV2"
+        node.ClearField("attr")
+        node.attr["shared_name"].s = node.name.encode()
+        node.attr["key_dtype"].type, node.attr["value_dtype"].type = kinds["Tin"], kinds["Tout"]
+    return tables
+
+
+def _name(
+    graph: Any, model: Any, inputs: Arrays, taken: list[str], outputs: list[str]
+) -> dict[str, str]:
+    """Variables by their Keras path, the rest by number: tf2onnx counts up in a process."""
+    import onnx_ir
+
+    paths: dict[Any, list[str]] = {}
+    for variable in model.variables:
+        array = np.asarray(variable)
+        paths.setdefault((array.dtype, array.shape, array.tobytes()), []).append(variable.path)
+    by_name = {value.name: value for value in graph.inputs}
+    graph.inputs[:] = [by_name[name] for name in taken if name in by_name]
+    origins = _number(graph)
+    for value in list(graph.initializers.values()):
+        array = value.const_value.numpy()
+        same = paths.get((array.dtype, array.shape, array.tobytes()), [])
+        if same:
+            value.name = same.pop(0)
+    in_order = sorted(graph.initializers.items())
+    graph.initializers.clear()
+    for _, value in in_order:
+        graph.initializers.add(value)
+    for side, names in ((graph.inputs, list(inputs)), (graph.outputs, outputs)):
+        for value, name in zip(side, names, strict=True):
+            value.name = name
+            if value.shape is not None:
+                sizes = [
+                    d if isinstance(d, int) else f"{name}_{n}" for n, d in enumerate(value.shape)
+                ]
+                value.shape = onnx_ir.Shape(["batch", *sizes[1:]])
+    return origins
+
+
+def _number(graph: Any, prefix: str = "") -> dict[str, str]:
+    """New names for nodes and values in the order of the graph, of graphs inside it as well; each
+    node's new name and its old one."""
+    origins: dict[str, str] = {}
+    graph.name = f"{prefix}graph"
+    for n, value in enumerate(list(graph.initializers.values())):
+        value.name = f"{prefix}constant_{n}"
+    for n, node in enumerate(graph):
+        name = f"{prefix}{node.op_type}_{n}"
+        node.name, origins[name] = name, node.name or ""
+        for m, value in enumerate(node.outputs):
+            value.name = f"{node.name}.{m}" if m else node.name
+            if not value.is_graph_output():
+                value.shape = value.type = None
+        for attribute in node.attributes.values():
+            if attribute.type.name == "GRAPH":
+                for m, value in enumerate(attribute.value.inputs):
+                    value.name = f"{node.name}/{attribute.name}/input_{m}"
+                origins |= _number(attribute.value, f"{node.name}/{attribute.name}/")
+    return origins
+
+
+def _compare(
+    model: Any, inputs: Arrays, outputs: list[str], predict: Callable[[Arrays], Arrays]
+) -> None:
+    """ValueError where onnxruntime answers otherwise than the model does, twice asked."""
+    for given in _probes(model, inputs):
+        expected, again = ([*_answer(model, given, outputs)] for _ in range(2))
+        found = predict(given)
+        for name, one, two in zip(outputs, expected, again, strict=True):
+            rows = len(next(iter(given.values())))
+            if not np.array_equal(one, two, equal_nan=one.dtype.kind == "f"):
+                at = _layers(model, lambda layer: hasattr(layer, "seed_generator"))
+                raise ValueError(f"onnx: {name} is random; look at {at}")
+            wrong = _difference(found[name], one)
+            if wrong:
+                raise ValueError(
+                    f"onnx: onnxruntime's {name} for {rows} rows {wrong}; the layers are "
+                    + _layers(model, lambda layer: bool(layer.weights))
+                )
+
+
+def _difference(found: np.ndarray, expected: np.ndarray) -> str:
+    if (found.shape, found.dtype) != (expected.shape, expected.dtype):
+        return f"is {found.dtype}{found.shape}, the model's {expected.dtype}{expected.shape}"
+    if found.dtype.kind not in "fc":
+        return "" if np.array_equal(found, expected) else "differs from the model's"
+    largest = max(1.0, float(np.abs(expected[np.isfinite(expected)]).max(initial=0)))
+    if np.allclose(found, expected, RTOL, ATOL * largest, equal_nan=True):
+        return ""
+    return f"differs from the model's by {np.nanmax(np.abs(found - expected)):.3g}"
+
+
+def _probes(model: Any, inputs: Arrays) -> Iterator[Arrays]:
+    """The examples in batches of ROWS; the last has a string no vocabulary holds in each column."""
+    import tensorflow as tf
+
+    for rows in ROWS:
+        yield {name: np.resize(each, (rows, *each.shape[1:])) for name, each in inputs.items()}
+    texts = [name for name, each in inputs.items() if each.dtype.kind == "U"]
+    given = {name: np.resize(each, (3, *each.shape[1:])) for name, each in inputs.items()}
+    for name in texts:
+        column = given[name].astype(f"U{max(len(UNKNOWN), given[name].itemsize // 4)}")
+        column[1:2], column[2:] = UNKNOWN, ""
+        given[name] = column
+    if texts:
+        try:
+            _answer(model, given, [])
+        except tf.errors.InvalidArgumentError as error:
+            at = _layers(model, lambda layer: getattr(layer, "num_oov_indices", None) == 0)
+            raise ValueError(
+                f"onnx: {at} refuses strings that it does not know, and ONNX cannot"
+            ) from error
+        yield given
+
+
+def _answer(model: Any, inputs: Arrays, outputs: list[str]) -> list[np.ndarray]:
+    import tensorflow as tf
+
+    found = _call(model, {name: tf.constant(each) for name, each in inputs.items()}, outputs)
+    arrays = [np.asarray(each) for each in found]
+    return [
+        np.char.decode(each.astype("S"), "utf-8") if each.dtype.hasobject else each
+        for each in arrays
+    ]
+
+
+def _call(model: Any, inputs: dict[str, Any], outputs: list[str]) -> list[Any]:
+    """A single input goes in by itself, several by name; a dict of outputs comes by name."""
+    found = model(inputs if len(inputs) > 1 else next(iter(inputs.values())), training=False)
+    if isinstance(found, dict):
+        values = [found[name] for name in outputs if name in found] if outputs else [*found]
+    else:
+        values = list(found) if isinstance(found, (list, tuple)) else [found]
+    if outputs and len(values) != len(outputs):
+        raise ValueError(f"onnx: the model gave {len(values)} values, expected one each: {outputs}")
+    return values
+
+
+def _tf_dtype(array: np.ndarray) -> Any:
+    import tensorflow as tf
+
+    return tf.string if array.dtype.kind == "U" else tf.as_dtype(array.dtype)
+
+
+def _layer(model: Any, operation: str) -> str:
+    """The innermost layer whose scope an operation of TensorFlow lies in: layer `dense` opens the
+    scope `dense`, or `dense_1` where it is called once more."""
+    layers = {layer.name: layer for layer in model._flatten_layers()}
+    for scope in reversed(operation.split("/")[:-1]):
+        for name in (re.sub(r"_\d+$", "", scope), scope):
+            if name in layers:
+                return _describe(layers[name])
+    return f"{_describe(model)} (in {operation})"
+
+
+def _layers(model: Any, chosen: Callable[[Any], bool]) -> str:
+    """Those of somebody's own making first, and no more than five."""
+    found = [each for each in model._flatten_layers(include_self=False) if chosen(each)]
+    found.sort(key=lambda layer: type(layer).__module__.startswith("keras."))
+    return ", ".join(map(_describe, found[:5])) or "the model's own call"
+
+
+def _describe(layer: Any) -> str:
+    return f"layer {layer.name} ({type(layer).__name__})"
+
+
+@contextmanager
+def _quiet(*names: str) -> Iterator[None]:
+    """What goes wrong is found by looking at the result, and said once."""
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
 def _refer(initializers: Any, directory: Path) -> None:
-    """Replaces weights by references: into SHARED, or, where too much is left, into OVERFLOW."""
+    """Replaces weights by references: into SHARED or VARIABLES, or, where too much is left, into
+    OVERFLOW."""
     import onnx_ir
 
     index = _members(directory / SHARED)
+    variables = _read(directory / VARIABLES)
+    after = 0  # they lie in the order of their names, in which they are asked for
     left = []
     for name, value in initializers.items():
         tensor = value.const_value
@@ -243,6 +526,13 @@ def _refer(initializers: Any, directory: Path) -> None:
         if place is not None and _lies_at(directory / SHARED, place, data):
             value.const_value = onnx_ir.ExternalTensor(
                 SHARED, place, len(data), tensor.dtype, shape=tensor.shape, name=name
+            )
+            continue
+        place = max(variables.find(data, after), variables.find(data, 0, after + len(data)))
+        if place >= 0:
+            after = place + len(data)
+            value.const_value = onnx_ir.ExternalTensor(
+                VARIABLES, place, len(data), tensor.dtype, shape=tensor.shape, name=name
             )
         else:
             left.append(value)
@@ -276,6 +566,10 @@ def _members(path: Path) -> dict[tuple[int, int], int]:
             if info.compress_type == zipfile.ZIP_STORED:
                 index.setdefault((info.file_size, info.CRC), start)
     return index
+
+
+def _read(path: Path) -> bytes:
+    return path.read_bytes() if path.is_file() else b""
 
 
 def _lies_at(path: Path, offset: int, data: bytes) -> bool:

@@ -64,6 +64,9 @@ def build(
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("train.device: found cuda, but torch sees no GPU; set cpu or auto")
+    texts = [name for name, spec in inputs.items() if spec["dtype"] == "string"]
+    if texts:
+        raise ValueError(f"data.inputs.{texts[0]}: found text, but torch has none; give numbers")
     module = net().to(device)
     called = list(inspect.signature(module.forward).parameters)
     if called != list(inputs):

@@ -17,6 +17,8 @@ Array = np.ndarray[Any, Any]
 Batch = dict[str, Array]
 Kind = Literal["number", "integer", "text"]
 
+EMPTY = "the cell is empty; fill it or drop the row"
+
 BATCH = 1 << 22
 """Bytes of one batch's arrays, roughly."""
 
@@ -39,6 +41,17 @@ class Table(ABC):
         int64 (so 3.0 is none), a "text" as str objects. Empty cells and values that are no
         numbers raise DataError; NaN, infinity and ranges are the caller's to judge.
         """
+
+    def texts(self, row: int, column: str, values: Array) -> Array:
+        """As str objects; bytes are taken for UTF-8."""
+        found = np.empty(values.shape, object)
+        for place, value in np.ndenumerate(values):
+            try:
+                found[place] = value.decode() if isinstance(value, bytes) else str(value)
+            except UnicodeDecodeError:
+                problem = f"found {value!r}, expected UTF-8 text; correct the cell"
+                raise self.fault(row + place[0], column, problem) from None
+        return found
 
     def line(self, row: int) -> int | None:
         """Where a text file holds that row (from 0), counted from 1."""

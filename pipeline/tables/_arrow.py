@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.tables import Array, Kind, Table
+from pipeline.tables import EMPTY, Array, Kind, Table
 
 
 def arrow_types() -> dict[Kind, Any]:
@@ -17,9 +17,11 @@ def plain(table: Table, row: int, name: str, cells: Any, kind: Kind) -> Array:
     """An Arrow array as numpy; one without a value in some row raises."""
     if cells.null_count:
         empty = cells.is_null().index(True).as_py()
-        raise table.fault(row + empty, name, "the cell is empty; fill it or drop the row")
+        raise table.fault(row + empty, name, EMPTY)
     if kind == "text":
-        return np.array([str(value) for value in cells.to_pylist()], dtype=object)
+        values = np.empty(len(cells), object)
+        values[:] = cells.to_pylist()
+        return table.texts(row, name, values)
     if cells.type == "bool":
         cells = cells.cast("uint8")
     return np.from_dlpack(cells)  # to_numpy() imports pandas wherever that is installed

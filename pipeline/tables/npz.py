@@ -75,7 +75,11 @@ class Reader(Table):
                     members[name].read(header.offset)
                 for row in range(0, total, rows):
                     count = min(rows, total - row)
-                    yield {n: _rows(members[n], h, count, wanted[n]) for n, h in chosen.items()}
+                    blocks = {n: _rows(members[n], h, count) for n, h in chosen.items()}
+                    yield {
+                        n: self.texts(row, n, block) if wanted[n] == "text" else block
+                        for n, block in blocks.items()
+                    }
         except _DAMAGED as fault:
             raise self.broken(f"damaged: {fault}; write it again") from None
 
@@ -89,9 +93,6 @@ def _npy_header(member: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]
     raise ValueError(f"version {version}")
 
 
-def _rows(member: IO[bytes], header: _Header, count: int, kind: Kind) -> Array:
+def _rows(member: IO[bytes], header: _Header, count: int) -> Array:
     size = count * math.prod(header.shape) * header.dtype.itemsize
-    block = np.frombuffer(member.read(size), header.dtype).reshape(count, *header.shape)
-    if kind == "text":
-        return np.array([str(value) for value in block.tolist()], dtype=object)
-    return block
+    return np.frombuffer(member.read(size), header.dtype).reshape(count, *header.shape)

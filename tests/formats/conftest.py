@@ -3,8 +3,10 @@
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +18,12 @@ from models.torch_mlp import TorchMLP
 
 FOLDER = Path(__file__).parents[2] / "pipeline" / "formats"
 FORMATS = sorted(path.stem for path in FOLDER.glob("[!_]*.py"))
-MODELS = ("mlp", "cnn", "pair")
+MODELS = {
+    "pytorch": ("mlp", "cnn", "pair"),
+    "keras": ("dense", "custom", "functional", "strings"),
+}
+CANNOT: set[tuple[str, str]] = set()
+"""Formats and models that they refuse; a format of several frameworks holds the rest."""
 
 Arrays = dict[str, np.ndarray]
 
@@ -40,11 +47,16 @@ class Pair(nn.Module):
 class Case:
     """A model, how to make its inputs for any number of rows, and its outputs' names."""
 
-    model: nn.Module
+    framework: str
+    model: Any
     inputs: Callable[[int], Arrays]
     outputs: list[str]
 
     def eager(self, inputs: Arrays) -> Arrays:
+        if self.framework == "keras":
+            from tests.formats.keras_models import predicted
+
+            return {self.outputs[0]: predicted(self.model, inputs)}
         with torch.no_grad():
             found = self.model(*(torch.from_numpy(each) for each in inputs.values()))
         found = found if isinstance(found, tuple) else (found,)
@@ -88,25 +100,60 @@ def pair_inputs(rows: int) -> Arrays:
     return {"token": random.integers(0, 7, rows), "extra": extra}
 
 
-@pytest.fixture(scope="session")
-def cases() -> dict[str, Case]:
-    return {
-        "mlp": Case(trained(TorchMLP(64, 24, 10)), pixels, ["logits"]),
-        "cnn": Case(trained(TorchCNN(4, 10, 0.3)), pixels, ["logits"]),
-        "pair": Case(trained(Pair()), pair_inputs, ["logits", "label"]),
-    }
+def torch_case(name: str) -> Case:
+    if name == "pair":
+        return Case("pytorch", trained(Pair()), pair_inputs, ["logits", "label"])
+    model = TorchMLP(64, 24, 10) if name == "mlp" else TorchCNN(4, 10, 0.3)
+    return Case("pytorch", trained(model), pixels, ["logits"])
 
 
-@pytest.fixture(scope="session")
-def exported(cases: dict[str, Case], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """<model>/: every format of it, and examples/one.npz as a complete model has it."""
-    root = tmp_path_factory.mktemp("exported")
-    for name, case in cases.items():
-        (root / name / "examples").mkdir(parents=True)
+def keras_case(name: str) -> Case:
+    from tests.formats import keras_models
+
+    inputs = partial(keras_models.inputs, name)
+    return Case("keras", keras_models.built(name), inputs, ["probabilities"])
+
+
+def holds(form: str, model: str) -> bool:
+    taken = {name for framework in plugin(form).FRAMEWORKS for name in MODELS[framework]}
+    return model in taken and (form, model) not in CANNOT
+
+
+class Cases(dict[str, Case]):
+    """By the model's name, each made when it is asked for: a framework takes seconds to import."""
+
+    def __missing__(self, name: str) -> Case:
+        self[name] = torch_case(name) if name in MODELS["pytorch"] else keras_case(name)
+        return self[name]
+
+
+@dataclass
+class Exported:
+    """exported / <model>: a directory with every format that holds it, and examples/one.npz as a
+    complete model has it; made when it is asked for."""
+
+    root: Path
+    cases: Cases
+
+    def __truediv__(self, name: str) -> Path:
+        directory, case = self.root / name, self.cases[name]
+        if directory.is_dir():
+            return directory
+        (directory / "examples").mkdir(parents=True)
         inputs = case.inputs(1)
-        arrays = {f"input.{key}": value for key, value in inputs.items()}
+        arrays: dict[str, Any] = {f"input.{key}": value for key, value in inputs.items()}
         arrays |= {f"output.{key}": value for key, value in case.eager(inputs).items()}
-        np.savez(root / name / "examples" / "one.npz", **arrays)
-        for form in in_order(FORMATS):
-            plugin(form).export(case.model, case.inputs(5), case.outputs, root / name)
-    return root
+        np.savez(directory / "examples" / "one.npz", **arrays)
+        for form in in_order([form for form in FORMATS if holds(form, name)]):
+            plugin(form).export(case.model, case.inputs(5), case.outputs, directory)
+        return directory
+
+
+@pytest.fixture(scope="session")
+def cases() -> Cases:
+    return Cases()
+
+
+@pytest.fixture(scope="session")
+def exported(cases: Cases, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    return Exported(tmp_path_factory.mktemp("exported"), cases)

@@ -2,38 +2,55 @@
 
 import ast
 import os
+import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.formats.conftest import FOLDER, FORMATS, MODELS, Case, in_order, pixels, plugin, trained
+from pipeline.clean_process import perturb
+from tests.formats.conftest import (
+    CANNOT,
+    FOLDER,
+    FORMATS,
+    MODELS,
+    Cases,
+    Exported,
+    holds,
+    in_order,
+    pixels,
+    plugin,
+    trained,
+)
 
 ROOT = FOLDER.parents[1]
 CODE_FREE = [name for name in FORMATS if plugin(name).PROMISES["code_free"]]
 SAME_BYTES = [name for name in FORMATS if plugin(name).PROMISES["same_bytes"]]
+TORCH = [name for name in FORMATS if "pytorch" in plugin(name).FRAMEWORKS]
+KERAS = [name for name in FORMATS if "keras" in plugin(name).FRAMEWORKS]
+PAIRS = [(f, m) for f in FORMATS for some in MODELS.values() for m in some if holds(f, m)]
 TELLTALE = "telltale_folder"
 
 every_format = pytest.mark.parametrize("form", FORMATS)
-every_model = pytest.mark.parametrize("model", MODELS)
+every_pair = pytest.mark.parametrize(("form", "model"), PAIRS)
 
 IN_A_CLEAN_PROCESS = """
 import importlib.util, sys, pathlib
 import numpy as np
-root, paths = pathlib.Path(sys.argv[1]), sys.argv[2:]
-for path in paths:
+given = sys.argv[1:]
+for path, directory in zip(given[::2], map(pathlib.Path, given[1::2])):
     spec = importlib.util.spec_from_file_location("form", path)
     form = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(form)
-    for directory in sorted(root.iterdir()):
-        example = np.load(directory / "examples/one.npz")
-        inputs = {k[6:]: example[k] for k in example.files if k.startswith("input.")}
-        for name, found in form.load(directory)(inputs).items():
-            np.testing.assert_allclose(found, example["output." + name], rtol=1e-3)
+    example = np.load(directory / "examples/one.npz")
+    inputs = {k[6:]: example[k] for k in example.files if k.startswith("input.")}
+    for name, found in form.load(directory)(inputs).items():
+        np.testing.assert_allclose(found, example["output." + name], rtol=1e-3)
 assert not {name.split(".")[0] for name in sys.modules} & {"models", "pipeline", "tests"}
-print("loaded", len(paths))
+print("loaded", len(given) // 2)
 """
 
 IN_ANOTHER_PLACE = """
@@ -48,6 +65,21 @@ for path in paths:
     form = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(form)
     form.export(model.eval(), {"pixels": np.ones((9, 64), np.float32)}, ["logits"], out)
+"""
+
+KERAS_IN_ANOTHER_PLACE = """
+import importlib.util, pathlib, sys
+sys.path.insert(0, ".")
+from tests.formats.keras_models import built, inputs
+out, paths = pathlib.Path(sys.argv[1]), sys.argv[2:]
+built("functional")  # another history of the process
+for name in ("custom", "strings", "functional"):
+    (out / name).mkdir()
+    for path in paths:
+        spec = importlib.util.spec_from_file_location("form", path)
+        form = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(form)
+        form.export(built(name), inputs(name, 9), ["probabilities"], out / name)
 """
 
 
@@ -69,6 +101,8 @@ def test_it_says_what_it_promises(form: str) -> None:
     assert "\n" not in found.PROMISES["note"]
     assert set(found.AFTER) <= set(FORMATS)
     assert found.REQUIRES
+    assert set(found.FRAMEWORKS) <= set(MODELS)
+    assert found.FRAMEWORKS
 
 
 @every_format
@@ -79,10 +113,9 @@ def test_it_imports_nothing_of_ours(form: str) -> None:
     assert not {name.split(".")[0] for name in names} & {"", "models", "pipeline", "tests"}
 
 
-@every_format
-@every_model
+@every_pair
 def test_it_answers_as_the_model_does_for_any_number_of_rows(
-    form: str, model: str, cases: dict[str, Case], exported: Path
+    form: str, model: str, cases: Cases, exported: Exported
 ) -> None:
     predict = plugin(form).load(exported / model)
     for rows in (0, 1, 7, 4096):
@@ -94,10 +127,9 @@ def test_it_answers_as_the_model_does_for_any_number_of_rows(
             np.testing.assert_allclose(array, expected[name], rtol=1e-4, atol=1e-4, err_msg=name)
 
 
-@every_format
-@every_model
+@pytest.mark.parametrize(("form", "model"), [p for p in PAIRS if p[1] in MODELS["pytorch"]])
 def test_the_weights_lie_where_it_says(
-    form: str, model: str, cases: dict[str, Case], exported: Path
+    form: str, model: str, cases: Cases, exported: Exported
 ) -> None:
     places = plugin(form).weights(exported / model)
     state = cases[model].model.state_dict()
@@ -111,10 +143,35 @@ def test_the_weights_lie_where_it_says(
         assert np.array_equal(np.frombuffer(content, dtype).reshape(expected.shape), expected)
 
 
-@every_format
-@every_model
+@pytest.mark.parametrize(("form", "model"), [p for p in PAIRS if p[1] in MODELS["keras"]])
+def test_a_changed_weight_of_keras_is_noticed(
+    form: str, model: str, cases: Cases, exported: Exported, tmp_path: Path
+) -> None:
+    """Layouts differ: a changed byte where a format says a weight lies is refused or answers."""
+    import tensorflow as tf
+
+    directory, inputs = exported / model, cases[model].inputs(7)
+    places = plugin(form).weights(directory)
+    name = perturb(places, directory, tmp_path / "copy")
+    file, offset, nbytes, dtype = places[name]
+    assert nbytes % np.dtype(dtype).itemsize == 0
+    assert 0 < offset + nbytes <= (directory / file).stat().st_size
+    assert not kinds(places) - {"f", "i", "u", "b"}
+    try:
+        found = plugin(form).load(tmp_path / "copy")(inputs)
+    except (zipfile.BadZipFile, tf.errors.DataLossError):
+        return
+    expected = cases[model].eager(inputs)
+    assert any(not np.allclose(found[key], expected[key], 1e-5, 1e-6) for key in expected)
+
+
+def kinds(places: dict[str, tuple[str, int, int, str]]) -> set[str]:
+    return {np.dtype(dtype).kind for _, _, _, dtype in places.values()}
+
+
+@every_pair
 def test_its_card_predicts(
-    form: str, model: str, cases: dict[str, Case], exported: Path, monkeypatch: pytest.MonkeyPatch
+    form: str, model: str, cases: Cases, exported: Exported, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(exported / model)
     example = np.load("examples/one.npz")
@@ -126,10 +183,19 @@ def test_its_card_predicts(
         np.testing.assert_allclose(np.asarray(array), example[f"output.{name}"], rtol=1e-4)
 
 
-@every_format
-def test_a_model_in_training_mode_is_refused(
-    form: str, cases: dict[str, Case], tmp_path: Path
+@pytest.mark.parametrize(("form", "model"), sorted(CANNOT))
+def test_what_it_cannot_hold_is_refused_in_one_line(
+    form: str, model: str, cases: Cases, tmp_path: Path
 ) -> None:
+    case = cases[model]
+    with pytest.raises(ValueError, match=form) as raised:
+        plugin(form).export(case.model, case.inputs(5), case.outputs, tmp_path)
+    assert "\n" not in str(raised.value)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("form", TORCH)
+def test_a_model_in_training_mode_is_refused(form: str, cases: Cases, tmp_path: Path) -> None:
     model = cases["cnn"].model
     model.features[1].train()
     try:
@@ -140,10 +206,14 @@ def test_a_model_in_training_mode_is_refused(
     assert not list(tmp_path.iterdir())
 
 
-def test_the_code_free_ones_load_where_there_is_no_source(exported: Path, tmp_path: Path) -> None:
-    paths = [FOLDER / f"{name}.py" for name in CODE_FREE]
-    said = run(IN_A_CLEAN_PROCESS, exported, *paths, cwd=tmp_path, PYTHONPATH="")
-    assert said.split() == ["loaded", str(len(CODE_FREE))]
+@pytest.mark.parametrize("framework", MODELS)
+def test_the_code_free_ones_load_where_there_is_no_source(
+    framework: str, exported: Exported, tmp_path: Path
+) -> None:
+    pairs = [(f, m) for f, m in PAIRS if f in CODE_FREE and m in MODELS[framework]]
+    given = [each for f, m in pairs for each in (FOLDER / f"{f}.py", exported / m)]
+    said = run(IN_A_CLEAN_PROCESS, *given, cwd=tmp_path, PYTHONPATH="")
+    assert said.split()[-2:] == ["loaded", str(len(pairs))]
 
 
 def test_another_process_elsewhere_writes_the_same_bytes_and_leaves_no_trace_of_its_source(
@@ -161,7 +231,7 @@ def test_another_process_elsewhere_writes_the_same_bytes_and_leaves_no_trace_of_
 
     model = trained(TorchCNN(4, 10, 0.3))
     torch.save(model.state_dict(), there / "weights.pt")
-    order = in_order(SAME_BYTES)
+    order = in_order([name for name in SAME_BYTES if name in TORCH])
     for name in order:
         plugin(name).export(model, pixels(2), ["logits"], here)
     scripts = [FOLDER / f"{name}.py" for name in order]
@@ -173,3 +243,33 @@ def test_another_process_elsewhere_writes_the_same_bytes_and_leaves_no_trace_of_
         assert content == (here / name).read_bytes(), name
         for trace in (b"telltale", b"TorchCNN", b"ChannelGate", b"site-packages", b"self.", b".py"):
             assert trace not in content, (name, trace)
+
+
+def test_another_process_elsewhere_writes_the_same_bytes_of_keras_models(tmp_path: Path) -> None:
+    from tests.formats.keras_models import built, inputs
+
+    here, there, sources = (tmp_path / name for name in ("here", "there", TELLTALE))
+    for folder in (here, there, sources / "tests" / "formats"):
+        folder.mkdir(parents=True)
+    shutil.copy(ROOT / "tests/formats/keras_models.py", sources / "tests/formats/keras_models.py")
+    order = in_order([f for f in SAME_BYTES if f in KERAS])
+    models = ("functional", "custom", "strings")
+    for name in models:
+        (here / name).mkdir()
+        for form in order:
+            if holds(form, name):
+                plugin(form).export(built(name), inputs(name, 2), ["probabilities"], here / name)
+    scripts = [FOLDER / f"{form}.py" for form in order]
+    run(KERAS_IN_ANOTHER_PLACE, there, *scripts, cwd=sources, PYTHONHASHSEED="7", PYTHONPATH="")
+    files = sorted(path.relative_to(here) for path in here.rglob("*") if path.is_file())
+    assert files == sorted(p.relative_to(there) for p in there.rglob("*") if p.is_file())
+    different = [
+        path for path in files if (here / path).read_bytes() != (there / path).read_bytes()
+    ]
+    assert not different
+    for path in files:
+        traces = [b"telltale", b"site-packages", b"/tmp", str(ROOT).encode()]
+        if path.name != "model.keras":  # names the modules of its classes
+            traces += [b"keras_models", b".py"]
+        content = (there / path).read_bytes()
+        assert not [(path, trace) for trace in traces if trace in content]

@@ -116,7 +116,7 @@ def test_with_100_mb_of_weights_both_files_weigh_at_most_5_percent_more(tmp_path
         each.export(model, pixels(3), ["logits"], tmp_path)
     total = sum(path.stat().st_size for path in tmp_path.iterdir())
     assert total <= 1.05 * weights
-    check(Case(model, pixels, ["logits"]), tmp_path)
+    check(Case("pytorch", model, pixels, ["logits"]), tmp_path)
 
 
 def check(case: Case, directory: Path) -> None:

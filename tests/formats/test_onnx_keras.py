@@ -1,0 +1,186 @@
+"""`model.onnx` from Keras: right, or refused with the layer named."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow")
+
+from pipeline.clean_process import perturb
+from tests.formats.conftest import FOLDER, plugin
+from tests.formats.keras_cases import UNFIT, Case, make, pixels, unfit
+
+form = plugin("onnx")
+MODELS = ("subclassed", "custom", "functional", "text")
+OUTPUTS = ["probabilities"]
+every_model = pytest.mark.parametrize("name", MODELS)
+
+ELSEWHERE = """
+import importlib.util, pathlib, sys
+sys.path.insert(0, sys.argv[3])
+import keras_cases
+spec = importlib.util.spec_from_file_location("form", sys.argv[1])
+form = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(form)
+for name, case in keras_cases.make().items():
+    directory = pathlib.Path(sys.argv[2]) / name
+    directory.mkdir(parents=True)
+    form.export(case.model, case.inputs(9), ["probabilities"], directory)
+assert not {name.split(".")[0] for name in sys.modules} & {"torch", "pipeline", "tests"}
+"""
+
+WITHOUT_SOURCE = """
+import importlib.util, pathlib, sys
+import numpy as np
+spec = importlib.util.spec_from_file_location("form", sys.argv[1])
+form = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(form)
+for directory in sorted(pathlib.Path(sys.argv[2]).iterdir()):
+    predict, example = form.load(directory), np.load(directory / "example.npz")
+    inputs = {k[6:]: example[k] for k in example.files if k.startswith("input.")}
+    np.testing.assert_allclose(
+        predict(inputs)["probabilities"], example["output"], rtol=1e-4, atol=1e-6
+    )
+    form.weights(directory)
+assert not {name.split(".")[0] for name in sys.modules} & {"keras", "tensorflow", "onnx", "torch"}
+"""
+
+
+@pytest.fixture(scope="session")
+def keras_cases() -> dict[str, Case]:
+    return make()
+
+
+@pytest.fixture(scope="session")
+def onnx_from_keras(keras_cases: dict[str, Case], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """<model>/: saved_model/ as Keras exports it, model.onnx, and example.npz."""
+    root = tmp_path_factory.mktemp("keras")
+    for name, case in keras_cases.items():
+        case.model.export(root / name / "saved_model", verbose=False)
+        form.export(case.model, case.inputs(9), OUTPUTS, root / name)
+        inputs = case.inputs(5)
+        arrays = {f"input.{key}": value for key, value in inputs.items()}
+        np.savez(root / name / "example.npz", output=case.eager(inputs), **arrays)
+    return root
+
+
+@every_model
+def test_it_answers_as_the_model_does_for_any_number_of_rows(
+    name: str, keras_cases: dict[str, Case], onnx_from_keras: Path
+) -> None:
+    predict = form.load(onnx_from_keras / name)
+    for rows in (0, 1, 7, 1000):
+        inputs = keras_cases[name].inputs(rows)
+        expected = keras_cases[name].eager(inputs)
+        found = predict(inputs)
+        assert list(found) == OUTPUTS
+        assert (found["probabilities"].shape, found["probabilities"].dtype) == (
+            expected.shape,
+            expected.dtype,
+        )
+        np.testing.assert_allclose(found["probabilities"], expected, rtol=1e-4, atol=1e-6)
+
+
+@every_model
+def test_its_inputs_are_the_models_and_no_statistics(
+    name: str, keras_cases: dict[str, Case], onnx_from_keras: Path
+) -> None:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(onnx_from_keras / name / form.FILE))
+    example = keras_cases[name].inputs(1)
+    shapes = {key: ["batch", *value.shape[1:]] for key, value in example.items()}
+    assert {each.name: each.shape for each in session.get_inputs()} == shapes
+    assert [(each.name, each.shape[0]) for each in session.get_outputs()] == [
+        ("probabilities", "batch")
+    ]
+
+
+def test_it_loads_with_onnxruntime_alone(onnx_from_keras: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(onnx_from_keras, tmp_path / "copy")
+    command = [sys.executable, "-I", "-c", WITHOUT_SOURCE, FOLDER / "onnx.py", copy]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@every_model
+def test_its_weights_are_those_of_the_saved_model(
+    name: str, keras_cases: dict[str, Case], onnx_from_keras: Path
+) -> None:
+    places = form.weights(onnx_from_keras / name)
+    large = [w for w in keras_cases[name].model.weights if np.asarray(w).nbytes >= form.TINY]
+    assert large
+    for weight in large:
+        file, offset, nbytes, dtype = places[weight.path]
+        assert file == form.VARIABLES
+        content = (onnx_from_keras / name / file).read_bytes()[offset : offset + nbytes]
+        assert np.array_equal(np.frombuffer(content, dtype).reshape(weight.shape), weight)
+    assert {place[0] for place in places.values() if place[2] >= form.TINY} == {form.VARIABLES}
+
+
+@every_model
+def test_a_changed_weight_changes_its_answers(
+    name: str, keras_cases: dict[str, Case], onnx_from_keras: Path, tmp_path: Path
+) -> None:
+    perturb(form.weights(onnx_from_keras / name), onnx_from_keras / name, tmp_path / "copy")
+    inputs = keras_cases[name].inputs(7)
+    found, expected = form.load(tmp_path / "copy")(inputs), keras_cases[name].eager(inputs)
+    assert np.abs(found["probabilities"] - expected).max() > 1e-4
+
+
+def test_another_process_elsewhere_writes_the_same_bytes(
+    keras_cases: dict[str, Case], tmp_path: Path
+) -> None:
+    for name, case in keras_cases.items():
+        (tmp_path / "here" / name).mkdir(parents=True)
+        form.export(case.model, case.inputs(2), OUTPUTS, tmp_path / "here" / name)
+    (tmp_path / "telltale").mkdir()
+    shutil.copy(Path(__file__).with_name("keras_cases.py"), tmp_path / "telltale")
+    there = tmp_path / "there"
+    command = [sys.executable, "-I", "-c", ELSEWHERE, FOLDER / "onnx.py", there]
+    environment = os.environ | {"PYTHONHASHSEED": "7"}
+    done = subprocess.run(
+        [*command, tmp_path / "telltale"], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    for name in MODELS:
+        assert [path.name for path in (there / name).iterdir()] == [form.FILE]
+        content = (there / name / form.FILE).read_bytes()
+        assert content == (tmp_path / "here" / name / form.FILE).read_bytes(), name
+        for trace in (b"telltale", b"site-packages", b"keras_cases", b".py", b"/tmp"):
+            assert trace not in content
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_a_model_that_does_not_fit_is_refused_with_its_layer(name: str, tmp_path: Path) -> None:
+    case = unfit(name)
+    with pytest.raises(ValueError, match=f"onnx: .*layer {name} \\(") as raised:
+        form.export(case.model, case.inputs(3), OUTPUTS, tmp_path)
+    assert "\n" not in str(raised.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_one_that_answers_otherwise_is_refused(
+    keras_cases: dict[str, Case], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = form._from_keras
+
+    def wrong(*arguments: object) -> object:
+        import onnx_ir
+
+        model, origins = right(*arguments)
+        value = next(v for k, v in model.graph.initializers.items() if k.endswith("dense_1/bias"))
+        value.const_value = onnx_ir.tensor(
+            value.const_value.numpy() + np.float32(0.5) * np.arange(10, dtype=np.float32)
+        )
+        return model, origins
+
+    monkeypatch.setattr(form, "_from_keras", wrong)
+    with pytest.raises(ValueError, match="probabilities for .* rows differs .* layer dense"):
+        form.export(keras_cases["subclassed"].model, pixels(5), OUTPUTS, tmp_path)
+    assert not list(tmp_path.iterdir())

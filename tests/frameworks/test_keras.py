@@ -1,0 +1,420 @@
+"""A Keras model trains, is saved and goes on, bit for bit, whatever its layers hold."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline import provenance
+from pipeline.components import seed as seed_of
+from pipeline.frameworks import keras as framework
+from pipeline.train import order
+from tests.conftest import Project, make_project
+from tests.test_train import settings_of
+
+import keras  # isort: skip  # by now the framework has chosen the backend
+import tensorflow as tf  # isort: skip
+
+ROWS = np.random.default_rng(0).normal(3, 5, (70, 4)).astype(np.float32)
+LABELS = (ROWS[:, 0] > ROWS[:, 1]).astype(np.int64)
+ONE = {"rows": {"dtype": "float32", "shape": [4]}}
+Classes = keras.losses.SparseCategoricalCrossentropy
+
+
+def full() -> keras.Model:
+    """Everything with a state of its own: statistics, moving averages, two random generators."""
+    inputs = keras.Input((4,), name="rows")
+    values = keras.layers.Normalization()(inputs)
+    values = keras.layers.GaussianNoise(0.1)(values)
+    values = keras.layers.Dense(8, kernel_regularizer="l2")(values)
+    values = keras.layers.BatchNormalization()(values)
+    values = keras.layers.Dropout(0.5)(values)
+    return keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(values))
+
+
+def plain() -> keras.Model:
+    inputs = keras.Input((4,), name="rows")
+    return keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(inputs))
+
+
+def cosine() -> Any:
+    return keras.optimizers.schedules.CosineDecay(0.1, 4)
+
+
+def built(
+    net: Callable[[], keras.Model] = full,
+    *,
+    loss: Callable[[], Any] = Classes,
+    optimizer: Callable[[], Any] = keras.optimizers.AdamW,
+    scheduler: Callable[[], Any] | None = cosine,
+    inputs: Any = ONE,
+) -> framework.Training:
+    framework.configure(1)
+    framework.seed(seed_of(0, 0))
+    return framework.build(net, loss, optimizer, scheduler, inputs, "cpu", trains=True)
+
+
+def fit(training: framework.Training, epochs: range, clip: float | None = None) -> list[float]:
+    found = []
+    for epoch in epochs:
+        framework.seed(seed_of(0, epoch), training)
+        batches = order(settings_of(), epoch, len(ROWS))
+        found.append(
+            framework.fit_epoch(training, {"rows": ROWS}, LABELS, batches, clip, lambda loss: None)
+        )
+    return found
+
+
+def saved(training: framework.Training, path: Path) -> bytes:
+    framework.save(training, path)
+    return path.read_bytes()
+
+
+def test_a_run_resumed_after_any_epoch_ends_in_the_same_bytes(tmp_path: Path) -> None:
+    undisturbed = built()
+    framework.adapt(undisturbed, {"rows": ROWS})
+    losses = fit(undisturbed, range(1, 2))
+    framework.save(undisturbed, tmp_path / "1.npz")
+    losses += fit(undisturbed, range(2, 4))
+    expected = saved(undisturbed, tmp_path / "3.npz")
+
+    resumed = built()
+    framework.load(resumed, tmp_path / "1.npz")
+    assert fit(resumed, range(2, 4)) == losses[1:]
+    assert saved(resumed, tmp_path / "again.npz") == expected
+
+
+def test_what_is_loaded_is_what_was_saved(tmp_path: Path) -> None:
+    first, second = built(), None
+    framework.adapt(first, {"rows": ROWS})
+    fit(first, range(1, 2))
+    before = saved(first, tmp_path / "first.npz")
+    outputs, _ = framework.predict(first, {"rows": ROWS}, None, 70)
+    second = built()
+    framework.load(second, tmp_path / "first.npz")
+    assert saved(second, tmp_path / "second.npz") == before
+    assert np.array_equal(framework.predict(second, {"rows": ROWS}, None, 70)[0][0], outputs[0])
+
+
+@pytest.mark.parametrize(
+    "part",
+    ["/mean", "/moving_mean", "/dense/kernel", "/iteration", "kernel_momentum", "epochs"],
+)
+def test_no_part_of_a_checkpoint_is_idle(tmp_path: Path, part: str) -> None:
+    """A resumed run with any one thing changed ends otherwise."""
+    training = built()
+    framework.adapt(training, {"rows": ROWS})
+    fit(training, range(1, 2))
+    framework.save(training, tmp_path / "1.npz")
+    state = dict(np.load(tmp_path / "1.npz"))
+    (name, *_) = [key for key in state if key.endswith(part)]
+    np.savez(tmp_path / "changed.npz", **state | {name: state[name] + 1})
+    ends = []
+    for file in ("1.npz", "changed.npz"):
+        resumed = built()
+        framework.load(resumed, tmp_path / file)
+        fit(resumed, range(2, 3))
+        ends.append(framework.predict(resumed, {"rows": ROWS}, None, 70)[0][0])
+    assert not np.array_equal(*ends)
+
+
+def test_the_random_numbers_of_an_epoch_hang_on_seed_and_epoch_alone() -> None:
+    training = built()
+    states = [v for v in training.model.variables if "seed_generator" in v.path]
+    assert len(states) == 2
+
+    def after(value: int) -> list[Any]:
+        framework.seed(value, training)
+        return [state.numpy().tolist() for state in states]
+
+    first = after(7)
+    fit(training, range(1, 2))
+    assert after(7) == first != after(8)
+    assert first[0] != first[1]
+
+
+def uses(draw: Callable[[Any], Any]) -> Callable[[], keras.Model]:
+    class Draws(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.answer = keras.layers.Dense(2, activation="softmax")
+
+        def call(self, rows: Any, training: bool = False) -> Any:
+            return self.answer(rows + draw(rows) if training else rows)
+
+    return Draws
+
+
+@pytest.mark.parametrize(
+    ("draw", "name"),
+    [
+        (lambda rows: keras.random.normal((4,)), "seed_generator_state"),
+        (lambda rows: tf.random.normal(tf.shape(rows)), "random_normal"),
+    ],
+)
+def test_randomness_that_no_checkpoint_could_hold_is_refused(draw: Any, name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name}.* resumed run would differ") as said:
+        framework.adapt(built(uses(draw)), {"rows": ROWS})
+    assert "\n" not in str(said.value)
+
+
+def test_another_models_checkpoint_is_refused_by_the_name_of_a_variable(tmp_path: Path) -> None:
+    framework.save(built(plain), tmp_path / "plain.npz")
+    with pytest.raises(ValueError, match=r"plain.npz: of another model: .*batch_normalization"):
+        framework.load(built(), tmp_path / "plain.npz")
+    state = dict(np.load(tmp_path / "plain.npz"))
+    np.savez(tmp_path / "wide.npz", **state | {"net/dense/bias": np.zeros(3, np.float32)})
+    with pytest.raises(ValueError, match=r"net/dense/bias has shape \(3,\), expected \(2,\)"):
+        framework.load(built(plain), tmp_path / "wide.npz")
+
+
+def test_the_loss_is_the_mean_over_all_rows() -> None:
+    still = built(plain, optimizer=lambda: keras.optimizers.SGD(0.0), scheduler=None)
+    batches = [np.arange(60), np.arange(60, 70)]
+    found = framework.fit_epoch(still, {"rows": ROWS}, LABELS, batches, None, lambda loss: None)
+    outputs, whole = framework.predict(still, {"rows": ROWS}, LABELS, 70)
+    _, parted = framework.predict(still, {"rows": ROWS}, LABELS, 32)
+    exact = -np.log(outputs[0][np.arange(70), LABELS]).mean()
+    assert [found, whole, parted] == pytest.approx([exact] * 3, rel=1e-5)
+
+
+def test_clipping_bounds_the_norm_of_the_whole_gradient() -> None:
+    def moved(clip: float | None) -> float:
+        training = built(plain, optimizer=lambda: keras.optimizers.SGD(1.0), scheduler=None)
+        before = training.model.get_weights()
+        rows = [np.arange(70)]
+        framework.fit_epoch(training, {"rows": ROWS}, LABELS, rows, clip, lambda loss: None)
+        after = training.model.get_weights()
+        return sum(((a - b) ** 2).sum() for a, b in zip(after, before, strict=True)) ** 0.5
+
+    assert moved(None) > 0.5
+    assert moved(0.5) == pytest.approx(0.5, rel=1e-3)
+
+
+def test_the_schedule_advances_once_an_epoch() -> None:
+    training, rates = built(), []
+    for epoch in range(1, 4):
+        fit(training, range(epoch, epoch + 1))
+        rates.append(float(training.model.optimizer.learning_rate))
+    assert rates == pytest.approx([float(cosine()(epoch)) for epoch in range(3)])
+
+
+def test_two_schedules_are_one_too_many() -> None:
+    with pytest.raises(ValueError, match=r"^model.scheduler: .*expected one of them$"):
+        built(plain, optimizer=lambda: keras.optimizers.SGD(cosine()))
+
+
+def words() -> keras.Model:
+    """One layer looks up what another has prepared, one comes with its vocabulary."""
+    town, age = keras.Input((), dtype="string", name="town"), keras.Input((1,), name="age")
+    index = keras.layers.StringLookup(max_tokens=9)(town)
+    known = keras.layers.StringLookup(vocabulary=["b", "a"], output_mode="one_hot")(town)
+    cut = keras.layers.Discretization(num_bins=3, output_mode="one_hot")(age)
+    scaled = keras.layers.Normalization()(keras.layers.Rescaling(0.5)(age))
+    parts = [keras.layers.Embedding(9, 2)(index), known, cut, scaled]
+    together = keras.layers.Concatenate()([keras.ops.cast(part, "float32") for part in parts])
+    answer = keras.layers.Dense(2, activation="softmax")(together)
+    return keras.Model({"age": age, "town": town}, answer)
+
+
+TOWNS = {"town": {"dtype": "string", "shape": []}, "age": {"dtype": "float32", "shape": [1]}}
+TABLE = {
+    "town": np.array(["ü", "a", "a", "b", "", "a"] * 9, "<U5"),
+    "age": np.arange(54.0)[:, None],
+}
+TABLE["age"] = TABLE["age"].astype(np.float32)
+
+
+def test_layers_of_a_functional_model_are_adapted_to_what_reaches_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(framework, "ADAPT_ROWS", 16)
+    training = built(words, inputs=TOWNS)
+    framework.adapt(training, TABLE)
+    framework.save(training, tmp_path / "words.npz")
+    state = dict(np.load(tmp_path / "words.npz"))
+    assert state["vocabulary/string_lookup"].tolist() == ["a", "ü", "b", ""]
+    assert state["vocabulary/string_lookup_1"].tolist() == ["b", "a"]
+    assert state["net/normalization/mean"] == pytest.approx((TABLE["age"] / 2).mean(), rel=1e-5)
+    assert state["net/normalization/variance"] == pytest.approx((TABLE["age"] / 2).var(), rel=1e-5)
+    assert len(state["boundaries/discretization"]) == 2
+
+    expected = framework.predict(training, TABLE, None, 54)[0][0]
+    again = built(words, inputs=TOWNS)
+    framework.load(again, tmp_path / "words.npz")
+    assert np.array_equal(framework.predict(again, TABLE, None, 54)[0][0], expected)
+
+
+def test_a_lookup_whose_size_nobody_knows_is_refused() -> None:
+    many = keras.layers.StringLookup(output_mode="one_hot")
+    net = takes(lambda self, town: many(town))
+    with pytest.raises(ValueError, match=r"^model.net: .*must set the layer's vocabulary"):
+        built(net, inputs={"town": TOWNS["town"]})
+
+
+def test_a_layer_that_holds_more_than_a_checkpoint_is_refused() -> None:
+    def net() -> keras.Model:
+        town = keras.Input((1,), dtype="string", name="town")
+        counts = keras.layers.StringLookup(
+            output_mode="tf_idf", max_tokens=4, pad_to_max_tokens=True, name="weighed"
+        )(town)
+        return keras.Model(town, keras.layers.Dense(2)(counts))
+
+    with pytest.raises(ValueError, match=r"^model.net: weighed: found output_mode tf_idf"):
+        built(net, inputs={"town": {"dtype": "string", "shape": [1]}})
+
+
+class Adapts(keras.Model):
+    def __init__(self) -> None:
+        super().__init__()
+        self.normalization = keras.layers.Normalization()
+        self.answer = keras.layers.Dense(2, activation="softmax")
+
+    def adapt(self, rows: np.ndarray) -> None:
+        self.normalization.adapt(np.asarray(rows))
+
+    def call(self, rows: Any) -> Any:
+        return self.answer(self.normalization(rows))
+
+
+def test_a_model_with_an_adapt_gets_its_inputs_by_name() -> None:
+    training = built(Adapts)
+    framework.adapt(training, {"rows": ROWS})
+    mean = training.model.normalization.mean
+    np.testing.assert_allclose(np.ravel(mean), ROWS.mean(axis=0), rtol=1e-5)
+
+
+def takes(call: Callable[..., Any]) -> Callable[[], keras.Model]:
+    return lambda: type("Takes", (keras.Model,), {"call": call})()
+
+
+@pytest.mark.parametrize(
+    ("net", "inputs", "said"),
+    [
+        (plain, {"cells": ONE["rows"]}, r"its inputs are \['rows'\], data.inputs has \['cells'\]"),
+        (takes(lambda self, cells: cells), ONE, r"its call takes 'cells', data.inputs has 'rows'"),
+        (
+            takes(lambda self, inputs: inputs["city"]),
+            TOWNS,
+            r"'city'; data.inputs has \['town', 'age'\]",
+        ),
+        (plain, {"rows": {"dtype": "float32", "shape": [5]}}, r"expected shape=\(None, 4\)"),
+    ],
+)
+def test_a_call_that_does_not_fit_the_inputs_is_refused(net: Any, inputs: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=f"^model.net: .*{said}") as caught:
+        built(net, inputs=inputs)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_device_that_is_not_there_is_refused() -> None:
+    if tf.config.list_physical_devices("GPU"):
+        pytest.skip("this machine has a GPU")
+    framework.configure(1)
+    with pytest.raises(ValueError, match=r"^train.device: found cuda, but TensorFlow sees no GPU"):
+        framework.build(plain, Classes, keras.optimizers.SGD, None, ONE, "cuda", trains=True)
+
+
+def doubled(values: Any) -> Any:
+    return 2 * values
+
+
+def test_sources_are_where_layers_and_their_functions_come_from() -> None:
+    assert framework.sources(built()) == []
+    here = Adapts.__module__.split(".")[0]
+    assert framework.sources(built(Adapts)) == [here]
+
+    def net() -> keras.Model:
+        inputs = keras.Input((4,), name="rows")
+        return keras.Model(inputs, keras.layers.Dense(2, activation=doubled)(inputs))
+
+    assert framework.sources(built(net)) == [here]
+
+
+def test_regression_with_two_outputs_is_judged_by_the_first() -> None:
+    def net() -> keras.Model:
+        inputs = keras.Input((4,), name="rows")
+        return keras.Model(inputs, [keras.layers.Dense(1)(inputs), keras.layers.Dense(3)(inputs)])
+
+    training = built(
+        net,
+        loss=keras.losses.MeanSquaredError,
+        optimizer=lambda: keras.optimizers.SGD(0.01),
+        scheduler=None,
+    )
+    target, losses = ROWS @ np.float32([1, -2, 0, 1]), []
+    for _ in range(40):
+        rows = [np.arange(35), np.arange(35, 70)]
+        losses.append(
+            framework.fit_epoch(training, {"rows": ROWS}, target, rows, None, lambda loss: None)
+        )
+    outputs, loss = framework.predict(training, {"rows": ROWS}, target, 32)
+    assert [output.shape for output in outputs] == [(70, 1), (70, 3)]
+    assert loss == pytest.approx(((outputs[0][:, 0] - target) ** 2).mean(), rel=1e-4)
+    assert loss < losses[0] / 100
+
+
+SAY = """
+import os, runpy, sys
+end = os._exit
+def say(code):
+    print("loaded", sorted({"torch", "tensorflow"} & set(sys.modules)), flush=True)
+    end(code)
+os._exit = say
+sys.argv = sys.argv[1:]
+runpy.run_module("pipeline." + sys.argv[0], run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """keras_functional, trained by the stages' own processes. Read it, do not change it."""
+    project = make_project(tmp_path_factory.mktemp("keras") / "project")
+    project.params("model=keras_functional", "train.epochs=3", "train.batch_size=128")
+    project.stage("prepare")
+    said = project.stage("train").stdout.splitlines()
+    assert [line.split("  ")[0] for line in said] == [f"epoch {n}/3" for n in (1, 2, 3)]
+    return project
+
+
+def test_a_killed_run_goes_on_and_ends_in_the_same_bytes(
+    run: Project, copy_of: Callable[[Project], Project]
+) -> None:
+    """With Normalization, dropout, batch norm, AdamW and a schedule; also two runs agree."""
+    project = copy_of(run)
+    output = project.root / "artifacts/train"
+    command = [sys.executable, "-m", "pipeline.train", "--data", "artifacts/data"]
+    command += ["--models", "models", "--output", "artifacts/train"]
+    running = subprocess.Popen(command, cwd=project.root, stdout=subprocess.PIPE, text=True)
+    assert running.stdout
+    for line in running.stdout:
+        if line.startswith("epoch 2/3"):
+            os.kill(running.pid, signal.SIGKILL)
+    running.wait()
+    assert not (output / provenance.NAME).exists()
+    assert "going on after epoch" in project.stage("train").stdout
+    theirs = run.root / "artifacts/train"
+    assert (output / provenance.NAME).read_bytes() == (theirs / provenance.NAME).read_bytes()
+    assert provenance.faults(output) == []
+
+
+@pytest.mark.parametrize(
+    ("model", "loaded"), [("keras_functional", "tensorflow"), ("torch_mlp", "torch")]
+)
+def test_a_run_loads_one_framework(
+    run: Project, copy_of: Callable[[Project], Project], model: str, loaded: str
+) -> None:
+    project = copy_of(run)
+    project.params(f"model={model}", "train.epochs=1", "train.batch_size=128")
+    stages = {"train": ["--data", "artifacts/data"]}
+    stages["checkpoint"] = ["--train", "artifacts/train", "--data", "artifacts/data"]
+    for name, options in stages.items():
+        paths = [*options, "--models", "models", "--output", f"artifacts/{name}"]
+        said = project.run(sys.executable, "-c", SAY, name, *paths).stdout
+        assert said.splitlines()[-1] == f"loaded ['{loaded}']"
