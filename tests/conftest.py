@@ -16,6 +16,15 @@ PARTS += (".dvcignore", ".gitignore", "requirements.lock")
 TINY = ("experiment=smoke", "export.attempt=[]", "train.epochs=2")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> None:
+    """TensorFlow takes its thread counts once a process, before anything runs in it."""
+    if "tensorflow" in sys.modules:
+        threading = sys.modules["tensorflow"].config.threading
+        threading.set_intra_op_parallelism_threads(1)
+        threading.set_inter_op_parallelism_threads(1)
+
+
 @dataclass(frozen=True)
 class Project:
     """A clone's stand-in: the files of the work tree, committed."""

@@ -160,7 +160,7 @@ def test_a_wrong_override_is_one_line_before_any_work(project, override, said):
 
 def test_help_lists_groups_and_options_and_cfg_prints_the_config(project):
     said = project.run("python", "-m", "pipeline", "--help").stdout
-    assert "model: torch_cnn, torch_mlp" in said and "experiment: smoke" in said
+    assert "torch_cnn, torch_mlp" in said and "experiment: smoke" in said
     shown = project.run("python", "-m", "pipeline", "--cfg", "job", "train.epochs=3").stdout
     assert load_yaml(shown, "--cfg")["train"]["epochs"] == 3
     assert not (project.root / "artifacts").exists()
