@@ -13,7 +13,6 @@ import pytest
 
 from pipeline.clean_process import perturb
 from tests.formats.conftest import (
-    CANNOT,
     FOLDER,
     FORMATS,
     MODELS,
@@ -181,17 +180,6 @@ def test_its_card_predicts(
     found = scope["outputs"] if isinstance(scope["outputs"], (tuple, list)) else [scope["outputs"]]
     for name, array in zip(cases[model].outputs, found, strict=True):
         np.testing.assert_allclose(np.asarray(array), example[f"output.{name}"], rtol=1e-4)
-
-
-@pytest.mark.parametrize(("form", "model"), sorted(CANNOT))
-def test_what_it_cannot_hold_is_refused_in_one_line(
-    form: str, model: str, cases: Cases, tmp_path: Path
-) -> None:
-    case = cases[model]
-    with pytest.raises(ValueError, match=form) as raised:
-        plugin(form).export(case.model, case.inputs(5), case.outputs, tmp_path)
-    assert "\n" not in str(raised.value)
-    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("form", TORCH)
