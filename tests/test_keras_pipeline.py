@@ -203,6 +203,47 @@ def test_mutants_of_a_model_are_caught(verified, copy_of):
         assert not {"integrity", "self_contained"} & {fault["check"] for fault in report["faults"]}
 
 
+STEP = """
+import json
+from pathlib import Path
+import numpy as np
+from pipeline import data
+from pipeline.components import build, plugin
+from pipeline.params import TrainParams
+from pipeline.stage import params_file
+from pipeline.typed import read
+
+params = read(TrainParams, params_file())
+schema = json.loads(Path("artifacts/checkpoint/schema.json").read_text())
+framework = plugin("frameworks", "keras")
+training = build(framework, params.model, params.train, schema["inputs"], trains=True)
+framework.load(training, Path("artifacts/checkpoint/checkpoint.npz"))
+source = framework.predictor(training)
+
+import keras
+from models import keras_custom
+
+own = {k: v for k, v in vars(keras_custom).items() if isinstance(v, type)}
+archive = "artifacts/complete-model/model.keras"
+loaded = keras.saving.load_model(archive, custom_objects=own)
+assert type(loaded.loss) is type(source.loss) and type(loaded.loss).__module__.startswith("models")
+inputs, target = data.split(Path("artifacts/data"), "train")
+rows = np.array(inputs["pixels"][:32]), np.array(target[:32])
+losses = [float(np.ravel(model.train_on_batch(*rows))[0]) for model in (source, loaded)]
+assert losses[0] == losses[1], losses
+before = [np.array(v) for v in source.optimizer.variables]
+after = [np.array(v) for v in loaded.optimizer.variables]
+assert len(before) == len(after) and all(map(np.array_equal, before, after))
+assert all(map(np.array_equal, source.get_weights(), loaded.get_weights()))
+"""
+
+
+def test_an_archive_with_its_classes_takes_the_step_the_source_takes(verified):
+    """Layer, loss and optimizer of their own or Keras': all come back, bit for bit."""
+    if json.loads(verified.read("reports/verify.json"))["model"]["name"] == "keras_custom":
+        verified.run("python", "-c", STEP)
+
+
 def test_a_torch_run_loads_no_tensorflow(trained, copy_of):
     project = copy_of(trained)
     refusing = project.root / "refusing"
