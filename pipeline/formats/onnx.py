@@ -347,7 +347,7 @@ def _name(
     by_name = {value.name: value for value in graph.inputs}
     graph.inputs[:] = [by_name[name] for name in taken if name in by_name]
     origins = _number(graph)
-    for value in list(graph.initializers.values()):
+    for value in sorted(graph.initializers.values(), key=lambda each: str(each.name)):
         array = value.const_value.numpy()
         same = paths.get((array.dtype, array.shape, array.tobytes()), [])
         if same:
@@ -372,8 +372,16 @@ def _number(graph: Any, prefix: str = "") -> dict[str, str]:
     node's new name and its old one."""
     origins: dict[str, str] = {}
     graph.name = f"{prefix}graph"
-    for n, value in enumerate(list(graph.initializers.values())):
+    held = {id(value) for value in graph.initializers.values()}
+    inputs = (value for node in graph.all_nodes() for value in node.inputs)
+    used = {id(value): value for value in inputs if id(value) in held}
+    # By first use: tf2onnx keeps constants in sets, whose order changes from process to process.
+    for n, value in enumerate(used.values()):
         value.name = f"{prefix}constant_{n}"
+    idle = [each for each in graph.initializers.values() if id(each) not in used]
+    for value in idle:
+        if not value.is_graph_output():
+            del graph.initializers[value.name]
     for n, node in enumerate(graph):
         name = f"{prefix}{node.op_type}_{n}"
         node.name, origins[name] = name, node.name or ""
