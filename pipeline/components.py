@@ -58,6 +58,7 @@ def build(
             component(model.scheduler, "model.scheduler") if model.scheduler else None,
             inputs,
             train.device if trains else "cpu",
+            clip_norm=train.clip_norm,
             trains=trains,
         )
     except ValueError as fault:

@@ -37,9 +37,7 @@ def train(data: Path, models: Path, output: Path, params: TrainParams) -> None:
         batches = order(params.train, epoch, len(target))
         framework.seed(seed(params.train.seed, epoch), training)
         with _progress(epoch, params.train.epochs, len(batches), history) as progress:
-            loss = framework.fit_epoch(
-                training, inputs, target, batches, params.train.clip_norm, progress
-            )
+            loss = framework.fit_epoch(training, inputs, target, batches, progress)
         row = {"epoch": epoch, "train/loss": loss}
         row |= validate(framework, training, data, params.train, schema["target"]["classes"])
         _demand_finite(row)

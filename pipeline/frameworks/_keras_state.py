@@ -22,8 +22,12 @@ def demand_saveable(model: keras.Model) -> None:
 
 def arrays(model: keras.Model) -> dict[str, np.ndarray]:
     """Of the model and its optimizer, by name."""
-    found = {name: variable.numpy() for name, variable in _variables(model).items()}
-    return found | {name: np.array(get()) for name, (get, _) in _adapted(model).items()}
+    return variables(model) | {name: np.array(get()) for name, (get, _) in _adapted(model).items()}
+
+
+def variables(model: keras.Model) -> dict[str, np.ndarray]:
+    """The same without what `adapt` learnt and holds in no variable."""
+    return {name: variable.numpy() for name, variable in _variables(model).items()}
 
 
 def restore(model: keras.Model, state: Mapping[str, np.ndarray]) -> None:
@@ -56,7 +60,10 @@ def seeds(model: keras.Model) -> list[keras.Variable]:
 
 
 def _variables(model: keras.Model) -> dict[str, keras.Variable]:
-    found = [(f"net/{variable.path}", variable) for variable in model.variables]
+    """Metrics, which every epoch begins anew, are left out."""
+    metrics = {id(variable) for variable in model.metrics_variables}
+    kept = [variable for variable in model.variables if id(variable) not in metrics]
+    found = [(f"net/{variable.path}", variable) for variable in kept]
     optimizer = model.optimizer.variables
     return _distinct(found + [(f"optimizer/{variable.path}", variable) for variable in optimizer])
 

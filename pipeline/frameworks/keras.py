@@ -62,6 +62,7 @@ class Training:
     model: keras.Model
     inputs: dict[str, tf.TensorSpec]
     schedule: Callable[[int], Any] | None
+    clip_norm: float | None
     epochs: int = 0
     """Trained so far."""
     programs: dict[Any, Callable[..., Any]] = field(default_factory=dict)
@@ -95,6 +96,7 @@ def build(
     inputs: Specs,
     device: str,
     *,
+    clip_norm: float | None,
     trains: bool,
 ) -> Training:
     """`inputs` have dtype and row shape by name. Raises ValueError, one line.
@@ -112,14 +114,16 @@ def build(
     _keras_state.demand_saveable(model)
     model.compile(optimizer=optimizer(), loss=loss(), jit_compile=False)
     schedule = scheduler() if scheduler else None
-    training = Training(model, specs, schedule)
+    training = Training(model, specs, schedule, clip_norm)
     _call_once(training)
     model.optimizer.build(model.trainable_variables)
-    if schedule is not None and not isinstance(model.optimizer._learning_rate, keras.Variable):
-        raise ValueError(
-            "model.scheduler: found one, and a schedule as the optimizer's learning_rate as well; "
-            "expected one of them"
-        )
+    if schedule is not None:
+        if not isinstance(model.optimizer._learning_rate, keras.Variable):
+            raise ValueError(
+                "model.scheduler: found one, and a schedule as the optimizer's learning_rate as "
+                "well; expected one of them"
+            )
+        model.optimizer.learning_rate = schedule(0)
     return training
 
 
@@ -229,23 +233,25 @@ def fit_epoch(
     inputs: Arrays,
     target: np.ndarray,
     batches: Sequence[np.ndarray],
-    clip_norm: float | None,
     progress: Callable[[tf.Tensor], object],
 ) -> float:
     """One step for each array of row numbers in `batches`; the mean loss over all rows.
 
     `progress` is called with the loss of each step.
     """
-    if training.schedule is not None:
-        training.model.optimizer.learning_rate = training.schedule(training.epochs)
-    step = _program(training, _step, target, clip_norm)
     total = tf.zeros((), tf.float64)
     for rows in batches:
-        loss = step(_tensors(inputs, rows), target[rows])
+        loss = step(training, inputs, target, rows)
         total += tf.cast(loss, tf.float64) * len(rows)
         progress(loss)
-    training.epochs += 1
+    end_epoch(training)
     return float(total) / sum(len(rows) for rows in batches)
+
+
+def step(training: Training, inputs: Arrays, target: np.ndarray, rows: np.ndarray) -> tf.Tensor:
+    """One step on the rows of these numbers; its loss, a scalar."""
+    program = _program(training, _step, target, training.clip_norm)
+    return program(_tensors(inputs, rows), target[rows])
 
 
 def _step(model: keras.Model, clip_norm: float | None) -> Callable[..., tf.Tensor]:
@@ -261,6 +267,13 @@ def _step(model: keras.Model, clip_norm: float | None) -> Callable[..., tf.Tenso
         return loss
 
     return step
+
+
+def end_epoch(training: Training) -> None:
+    """Brings the learning rate to that of the next epoch."""
+    training.epochs += 1
+    if training.schedule is not None:
+        training.model.optimizer.learning_rate = training.schedule(training.epochs)
 
 
 def predict(
@@ -309,6 +322,11 @@ def _program(
 def predictor(training: Training) -> keras.Model:
     """Compiled and built; it predicts unless it is called with training=True."""
     return training.model
+
+
+def state(training: Training) -> dict[str, np.ndarray]:
+    """net/<path> of every weight and seed, optimizer/<path> of what it keeps."""
+    return _keras_state.variables(training.model)
 
 
 def save(training: Training, path: Path) -> None:

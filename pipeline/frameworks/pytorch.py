@@ -27,6 +27,7 @@ class Training:
     loss: nn.Module
     optimizer: torch.optim.Optimizer | None
     scheduler: torch.optim.lr_scheduler.LRScheduler | None
+    clip_norm: float | None
     device: torch.device
 
 
@@ -54,6 +55,7 @@ def build(
     inputs: Mapping[str, Any],
     device: str,
     *,
+    clip_norm: float | None,
     trains: bool,
 ) -> Training:
     """`inputs` are the parameters of the net's call, in order. Raises ValueError, one line.
@@ -75,11 +77,9 @@ def build(
             "name them alike"
         )
     criterion = loss().to(device)
-    if not trains:
-        return Training(module, criterion, None, None, torch.device(device))
-    optimiser = optimizer(module.parameters())
-    schedule = scheduler(optimiser) if scheduler else None
-    return Training(module, criterion, optimiser, schedule, torch.device(device))
+    optimiser = optimizer(module.parameters()) if trains else None
+    schedule = scheduler(optimiser) if scheduler and optimiser else None
+    return Training(module, criterion, optimiser, schedule, clip_norm, torch.device(device))
 
 
 def sources(training: Training) -> list[str]:
@@ -100,28 +100,39 @@ def fit_epoch(
     inputs: Arrays,
     target: np.ndarray,
     batches: Sequence[np.ndarray],
-    clip_norm: float | None,
     progress: Callable[[Tensor], object],
 ) -> float:
     """One step for each array of row numbers in `batches`; the mean loss over all rows.
 
     `progress` is called with the loss of each step.
     """
-    assert training.optimizer is not None
-    training.net.train()
     total = torch.zeros((), dtype=torch.float64, device=training.device)
     for rows in batches:
-        loss = training.loss(_forward(training, inputs, rows), _tensor(training, target, rows))
-        training.optimizer.zero_grad()
-        loss.backward()
-        if clip_norm is not None:
-            nn.utils.clip_grad_norm_(training.net.parameters(), clip_norm)
-        training.optimizer.step()
-        total += loss.detach() * len(rows)
-        progress(loss.detach())
+        loss = step(training, inputs, target, rows)
+        total += loss * len(rows)
+        progress(loss)
+    end_epoch(training)
+    return total.item() / sum(len(rows) for rows in batches)
+
+
+def step(training: Training, inputs: Arrays, target: np.ndarray, rows: np.ndarray) -> Tensor:
+    """One step on the rows of these numbers; its loss, a scalar."""
+    assert training.optimizer is not None
+    training.net.train()
+    loss = training.loss(_forward(training, inputs, rows), _tensor(training, target, rows))
+    training.optimizer.zero_grad()
+    loss.backward()
+    if training.clip_norm is not None:
+        nn.utils.clip_grad_norm_(training.net.parameters(), training.clip_norm)
+    training.optimizer.step()
+    found: Tensor = loss.detach()
+    return found
+
+
+def end_epoch(training: Training) -> None:
+    """Brings the learning rate to that of the next epoch."""
     if training.scheduler is not None:
         training.scheduler.step()
-    return total.item() / sum(len(rows) for rows in batches)
 
 
 def predict(
@@ -147,6 +158,16 @@ def predict(
 def predictor(training: Training) -> nn.Module:
     """The net in evaluation mode."""
     return training.net.eval()
+
+
+def state(training: Training) -> dict[str, np.ndarray]:
+    """net/<name> of every weight and buffer, optimizer/<parameter>/<slot> of what it keeps."""
+    assert training.optimizer is not None
+    found = {f"net/{name}": each for name, each in training.net.state_dict().items()}
+    for name, parameter in training.net.named_parameters():
+        kept = training.optimizer.state.get(parameter, {})
+        found |= {f"optimizer/{name}/{slot}": torch.as_tensor(v) for slot, v in kept.items()}
+    return {name: each.detach().cpu().numpy().copy() for name, each in found.items()}
 
 
 def save(training: Training, path: Path) -> None:

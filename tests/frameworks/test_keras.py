@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,19 +55,22 @@ def built(
     optimizer: Callable[[], Any] = keras.optimizers.AdamW,
     scheduler: Callable[[], Any] | None = cosine,
     inputs: Any = ONE,
+    clip: float | None = None,
 ) -> framework.Training:
     framework.configure(1)
     framework.seed(seed_of(0, 0))
-    return framework.build(net, loss, optimizer, scheduler, inputs, "cpu", trains=True)
+    return framework.build(
+        net, loss, optimizer, scheduler, inputs, "cpu", clip_norm=clip, trains=True
+    )
 
 
-def fit(training: framework.Training, epochs: range, clip: float | None = None) -> list[float]:
+def fit(training: framework.Training, epochs: range) -> list[float]:
     found = []
     for epoch in epochs:
         framework.seed(seed_of(0, epoch), training)
         batches = order(settings_of(), epoch, len(ROWS))
         found.append(
-            framework.fit_epoch(training, {"rows": ROWS}, LABELS, batches, clip, lambda loss: None)
+            framework.fit_epoch(training, {"rows": ROWS}, LABELS, batches, lambda loss: None)
         )
     return found
 
@@ -104,7 +108,15 @@ def test_what_is_loaded_is_what_was_saved(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "part",
-    ["/mean", "/moving_mean", "/dense/kernel", "/iteration", "kernel_momentum", "epochs"],
+    [
+        "/mean",
+        "/moving_mean",
+        "/dense/kernel",
+        "/iteration",
+        "/learning_rate",
+        "kernel_momentum",
+        "epochs",
+    ],
 )
 def test_no_part_of_a_checkpoint_is_idle(tmp_path: Path, part: str) -> None:
     """A resumed run with any one thing changed ends otherwise."""
@@ -119,7 +131,7 @@ def test_no_part_of_a_checkpoint_is_idle(tmp_path: Path, part: str) -> None:
     for file in ("1.npz", "changed.npz"):
         resumed = built()
         framework.load(resumed, tmp_path / file)
-        fit(resumed, range(2, 3))
+        fit(resumed, range(2, 4))
         ends.append(framework.predict(resumed, {"rows": ROWS}, None, 70)[0][0])
     assert not np.array_equal(*ends)
 
@@ -177,7 +189,7 @@ def test_another_models_checkpoint_is_refused_by_the_name_of_a_variable(tmp_path
 def test_the_loss_is_the_mean_over_all_rows() -> None:
     still = built(plain, optimizer=lambda: keras.optimizers.SGD(0.0), scheduler=None)
     batches = [np.arange(60), np.arange(60, 70)]
-    found = framework.fit_epoch(still, {"rows": ROWS}, LABELS, batches, None, lambda loss: None)
+    found = framework.fit_epoch(still, {"rows": ROWS}, LABELS, batches, lambda loss: None)
     outputs, whole = framework.predict(still, {"rows": ROWS}, LABELS, 70)
     _, parted = framework.predict(still, {"rows": ROWS}, LABELS, 32)
     exact = -np.log(outputs[0][np.arange(70), LABELS]).mean()
@@ -186,10 +198,11 @@ def test_the_loss_is_the_mean_over_all_rows() -> None:
 
 def test_clipping_bounds_the_norm_of_the_whole_gradient() -> None:
     def moved(clip: float | None) -> float:
-        training = built(plain, optimizer=lambda: keras.optimizers.SGD(1.0), scheduler=None)
+        optimizer = partial(keras.optimizers.SGD, 1.0)
+        training = built(plain, optimizer=optimizer, scheduler=None, clip=clip)
         before = training.model.get_weights()
         rows = [np.arange(70)]
-        framework.fit_epoch(training, {"rows": ROWS}, LABELS, rows, clip, lambda loss: None)
+        framework.fit_epoch(training, {"rows": ROWS}, LABELS, rows, lambda loss: None)
         after = training.model.get_weights()
         return sum(((a - b) ** 2).sum() for a, b in zip(after, before, strict=True)) ** 0.5
 
@@ -200,8 +213,8 @@ def test_clipping_bounds_the_norm_of_the_whole_gradient() -> None:
 def test_the_schedule_advances_once_an_epoch() -> None:
     training, rates = built(), []
     for epoch in range(1, 4):
-        fit(training, range(epoch, epoch + 1))
         rates.append(float(training.model.optimizer.learning_rate))
+        fit(training, range(epoch, epoch + 1))
     assert rates == pytest.approx([float(cosine()(epoch)) for epoch in range(3)])
 
 
@@ -318,7 +331,9 @@ def test_a_device_that_is_not_there_is_refused() -> None:
         pytest.skip("this machine has a GPU")
     framework.configure(1)
     with pytest.raises(ValueError, match=r"^train.device: found cuda, but TensorFlow sees no GPU"):
-        framework.build(plain, Classes, keras.optimizers.SGD, None, ONE, "cuda", trains=True)
+        framework.build(
+            plain, Classes, keras.optimizers.SGD, None, ONE, "cuda", clip_norm=None, trains=True
+        )
 
 
 def doubled(values: Any) -> Any:
@@ -352,7 +367,7 @@ def test_regression_with_two_outputs_is_judged_by_the_first() -> None:
     for _ in range(40):
         rows = [np.arange(35), np.arange(35, 70)]
         losses.append(
-            framework.fit_epoch(training, {"rows": ROWS}, target, rows, None, lambda loss: None)
+            framework.fit_epoch(training, {"rows": ROWS}, target, rows, lambda loss: None)
         )
     outputs, loss = framework.predict(training, {"rows": ROWS}, target, 32)
     assert [output.shape for output in outputs] == [(70, 1), (70, 3)]

@@ -53,7 +53,7 @@ def built(name: str) -> framework.Training:
     framework.configure(1)
     framework.seed(1)
     inputs = conf["data"]["inputs"]
-    return framework.build(*made, inputs, "cpu", trains=True)  # type: ignore[arg-type]
+    return framework.build(*made, inputs, "cpu", clip_norm=None, trains=True)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -66,7 +66,7 @@ def fitted(request: pytest.FixtureRequest) -> tuple[framework.Training, Split, S
     for epoch in range(1, 6):
         framework.seed(epoch, training)
         batches = order(settings_of(), epoch, int((~unseen).sum()))
-        framework.fit_epoch(training, mine, target[~unseen], batches, None, lambda loss: None)
+        framework.fit_epoch(training, mine, target[~unseen], batches, lambda loss: None)
     others = {name: array[unseen] for name, array in inputs.items()}
     return training, (mine, target[~unseen]), (others, target[unseen])
 
