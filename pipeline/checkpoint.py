@@ -1,4 +1,5 @@
-"""The chosen epoch in full, and the reference: what the trained model answers, as plain arrays.
+"""The chosen epoch in full, and the reference: what the trained model answers, and what it becomes
+in a few more steps, as plain arrays.
 
 After it nothing needs models/.
 """
@@ -15,12 +16,12 @@ import numpy as np
 
 from pipeline import data as prepared
 from pipeline import stage
-from pipeline.components import build, plugin
+from pipeline.components import build, plugin, seed
 from pipeline.errors import ParamsError
 from pipeline.metrics import labels, score
 from pipeline.params import CheckpointParams
 from pipeline.provenance import write_atomically
-from pipeline.train import HISTORY, best, read_history
+from pipeline.train import HISTORY, best, order, read_history
 
 Inputs = dict[str, np.ndarray]
 ROWS = 1 << 16
@@ -36,18 +37,65 @@ def checkpoint(
     history = read_history(train / HISTORY)
     chosen = best(history, params.checkpoint.metric, params.checkpoint.mode, "checkpoint.metric")
     source = train / f"epoch_{chosen:04d}{framework.SUFFIX}"
-    training = build(framework, params.model, params.train, schema["inputs"], trains=False)
+    training = build(framework, params.model, params.train, schema["inputs"], "cpu")
     framework.load(training, source)
     shutil.copyfile(source, output / f"checkpoint{framework.SUFFIX}")
 
     outputs = _record_reference(framework, training, data, output, params)
     schema |= {"outputs": outputs, "sources": framework.sources(training), "epoch": chosen}
+    schema["seed"] = seed(params.train.seed, chosen + 1)
     write_atomically(output / "schema.json", json.dumps(schema, indent=1) + "\n")
     metrics = {k: v for k, v in history[chosen - 1].items() if k != "epoch"}
     metrics |= _judge(framework, training, data, output, params)
     write_atomically(output / "metrics.json", json.dumps(metrics, indent=1) + "\n")
     shown = {"epoch": chosen} | {k: round(v, 4) for k, v in metrics.items() if "test/" in k}
     print("  ".join(f"{name} {value}" for name, value in shown.items()), flush=True)
+    _continue(framework, training, data, output / "reference", schema, params)
+
+
+def _continue(
+    framework: ModuleType,
+    training: Any,
+    data: Path,
+    reference: Path,
+    schema: dict[str, Any],
+    params: CheckpointParams,
+) -> None:
+    """Takes more steps, as the next epoch would begin; an epoch ends in the middle of them.
+
+    training.npz has the rows of all steps one after the other ("step" says whose they are), each
+    step's loss, and "ends_epoch". trained.npz has the state afterwards and the answers to the
+    batch `seven`.
+    """
+    inputs, target = prepared.split(data, "train")
+    steps = _steps(params, schema["epoch"] + 1, len(target))
+    ends = np.arange(len(steps)) == len(steps) // 2 - 1
+    framework.seed(schema["seed"], training)
+    losses = []
+    for rows, last in zip(steps, ends, strict=True):
+        losses.append(framework.step(training, inputs, target, rows).numpy())
+        if last:
+            framework.end_epoch(training)
+    every = np.concatenate(steps)
+    arrays = {f"input.{name}": array[every] for name, array in inputs.items()}
+    arrays |= {"target": target[every], "loss": np.stack(losses), "ends_epoch": ends}
+    arrays["step"] = np.repeat(np.arange(len(steps)), [len(rows) for rows in steps])
+    np.savez(reference / "training.npz", **arrays)
+
+    with np.load(reference / "seven.npz") as seven:
+        given = {name: seven[f"input.{name}"] for name in inputs}
+    answers, _ = framework.predict(training, given, None, len(next(iter(given.values()))))
+    arrays = {f"answers/{k}": v for k, v in zip(params.model.outputs, answers, strict=True)}
+    arrays |= {f"state/{name}": array for name, array in framework.state(training).items()}
+    np.savez(reference / "trained.npz", **arrays)
+
+
+def _steps(params: CheckpointParams, epoch: int, rows: int) -> list[np.ndarray]:
+    """Row numbers a step in the epoch's order, in batches of the sizes of params in turn."""
+    shuffled = np.concatenate(order(params.train, epoch, rows))
+    sizes = np.resize(params.checkpoint.batch_sizes, params.checkpoint.steps)
+    ends = np.cumsum(sizes)
+    return np.split(np.resize(shuffled, ends[-1]), ends[:-1])
 
 
 def _record_reference(

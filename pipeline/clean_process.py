@@ -1,10 +1,13 @@
-"""Run alone, `python -I clean_process.py job.json`: a format answers where no source can be had.
+"""Run alone, `python -I clean_process.py job.json`: a format answers, or trains on, where no source
+can be had.
 
 Nothing of ours is imported; the format is one file, executed by its path. job.json has
+  task        answer, or go_on to train
   format      the format's file, alone in its directory
   directory   the complete model
   copy        where a perturbed copy of it may be written
   reference   batch -> .npz whose arrays "input.<name>" are given to the model
+  training    .npz with the rows of the steps to take, "step", "target" and "ends_epoch"
   test        input -> .npy with the rows of the test split
   score       the output that is kept of the test split
   rows        the batch size for the test split
@@ -12,7 +15,8 @@ Nothing of ours is imported; the format is one file, executed by its path. job.j
   refuse      top-level packages that cannot be imported here; empty only with `source`
   repository  a directory that is taken off the import path
   source      null, or the directory that modules may be imported from
-  answers     .npz to write: outputs|again|reloaded|perturbed/<batch>/<output>, and test
+  answers     .npz to write: outputs|again|reloaded|perturbed/<batch>/<output>, and test; or
+              losses/<step>, state/<name> and answers/<output>
   report      .json to write; "error" is null or one line, "at" what was being done then
 """
 
@@ -62,7 +66,7 @@ def main(job: Mapping[str, Any]) -> None:
     sys.excepthook = leave
     isolate(job)
     found["proofs"] = prove(job["refuse"])
-    answer(job, found, arrays)
+    (go_on if job["task"] == "go_on" else answer)(job, found, arrays)
     again = prove(job["refuse"])
     found["proofs"] = {name: text and again[name] for name, text in found["proofs"].items()}
     found["at"] = "done"
@@ -127,6 +131,38 @@ def answer(job: Mapping[str, Any], found: dict[str, Any], arrays: Arrays) -> Non
     found |= {"file": written.FILE, "places": sorted({place[:3] for place in places.values()})}
     found["weight"] = perturb(places, directory, Path(job["copy"]))
     call("perturbed", load("perturbed", Path(job["copy"])))
+
+
+def go_on(job: Mapping[str, Any], found: dict[str, Any], arrays: Arrays) -> None:
+    """Takes the steps of the reference, and answers the batch `seven` after them."""
+    directory, timing = Path(job["directory"]), found["timing"]
+    with np.load(job["training"]) as every:
+        data = {name: every[name] for name in every}
+    found["at"] = "import"
+    written = execute(Path(job["format"]))
+    found["at"], start = "loading it", time.perf_counter()
+    gc.disable()
+    trainer = written.load_training(directory)
+    gc.enable()
+    timing["first_load_seconds"] = time.perf_counter() - start
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(job["threads"])
+    start = time.perf_counter()
+    for step, ends_epoch in enumerate(data["ends_epoch"]):
+        found["at"], rows = f"step {step}", data["step"] == step
+        given = {k.removeprefix("input."): v[rows] for k, v in data.items() if "input." in k}
+        arrays[f"losses/{step}"] = plain("loss", trainer.step(given, data["target"][rows]))
+        if ends_epoch:
+            trainer.end_epoch()
+    timing["steps_seconds"] = time.perf_counter() - start
+    found["at"] = "state"
+    arrays.update({f"state/{name}": plain(name, each) for name, each in trainer.state().items()})
+    found["at"] = "answers"
+    answers = trainer.predict(inputs(Path(job["reference"]["seven"])))
+    arrays.update({f"answers/{name}": plain(name, each) for name, each in answers.items()})
+    timing["peak_mib"] = peak_mib()
+    places = written.optimizer_state(directory).values()
+    found["places"] = sorted({tuple(place[:3]) for place in places})
 
 
 def execute(path: Path) -> ModuleType:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.components import plugin
-from pipeline.evidence import Answers, Evidence
+from pipeline.evidence import Answers, Continued, Evidence
 from pipeline.params import Train
 
 SCRIPT = Path(__file__).resolve().with_name("clean_process.py")
@@ -33,9 +33,14 @@ def ask(evidence: Evidence, data: Path) -> Evidence:
             for source, some in ((False, names), (True, needy))
             for name in some
         }
+        training = {
+            name: pool.submit(go_on, evidence, data, name, Path(scratch))
+            for name in evidence.trainable
+        }
         import_metrics(evidence.params.train)
         return dataclasses.replace(
             evidence,
+            continued={name: each.result() for name, each in training.items()},
             clean={name: started[name, False].result() for name in names},
             answers={name: started[name, name in needy].result() for name in names},
         )
@@ -44,8 +49,27 @@ def ask(evidence: Evidence, data: Path) -> Evidence:
 def answer(evidence: Evidence, data: Path, name: str, scratch: Path, source: bool) -> Answers:
     """Without the source the working directory holds nothing but the format's own file."""
     room = scratch / f"{name}{'-with-source' if source else ''}"
+    job, death = _run(evidence, data, name, room, source, "answer")
+    shutil.rmtree(job["copy"], ignore_errors=True)
+    if death is not None:
+        return Answers(error=death, at="start")
+    return Answers.read(Path(job["report"]), Path(job["answers"]))
+
+
+def go_on(evidence: Evidence, data: Path, name: str, scratch: Path) -> Continued:
+    """The steps of the reference, taken without the source."""
+    job, death = _run(evidence, data, name, scratch / f"{name}-training", False, "go_on")
+    if death is not None:
+        return Continued(error=death, at="start")
+    return Continued.read(Path(job["report"]), Path(job["answers"]))
+
+
+def _run(
+    evidence: Evidence, data: Path, name: str, room: Path, source: bool, task: str
+) -> tuple[dict[str, Any], str | None]:
+    """The job, and how its process died if it left no report."""
     (room / "empty").mkdir(parents=True)
-    job = _job(evidence, data, name, room, source)
+    job = _job(evidence, data, name, room, source) | {"task": task}
     (room / "job.json").write_text(json.dumps(job))
     done = subprocess.run(
         [sys.executable, "-I", str(SCRIPT), str(room / "job.json")],
@@ -54,10 +78,7 @@ def answer(evidence: Evidence, data: Path, name: str, scratch: Path, source: boo
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
-    shutil.rmtree(job["copy"], ignore_errors=True)
-    if Path(job["report"]).is_file():
-        return Answers.read(Path(job["report"]), Path(job["answers"]))
-    return Answers(error=_death(done), at="start")
+    return job, None if Path(job["report"]).is_file() else _death(done)
 
 
 def _job(evidence: Evidence, data: Path, name: str, room: Path, source: bool) -> dict[str, Any]:
@@ -69,6 +90,7 @@ def _job(evidence: Evidence, data: Path, name: str, room: Path, source: bool) ->
         "directory": str(evidence.complete_model.resolve()),
         "copy": str(room / "perturbed"),
         "reference": {batch: str(reference / f"{batch}.npz") for batch in evidence.baseline},
+        "training": str(reference / "training.npz"),
         "test": {each: str(test / f"{each}.npy") for each in evidence.schema["inputs"]},
         "score": next(iter(evidence.schema["outputs"])),
         "rows": max(256, evidence.params.train.batch_size),

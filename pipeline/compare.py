@@ -43,8 +43,11 @@ def compare(candidate: Batches, baseline: Batches, tolerance: Tolerance) -> Diff
 
 
 def same_bits(candidate: Batches, baseline: Batches) -> Iterator[str]:
-    """One line for each output that differs in any bit."""
+    """One line for each output that differs in any bit, is missing or not expected."""
     for batch, expected in baseline.items():
+        for name in candidate.get(batch, {}):
+            if name not in expected:
+                yield f"{batch}/{name}: found, expected only {', '.join(expected)}"
         for name, array in expected.items():
             other = candidate.get(batch, {}).get(name)
             if other is None:

@@ -42,12 +42,9 @@ def seed(base: int, epoch: int) -> int:
 
 
 def build(
-    framework: ModuleType, model: Model, train: Train, inputs: Mapping[str, Any], *, trains: bool
+    framework: ModuleType, model: Model, train: Train, inputs: Mapping[str, Any], device: str
 ) -> Any:
-    """The framework's Training as configured; on the CPU where it does not train.
-
-    `inputs` as in the schema.
-    """
+    """The framework's Training as configured; `inputs` as in the schema."""
     framework.configure(train.threads)
     framework.seed(seed(train.seed, 0))
     try:
@@ -57,9 +54,8 @@ def build(
             component(model.optimizer, "model.optimizer"),
             component(model.scheduler, "model.scheduler") if model.scheduler else None,
             inputs,
-            train.device if trains else "cpu",
-            clip_norm=train.clip_norm,
-            trains=trains,
+            device,
+            train.clip_norm,
         )
     except ValueError as fault:
         raise ParamsError(str(fault)) from None

@@ -15,7 +15,11 @@ from pipeline.errors import IncompleteArtifact
 from pipeline.params import Tolerance, VerifyParams
 
 BATCHES = ("one", "seven", "many", "edge")
+STEPS = ("training", "trained")
 OURS = ("pipeline", "models")
+
+Places = tuple[tuple[str, int, int], ...]
+"""File, offset and bytes of each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +41,8 @@ class Answers:
     weight: str | None = None
     """The one that was perturbed."""
     file: str | None = None
-    places: tuple[tuple[str, int, int], ...] = ()
-    """File, offset and bytes of each weight."""
+    places: Places = ()
+    """Of each weight."""
     timing: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -63,6 +67,40 @@ class Answers:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Continued:
+    """What one process reported that took the steps of the reference."""
+
+    error: str | None
+    at: str
+    """What was being done when it ended, "done" at the end."""
+    proofs: Mapping[str, str | None] = field(default_factory=dict)
+    found: Batches = field(default_factory=dict)
+    """Of the kinds that the reference has: `losses` by step, `state` by name, and the `answers` to
+    the batch `seven`."""
+    timing: Mapping[str, float] = field(default_factory=dict)
+    places: Places = ()
+    """Of the optimizer's state."""
+
+    @classmethod
+    def read(cls, report: Path, answers: Path) -> "Continued":
+        """What clean_process.py wrote."""
+        reported = json.loads(report.read_text())
+        reported["places"] = tuple(tuple(place) for place in reported.get("places", ()))
+        with np.load(answers) as arrays:
+            found = by_kind({key: arrays[key] for key in arrays})
+        return cls(**reported, found=found)
+
+
+def by_kind(arrays: Mapping[str, np.ndarray]) -> Batches:
+    """Arrays named <kind>/<name>."""
+    found: dict[str, dict[str, np.ndarray]] = {}
+    for key, array in arrays.items():
+        kind, _, name = key.partition("/")
+        found.setdefault(kind, {})[name] = array
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evidence:
     complete_model: Path
     checkpoint: Path
@@ -74,17 +112,27 @@ class Evidence:
     refused: Mapping[str, str] = field(default_factory=dict)
     """Format -> why it could not hold the model; it is not in the directory."""
     baseline: Batches
+    steps: Mapping[str, np.ndarray]
+    """That the source took on: `rows` of each, its `loss`, and whether it `ends_epoch`."""
+    trained: Batches
+    """What came of them, as in Continued."""
     target: np.ndarray
     """Of the test split."""
     clean: Mapping[str, Answers] = field(default_factory=dict)
     """By format, where every package of the model's source is refused."""
     answers: Mapping[str, Answers] = field(default_factory=dict)
     """The same, but for formats that do not promise to be code-free with the source at hand."""
+    continued: Mapping[str, Continued] = field(default_factory=dict)
+    """By format that promises to be trainable."""
 
     @property
     def sources(self) -> list[str]:
         """Top-level packages that a code-free format must do without."""
         return sorted({*OURS, *self.schema["sources"]})
+
+    @property
+    def trainable(self) -> list[str]:
+        return [name for name, promises in self.promises.items() if promises["trainable"]]
 
     def answered(self) -> Iterator[tuple[str, Answers, Tolerance]]:
         """The formats that there is something to judge of; for the others self_contained speaks."""
@@ -110,10 +158,11 @@ def gather(
 ) -> Evidence:
     """Everything but the answers. Raises IncompleteArtifact."""
     paths = {batch: checkpoint / "reference" / f"{batch}.npz" for batch in BATCHES}
-    for path in paths.values():
+    for path in (*paths.values(), *(checkpoint / "reference" / f"{each}.npz" for each in STEPS)):
         if not path.is_file():
             raise IncompleteArtifact(f"{path}: missing; run `dvc repro --force checkpoint`")
     _, target = prepared.split(data, "test")
+    steps, trained = _steps(checkpoint / "reference")
     return Evidence(
         complete_model=complete_model,
         checkpoint=checkpoint,
@@ -121,6 +170,8 @@ def gather(
         schema=prepared.schema(checkpoint),
         promises=promises,
         baseline={batch: _outputs(path) for batch, path in paths.items()},
+        steps=steps,
+        trained=trained,
         target=target,
     )
 
@@ -128,7 +179,18 @@ def gather(
 def not_loaded(evidence: Evidence, reason: str) -> Evidence:
     """As if each format had answered with `reason` alone."""
     silent = {name: Answers(error=reason, at="integrity") for name in evidence.promises}
-    return dataclasses.replace(evidence, clean=silent, answers=silent)
+    still = {name: Continued(error=reason, at="integrity") for name in evidence.trainable}
+    return dataclasses.replace(evidence, clean=silent, answers=silent, continued=still)
+
+
+def _steps(reference: Path) -> tuple[dict[str, np.ndarray], Batches]:
+    with np.load(reference / "training.npz") as arrays:
+        steps = {"loss": arrays["loss"], "ends_epoch": arrays["ends_epoch"]}
+        steps["rows"] = np.bincount(arrays["step"])
+    with np.load(reference / "trained.npz") as arrays:
+        trained = by_kind({key: arrays[key] for key in arrays})
+    losses = {str(number): loss for number, loss in enumerate(steps["loss"])}
+    return steps, {**trained, "losses": losses}
 
 
 def _outputs(path: Path) -> dict[str, np.ndarray]:

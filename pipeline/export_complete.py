@@ -1,4 +1,5 @@
-"""The chosen epoch as a complete model: one directory that predicts without this repository."""
+"""The chosen epoch as a complete model: one directory that predicts and trains on without this
+repository."""
 
 import json
 import shutil
@@ -18,23 +19,32 @@ from pipeline.provenance import write_atomically
 EXAMPLES = ("one", "seven")
 """Batches of the reference that travel with the model."""
 
+STEPS = "training"
+"""So do the steps that the source took on, with a model that can be trained on."""
+
 
 def export_complete(checkpoint: Path, models: Path, output: Path, params: ExportParams) -> None:
     """Writes every format of params.export.formats, or raises FormatError; and of
     params.export.attempt those that can hold the model."""
     schema = json.loads((checkpoint / "schema.json").read_text())
     framework = plugin("frameworks", params.model.framework)
-    training = build(framework, params.model, params.train, schema["inputs"], trains=False)
+    training = build(framework, params.model, params.train, schema["inputs"], "cpu")
     framework.load(training, checkpoint / f"checkpoint{framework.SUFFIX}")
-    example = np.load(checkpoint / "reference" / "seven.npz")
+    framework.seed(schema["seed"], training)
+    example = np.load(checkpoint / "reference" / f"{STEPS}.npz")
     inputs = {name: example[f"input.{name}"] for name in schema["inputs"]}
+    step = {"training": training, "target": example["target"], "seed": schema["seed"]}
 
     refused: dict[str, str] = {}
+    trains: list[str] = []
     formats = in_order(chosen(params))
     for name, written in list(formats.items()):
         before = set(provenance.files(output))
+        given = step if params.export.train and written.PROMISES["trainable"] else {}
+        model, outputs = framework.predictor(training), list(schema["outputs"])
         try:
-            written.export(framework.predictor(training), inputs, list(schema["outputs"]), output)
+            written.export(model, inputs, outputs, output, **given)
+            trains += [name] if given else []
         except ValueError as fault:
             _leave_out(name, str(fault), params, output, before)
             refused[name] = str(fault)
@@ -42,15 +52,18 @@ def export_complete(checkpoint: Path, models: Path, output: Path, params: Export
         print(f"{name}: {refused.get(name, 'written')}", flush=True)
 
     (output / "examples").mkdir()
-    for batch in EXAMPLES:
+    for batch in (*EXAMPLES, *([STEPS] if trains else [])):
         shutil.copyfile(checkpoint / "reference" / f"{batch}.npz", output / f"examples/{batch}.npz")
     for name in ("schema.json", "metrics.json"):
         shutil.copyfile(checkpoint / name, output / name)
-    kept = {"held": [n for n in chosen(params) if n in formats], "refused": refused}
+    held = [name for name in chosen(params) if name in formats]
+    kept = {"held": held, "trains": trains, "refused": refused}
     write_atomically(output / "formats.json", json.dumps(kept, indent=1) + "\n")
     write_atomically(output / "requirements.txt", requirements(formats))
     mlmodel.write(output, schema, list(formats))
-    write_atomically(output / "README.md", model_card.card(params, schema, checkpoint, formats))
+    write_atomically(
+        output / "README.md", model_card.card(params, schema, checkpoint, formats, trains, output)
+    )
 
 
 def chosen(params: ExportParams) -> list[str]:
@@ -76,8 +89,10 @@ def in_order(names: Iterable[str]) -> dict[str, ModuleType]:
 def _leave_out(name: str, fault: str, params: ExportParams, output: Path, before: set[str]) -> None:
     """Removes what the format has begun to write; a required one ends the stage."""
     if name in params.export.formats:
+        trains = params.export.train and plugin("formats", name).PROMISES["trainable"]
         raise FormatError(
             f"{params.model.name} does not fit the format {name}: {fault}; "
+            f"{'set export.train=false, ' if trains else ''}"
             "leave it out of export.formats or change the model"
         )
     for file in set(provenance.files(output)) - before:

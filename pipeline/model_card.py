@@ -1,7 +1,7 @@
 """README.md of a complete model: what it is, how to load it, where it came from."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,14 +15,20 @@ def card(
     schema: Mapping[str, Any],
     checkpoint: Path,
     formats: Mapping[str, ModuleType],
+    trains: Sequence[str],
+    directory: Path,
 ) -> str:
-    """Markdown; each ```python block runs as it stands, from inside the directory."""
+    """Markdown; `trains` are the formats that can be trained on.
+
+    Each ```python block runs as it stands, from inside the directory.
+    """
     sections = [
         f"# {params.model.name}",
         _introduction(schema, checkpoint),
         "## Set up\n\n```sh\npip install -r requirements.txt\n```",
-        *(_format(name, written, schema) for name, written in formats.items()),
+        *(_format(name, written, schema, name in trains) for name, written in formats.items()),
         _check(schema),
+        *([_training(formats, trains, schema, directory)] if trains else []),
         _origin(params),
     ]
     return "\n\n".join(sections) + "\n"
@@ -51,8 +57,8 @@ def _tensor(kind: str, name: str, spec: Mapping[str, Any]) -> str:
     return f"| {kind} | `{name}` | {spec['dtype']} | ({shape}) |"
 
 
-def _format(name: str, written: ModuleType, schema: Mapping[str, Any]) -> str:
-    promises = written.PROMISES
+def _format(name: str, written: ModuleType, schema: Mapping[str, Any], trains: bool) -> str:
+    promises = written.PROMISES | {"trainable": trains}
     does = [text for key, text in PROMISED.items() if promises[key]]
     does_not = [text for key, text in PROMISED.items() if not promises[key]]
     lines = [
@@ -91,6 +97,26 @@ def _check(schema: Mapping[str, Any]) -> str:
         'MLflow takes the directory as it is: `mlflow.pyfunc.load_model(".")`,\n'
         "`mlflow models serve -m . --env-manager local`."
     )
+
+
+def _training(
+    formats: Mapping[str, ModuleType],
+    trains: Sequence[str],
+    schema: Mapping[str, Any],
+    directory: Path,
+) -> str:
+    lines = [
+        "## Train on",
+        "",
+        "`examples/training.npz` has the rows of a few more steps, `step` says which belong to",
+        "which, and `loss` what the source code found in each; yours take their place.",
+    ]
+    for name in trains:
+        code = formats[name].training_card(
+            list(schema["inputs"]), list(schema["outputs"]), directory
+        )
+        lines += ["", f"With {name}:", "", "```python", code.strip(), "```"]
+    return "\n".join(lines)
 
 
 def _origin(params: ExportParams) -> str:

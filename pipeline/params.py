@@ -104,6 +104,10 @@ class Checkpoint:
     mode: Literal["min", "max"]
     many: Annotated[int, Range(least=8)]
     """Rows of the largest batch of the reference; the others have 1 and 7."""
+    steps: Annotated[int, Range(least=5)]
+    """That the source takes on from the chosen epoch, for the check continuation to take after."""
+    batch_sizes: tuple[Annotated[int, Range(least=1)], ...]
+    """Rows of these steps, in turn; two sizes at least."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +117,8 @@ class Export:
     attempt: tuple[Annotated[str, Plugin("formats")], ...]
     """Tried as well if they take the framework's models; one that cannot hold this model is
     reported and left out."""
+    train: bool
+    """Whether formats that can be trained on hold the step and the optimizer's state, too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +133,9 @@ class Tolerance:
 class Verify:
     checks: tuple[Annotated[str, Plugin("checks")], ...]
     tolerance: Mapping[str, Tolerance]
-    """By format."""
+    """Of answers, by format."""
+    continuation: Mapping[str, Tolerance]
+    """Of losses, weights, optimizer's state and answers after more training, by format."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,6 +195,9 @@ class Params:
     def __post_init__(self) -> None:
         if self.data.split.val + self.data.split.test >= 1:
             raise ParamsError("data.split: val + test leave no rows to train; lower one of them")
+        if len(set(self.checkpoint.batch_sizes)) < 2:
+            sizes = list(self.checkpoint.batch_sizes)
+            raise ParamsError(f"checkpoint.batch_sizes: found {sizes}, expected two sizes at least")
         for name in (*self.export.formats, *self.export.attempt):
             if name not in self.verify.tolerance:
                 raise ParamsError(

@@ -27,7 +27,7 @@ def train(data: Path, models: Path, output: Path, params: TrainParams) -> None:
     """Writes epoch_0001.pt and on, and history.csv; goes on after the last epoch found there."""
     schema = prepared.schema(data)
     framework = plugin("frameworks", params.model.framework)
-    training = build(framework, params.model, params.train, schema["inputs"], trains=True)
+    training = build(framework, params.model, params.train, schema["inputs"], params.train.device)
     inputs, target = prepared.split(data, "train")
     history = resume(framework, training, output)
     if not history:

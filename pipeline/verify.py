@@ -21,8 +21,10 @@ def verify(
     complete_model: Path, checkpoint: Path, data: Path, report: Path, params: VerifyParams
 ) -> None:
     """Writes `report` and a page beside it, then raises VerificationFailed if there is a fault."""
-    held, refused = formats(complete_model, params)
-    promises = {name: plugin("formats", name).PROMISES for name in held}
+    held, trains, refused = formats(complete_model, params)
+    promises = {
+        name: plugin("formats", name).PROMISES | {"trainable": name in trains} for name in held
+    }
     evidence = gather(complete_model, checkpoint, data, params, promises)
     evidence = dataclasses.replace(evidence, refused=refused)
     results: dict[str, Result] = {FIRST: plugin("checks", FIRST).check(evidence)}
@@ -48,14 +50,17 @@ def verify(
     _demand_passed(found["faults"], page)
 
 
-def formats(complete_model: Path, params: VerifyParams) -> tuple[list[str], dict[str, str]]:
-    """What formats.json says is held, and refused with the reason; nothing if there is no reading
-    it, which integrity then tells."""
+def formats(
+    complete_model: Path, params: VerifyParams
+) -> tuple[list[str], list[str], dict[str, str]]:
+    """What formats.json says is held, can be trained on, and refused with the reason; nothing if
+    there is no reading it, which integrity then tells."""
     try:
         kept = json.loads((complete_model / "formats.json").read_text())
-        held, refused = [str(name) for name in kept["held"]], dict(kept["refused"])
+        held, trains = ([str(name) for name in kept[key]] for key in ("held", "trains"))
+        refused = dict(kept["refused"])
     except (OSError, ValueError, KeyError, TypeError):
-        return [], {}
+        return [], [], {}
     for name in held:
         if name not in Plugin("formats").names():
             text = f"{complete_model}: has the format {name}, which pipeline/formats/ lacks"
@@ -63,7 +68,10 @@ def formats(complete_model: Path, params: VerifyParams) -> tuple[list[str], dict
         if name not in params.verify.tolerance:
             text = f"verify.tolerance: nothing for the format {name} of {complete_model}"
             raise ParamsError(f"{text}; add verify.tolerance.{name} with atol and rtol")
-    return held, refused
+        if name in trains and name not in params.verify.continuation:
+            text = f"verify.continuation: nothing for the format {name} of {complete_model}"
+            raise ParamsError(f"{text}; add verify.continuation.{name} with atol and rtol")
+    return held, trains, refused
 
 
 def _demand_passed(faults: list[dict[str, Any]], page: Path) -> None:

@@ -6,12 +6,11 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from pipeline.page import Rows, fact, matrix, number, signature, size
 from pipeline.verify_report import WHOLE
 
 STYLE = Path(__file__).with_suffix(".css")
 Report = Mapping[str, Any]
-Rows = dict[tuple[str, str], Callable[[str], str]]
-"""What a row is, and in small what it means -> a format's cell."""
 
 PROMISED = {
     "code_free": "Loads without the source",
@@ -24,7 +23,7 @@ PROMISED = {
 def as_page(report: Report) -> str:
     """HTML of what `verify_report.summarise` gives."""
     name = escape(report["model"]["name"])
-    parts = (head, faults, checks, differences, promises, weight_and_time, again)
+    parts = (head, faults, checks, differences, training, promises, weight_and_time, again)
     body = "\n".join(part(report) for part in parts)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -75,6 +74,11 @@ def how(report: Report) -> str:
     return text + (escape(known) if needy else "")
 
 
+def columns(report: Report) -> list[str]:
+    """A format each."""
+    return list(report["formats"]) or ["complete model"]
+
+
 def answered(report: Report) -> bool:
     return any(found["answered"] for found in report["formats"].values())
 
@@ -95,7 +99,7 @@ def checks(report: Report) -> str:
         (name, found["about"]): partial(outcome, report, name)
         for name, found in report["checks"].items()
     }
-    return f"<h2>What was checked</h2>\n{matrix(report, rows)}"
+    return f"<h2>What was checked</h2>\n{matrix(columns(report), rows)}"
 
 
 def outcome(report: Report, check: str, name: str) -> str:
@@ -104,6 +108,8 @@ def outcome(report: Report, check: str, name: str) -> str:
     if found:
         count = f"<small>{len(found)} {'fault' if len(found) == 1 else 'faults'}</small>"
         return f'<span class="bad">✗ failed</span>{count}'
+    if check == "continuation" and given and not given["promises"]["trainable"]:
+        return '<span class="none">– not promised</span>'
     if check == "self_contained" and given and not given["promises"]["code_free"]:
         reason = report["checks"][check]["measured"][name]["without_source"]
         return f'<span class="none">– not promised</span><small>{escape(reason)}</small>'
@@ -130,7 +136,7 @@ def differences(report: Report) -> str:
     shown: Rows = {heading: partial(of_format, give, report) for heading, give in rows.items()}
     return (
         "<h2>What was measured</h2>\n<p>Over all batches of the reference (1, 7 and many rows, and "
-        f"edge values) and the test split.</p>\n{matrix(report, shown)}"
+        f"edge values) and the test split.</p>\n{matrix(columns(report), shown)}"
     )
 
 
@@ -155,9 +161,13 @@ def allowed(found: Mapping[str, Any]) -> str:
     parity = found.get("parity", {})
     if not parity:
         return "–"
-    if parity["atol"] == parity["rtol"] == 0:
+    return bound(parity)
+
+
+def bound(found: Mapping[str, Any]) -> str:
+    if found["atol"] == found["rtol"] == 0:
         return "none<small>every bit must agree</small>"
-    return f"{number(parity['atol'])}<small>+ {number(parity['rtol'])} of the value</small>"
+    return f"{number(found['atol'])}<small>+ {number(found['rtol'])} of the value</small>"
 
 
 def between(found: Mapping[str, Any]) -> str:
@@ -176,12 +186,55 @@ def metric(name: str, found: Mapping[str, Any]) -> str:
     return number(found.get("metrics", {}).get("metrics", {}).get(name))
 
 
+def training(report: Report) -> str:
+    """The steps that were taken without the source, beside the source's own."""
+    found = report["checks"].get("continuation", {"measured": {}})["measured"]
+    if not any(each["losses"] for each in found.values()):
+        return ""
+    rows: dict[tuple[str, str], Callable[[Mapping[str, Any]], str]] = {
+        ("Steps", "rows in each"): steps,
+        ("Loss", "in the first and the last step"): losses,
+        ("Largest difference of losses", ""): partial(apart, "losses"),
+        ("of weights and optimizer's state", "after the last step"): partial(apart, "state"),
+        ("of answers to seven rows", "after the last step"): partial(apart, "answers"),
+        ("Allowed", "params.verify.continuation"): bound,
+        ("The steps move the answers by", ""): lambda each: number(each["moved"]),
+    }
+    shown: Rows = {
+        heading: partial(lambda give, name: give(found[name]), give)
+        for heading, give in rows.items()
+    }
+    return (
+        "<h2>Trained on without the source</h2>\n<p>The checkpoint recorded some more steps, taken "
+        "with the source code. Each format that promises to be trainable took them as well, in a "
+        f"fresh process where the source is refused.</p>\n{matrix(found, shown)}"
+    )
+
+
+def steps(found: Mapping[str, Any]) -> str:
+    ends = ", ".join(str(step + 1) for step in found["ends_epoch"])
+    rows = ", ".join(map(str, found["rows"]))
+    return f"{found['steps']}<small>{rows}; an epoch ends after {ends}</small>"
+
+
+def losses(found: Mapping[str, Any]) -> str:
+    def ends(of: list[float]) -> str:
+        return f"{number(of[0])} → {number(of[-1])}" if of else "–"
+
+    return f"{ends(found['losses'])}<small>source {ends(found['losses_of_source'])}</small>"
+
+
+def apart(kind: str, found: Mapping[str, Any]) -> str:
+    tensors = f"<small>{found['tensors']} tensors</small>" if kind == "state" else ""
+    return f"{number(found['max_abs_diff'][kind])}{tensors}"
+
+
 def promises(report: Report) -> str:
     given = {name: found["promises"] for name, found in report["formats"].items()}
     rows: Rows = {(text, ""): partial(yes_or_no, report, key) for key, text in PROMISED.items()}
     rows["Runtimes", ""] = lambda name: escape(", ".join(given[name]["runtimes"]))
     rows["Where it falls short", ""] = lambda name: f"<small>{escape(given[name]['note'])}</small>"
-    table = f"<h2>What each format promises</h2>\n{matrix(report, rows)}" if given else ""
+    table = f"<h2>What each format promises</h2>\n{matrix(columns(report), rows)}" if given else ""
     refused = (
         f"<li><strong>{escape(name)}</strong><br>{escape(why)}</li>"
         for name, why in report["refused"].items()
@@ -197,6 +250,7 @@ def weight_and_time(report: Report) -> str:
     rows: Rows = {
         ("Files of its own", ""): lambda name: size(given[name]["bytes"]),
         ("Weights it uses", ""): lambda name: size(given[name]["weights_bytes"]),
+        ("Optimizer's state", ""): lambda name: size(given[name]["optimizer_bytes"]),
         ("First load", "with its framework's import"): partial(seconds, report, "first_load"),
         ("Second load", ""): partial(seconds, report, "load"),
         ("First call", "one row"): partial(seconds, report, "first_call"),
@@ -206,12 +260,14 @@ def weight_and_time(report: Report) -> str:
     }
     told = ""
     if sizes["ratio"]:
+        bare = "weights and the optimizer's state" if sizes["optimizer"] else "weights"
         files = " + ".join(f"<code>{escape(each)}</code>" for each in sizes["files"])
         told = (
-            f"<p>{files} weigh {size(sum(sizes['files'].values()))}, the weights alone "
-            f"{size(sizes['weights'])}: <strong>{sizes['ratio']:.3f}</strong> times.</p>\n"
+            f"<p>{files} weigh {size(sum(sizes['files'].values()))}, the {bare} alone "
+            f"{size(sizes['weights'] + sizes['optimizer'])}: "
+            f"<strong>{sizes['ratio']:.3f}</strong> times.</p>\n"
         )
-    return f"<h2>Size and time</h2>\n{told}{matrix(report, rows)}"
+    return f"<h2>Size and time</h2>\n{told}{matrix(columns(report), rows)}"
 
 
 def again(_: Report) -> str:
@@ -222,41 +278,9 @@ def again(_: Report) -> str:
     )
 
 
-def matrix(report: Report, rows: Rows) -> str:
-    """A column for each format."""
-    names = list(report["formats"]) or ["complete model"]
-    heading = "".join(f'<th scope="col">{escape(each)}</th>' for each in names)
-    body = "\n".join(
-        f'<tr><th scope="row">{escape(text)}<small>{escape(about)}</small></th>'
-        f"{''.join(f'<td>{give(name)}</td>' for name in names)}</tr>"
-        for (text, about), give in rows.items()
-    )
-    return (
-        f'<div class="scroll"><table>\n<thead><tr><td></td>{heading}</tr></thead>\n'
-        f"<tbody>\n{body}\n</tbody></table></div>"
-    )
-
-
-def fact(name: str, value: object) -> str:
-    return f"<div><dt>{escape(name)}</dt><dd>{escape(str(value))}</dd></div>"
-
-
-def signature(arrays: Mapping[str, Any]) -> str:
-    each = (
-        f"{n} {a['dtype']}[rows{''.join(f', {d}' for d in a['shape'])}]" for n, a in arrays.items()
-    )
-    return ", ".join(f"<code>{escape(text)}</code>" for text in each)
-
-
 def yes_or_no(report: Report, key: str, name: str) -> str:
     value = report["formats"][name]["promises"][key]
     return '<span class="good">yes</span>' if value else '<span class="bad">no</span>'
-
-
-def number(value: object) -> str:
-    return (
-        f"{value:.4g}" if isinstance(value, int | float) else "–" if value is None else str(value)
-    )
 
 
 def seconds(report: Report, key: str, name: str) -> str:
@@ -264,12 +288,3 @@ def seconds(report: Report, key: str, name: str) -> str:
     if value is None:
         return "–"
     return f"{value:.2f} s" if value >= 1 else f"{value * 1000:.1f} ms"
-
-
-def size(count: float) -> str:
-    """Bytes by powers of 1000."""
-    for unit in ("B", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.4g} {unit}"
-        count /= 1000
-    return f"{count:.4g} GB"

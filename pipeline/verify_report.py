@@ -8,14 +8,14 @@ from typing import Any
 
 from pipeline import provenance
 from pipeline.components import plugin
-from pipeline.evidence import Answers, Evidence, Result
+from pipeline.evidence import Answers, Evidence, Places, Result
 
 WHOLE = ("integrity", "self_contained")
 """Checks that judge a format even when it gave no answer."""
 
 
 def summarise(evidence: Evidence, results: Mapping[str, Result]) -> dict[str, Any]:
-    """The same for the same inputs, but for formats.<name>.timing.
+    """The same for the same inputs, but for `timing` and `training_timing` of formats.<name>.
 
     A format that gave no answer is at fault even if no check says so.
     """
@@ -77,8 +77,9 @@ def _model(evidence: Evidence) -> dict[str, Any]:
 
 
 def _format(name: str, evidence: Evidence, results: Mapping[str, Result]) -> dict[str, Any]:
-    given = evidence.answers[name]
-    paths = _files(given, evidence.complete_model)
+    given, more = evidence.answers[name], evidence.continued.get(name)
+    state = more.places if more else ()
+    paths = _files(given, state, evidence.complete_model)
     files = {file: (evidence.complete_model / file).stat().st_size for file in paths}
     own = [file for file in files if not _belongs_to_other(file, name, evidence.answers)]
     found: dict[str, Any] = {
@@ -87,16 +88,19 @@ def _format(name: str, evidence: Evidence, results: Mapping[str, Result]) -> dic
         "files": files,
         "bytes": sum(files[file] for file in own),
         "weights_bytes": sum(size for _, _, size in given.places),
+        "optimizer_bytes": sum(size for _, _, size in state),
     }
     if "parity" in results:
         found |= results["parity"].measured.get(name, {})
     timing = {key: round(value, 4) for key, value in given.timing.items()}
-    return found | {"timing": timing}
+    trained = {key: round(value, 4) for key, value in (more.timing if more else {}).items()}
+    return found | {"timing": timing, "training_timing": trained}
 
 
-def _files(given: Answers, directory: Path) -> list[str]:
-    """The format's own file, or the files of its own directory, and those its weights lie in."""
-    found = {file for file, _, _ in given.places}
+def _files(given: Answers, state: Places, directory: Path) -> list[str]:
+    """The format's own file, or the files of its own directory, and those that its weights and the
+    optimizer's state lie in."""
+    found = {file for file, _, _ in (*given.places, *state)}
     if given.file and (directory / given.file).is_dir():
         found |= {f"{given.file}/{name}" for name in provenance.files(directory / given.file)}
     elif given.file:
@@ -110,16 +114,19 @@ def _belongs_to_other(file: str, name: str, answers: Mapping[str, Answers]) -> b
 
 
 def sizes(evidence: Evidence, by_format: Mapping[str, Any]) -> dict[str, Any]:
-    """Bytes; `ratio` is what the code-free formats weigh together over the weights alone."""
+    """Bytes; `ratio` is what the code-free formats weigh together, over weights and optimizer's
+    state alone."""
     complete = [f for f in by_format.values() if f["promises"]["code_free"] and f["answered"]]
     weights = max((f["weights_bytes"] for f in complete), default=0)
+    state = max((f["optimizer_bytes"] for f in complete), default=0)
     files = {file: size for f in complete for file, size in f["files"].items()}
     names = provenance.files(evidence.complete_model)
     return {
         "directory": sum((evidence.complete_model / name).stat().st_size for name in names),
         "files": files,
         "weights": weights,
-        "ratio": round(sum(files.values()) / weights, 6) if weights else None,
+        "optimizer": state,
+        "ratio": round(sum(files.values()) / (weights + state), 6) if weights else None,
     }
 
 

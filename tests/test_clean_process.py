@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pipeline.clean_room import SCRIPT, environment
-from pipeline.evidence import Answers
+from pipeline.evidence import Answers, Continued
 
 PLAIN = """
 import numpy as np
@@ -31,6 +31,9 @@ class Room:
 
     def run(self, text: str, **changes: Any) -> Answers:
         """The report on a format whose file holds `text`."""
+        return Answers.read(*self.report(text, **changes))
+
+    def report(self, text: str, **changes: Any) -> tuple[Path, Path]:
         (self.root / "empty" / "plain.py").write_text(text)
         (self.root / "job.json").write_text(json.dumps({**self.job, **changes}))
         command = [sys.executable, "-I", str(SCRIPT), str(self.root / "job.json")]
@@ -39,7 +42,7 @@ class Room:
         )
         if not Path(self.job["report"]).is_file():
             pytest.fail(f"no report: {done.stderr.decode()}")
-        return Answers.read(Path(self.job["report"]), Path(self.job["answers"]))
+        return Path(self.job["report"]), Path(self.job["answers"])
 
 
 @pytest.fixture
@@ -56,6 +59,7 @@ def room(tmp_path: Path) -> Room:
     job: dict[str, Any] = {key: str(tmp_path / path) for key, path in paths.items()}
     job["reference"] = {name: str(tmp_path / f"{name}.npz") for name in ("one", "seven")}
     job |= {"test": {"x": str(tmp_path / "x.npy")}, "score": "y", "rows": 4, "threads": 1}
+    job |= {"task": "answer", "training": str(tmp_path / "training.npz")}
     return Room(tmp_path, job | {"refuse": ["pipeline", "models"], "source": None})
 
 
@@ -168,3 +172,61 @@ def test_a_format_whose_weights_are_nowhere_has_still_answered(room: Room) -> No
 def test_answers_that_are_python_objects_are_refused(room: Room) -> None:
     found = room.run(PLAIN.replace('inputs["x"] * weights}', "[object()]}"))
     assert found.error == "TypeError: output y: found Python objects, expected an array"
+
+
+TRAINS = (
+    PLAIN
+    + """
+class Trainer:
+    def __init__(self, directory):
+        self.weights, self.rate = np.fromfile(directory / FILE, np.float32), 0.5
+    def step(self, inputs, target):
+        off = (inputs["x"] @ self.weights) - target
+        self.weights = self.weights - self.rate * (off @ inputs["x"]).astype(np.float32)
+        return (off**2).mean()
+    def end_epoch(self):
+        self.rate = 0.0
+    def predict(self, inputs):
+        return {"y": inputs["x"] * self.weights}
+    def state(self):
+        return {"net/weights": self.weights}
+load_training = Trainer
+def optimizer_state(directory):
+    return {"rate": (FILE, 8, 4, "float32")}
+"""
+)
+
+
+@pytest.fixture
+def gym(room: Room) -> Room:
+    """Three steps of one, two and one row; after the second the rate falls to zero."""
+    steps = {"step": np.array([0, 1, 1, 2]), "target": np.float32([3, 0, 0, 0])}
+    steps |= {"input.x": np.eye(4, 3, dtype=np.float32), "ends_epoch": np.bool_([0, 1, 0])}
+    np.savez(room.root / "training.npz", **steps)
+    return Room(room.root, room.job | {"task": "go_on"})
+
+
+def went_on(gym: Room, text: str) -> Continued:
+    return Continued.read(*gym.report(text))
+
+
+def test_it_takes_the_steps_and_tells_losses_state_and_answers(gym: Room) -> None:
+    found = went_on(gym, TRAINS)
+    assert (found.error, found.at) == (None, "done")
+    assert {name: float(loss) for name, loss in found.found["losses"].items()} == {
+        "0": 4.0,
+        "1": 2.0,
+        "2": 0.0,
+    }
+    assert found.found["state"]["net/weights"].tolist() == [2, 1, 0]
+    assert found.found["answers"]["y"].tolist() == [[2, 1, 0]] * 7
+    assert found.places == (("weights.npy", 8, 4),)
+    assert all("is refused" in str(proof) for proof in found.proofs.values())
+    assert set(found.timing) == {"first_load_seconds", "steps_seconds", "peak_mib"}
+
+
+def test_a_step_that_fails_is_told_with_its_number(gym: Room) -> None:
+    text = TRAINS.replace("return (off**2)", "assert len(target) == 1\n        return (off**2)")
+    found = went_on(gym, text)
+    assert (found.at, found.error) == ("step 1", "AssertionError: ")
+    assert list(found.found["losses"]) == ["0"]

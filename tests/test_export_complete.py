@@ -1,6 +1,7 @@
 """One directory with everything in it, the same bytes each time, and a card whose lines run."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -35,7 +36,7 @@ def test_the_directory_holds_what_the_readme_lists(exported):
     assert present == {
         *("README.md", "MLmodel", "model.pt2", "model.onnx", "model.pickle.pt"),
         *("model.pickle.json", "examples", "metrics.json", "schema.json", "provenance.json"),
-        *("requirements.txt", "python_env.yaml", "formats.json"),
+        *("requirements.txt", "python_env.yaml", "formats.json", "optimizer.pt"),
     }
 
 
@@ -44,7 +45,7 @@ def test_every_block_of_the_card_runs_without_the_source_and_answers_as_recorded
 ):
     """The same block, from inside the directory, in a process that has nothing else."""
     directory = shutil.copytree(exported.root / "artifacts/complete-model", tmp_path / "mailed")
-    *loading, checking = blocks((directory / "README.md").read_text())
+    *loading, checking, _ = blocks((directory / "README.md").read_text())
     assert len(loading) == 3
     for block in loading:
         script = f"{block}\n{checking}"
@@ -56,6 +57,56 @@ def test_every_block_of_the_card_runs_without_the_source_and_answers_as_recorded
         else:
             assert done.returncode == 0, done.stderr
             assert float(done.stdout) < 1e-5
+
+
+def test_the_card_s_lines_train_on_and_save_what_then_predicts(exported, tmp_path):
+    """From the card's own text, in a process that has nothing but the directory."""
+    directory = shutil.copytree(exported.root / "artifacts/complete-model", tmp_path / "mailed")
+    training = blocks((directory / "README.md").read_text())[-1]
+    script = f"{training}\nprint(outputs.shape)"
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", script], cwd=directory, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    *steps, shape = done.stdout.splitlines()
+    pairs = [re.fullmatch(r"loss (\S+), with the source (\S+)", line) for line in steps]
+    # As many threads as the machine has, so the last digits may differ from those recorded.
+    assert len(pairs) == 6 and all(p and abs(float(p[1]) - float(p[2])) < 1e-5 for p in pairs)
+    assert len({pair[1] for pair in pairs if pair}) == 6
+    assert shape == "torch.Size([69, 10])"
+    assert (directory / "trained.pt2").is_file()
+
+
+def test_without_training_nothing_is_there_to_train_on(trained, copy_of):
+    project = copy_of(trained)
+    project.params(*TINY, "export.train=false")
+    project.stage("export-complete")
+    directory = project.root / "artifacts/complete-model"
+    assert json.loads((directory / "formats.json").read_text())["trains"] == []
+    assert not (directory / "optimizer.pt").exists()
+    assert not (directory / "examples/training.npz").exists()
+    assert "Not promised: can be trained on" in (directory / "README.md").read_text()
+    project.stage("verify")
+    report = json.loads(project.read("reports/verify.json"))
+    assert report["passed"] and report["checks"]["continuation"]["measured"] == {}
+
+
+def test_an_optimizer_that_needs_its_source_is_refused_by_name(trained, copy_of):
+    project = copy_of(trained)
+    model = project.root / "models/torch_mlp.py"
+    own = "\n\nimport torch\n\nclass Own(torch.optim.Adam):\n    pass\n"
+    model.write_text(model.read_text() + own)
+    project.params(*TINY, "model.optimizer._target_=models.torch_mlp.Own")
+    for stage in ("train", "checkpoint"):
+        project.stage(stage)
+    done = project.stage("export-complete", check=False)
+    assert done.returncode == 1
+    (last,) = done.stdout.splitlines()[-1:]
+    assert "the optimizer models.torch_mlp.Own is not one of torch.optim" in last
+    assert "set export.train=false" in last
+    assert not (project.root / "artifacts/complete-model/provenance.json").exists()
+    project.params(*TINY, "model.optimizer._target_=models.torch_mlp.Own", "export.train=false")
+    project.stage("export-complete")
 
 
 def test_requirements_name_released_versions(exported):
@@ -131,8 +182,22 @@ def test_a_required_format_of_another_framework_is_refused(trained, copy_of):
 
 def test_the_reference_has_the_batches_that_verify_asks_for(trained):
     directory = trained.root / "artifacts/checkpoint/reference"
-    rows = {path.stem: len(np.load(path)["input.pixels"]) for path in directory.glob("*.npz")}
-    assert rows == {"one": 1, "seven": 7, "many": 16, "edge": 5}
+    batches = [path for path in directory.glob("*.npz") if path.stem != "trained"]
+    rows = {path.stem: len(np.load(path)["input.pixels"]) for path in batches}
+    assert rows == {"one": 1, "seven": 7, "many": 16, "edge": 5, "training": 69}
+
+
+def test_the_reference_has_steps_of_two_sizes_and_what_they_lead_to(trained):
+    directory = trained.root / "artifacts/checkpoint/reference"
+    steps = np.load(directory / "training.npz")
+    assert np.bincount(steps["step"]).tolist() == [16, 7, 16, 7, 16, 7]
+    assert steps["ends_epoch"].tolist() == [False, False, True, False, False, False]
+    assert len(set(steps["loss"].tolist())) == 6
+    assert len(steps["target"]) == len(np.unique(steps["input.pixels"], axis=0))
+    after = np.load(directory / "trained.npz")
+    before = np.load(directory / "seven.npz")["output.logits"]
+    assert not np.array_equal(after["answers/logits"], before)
+    assert {"state/net/layers.0.weight", "state/optimizer/layers.0.weight/exp_avg"} < set(after)
 
 
 def test_edge_values_leave_the_range_of_the_training_rows(trained):

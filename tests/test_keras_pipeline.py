@@ -122,7 +122,7 @@ framework = plugin("frameworks", "keras")
 import keras
 
 def fresh():
-    training = build(framework, params.model, params.train, schema["inputs"], trains=False)
+    training = build(framework, params.model, params.train, schema["inputs"], "cpu")
     framework.load(training, Path("artifacts/checkpoint/checkpoint.npz"))
     return framework.predictor(training)
 
@@ -167,7 +167,7 @@ for name, mutation in json.loads(sys.argv[1]).items():
     shutil.rmtree(copy / "saved_model")
     for file in ("model.onnx", "model.keras", "model.tflite"):
         (copy / file).unlink(missing_ok=True)
-    (copy / "formats.json").write_text('{"held": ["saved_model"], "refused": {}}')
+    (copy / "formats.json").write_text('{"held": ["saved_model"], "trains": [], "refused": {}}')
     names = {"model": fresh(), "drop": drop, "swap": swap, "zero": zero, "reorder": reorder}
     names["always_training"] = always_training
     exec(mutation, names)
@@ -217,7 +217,7 @@ from pipeline.typed import read
 params = read(TrainParams, params_file())
 schema = json.loads(Path("artifacts/checkpoint/schema.json").read_text())
 framework = plugin("frameworks", "keras")
-training = build(framework, params.model, params.train, schema["inputs"], trains=True)
+training = build(framework, params.model, params.train, schema["inputs"], "cpu")
 framework.load(training, Path("artifacts/checkpoint/checkpoint.npz"))
 source = framework.predictor(training)
 

@@ -75,8 +75,8 @@ def test_every_override_it_shows_composes():
         assert composition(ROOT / "conf", overrides.split())
 
 
-@pytest.mark.parametrize("block", fenced("python"), ids=["pytorch", "onnxruntime"])
-def test_the_lines_that_load_the_model_run_as_they_stand(trained, copy_of, block):
+@pytest.mark.parametrize("block", fenced("python"), ids=["pytorch", "onnxruntime", "training"])
+def test_the_lines_that_load_or_train_the_model_run_as_they_stand(trained, copy_of, block):
     """From inside the directory and with nothing of this repository at hand."""
     ast.parse(block)
     project = copy_of(trained)

@@ -21,6 +21,7 @@ from tests.conftest import Project, make_project
 
 FORMATS = ("torch_export", "onnx", "torch_pickle")
 FILES = ("MLmodel", "README.md", "examples/one.npz", "examples/seven.npz", "metrics.json")
+FILES += ("examples/training.npz", "optimizer.pt")
 FILES += ("model.onnx", "model.pickle.json", "model.pickle.pt", "model.pt2", "provenance.json")
 FILES += ("formats.json", "python_env.yaml", "requirements.txt", "schema.json")
 
@@ -65,7 +66,8 @@ def report_of(project: Project) -> dict[str, Any]:
 
 
 def untimed(report: dict[str, Any]) -> dict[str, Any]:
-    formats = {n: {**found, "timing": None} for n, found in report["formats"].items()}
+    times = {"timing": None, "training_timing": None}
+    formats = {n: {**found, **times} for n, found in report["formats"].items()}
     return {**report, "formats": formats}
 
 
@@ -146,14 +148,14 @@ def test_a_reference_without_a_batch_asks_for_the_checkpoint_again(linear: Linea
 
 
 def test_a_format_without_a_tolerance_is_told_before_any_work(linear: Linear) -> None:
-    kept = '{"held": ["torch_export"], "refused": {}}'
+    kept = '{"held": ["torch_export"], "trains": [], "refused": {}}'
     (linear.complete_model / "formats.json").write_text(kept)
     with pytest.raises(ParamsError, match=r"add verify.tolerance.torch_export"):
         run(linear)
 
 
 def test_a_format_that_has_no_plug_in_is_told(linear: Linear) -> None:
-    kept = '{"held": ["papyrus"], "refused": {}}'
+    kept = '{"held": ["papyrus"], "trains": [], "refused": {}}'
     (linear.complete_model / "formats.json").write_text(kept)
     with pytest.raises(IncompleteArtifact, match=r"the format papyrus, which pipeline/formats/"):
         run(linear)
@@ -282,11 +284,12 @@ def test_the_stage_fails_in_one_line_and_leaves_both_reports(
 
 
 def test_a_format_that_cannot_hold_the_model_is_reported_with_its_reason(linear: Linear) -> None:
-    kept = '{"held": ["onnx"], "refused": {"litert": "the layer <Lookup> has no kernel"}}'
+    why = "the layer <Lookup> has no kernel"
+    kept = json.dumps({"held": ["onnx"], "trains": [], "refused": {"litert": why}})
     (linear.complete_model / "formats.json").write_text(kept)
     linear.seal()
     report = linear.verify()
     assert report["passed"]
-    assert report["refused"] == {"litert": "the layer <Lookup> has no kernel"}
+    assert report["refused"] == {"litert": why}
     page = linear.report.with_suffix(".html").read_text()
     assert "the layer &lt;Lookup&gt; has no kernel" in page

@@ -1,5 +1,9 @@
 """`model.pt2`: what `torch.export` makes of a model, with no pickle, path or line of source in it.
 
+Program `model` predicts. Program `train` is forward and loss in training mode, over the same single
+copy of the weights and with the same names; `optimizer.pt` is what a stock optimizer and a stock
+scheduler need to go on with it.
+
 `torch.export.load` trusts its file: it unpickles sample inputs and marked weights, evaluates shape
 expressions as Python, looks operators up by any name under `torch`, and writes node names into code
 that it compiles. So `load` reads the archive first and refuses what could carry code, and `export`
@@ -7,10 +11,14 @@ holds its own result to the same rules.
 """
 
 import ast
+import copy
+import inspect
+import io
 import json
 import re
 import struct
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,17 +34,20 @@ Arrays = dict[str, np.ndarray]
 PROMISES = {
     "code_free": True,
     "safe_to_load": True,
-    "trainable": False,
+    "trainable": True,
     "same_bytes": True,
     "runtimes": ["torch"],
-    "note": "Evaluation mode is baked in; it takes PyTorch's own operators and PyTorch to read.",
+    "note": "Mode is baked into each program, model.pt2 and optimizer.pt take PyTorch to read, and "
+    "only PyTorch's own operators, optimizers and schedulers are taken.",
 }
 REQUIRES = ("torch", "numpy")
 AFTER: tuple[str, ...] = ()
 
 FRAMEWORKS = ("pytorch",)
 FILE = "model.pt2"
+OPTIMIZER = "optimizer.pt"
 PROGRAM = "model"
+TRAIN = "train"
 SIGNATURE = "signature.json"
 EXAMPLE_ROWS = 3  # neither 0, 1 nor the model's own sizes decide what is traced
 
@@ -56,7 +67,7 @@ OPERATOR = re.compile(
     r"|eq|ne|lt|le|gt|ge|and_|or_|not_)"
 )
 GUARD = re.compile(
-    r"(L\['\w+'\]\.(size|stride)\(\)\[\d+\]|\b(and|or|not|True|False)\b|[\d\s()+\-*/%<>=!])*"
+    r"(L\['\w+'\](\[\d+\])?\.(size|stride)\(\)\[\d+\]|\b(and|or|not|True|False)\b|[\d\s()+\-*/%<>=!])*"
 )
 PLAIN = re.compile(r"[\w.]*")
 INERT_NAME = re.compile(r"z?[su]f?\d+|-?\d+")  # a symbol, or a number as sympy writes it
@@ -84,28 +95,30 @@ DTYPES = dict(
 ) | {28: "uint16", 34: "uint32", 35: "uint64"}
 
 
-def export(model: "nn.Module", inputs: Arrays, outputs: list[str], directory: Path) -> None:
+def export(
+    model: "nn.Module",
+    inputs: Arrays,
+    outputs: list[str],
+    directory: Path,
+    training: Any = None,
+    target: np.ndarray | None = None,
+    seed: int = 0,
+) -> None:
     """Writes program `model` for any number of rows from 0 up; same model, same bytes, anywhere.
 
-    ValueError in one line when the model does not fit. A second program over the same weights would
-    be another entry of `exported_programs`, its weights config pointed at the first's payloads.
+    With `training` (net, loss, optimizer, scheduler, clip_norm), whose net is the model, and an
+    example of its `target` also program `train` and optimizer.pt; `seed` is of the random numbers
+    of its next step. ValueError in one line when the model does not fit.
     """
-    from torch.export.pt2_archive._package import package_pt2
-
-    program = capture(model, inputs, outputs)
-    _strip(program)
-    signature = json.dumps({"inputs": list(inputs), "outputs": outputs})
-    # Written by path, the archive's root is named after FILE, and no second copy is held.
-    package_pt2(
-        directory / FILE, exported_programs={PROGRAM: program}, extra_files={SIGNATURE: signature}
-    )
-    try:
-        refuse_code(directory / FILE)
-    except ValueError as error:
-        (directory / FILE).unlink()
-        raise ValueError(
-            f"torch_export: this model cannot be held as plain data: {error}"
-        ) from error
+    programs = {PROGRAM: capture(model, inputs, outputs)}
+    saved = None
+    if training is not None:
+        assert target is not None
+        saved = _optimizer(training, seed)
+        programs[TRAIN] = _capture_step(training, inputs, target)
+    for program in programs.values():
+        _strip(program)
+    _write(directory, programs, {"inputs": list(inputs), "outputs": outputs}, saved)
 
 
 def load(directory: Path) -> Callable[[Arrays], Arrays]:
@@ -116,17 +129,97 @@ def load(directory: Path) -> Callable[[Arrays], Arrays]:
     with zipfile.ZipFile(directory / FILE) as archive:
         names = json.loads(_read(archive, f"extra/{SIGNATURE}"))
     module = torch.export.load(directory / FILE).module()
+    return lambda inputs: _predict(module, inputs, names)
 
-    def predict(inputs: Arrays) -> Arrays:
-        tensors = [
-            torch.from_numpy(np.require(inputs[name], None, ["C", "W"])) for name in names["inputs"]
-        ]
-        with torch.no_grad():
-            found = module(*tensors)
-        found = found if isinstance(found, (tuple, list)) else (found,)
-        return {name: each.numpy() for name, each in zip(names["outputs"], found, strict=True)}
 
-    return predict
+def _predict(module: Any, inputs: Arrays, names: dict[str, list[str]]) -> Arrays:
+    import torch
+
+    with torch.no_grad():
+        found = module(*_tensors(inputs, names["inputs"]))
+    found = found if isinstance(found, (tuple, list)) else (found,)
+    return {name: each.numpy() for name, each in zip(names["outputs"], found, strict=True)}
+
+
+def _tensors(inputs: Arrays, names: list[str]) -> list[Any]:
+    import torch
+
+    return [torch.from_numpy(np.require(inputs[name], None, ["C", "W"])) for name in names]
+
+
+class Trainer:
+    """Goes on training with what `load_training` found; from step to step it keeps its state."""
+
+    def __init__(self, directory: Path):
+        import torch
+        from torch.export.pt2_archive._package import load_pt2
+
+        contents = load_pt2(directory / FILE)
+        self.programs = contents.exported_programs
+        self.names = json.loads(contents.extra_files[SIGNATURE])
+        self.train, self.model = (self.programs[each].module() for each in (TRAIN, PROGRAM))
+        self.saved = torch.load(directory / OPTIMIZER, weights_only=True)
+        self.weights = dict(self.train.named_parameters())
+        self.optimizer, self.scheduler = _restore(self.saved, self.weights)
+        torch.manual_seed(self.saved["seed"])
+
+    def step(self, inputs: Arrays, target: np.ndarray) -> np.ndarray:
+        """One step from where the one before left it; its loss, shape ()."""
+        import torch
+
+        loss = self.train(*_tensors(inputs, self.names["inputs"]), torch.from_numpy(target))
+        self.optimizer.zero_grad()
+        loss.backward()
+        if self.saved["clip_norm"] is not None:
+            torch.nn.utils.clip_grad_norm_(self.weights.values(), self.saved["clip_norm"])
+        self.optimizer.step()
+        return np.array(loss.detach())
+
+    def end_epoch(self) -> None:
+        """Brings the learning rate to that of the next epoch."""
+        if self.scheduler is not None:
+            self.scheduler.step()
+
+    def predict(self, inputs: Arrays) -> Arrays:
+        """With the weights as they are now."""
+        self._hand_over()
+        return _predict(self.model, inputs, self.names)
+
+    def _hand_over(self) -> None:
+        """Program `train` lacks second names of a weight, `model` what the loss keeps."""
+        self.model.load_state_dict(self.train.state_dict(), strict=False)
+
+    def state(self) -> Arrays:
+        """net/<name> of every weight and buffer, loss/<name> of the loss' own, and
+        optimizer/<parameter>/<slot> of what it keeps."""
+        import torch
+
+        self._hand_over()
+        found = {f"net/{name}": each for name, each in self.model.state_dict().items()}
+        for name, each in self.train.state_dict().items():
+            if f"net/{name}" not in found:
+                found[f"loss/{name.partition('.')[2]}"] = each
+        for name, weight in self.weights.items():
+            kept = self.optimizer.state.get(weight, {})
+            found |= {f"optimizer/{name}/{k}": torch.as_tensor(v) for k, v in kept.items()}
+        return {name: each.detach().numpy().copy() for name, each in found.items()}
+
+    def save(self, directory: Path) -> None:
+        """Both files anew, from which `load` and `load_training` go on as this would."""
+        self._hand_over()
+        saved = self.saved | {"state": self.optimizer.state_dict()}
+        if self.scheduler is not None:
+            saved["scheduler"] = self.saved["scheduler"] | {"state": self.scheduler.state_dict()}
+        _write(directory, self.programs, self.names, saved)
+
+
+def load_training(directory: Path) -> Trainer:
+    """Seeds torch as the source would have before its next step. Runs nothing but PyTorch's own
+    operators; ValueError when there is no program to train."""
+    refuse_code(directory / FILE)
+    if not (directory / OPTIMIZER).is_file():
+        raise ValueError(f"{directory}: has no {OPTIMIZER}: exported to predict, not to train on")
+    return Trainer(directory)
 
 
 def weights(directory: Path) -> dict[str, tuple[str, int, int, str]]:
@@ -137,6 +230,18 @@ def weights(directory: Path) -> dict[str, tuple[str, int, int, str]]:
             for folder in ("weights", "constants")
             for name, meta in _payloads(archive, folder)
             if _contiguous(meta["tensor_meta"])
+        }
+
+
+def optimizer_state(directory: Path) -> dict[str, tuple[str, int, int, str]]:
+    """Where its tensors lie, as weights(); by their number, for only torch can tell their names."""
+    if not (directory / OPTIMIZER).is_file():
+        return {}
+    with zipfile.ZipFile(directory / OPTIMIZER) as archive:
+        return {
+            name.partition("/")[2]: (OPTIMIZER, _start(archive, info), info.file_size, "uint8")
+            for name, info in archive.NameToInfo.items()
+            if "/data/" in name
         }
 
 
@@ -151,31 +256,325 @@ def card(inputs: list[str], outputs: list[str]) -> str:
     )
 
 
-def capture(model: "nn.Module", inputs: Arrays, outputs: list[str]) -> "ExportedProgram":
-    """One program for every number of rows; ValueError in one line when there is none.
-
-    RuntimeError is what all of torch's tracing errors are; a model that ran before has no other
-    cause for it.
-    """
+def training_card(inputs: list[str], outputs: list[str], directory: Path) -> str:
+    """Only the lines that this model's optimizer needs."""
     import torch
 
+    saved = torch.load(directory / OPTIMIZER, weights_only=True)
+    given = ", ".join(f'torch.from_numpy(data["input.{name}"][rows])' for name in inputs)
+    first = ", ".join(f'torch.from_numpy(data["input.{name}"])' for name in inputs)
+    lines = [
+        "import numpy, torch",
+        "from torch.export.pt2_archive._package import load_pt2",
+        "",
+        'data = numpy.load("examples/training.npz")',
+        f'saved = torch.load("{OPTIMIZER}", weights_only=True)',
+        f'programs = load_pt2("{FILE}").exported_programs',
+        f'train, predict = programs["{TRAIN}"].module(), programs["{PROGRAM}"].module()',
+        "weights = dict(train.named_parameters())",
+        'groups = [{"params": [weights[n] for n in names]} for names in saved["params"]]',
+        f'optimizer = torch.optim.{saved["class"]}(groups, **saved["arguments"])',
+    ]
+    if saved["scheduler"]:
+        kind = f"torch.optim.lr_scheduler.{saved['scheduler']['class']}"
+        lines.append(f'scheduler = {kind}(optimizer, **saved["scheduler"]["arguments"])')
+        lines.append('scheduler.load_state_dict(saved["scheduler"]["state"])')
+    lines += ['optimizer.load_state_dict(saved["state"])', 'torch.manual_seed(saved["seed"])']
+    lines += [
+        'for step, recorded in enumerate(data["loss"]):',
+        '    rows = data["step"] == step',
+        f'    loss = train({given}, torch.from_numpy(data["target"][rows]))',
+        "    optimizer.zero_grad()",
+        "    loss.backward()",
+    ]
+    if saved["clip_norm"] is not None:
+        lines.append(
+            '    torch.nn.utils.clip_grad_norm_(weights.values(), saved["clip_norm"])',
+        )
+    lines.append("    optimizer.step()")
+    if saved["scheduler"]:
+        lines += ['    if data["ends_epoch"][step]:', "        scheduler.step()"]
+    lines += [
+        '    print(f"loss {loss.item():.6f}, with the source {recorded:.6f}")',
+        "",
+        "predict.load_state_dict(train.state_dict(), strict=False)",
+        f'torch.export.save(programs["{PROGRAM}"], "trained.pt2")',
+        "with torch.no_grad():",
+        f'    outputs = torch.export.load("trained.pt2").module()({first})',
+    ]
+    return "\n".join(lines)
+
+
+def capture(model: "nn.Module", inputs: Arrays, outputs: list[str]) -> "ExportedProgram":
+    """One program for every number of rows; ValueError in one line when there is none."""
     if any(module.training for module in model.modules()):
         raise ValueError("torch_export: found the model in training mode, expected model.eval()")
-    rows = torch.export.Dim("batch", min=0)
-    shapes = tuple({0: rows} for _ in inputs)
-    examples = tuple(
-        torch.from_numpy(np.resize(each, (EXAMPLE_ROWS, *each.shape[1:])))
-        for each in inputs.values()
-    )
-    try:
-        program = torch.export.export(model, examples, dynamic_shapes=shapes)
-    except RuntimeError as error:
-        raise ValueError(
-            f"torch_export: this model cannot be traced: {in_one_line(error)}"
-        ) from error
+    shapes = tuple({0: _rows()} for _ in inputs)
+    program = _trace(model, list(inputs.values()), shapes, "this model cannot be traced")
     _check_outputs(program, outputs)
     _check_operators(program)
     return program
+
+
+def _rows() -> Any:
+    import torch
+
+    return torch.export.Dim("batch", min=0)
+
+
+def _trace(
+    module: "nn.Module", examples: list[np.ndarray], shapes: tuple[Any, ...], fault: str
+) -> "ExportedProgram":
+    """RuntimeError is what all of torch's tracing errors are; a model that ran before has no other
+    cause for it."""
+    import torch
+
+    given = tuple(
+        torch.from_numpy(np.resize(each, (EXAMPLE_ROWS, *each.shape[1:]))) for each in examples
+    )
+    try:
+        return torch.export.export(module, given, dynamic_shapes=shapes)
+    except RuntimeError as error:
+        raise ValueError(f"torch_export: {fault}: {in_one_line(error)}") from error
+
+
+def _capture_step(training: Any, inputs: Arrays, target: np.ndarray) -> "ExportedProgram":
+    """Forward and loss in training mode; the net's states keep their names."""
+    from torch import nn
+
+    net, own = training.net, {name.partition(".")[0] for name in training.net.state_dict()}
+    called = "loss"
+    while called in own:
+        called += "_"
+
+    class Step(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = net
+            self.add_module(called, training.loss)
+
+        def forward(self, *arguments: Any) -> Any:
+            return training.loss(net(*arguments[:-1]), arguments[-1])
+
+    before = {module: module.training for module in net.modules()}
+    net.train()
+    try:
+        given = [*inputs.values(), target]
+        shapes = (tuple({0: _rows()} for _ in given),)
+        program = _trace(Step(), given, shapes, "its training step cannot be traced")
+    finally:
+        for module, mode in before.items():
+            module.training = mode
+    _check_outputs(program, [called])
+    _check_operators(program)
+    _rename(program, lambda name: name.removeprefix("net."))
+    _join_tied(program, {id(weight): name for name, weight in net.named_parameters()})
+    return program
+
+
+def _rename(program: "ExportedProgram", rename: Callable[[str], str]) -> None:
+    """The states', wherever a program speaks of them."""
+    signature = program.graph_signature
+    for spec in [*signature.input_specs, *signature.output_specs]:
+        if spec.target is not None and spec.kind.name != "USER_INPUT_MUTATION":
+            spec.target = rename(spec.target)
+    program._state_dict = {rename(name): each for name, each in program.state_dict.items()}
+    program._constants = {rename(name): each for name, each in program.constants.items()}
+
+
+def _join_tied(program: "ExportedProgram", names: dict[int, str]) -> None:
+    """A weight with two names gets one: torch would load a parameter for each, trained apart."""
+    graph, signature = program.graph_module.graph, program.graph_signature
+    nodes = {node.name: node for node in graph.nodes}
+    weights = {spec.target: spec for spec in signature.input_specs if spec.kind.name == "PARAMETER"}
+    for name, spec in weights.items():
+        first = names.get(id(program.state_dict[name]), name)
+        if first != name:
+            twin = nodes[spec.arg.name]
+            twin.replace_all_uses_with(nodes[weights[first].arg.name])
+            graph.erase_node(twin)
+            signature.input_specs.remove(spec)
+            del program.state_dict[name]
+    program.graph_module.recompile()
+
+
+def _optimizer(training: Any, seed: int) -> dict[str, Any]:
+    """What optimizer.pt holds. ValueError unless torch makes the same optimizer out of it."""
+    optimizer, scheduler = training.optimizer, training.scheduler
+    names = {id(weight): name for name, weight in training.net.named_parameters()}
+    saved: dict[str, Any] = {
+        "class": _stock(optimizer, "torch.optim", "optimizer"),
+        "arguments": _arguments(optimizer, optimizer.defaults, "optimizer"),
+        "params": [[names[id(w)] for w in group["params"]] for group in optimizer.param_groups],
+        "state": optimizer.state_dict(),
+        "scheduler": None,
+        "clip_norm": training.clip_norm,
+        "seed": seed,
+    }
+    if scheduler is not None:
+        known = optimizer.param_groups[0] | vars(scheduler)
+        del known["last_epoch"]  # where it is, not what it was made with
+        saved["scheduler"] = {
+            "class": _stock(scheduler, "torch.optim.lr_scheduler", "scheduler"),
+            "arguments": _arguments(scheduler, known, "scheduler"),
+            "state": scheduler.state_dict(),
+        }
+    _check_saved(saved, dict(training.net.named_parameters()))
+    return saved
+
+
+def _stock(found: Any, package: str, kind: str) -> str:
+    import importlib
+
+    name = type(found).__name__
+    if getattr(importlib.import_module(package), name, None) is not type(found):
+        where = f"{type(found).__module__}.{name}"
+        raise ValueError(
+            f"torch_export: the {kind} {where} is not one of {package}, so that it cannot be made "
+            "without its source"
+        )
+    return name
+
+
+def _arguments(made: Any, known: dict[str, Any], kind: str) -> dict[str, Any]:
+    """What it was made with, but for what it was made over; its class says which it takes."""
+    _, *parameters = inspect.signature(type(made)).parameters.values()
+    found = {each.name: known[each.name] for each in parameters if each.name in known}
+    for each in parameters:
+        if each.default is each.empty and each.name not in found:
+            raise ValueError(
+                f"torch_export: the {kind} {type(made).__name__} does not tell the {each.name} it "
+                "was made with, so that it cannot be made again"
+            )
+    lists = {k: sorted(v.elements()) for k, v in found.items() if isinstance(v, Counter)}
+    return found | lists
+
+
+def _restore(saved: dict[str, Any], weights: dict[str, Any]) -> tuple[Any, Any]:
+    """Optimizer and scheduler over `weights`, as they were."""
+    import torch
+
+    groups = [{"params": [weights[name] for name in names]} for names in saved["params"]]
+    optimizer = getattr(torch.optim, saved["class"])(groups, **saved["arguments"])
+    scheduler = saved["scheduler"]
+    if scheduler is not None:
+        made = getattr(torch.optim.lr_scheduler, scheduler["class"])
+        state, scheduler = scheduler["state"], made(optimizer, **scheduler["arguments"])
+        scheduler.load_state_dict(state)
+    optimizer.load_state_dict(saved["state"])
+    return optimizer, scheduler
+
+
+def _check_saved(saved: dict[str, Any], weights: dict[str, Any]) -> None:
+    import pickle
+
+    import torch
+
+    made = f"the optimizer {saved['class']}"
+    if saved["scheduler"]:
+        made += f" with the scheduler {saved['scheduler']['class']}"
+    try:
+        read = torch.load(io.BytesIO(_saved(saved)), weights_only=True)
+        again = [each.state_dict() for each in _restore(read, weights) if each is not None]
+    except (pickle.UnpicklingError, TypeError, ValueError, KeyError) as error:
+        reason = in_one_line(error)
+        raise ValueError(f"torch_export: {made} cannot be made again: {reason}") from error
+    before = [saved["state"], *([saved["scheduler"]["state"]] if saved["scheduler"] else [])]
+    if [_saved(each) for each in again] != [_saved(each) for each in before]:
+        raise ValueError(f"torch_export: {made}, made again, is not in the state that it was in")
+
+
+def _saved(content: dict[str, Any]) -> bytes:
+    import torch
+
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+def _write(
+    directory: Path,
+    programs: dict[str, "ExportedProgram"],
+    names: dict[str, list[str]],
+    saved: dict[str, Any] | None,
+) -> None:
+    """Both files or none. Written by path, the archive's root is named after FILE."""
+    import torch
+    from torch.export.pt2_archive import PT2ArchiveWriter
+
+    first, written = programs[PROGRAM], dict[str, Any]()
+    with PT2ArchiveWriter(str(directory / FILE)) as archive:
+        for name, program in programs.items():
+            shared = {} if program is first else _shared(program, first, written)
+            written |= _add(archive, name, program, shared)
+        archive.write_string(f"extra/{SIGNATURE}", json.dumps(names))
+    try:
+        refuse_code(directory / FILE)
+    except ValueError as error:
+        (directory / FILE).unlink()
+        raise ValueError(
+            f"torch_export: this model cannot be held as plain data: {error}"
+        ) from error
+    if saved is not None:
+        with (directory / OPTIMIZER).open("wb") as file:  # a path would put its name into it
+            torch.save(saved, file)
+
+
+def _shared(
+    program: "ExportedProgram", first: "ExportedProgram", written: dict[str, Any]
+) -> dict[str, Any]:
+    """Payloads of `first` that are the program's too: by name and value. By value alone two zeros
+    would become one tensor."""
+    ours, theirs = _states(program), _states(first)
+    return {k: written[k] for k in ours if k in theirs and _same(ours[k], theirs[k])}
+
+
+def _states(program: "ExportedProgram") -> dict[str, Any]:
+    found = {f"weights/{name}": each for name, each in program.state_dict.items()}
+    return found | {f"constants/{name}": each for name, each in program.constants.items()}
+
+
+def _same(one: Any, other: Any) -> bool:
+    import torch
+
+    if one is other:
+        return True
+    alike = (one.dtype, one.stride(), one.requires_grad) == (
+        other.dtype,
+        other.stride(),
+        other.requires_grad,
+    )
+    return alike and torch.equal(one, other)
+
+
+def _add(
+    archive: Any, name: str, program: "ExportedProgram", shared: dict[str, Any]
+) -> dict[str, Any]:
+    """A program and those of its payloads that are not `shared`; all payloads it has.
+
+    As package_pt2 does, which would write the shared ones again.
+    """
+    from torch._export.serde.serialize import serialize
+    from torch.export.pt2_archive import _package
+
+    rest = copy.copy(program)
+    rest._state_dict = {k: v for k, v in program.state_dict.items() if f"weights/{k}" not in shared}
+    rest._constants = {k: v for k, v in program.constants.items() if f"constants/{k}" not in shared}
+    found: dict[str, Any] = {}
+    for kind, package in (
+        ("weights", _package._package_state_dict),
+        ("constants", _package._package_constants),
+    ):
+        config = package(name, rest, archive)
+        known = {k: v for k, v in shared.items() if k.startswith(f"{kind}/")}
+        found |= known | {f"{kind}/{each}": meta for each, meta in config.config.items()}
+        config.config |= {key.partition("/")[2]: meta for key, meta in known.items()}
+        file = f"data/{kind}/{name}_{kind}_config.json"
+        _package._package_payload_config(archive, config, file)
+    plain = serialize(program, serialize_state_dict=False, serialize_constants=False)
+    archive.write_bytes(f"models/{name}.json", plain.exported_program)
+    archive.write_bytes(f"data/sample_inputs/{name}.pt", b"")  # would be a pickle
+    return found
 
 
 def in_one_line(error: BaseException) -> str:
@@ -229,7 +628,6 @@ def _strip(program: "ExportedProgram") -> None:
     """Leaves the shapes alone: the rest is stack traces, source lines and class names."""
     for node in _nodes(program):
         node.meta = {key: value for key, value in node.meta.items() if key == "val"}
-    program._example_inputs = None  # written as 0 bytes, where it would be a pickle
 
 
 def refuse_code(path: Path) -> None:
@@ -360,12 +758,8 @@ def _contiguous(tensor: dict[str, Any]) -> bool:
 
 
 def _place(archive: zipfile.ZipFile, folder: str, meta: dict[str, Any]) -> tuple[int, int, str]:
-    """Data lies behind a local header: 30 bytes, then name and padding of the lengths it gives."""
     root = archive.namelist()[0].split("/")[0]
-    info = archive.getinfo(f"{root}/data/{folder}/{meta['path_name']}")
-    assert archive.fp is not None
-    archive.fp.seek(info.header_offset + 26)
-    start = info.header_offset + 30 + sum(struct.unpack("<HH", archive.fp.read(4)))
+    start = _start(archive, archive.getinfo(f"{root}/data/{folder}/{meta['path_name']}"))
     tensor = meta["tensor_meta"]
     dtype = np.dtype(DTYPES.get(tensor["dtype"], "uint8"))
     count = int(np.prod([size["as_int"] for size in tensor["sizes"]], dtype=np.int64))
@@ -374,3 +768,10 @@ def _place(archive: zipfile.ZipFile, folder: str, meta: dict[str, Any]) -> tuple
         count * dtype.itemsize,
         dtype.name,
     )
+
+
+def _start(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> int:
+    """Data lies behind a local header: 30 bytes, then name and padding of the lengths it gives."""
+    assert archive.fp is not None
+    archive.fp.seek(info.header_offset + 26)
+    return info.header_offset + 30 + int(sum(struct.unpack("<HH", archive.fp.read(4))))

@@ -95,14 +95,11 @@ def build(
     scheduler: Callable[[], Callable[[int], Any]] | None,
     inputs: Specs,
     device: str,
-    *,
     clip_norm: float | None,
-    trains: bool,
 ) -> Training:
     """`inputs` have dtype and row shape by name. Raises ValueError, one line.
 
-    Whether it `trains` makes no difference: formats keep the optimizer's state. `scheduler` is
-    asked for the learning rate with the number of epochs trained so far.
+    `scheduler` is asked for the learning rate with the number of epochs trained so far.
     """
     _place(device)
     specs = {

@@ -18,14 +18,11 @@ Arrays = Mapping[str, np.ndarray]
 
 @dataclass
 class Training:
-    """A net with all that its next step depends on but the seed.
-
-    Without an optimizer it only predicts.
-    """
+    """A net with all that its next step depends on but the seed."""
 
     net: nn.Module
     loss: nn.Module
-    optimizer: torch.optim.Optimizer | None
+    optimizer: torch.optim.Optimizer
     scheduler: torch.optim.lr_scheduler.LRScheduler | None
     clip_norm: float | None
     device: torch.device
@@ -54,14 +51,9 @@ def build(
     scheduler: Callable[[torch.optim.Optimizer], Any] | None,
     inputs: Mapping[str, Any],
     device: str,
-    *,
     clip_norm: float | None,
-    trains: bool,
 ) -> Training:
-    """`inputs` are the parameters of the net's call, in order. Raises ValueError, one line.
-
-    A net that does not train gets no optimizer: torch takes seconds to import what one needs.
-    """
+    """`inputs` are the parameters of the net's call, in order. Raises ValueError, one line."""
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda" and not torch.cuda.is_available():
@@ -77,8 +69,8 @@ def build(
             "name them alike"
         )
     criterion = loss().to(device)
-    optimiser = optimizer(module.parameters()) if trains else None
-    schedule = scheduler(optimiser) if scheduler and optimiser else None
+    optimiser = optimizer(module.parameters())
+    schedule = scheduler(optimiser) if scheduler else None
     return Training(module, criterion, optimiser, schedule, clip_norm, torch.device(device))
 
 
@@ -117,7 +109,6 @@ def fit_epoch(
 
 def step(training: Training, inputs: Arrays, target: np.ndarray, rows: np.ndarray) -> Tensor:
     """One step on the rows of these numbers; its loss, a scalar."""
-    assert training.optimizer is not None
     training.net.train()
     loss = training.loss(_forward(training, inputs, rows), _tensor(training, target, rows))
     training.optimizer.zero_grad()
@@ -161,9 +152,10 @@ def predictor(training: Training) -> nn.Module:
 
 
 def state(training: Training) -> dict[str, np.ndarray]:
-    """net/<name> of every weight and buffer, optimizer/<parameter>/<slot> of what it keeps."""
-    assert training.optimizer is not None
+    """net/<name> of every weight and buffer, loss/<name> of the loss' own, and
+    optimizer/<parameter>/<slot> of what it keeps."""
     found = {f"net/{name}": each for name, each in training.net.state_dict().items()}
+    found |= {f"loss/{name}": each for name, each in training.loss.state_dict().items()}
     for name, parameter in training.net.named_parameters():
         kept = training.optimizer.state.get(parameter, {})
         found |= {f"optimizer/{name}/{slot}": torch.as_tensor(v) for slot, v in kept.items()}
@@ -172,9 +164,9 @@ def state(training: Training) -> dict[str, np.ndarray]:
 
 def save(training: Training, path: Path) -> None:
     """The same state gives the same bytes, whatever the file is called."""
-    assert training.optimizer is not None
     state = {
         "net": training.net.state_dict(),
+        "loss": training.loss.state_dict(),
         "optimizer": training.optimizer.state_dict(),
         "scheduler": training.scheduler.state_dict() if training.scheduler else None,
     }
@@ -187,8 +179,8 @@ def load(training: Training, path: Path) -> None:
     state = torch.load(path, map_location=training.device, weights_only=True)
     try:
         training.net.load_state_dict(state["net"])
-        if training.optimizer is not None:
-            training.optimizer.load_state_dict(state["optimizer"])
+        training.loss.load_state_dict(state["loss"])
+        training.optimizer.load_state_dict(state["optimizer"])
     except (RuntimeError, ValueError) as fault:
         raise ValueError(f"{path}: of another model: {' '.join(str(fault).split())}") from None
     if training.scheduler is not None:

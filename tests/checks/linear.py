@@ -20,6 +20,7 @@ from pipeline.verify import verify
 
 FEATURES, CLASSES, ROWS = 4, 3, 40
 CHECKS = ("integrity", "self_contained", "parity", "deterministic", "sensitivity", "metrics")
+CHECKS += ("continuation",)
 
 Node = tuple[str, list[str], list[str], dict[str, Any]]
 GEMM: Node = ("Gemm", ["pixels", "weight", "bias"], ["logits"], {})
@@ -76,7 +77,7 @@ class Linear:
         return found
 
     def evidence(self, answered: bool = True, **changes: Any) -> Evidence:
-        promises = {"onnx": plugin("formats", "onnx").PROMISES}
+        promises = {"onnx": plugin("formats", "onnx").PROMISES | {"trainable": False}}
         arguments = (self.complete_model, self.checkpoint, self.data, params(**changes), promises)
         found = gather(*arguments)
         return ask(found, self.data) if answered else found
@@ -118,7 +119,8 @@ def params(
     accuracy = {"_target_": "sklearn.metrics.accuracy_score"}
     train = {"epochs": 1, "batch_size": 8, "lr": 0.1, "seed": 0, "device": "cpu", "threads": 1}
     train |= {"clip_norm": None, "early_stopping": None, "metrics": {"accuracy": accuracy}}
-    verifying = {"checks": list(checks), "tolerance": {"onnx": {"atol": atol, "rtol": rtol}}}
+    allowed = {"onnx": {"atol": atol, "rtol": rtol}}
+    verifying = {"checks": list(checks), "tolerance": allowed, "continuation": allowed}
     return read(VerifyParams, {"train": train, "verify": verifying})
 
 
@@ -157,11 +159,31 @@ def make(root: Path) -> Linear:
         content = (found.checkpoint / f"reference/{name}.npz").read_bytes()
         (found.complete_model / f"examples/{name}.npz").write_bytes(content)
     (found.complete_model / "README.md").write_text("A model to be verified.\n")
-    kept = {"held": ["onnx"], "refused": {}}
+    write_steps(found.checkpoint / "reference")
+    kept = {"held": ["onnx"], "trains": [], "refused": {}}
     (found.complete_model / "formats.json").write_text(json.dumps(kept))
     found.graph(GEMM, weight=weight(), bias=bias())
     found.seal()
     return found
+
+
+def write_steps(reference: Path) -> None:
+    """What a plain gradient descent on the linear classifier's squared error goes through."""
+    rows, moved, losses = pixels(), weight(), []
+    sizes = [4, 3, 4, 3, 4, 3]
+    step = np.repeat(np.arange(len(sizes)), sizes)
+    target = rows[: len(step)].sum(axis=1)
+    for number in range(len(sizes)):
+        mine = rows[: len(step)][step == number]
+        off = (mine @ moved).sum(axis=1) - target[step == number]
+        losses.append((off**2).mean())
+        moved = moved - np.float32(0.01) * (mine.T @ off)[:, None]
+    every = {"input.pixels": rows[: len(step)], "target": target, "step": step}
+    ends = np.arange(len(sizes)) == 2
+    np.savez(reference / "training.npz", loss=np.stack(losses), ends_epoch=ends, **every)
+    state = {"state/net/weight": moved, "state/optimizer/weight/momentum_buffer": moved - weight()}
+    answers = {"answers/logits": rows[:7] @ moved + bias()}
+    np.savez(reference / "trained.npz", **state, **answers)
 
 
 def _write_schemas(found: Linear) -> None:
@@ -170,7 +192,7 @@ def _write_schemas(found: Linear) -> None:
     schema = {"inputs": given, "target": target, "rows": {"train": 0, "val": 0, "test": ROWS}}
     (found.data / "schema.json").write_text(json.dumps(schema))
     outputs = {"logits": {"dtype": "float32", "shape": [CLASSES]}}
-    schema |= {"outputs": outputs, "sources": ["models"], "epoch": 1}
+    schema |= {"outputs": outputs, "sources": ["models"], "epoch": 1, "seed": 5}
     for directory in (found.checkpoint, found.complete_model):
         (directory / "schema.json").write_text(json.dumps(schema))
         metrics = {"test/loss": 0.5, "test/accuracy": 0.9}

@@ -59,9 +59,7 @@ def built(
 ) -> framework.Training:
     framework.configure(1)
     framework.seed(seed_of(0, 0))
-    return framework.build(
-        net, loss, optimizer, scheduler, inputs, "cpu", clip_norm=clip, trains=True
-    )
+    return framework.build(net, loss, optimizer, scheduler, inputs, "cpu", clip)
 
 
 def fit(training: framework.Training, epochs: range) -> list[float]:
@@ -331,9 +329,7 @@ def test_a_device_that_is_not_there_is_refused() -> None:
         pytest.skip("this machine has a GPU")
     framework.configure(1)
     with pytest.raises(ValueError, match=r"^train.device: found cuda, but TensorFlow sees no GPU"):
-        framework.build(
-            plain, Classes, keras.optimizers.SGD, None, ONE, "cuda", clip_norm=None, trains=True
-        )
+        framework.build(plain, Classes, keras.optimizers.SGD, None, ONE, "cuda", None)
 
 
 def doubled(values: Any) -> Any:

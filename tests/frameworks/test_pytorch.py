@@ -9,6 +9,4 @@ from pipeline.frameworks import pytorch as framework
 def test_text_is_refused_by_the_name_of_the_input() -> None:
     inputs = {"town": {"dtype": "string", "shape": []}}
     with pytest.raises(ValueError, match=r"^data.inputs.town: found text"):
-        framework.build(
-            nn.Identity, nn.MSELoss, optim.SGD, None, inputs, "cpu", clip_norm=None, trains=False
-        )
+        framework.build(nn.Identity, nn.MSELoss, optim.SGD, None, inputs, "cpu", None)

@@ -53,7 +53,7 @@ def built(name: str) -> framework.Training:
     framework.configure(1)
     framework.seed(1)
     inputs = conf["data"]["inputs"]
-    return framework.build(*made, inputs, "cpu", clip_norm=None, trains=True)  # type: ignore[arg-type]
+    return framework.build(*made, inputs, "cpu", None)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module", params=NAMES)
