@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
     try:
         if any(argument.startswith("-") for argument in arguments):
             return through_hydra(arguments)
-        return reproduce(arguments)
+        return reproduce(resolved(composition(CONF, arguments), {}, []), arguments)
     except PipelineError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -55,9 +55,8 @@ def through_hydra(arguments: list[str]) -> int:
     return max(codes, default=0)
 
 
-def reproduce(overrides: list[str]) -> int:
+def reproduce(values: dict[str, Any], overrides: list[str]) -> int:
     """Writes params.yaml and runs the pipeline; DVC's exit code."""
-    values = resolved(composition(CONF, overrides), {}, [])
     read(Params, values)
     current = load_yaml(FILE.read_text(), str(FILE)) if FILE.is_file() else {}
     if values != current:

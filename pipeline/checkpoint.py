@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from pipeline import components, stage
 from pipeline import data as prepared
-from pipeline import stage
-from pipeline.components import build, plugin, seed
+from pipeline.components import build, seed
 from pipeline.errors import ParamsError
 from pipeline.metrics import labels, score
 from pipeline.params import CheckpointParams
@@ -33,17 +33,18 @@ def checkpoint(
 ) -> None:
     """Picks the epoch by params.checkpoint.metric and judges it on the test split."""
     schema = prepared.schema(data)
-    framework = plugin("frameworks", params.model.framework)
+    framework = components.framework(params.model, params.train)
     history = read_history(train / HISTORY)
     chosen = best(history, params.checkpoint.metric, params.checkpoint.mode, "checkpoint.metric")
     source = train / f"epoch_{chosen:04d}{framework.SUFFIX}"
-    training = build(framework, params.model, params.train, schema["inputs"], "cpu")
+    training = build(params.model, params.train, schema, "cpu")
+    before = components.epochs_before(params.train)
     framework.load(training, source)
     shutil.copyfile(source, output / f"checkpoint{framework.SUFFIX}")
 
     outputs = _record_reference(framework, training, data, output, params)
     schema |= {"outputs": outputs, "sources": framework.sources(training), "epoch": chosen}
-    schema["seed"] = seed(params.train.seed, chosen + 1)
+    schema |= {"epochs_before": before, "seed": seed(params.train.seed, before + chosen + 1)}
     write_atomically(output / "schema.json", json.dumps(schema, indent=1) + "\n")
     metrics = {k: v for k, v in history[chosen - 1].items() if k != "epoch"}
     metrics |= _judge(framework, training, data, output, params)
@@ -68,12 +69,13 @@ def _continue(
     batch `seven`.
     """
     inputs, target = prepared.split(data, "train")
-    steps = _steps(params, schema["epoch"] + 1, len(target))
+    epoch = schema["epochs_before"] + schema["epoch"] + 1
+    steps = _steps(params, epoch, len(target))
     ends = np.arange(len(steps)) == len(steps) // 2 - 1
     framework.seed(schema["seed"], training)
     losses = []
     for rows, last in zip(steps, ends, strict=True):
-        losses.append(framework.step(training, inputs, target, rows).numpy())
+        losses.append(np.asarray(framework.step(training, inputs, target, rows)))
         if last:
             framework.end_epoch(training)
     every = np.concatenate(steps)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline import resumed
 from pipeline.errors import ParamsError
 from pipeline.params import Model, Train
 from pipeline.typed import Component
@@ -41,10 +42,22 @@ def seed(base: int, epoch: int) -> int:
     return int(np.random.SeedSequence([base, epoch]).generate_state(1)[0])
 
 
-def build(
-    framework: ModuleType, model: Model, train: Train, inputs: Mapping[str, Any], device: str
-) -> Any:
-    """The framework's Training as configured; `inputs` as in the schema."""
+def framework(model: Model, train: Train) -> ModuleType:
+    """What trains: the model's framework, or a complete model in its place."""
+    return plugin("frameworks", model.framework) if train.parent is None else resumed
+
+
+def epochs_before(train: Train) -> int:
+    """Behind the complete model that training goes on from; seeds and orders count from there."""
+    return 0 if train.parent is None else resumed.trained(train.parent)
+
+
+def build(model: Model, train: Train, schema: Mapping[str, Any], device: str) -> Any:
+    """The framework's Training as configured; `schema` is that of the data."""
+    framework = plugin("frameworks", model.framework)
+    if train.parent is not None:
+        written = plugin("formats", resumed.form(train.parent))
+        return resumed.build(framework, written, train, schema)
     framework.configure(train.threads)
     framework.seed(seed(train.seed, 0))
     try:
@@ -53,7 +66,7 @@ def build(
             component(model.loss, "model.loss"),
             component(model.optimizer, "model.optimizer"),
             component(model.scheduler, "model.scheduler") if model.scheduler else None,
-            inputs,
+            schema["inputs"],
             device,
             train.clip_norm,
         )

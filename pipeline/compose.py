@@ -63,16 +63,21 @@ def merge(
     last = last or Lock(choices=choices(default), own={}, removed=[], conf=default)
     before = resolved(last.conf, last.own, last.removed)
     current = before if current is None else current
+    resumed = current.get("train", {}).get("parent") is not None
     picked = [
         f"{group}={name}"
         for group, name in choices(current).items()
         if group in last.choices and name != last.choices[group]
+        if not (resumed and group == "model")
     ]
     base = composition(conf, picked) if picked else default
     own: Leaves = {}
     removed: list[str] = []
     for section in {**before, **current}:
-        mine, gone = _changes(section, current, before, base, last)
+        if resumed and section == "model":  # the complete model's, whatever conf/ says
+            mine, gone = _whole(section, current, base)
+        else:
+            mine, gone = _changes(section, current, before, base, last)
         own |= mine
         removed += gone
     own = _least(own, base)
@@ -100,6 +105,11 @@ def _changes(
         was, known, gone = _under(section, flat(resolved(base, {}, [])[section])), {}, []
     own = {k: v for k, v in now.items() if k in known or was.get(k, ABSENT) != v}
     return own, [path for path in [*was, *gone] if path not in now]
+
+
+def _whole(section: str, current: dict[str, Any], base: dict[str, Any]) -> tuple[Leaves, list[str]]:
+    mine = _under(section, flat(current[section]))
+    return mine, [path for path in _under(section, flat(base[section])) if path not in mine]
 
 
 def _under(section: str, leaves: Leaves) -> Leaves:

@@ -10,7 +10,7 @@ from types import ModuleType
 
 import numpy as np
 
-from pipeline import mlmodel, model_card, provenance, stage
+from pipeline import components, mlmodel, model_card, provenance, stage
 from pipeline.components import build, plugin
 from pipeline.errors import FormatError, ParamsError
 from pipeline.params import ExportParams
@@ -27,24 +27,29 @@ def export_complete(checkpoint: Path, models: Path, output: Path, params: Export
     """Writes every format of params.export.formats, or raises FormatError; and of
     params.export.attempt those that can hold the model."""
     schema = json.loads((checkpoint / "schema.json").read_text())
-    framework = plugin("frameworks", params.model.framework)
-    training = build(framework, params.model, params.train, schema["inputs"], "cpu")
+    framework = components.framework(params.model, params.train)
+    training = build(params.model, params.train, schema, "cpu")
     framework.load(training, checkpoint / f"checkpoint{framework.SUFFIX}")
     framework.seed(schema["seed"], training)
     example = np.load(checkpoint / "reference" / f"{STEPS}.npz")
     inputs = {name: example[f"input.{name}"] for name in schema["inputs"]}
     step = {"training": training, "target": example["target"], "seed": schema["seed"]}
 
+    outputs = list(schema["outputs"])
     refused: dict[str, str] = {}
     trains: list[str] = []
     formats = in_order(chosen(params))
     for name, written in list(formats.items()):
         before = set(provenance.files(output))
-        given = step if params.export.train and written.PROMISES["trainable"] else {}
-        model, outputs = framework.predictor(training), list(schema["outputs"])
         try:
-            written.export(model, inputs, outputs, output, **given)
-            trains += [name] if given else []
+            if params.train.parent is not None:
+                framework.export(training, written, inputs, outputs, output)
+                trains += [name] if written is training.written else []
+            elif params.export.train and written.PROMISES["trainable"]:
+                written.export(framework.predictor(training), inputs, outputs, output, **step)
+                trains.append(name)
+            else:
+                written.export(framework.predictor(training), inputs, outputs, output)
         except ValueError as fault:
             _leave_out(name, str(fault), params, output, before)
             refused[name] = str(fault)

@@ -149,6 +149,8 @@ def tags(made: Made) -> dict[str, str]:
     if commit:
         found |= {"git.commit": commit, "mlflow.source.git.commit": commit}
         found["git.patched"] = str(patched).lower()
+    if "train.parent" in made.flat_params and made.flat_params["train.parent"] != "null":
+        found["provenance.parent"] = made.flat_params["train.parent"]
     if "DVC_EXP_NAME" in os.environ:
         found["dvc.exp.name"] = os.environ["DVC_EXP_NAME"]
     with contextlib.suppress(KeyError, OSError):  # a container's user may have no name

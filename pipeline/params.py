@@ -9,6 +9,8 @@ from pipeline.errors import ParamsError
 from pipeline.typed import Component, Plugin, Range
 
 FILE = Path("params.yaml")
+PARENTS = Path("parents")
+"""Complete models that others are trained on from, each under its digest."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +91,9 @@ class Train:
     device: Literal["cpu", "cuda", "auto"]
     threads: Annotated[int, Range(least=1)]
     """Of the arithmetic; changes the last bits of larger models, so it is a parameter."""
+    parent: str | None
+    """Digest of the complete model in parents/ that training goes on from, with its optimizer where
+    it stood (`python -m pipeline.resume`); null trains the model from the beginning."""
     clip_norm: Annotated[float, Range(above=0)] | None
     """Largest norm of the whole gradient; null does not clip."""
     early_stopping: EarlyStopping | None

@@ -17,7 +17,7 @@ from typing import Any
 
 from pipeline import provenance
 from pipeline.errors import IncompleteArtifact, ParamsError, PipelineError
-from pipeline.params import FILE
+from pipeline.params import FILE, PARENTS
 from pipeline.typed import load_yaml, read
 
 GARBAGE = 50_000
@@ -113,7 +113,9 @@ def _fill(stage: Callable[..., None], arguments: Mapping[str, Any], resumes: boo
     output: Path = arguments["output"]
     code, patch = provenance.code(Path())
     used = {section: params_file()[section] for section in _sections(stage)}
-    definition = provenance.build_definition(name(stage), used, _deps(name(stage)), code)
+    parent = used.get("train", {}).get("parent")
+    deps = [*_deps(name(stage)), *([str(PARENTS / parent)] if parent else [])]
+    definition = provenance.build_definition(name(stage), used, deps, code)
     planned = json.dumps(definition, indent=1)
     unfinished = output / UNFINISHED
     if not (resumes and unfinished.is_file() and unfinished.read_text() == planned):

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from pipeline import components, stage
 from pipeline import data as prepared
-from pipeline import stage
-from pipeline.components import build, plugin, seed
+from pipeline.components import build, seed
 from pipeline.errors import Diverged, ParamsError
 from pipeline.metrics import score
 from pipeline.params import EarlyStopping, Train, TrainParams
@@ -26,16 +26,17 @@ HISTORY = "history.csv"
 def train(data: Path, models: Path, output: Path, params: TrainParams) -> None:
     """Writes epoch_0001.pt and on, and history.csv; goes on after the last epoch found there."""
     schema = prepared.schema(data)
-    framework = plugin("frameworks", params.model.framework)
-    training = build(framework, params.model, params.train, schema["inputs"], params.train.device)
+    framework = components.framework(params.model, params.train)
+    training = build(params.model, params.train, schema, params.train.device)
+    before = components.epochs_before(params.train)
     inputs, target = prepared.split(data, "train")
     history = resume(framework, training, output)
     if not history:
         adapt(framework, training, inputs)
     while len(history) < params.train.epochs and not _stops(history, params.train.early_stopping):
         epoch = len(history) + 1
-        batches = order(params.train, epoch, len(target))
-        framework.seed(seed(params.train.seed, epoch), training)
+        batches = order(params.train, before + epoch, len(target))
+        framework.seed(seed(params.train.seed, before + epoch), training)
         with _progress(epoch, params.train.epochs, len(batches), history) as progress:
             loss = framework.fit_epoch(training, inputs, target, batches, progress)
         row = {"epoch": epoch, "train/loss": loss}

@@ -56,7 +56,7 @@ def exported_again(project: Project, target: Path, spoil: Callable[[Any], None])
     checkpoint = project.root / "artifacts/checkpoint"
     schema = json.loads((checkpoint / "schema.json").read_text())
     framework = plugin("frameworks", "pytorch")
-    training = build(framework, params.model, params.train, schema["inputs"], "cpu")
+    training = build(params.model, params.train, schema, "cpu")
     framework.load(training, checkpoint / "checkpoint.pt")
     spoil(training)
     steps = np.load(checkpoint / "reference/training.npz")

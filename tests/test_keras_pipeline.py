@@ -122,7 +122,7 @@ framework = plugin("frameworks", "keras")
 import keras
 
 def fresh():
-    training = build(framework, params.model, params.train, schema["inputs"], "cpu")
+    training = build(params.model, params.train, schema, "cpu")
     framework.load(training, Path("artifacts/checkpoint/checkpoint.npz"))
     return framework.predictor(training)
 
@@ -217,7 +217,7 @@ from pipeline.typed import read
 params = read(TrainParams, params_file())
 schema = json.loads(Path("artifacts/checkpoint/schema.json").read_text())
 framework = plugin("frameworks", "keras")
-training = build(framework, params.model, params.train, schema["inputs"], "cpu")
+training = build(params.model, params.train, schema, "cpu")
 framework.load(training, Path("artifacts/checkpoint/checkpoint.npz"))
 source = framework.predictor(training)
 

@@ -24,7 +24,7 @@ from tests.conftest import TINY
 
 def settings_of(**changed) -> Train:
     values = {"epochs": 1, "batch_size": 32, "lr": 0.1, "seed": 0, "device": "cpu", "threads": 1}
-    values |= {"clip_norm": None, "early_stopping": None, "metrics": {}}
+    values |= {"clip_norm": None, "parent": None, "early_stopping": None, "metrics": {}}
     return Train(**{**values, **changed})
 
 

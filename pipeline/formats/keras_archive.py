@@ -26,11 +26,12 @@ Arrays = dict[str, np.ndarray]
 PROMISES = {
     "code_free": False,
     "safe_to_load": False,
-    "trainable": True,
+    "trainable": False,
     "same_bytes": True,
     "runtimes": ["keras"],
     "note": "Loads without source only if every class in it is Keras' own: the modules of others, "
-    "which the file names, are imported and so run. Dropout's seed state is not in it.",
+    "which the file names, are imported and so run. The optimizer is in it, dropout's seed state "
+    "is not, so that training on, with the source at hand, ends otherwise.",
 }
 FRAMEWORKS = ("keras",)
 REQUIRES = ("keras", "tensorflow", "numpy")

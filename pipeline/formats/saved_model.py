@@ -1,4 +1,7 @@
-"""`saved_model/`: TensorFlow's own complete format, endpoint `serve`; same model, same bytes.
+"""`saved_model/`: TensorFlow's own complete format; same model, same bytes.
+
+Endpoint `serve` predicts. Given a training, `train_step` takes a step and `end_epoch` sets the next
+learning rate, over the same variables and the optimizer's beside them.
 
 Written by `tf.saved_model.save`, which Keras' export ends in too. Keras' own archive (3.15) writes
 every weight twice and in an order that changes from process to process, so the weights are laid out
@@ -27,11 +30,11 @@ Arrays = dict[str, np.ndarray]
 PROMISES = {
     "code_free": True,
     "safe_to_load": True,
-    "trainable": False,
+    "trainable": True,
     "same_bytes": True,
     "runtimes": ["tensorflow"],
-    "note": "Evaluation mode is baked in; it takes TensorFlow to read, and only operators that "
-    "touch neither files nor Python; compile configuration and optimizer are not in it.",
+    "note": "It takes TensorFlow to read, and only operators that touch neither files nor Python; "
+    "it trains on with the loss, optimizer and clipping that are baked in, not with others.",
 }
 FRAMEWORKS = ("keras",)
 REQUIRES = ("tensorflow", "numpy")
@@ -44,6 +47,10 @@ DATA = "variables/variables.data-00000-of-00001"
 SIGNATURE = "assets.extra/signature.json"  # a folder that TensorFlow leaves to others
 MEMBERS = {"saved_model.pb", INDEX, DATA, SIGNATURE}
 ENDPOINT = "serve"
+VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
+WRONG = (AttributeError, TypeError, ValueError)
+EPOCHS = 64
+"""For which a schedule in the graph must give the source's learning rates, bit for bit."""
 
 CHECKPOINT = frozenset({"SaveV2", "RestoreV2", "MergeV2Checkpoints", "ShardedFilename"})
 """Allowed where a program asks TensorFlow to save or restore variables, nowhere that a model runs.
@@ -99,33 +106,50 @@ OBJECTS = {"_generic_user_object", "signature_map"} | {
     f"trackable_{kind}_wrapper" for kind in ("list", "dict", "tuple")
 }
 REGISTERED = {"", "tf.TrackableConstant", "tf.StaticHashTable", "tf.MutableHashTable"}
-COUNTED = re.compile(r"((?:CustomGradient|PartitionedCall)-|\bkey_value_init)\d+")
+COUNTED = re.compile(
+    r"((?:CustomGradient|PartitionedCall)-|\bkey_value_init|_(?=\d+___redundant_placeholder))\d+"
+)
 TABLE = re.compile(r"(Mutable)?HashTableV2")
 
 
-def export(model: "keras.Model", inputs: Arrays, outputs: list[str], directory: Path) -> None:
-    """Writes endpoint `serve` for any number of rows; same model, same bytes, anywhere.
+def export(
+    model: "keras.Model",
+    inputs: Arrays,
+    outputs: list[str],
+    directory: Path,
+    training: Any = None,
+    target: np.ndarray | None = None,
+    seed: int = 0,
+) -> None:
+    """Writes its endpoints for any number of rows; same model, same bytes, anywhere.
 
-    ValueError in one line when the model does not fit.
+    `training` has a compiled .model, .schedule, .clip_norm and .epochs; `target` is an example. The
+    seeds of the model are variables and travel with it: `seed` makes no difference. ValueError in
+    one line when something does not fit.
     """
     import tensorflow as tf
 
     folder = directory / FOLDER
+    said: dict[str, Any] = {"inputs": list(inputs), "outputs": outputs}
     try:
         root = _root(model, inputs, outputs)
+        if training is not None:
+            _train(root, training, _taken(inputs), target, outputs)
+            seeds = [name for name in root.weights if name.endswith("seed_generator_state")]
+            said["training"] = {"schedule": training.schedule is not None, "seeds": seeds}
         signatures = {name: getattr(root, name) for name in (ENDPOINT,)}
         signatures["serving_default"] = root.serve
         tf.saved_model.save(root, str(folder), signatures)
         canonicalise(folder)
         (folder / SIGNATURE).parent.mkdir()
-        (folder / SIGNATURE).write_text(json.dumps({"inputs": list(inputs), "outputs": outputs}))
+        (folder / SIGNATURE).write_text(json.dumps(said))
         refuse_code(folder)
-    except (tf.errors.OpError, NotImplementedError, AttributeError, TypeError, AssertionError) as e:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise ValueError(f"saved_model: this model cannot be traced: {_in_one_line(e)}") from e
     except ValueError as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise ValueError(f"saved_model: this model does not fit: {_in_one_line(error)}") from error
+    except (tf.errors.OpError, NotImplementedError, AssertionError, *WRONG) as e:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise ValueError(f"saved_model: this model cannot be traced: {_in_one_line(e)}") from e
 
 
 def load(directory: Path) -> Callable[[Arrays], Arrays]:
@@ -133,15 +157,143 @@ def load(directory: Path) -> Callable[[Arrays], Arrays]:
     import tensorflow as tf
 
     refuse_code(directory / FOLDER)
-    names = json.loads((directory / FOLDER / SIGNATURE).read_text())
-    model = tf.saved_model.load(str(directory / FOLDER))
+    names = _signature(directory)
+    return _predictor(tf.saved_model.load(str(directory / FOLDER)), names)
 
+
+def _signature(directory: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((directory / FOLDER / SIGNATURE).read_text())
+    return found
+
+
+def _predictor(model: Any, names: dict[str, Any]) -> Callable[[Arrays], Arrays]:
     def predict(inputs: Arrays) -> Arrays:
-        tensors = {name: tf.constant(inputs[name]) for name in names["inputs"]}
-        found = model.serve(tensors if len(tensors) > 1 else tensors[names["inputs"][0]])
+        found = model.serve(_tensors(inputs, names["inputs"]))
         return {name: plain(found[name].numpy()) for name in names["outputs"]}
 
     return predict
+
+
+def _tensors(inputs: Arrays, names: list[str]) -> Any:
+    """One input as it is, several in a dict."""
+    import tensorflow as tf
+
+    tensors = {name: tf.constant(inputs[name]) for name in names}
+    return tensors if len(tensors) > 1 else tensors[names[0]]
+
+
+def load_training(directory: Path) -> "Trainer":
+    """Refuses what `load` refuses, and a model that was exported to predict only."""
+    refuse_code(directory / FOLDER)
+    if "training" not in _signature(directory):
+        raise ValueError(
+            f"saved_model: {directory / FOLDER} holds no training program; export it with one"
+        )
+    return Trainer(directory)
+
+
+class Trainer:
+    """Goes on where the exported training stood; the loaded endpoints do all of the work."""
+
+    def __init__(self, directory: Path):
+        import tensorflow as tf
+
+        folder = directory / FOLDER
+        self._names = _signature(directory)
+        self._model = tf.saved_model.load(str(folder))
+        for name in ("weights", "optimizer", "epochs", "train_step", "end_epoch", "evaluate"):
+            if not hasattr(self._model, name):
+                raise ValueError(f"saved_model: {folder} lacks {name}; export it again")
+        self._predict = _predictor(self._model, self._names)
+        self._files = {name: (folder / name).read_bytes() for name in MEMBERS - {INDEX, DATA}}
+        self._entries = _entries(folder, set(self._variables()))
+
+    def seed(self, value: int) -> None:
+        """Of the random numbers from here on: each generator gets a state of its own."""
+        for index, name in enumerate(self._names["training"]["seeds"]):
+            drawn = np.random.SeedSequence([value, index]).generate_state(1)[0]
+            self._model.weights[name].assign(np.array([drawn >> 1, 0]))
+
+    def set_learning_rate(self, value: float) -> None:
+        """ValueError where a schedule sets it."""
+        named = [each for each in self._model.optimizer if each.endswith("/learning_rate")]
+        if self._names["training"]["schedule"] or not named:
+            raise ValueError("the schedule of the model sets it")
+        for name in named:
+            self._model.optimizer[name].assign(value)
+
+    def step(self, inputs: Arrays, target: np.ndarray) -> np.ndarray:
+        """The loss before the step, a scalar."""
+        loss = self._model.train_step(_tensors(inputs, self._names["inputs"]), target)
+        return np.asarray(loss.numpy())
+
+    def end_epoch(self) -> None:
+        """Brings the learning rate to that of the next epoch."""
+        self._model.end_epoch()
+
+    def predict(self, inputs: Arrays) -> Arrays:
+        """In evaluation mode, with the weights as they are now."""
+        return self._predict(inputs)
+
+    def evaluate(self, inputs: Arrays, target: np.ndarray) -> tuple[Arrays, np.ndarray]:
+        """Answers in evaluation mode, and their loss, a scalar."""
+        found, loss = self._model.evaluate(_tensors(inputs, self._names["inputs"]), target)
+        answers = {name: plain(found[name].numpy()) for name in self._names["outputs"]}
+        return answers, np.asarray(loss.numpy())
+
+    def state(self) -> Arrays:
+        """net/<path> of every weight and seed, optimizer/<path> of what it keeps."""
+        kept = {"net": self._model.weights, "optimizer": self._model.optimizer}
+        return {
+            f"{k}/{name}": each.numpy() for k, some in kept.items() for name, each in some.items()
+        }
+
+    def save(self, directory: Path) -> None:
+        """The graph as it was loaded, the variables as they are now; same state, same bytes."""
+        import tensorflow as tf
+
+        folder = directory / FOLDER
+        for name, content in self._files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content)
+        variables = self._variables()
+        tf.raw_ops.SaveV2(
+            prefix=str(folder / INDEX.removesuffix(".index")),
+            tensor_names=list(self._entries),
+            shape_and_slices=[""] * len(self._entries),
+            tensors=[
+                variables[key].read_value() if value is None else value
+                for key, value in self._entries.items()
+            ],
+        )
+
+    def _variables(self) -> dict[str, Any]:
+        """By the names that they have in the file."""
+        model = self._model
+        found = {_key("weights", name): each for name, each in model.weights.items()}
+        found |= {_key("optimizer", name): each for name, each in model.optimizer.items()}
+        return found | {"epochs" + VALUE: model.epochs}
+
+
+def _key(group: str, name: str) -> str:
+    return f"{group}/{name.replace('.', '..').replace('/', '.S')}{VALUE}"
+
+
+def _entries(folder: Path, variables: set[str]) -> dict[str, Any]:
+    """What the file of variables holds, in its order: None for a variable, else what is read."""
+    import tensorflow as tf
+
+    prefix = str(folder / INDEX.removesuffix(".index"))
+    table = {key.decode(): dict(_fields(value)) for key, value in _table(folder / INDEX) if key}
+    found: dict[str, Any] = {}
+    for name in sorted(table, key=lambda name: table[name].get(4, 0)):
+        found[name] = None
+        if name not in variables:
+            dtypes = [tf.as_dtype(table[name][1])]
+            (found[name],) = tf.raw_ops.RestoreV2(
+                prefix=prefix, tensor_names=[name], shape_and_slices=[""], dtypes=dtypes
+            )
+    return found
 
 
 def plain(array: np.ndarray) -> np.ndarray:
@@ -151,23 +303,60 @@ def plain(array: np.ndarray) -> np.ndarray:
 
 def card(inputs: list[str], outputs: list[str]) -> str:
     """The object must be kept: `load(...).serve(...)` in one line loses the variables."""
-    named = ", ".join(f'"{name}": example["input.{name}"]' for name in inputs)
-    given = f"{{{named}}}" if len(inputs) > 1 else f'example["input.{inputs[0]}"]'
-    taken = ", ".join(f'answer["{name}"]' for name in outputs)
     return (
         "import numpy, tensorflow\n"
         'example = numpy.load("examples/one.npz")\n'
         f'model = tensorflow.saved_model.load("{FOLDER}")\n'
-        f"answer = model.{ENDPOINT}({given})\n"
-        f"outputs = {taken}"
+        f"{_asked(inputs, outputs)}"
     )
+
+
+def training_card(inputs: list[str], outputs: list[str], directory: Path) -> str:
+    """Leaves "finetuned/" where it is run: TensorFlow's own way of saving what it has loaded."""
+    given = _given(inputs, 'data["input.{}"][rows]')
+    ends = '    if data["ends_epoch"][step]:\n        model.end_epoch()\n'
+    return (
+        "import numpy, tensorflow\n"
+        'data = numpy.load("examples/training.npz")\n'
+        f'model = tensorflow.saved_model.load("{FOLDER}")\n'
+        'for step, recorded in enumerate(data["loss"]):\n'
+        '    rows = data["step"] == step\n'
+        f"    batch = {given}\n"
+        '    loss = model.train_step(batch, data["target"][rows])\n'
+        '    print(f"step {step}: loss {loss:.7f}, recorded {recorded:.7f}")\n'
+        f"{ends if _signature(directory)['training']['schedule'] else ''}"
+        'tensorflow.saved_model.save(model, "finetuned", model.signatures)\n'
+        'model = tensorflow.saved_model.load("finetuned")  # predicts, and trains on\n'
+        'example = numpy.load("examples/one.npz")\n'
+        f"{_asked(inputs, outputs)}"
+    )
+
+
+def _asked(inputs: list[str], outputs: list[str]) -> str:
+    taken = ", ".join(f'answer["{name}"]' for name in outputs)
+    given = _given(inputs, 'example["input.{}"]')
+    return f"answer = model.{ENDPOINT}({given})\noutputs = {taken}"
+
+
+def _given(inputs: list[str], array: str) -> str:
+    named = ", ".join(f'"{name}": {array.format(name)}' for name in inputs)
+    return f"{{{named}}}" if len(inputs) > 1 else array.format(inputs[0])
 
 
 def weights(directory: Path) -> dict[str, tuple[str, int, int, str]]:
     """By Keras path, read from the table of contents of the variables, without TensorFlow."""
+    return _places(directory, "weights")
+
+
+def optimizer_state(directory: Path) -> dict[str, tuple[str, int, int, str]]:
+    """As `weights`; empty when it trains not."""
+    return _places(directory, "optimizer")
+
+
+def _places(directory: Path, group: str) -> dict[str, tuple[str, int, int, str]]:
     found = {}
-    for key, value in _table((directory / FOLDER / INDEX).read_bytes()):
-        match = re.fullmatch(r"weights/(.+)/\.ATTRIBUTES/VARIABLE_VALUE", key.decode())
+    for key, value in _table(directory / FOLDER / INDEX):
+        match = re.fullmatch(f"{group}/(.+){re.escape(VALUE)}", key.decode())
         if match:
             entry = dict(_fields(value))
             dtype = DTYPES.get(entry[1], "uint8")
@@ -177,17 +366,13 @@ def weights(directory: Path) -> dict[str, tuple[str, int, int, str]]:
 
 
 def _root(model: "keras.Model", inputs: Arrays, outputs: list[str]) -> Any:
-    """What is saved: `weights` by Keras path, tables, and one function an endpoint.
-
-    An endpoint that trains would be another function over the same `weights`.
-    """
+    """What is saved: `weights` by Keras path, tables, and the functions that predict."""
     import tensorflow as tf
 
     root = tf.Module()
     root.weights = variables(model)
     root.tables = _tables(model)
-    specs = {name: _spec(tf, name, array) for name, array in inputs.items()}
-    taken = specs if len(specs) > 1 else next(iter(specs.values()))
+    taken = _taken(inputs)
 
     def serve(inputs: Any) -> dict[str, Any]:
         return _named(model(inputs, training=False), outputs)
@@ -202,20 +387,182 @@ def _root(model: "keras.Model", inputs: Arrays, outputs: list[str]) -> Any:
     return root
 
 
-def variables(model: "keras.Model") -> dict[str, Any]:
-    """Keras path -> tf.Variable, in the model's order, metrics left out.
+def _taken(inputs: Arrays) -> Any:
+    specs = {name: _spec(name, array) for name, array in inputs.items()}
+    return specs if len(specs) > 1 else next(iter(specs.values()))
 
-    A path that is taken twice, which layers of one name have, gets `_1` and so on.
-    """
+
+def variables(model: "keras.Model") -> dict[str, Any]:
+    """Keras path -> tf.Variable, in the model's order, metrics left out."""
     metrics = {id(each) for each in model.metrics_variables}
+    return _distinct([each for each in model.variables if id(each) not in metrics])
+
+
+def _distinct(variables: list["keras.Variable"]) -> dict[str, Any]:
+    """By path; the second of a path, which layers of one name have, becomes path:2, and so on."""
     found: dict[str, Any] = {}
-    for variable in model.variables:
-        if id(variable) not in metrics:
-            path, count = variable.path, 1
-            while path in found:
-                path, count = f"{variable.path}_{count}", count + 1
-            found[path] = variable.value
+    seen: dict[str, int] = {}
+    for each in variables:
+        seen[each.path] = seen.get(each.path, 0) + 1
+        count = seen[each.path]
+        found[each.path if count == 1 else f"{each.path}:{count}"] = each.value
     return found
+
+
+def _train(
+    root: Any, training: Any, taken: Any, target: np.ndarray | None, outputs: list[str]
+) -> None:
+    """Adds the optimizer's variables, `train_step`, `end_epoch` and `evaluate`."""
+    import tensorflow as tf
+
+    if target is None:
+        raise ValueError("found no target, expected an example of one to train on")
+    optimizer = training.model.optimizer
+    _demand_optimizer(optimizer)
+    root.optimizer = _distinct(optimizer.variables)
+    root.epochs = tf.Variable(training.epochs, dtype=tf.int64, name="epochs")
+    given = [taken, _spec("target", target)]
+    root.train_step = tf.function(_step(training), input_signature=given, autograph=False)
+    rate, root.schedule = _scheduled(training.schedule)
+
+    def end_epoch() -> None:
+        count = root.epochs.assign_add(1)
+        if rate is not None:
+            optimizer.learning_rate = rate(count)
+
+    def evaluate(inputs: Any, target: Any) -> Any:
+        found = training.model(inputs, training=False)
+        first = next(iter(_listed(found)))
+        loss = training.model.compute_loss(inputs, target, first, training=False)
+        return _named(found, outputs), loss
+
+    root.end_epoch = tf.function(end_epoch, input_signature=[], autograph=False)
+    root.evaluate = tf.function(evaluate, input_signature=given, autograph=False)
+    _demand_traced(root, training)
+    _demand_rates(training, rate)
+
+
+def _demand_optimizer(optimizer: Any) -> None:
+    name = type(optimizer).__name__
+    if optimizer is None or not optimizer.built:
+        raise ValueError(f"optimizer {name}: not built, expected a model compiled and built")
+    if optimizer.loss_scale_factor is not None or name == "LossScaleOptimizer":
+        raise ValueError(
+            f"optimizer {name}: divides gradients by a scale that the loss was not multiplied by; "
+            "give one without loss scaling"
+        )
+
+
+def _step(training: Any) -> Callable[..., Any]:
+    import tensorflow as tf
+
+    model, clip_norm = training.model, training.clip_norm
+
+    def train_step(inputs: Any, target: Any) -> Any:
+        with tf.GradientTape() as tape:
+            outputs = model(inputs, training=True)
+            first = next(iter(_listed(outputs)))
+            loss = model.compute_loss(inputs, target, first, training=True)
+        weights = model.trainable_variables
+        gradients = tape.gradient(loss, [weight.value for weight in weights])
+        if clip_norm is not None:
+            gradients, _ = tf.clip_by_global_norm(gradients, clip_norm)
+        model.optimizer.apply(gradients, weights)
+        return loss
+
+    return train_step
+
+
+def _scheduled(schedule: Any) -> tuple[Callable[[Any], Any] | None, list[Any]]:
+    """The schedule as a graph of an epoch's number, and variables that hold its constants.
+
+    TensorFlow rewrites arithmetic with constants, x / 3 to x * (1 / 3), and would end in another
+    learning rate than the source; variables it leaves alone.
+    """
+    import tensorflow as tf
+
+    if schedule is None:
+        return None, []
+    graph, kind = _schedule_graph(schedule)
+    definition = graph.as_graph_def()
+    fixed = [node for node in definition.node if _is_number(node)]
+    variables = [tf.Variable(tf.make_ndarray(node.attr["value"].tensor)) for node in fixed]
+
+    def rate(epoch: Any) -> Any:
+        given = {inner.name: outer for outer, inner in graph.captures}
+        given |= {f"{node.name}:0": each for node, each in zip(fixed, variables, strict=True)}
+        given[graph.inputs[0].name] = tf.cast(epoch, kind)
+        answer = graph.outputs[0].name
+        if answer in given:
+            return given[answer]
+        return tf.graph_util.import_graph_def(definition, given, [answer], name="schedule")[0]
+
+    return rate, variables
+
+
+def _schedule_graph(schedule: Any) -> tuple[Any, Any]:
+    """A schedule in plain Python may count on dividing as Python does, in 64 bits."""
+    import tensorflow as tf
+
+    fault: Exception | None = None
+    for kind in (tf.int64, tf.float64):
+        function = tf.function(schedule, input_signature=[tf.TensorSpec((), kind)], autograph=False)
+        try:
+            return function.get_concrete_function().graph, kind
+        except (tf.errors.OpError, RuntimeError, LookupError, AssertionError, *WRONG) as error:
+            fault = fault or error
+    assert fault is not None
+    raise ValueError(
+        f"schedule {_called_by(schedule)} cannot be traced: {_in_one_line(fault)}"
+    ) from fault
+
+
+def _is_number(node: Any) -> bool:
+    import tensorflow as tf
+
+    if node.op != "Const" or node.attr["value"].tensor.tensor_shape.dim:
+        return False
+    kind = tf.as_dtype(node.attr["dtype"].type)
+    return bool(kind.is_floating or kind.is_integer)
+
+
+def _demand_traced(root: Any, training: Any) -> None:
+    """Names who is at fault; a variable of nobody's would neither be saved nor found again."""
+    import tensorflow as tf
+
+    model = training.model
+    parts = f"optimizer {_called_by(model.optimizer)}, loss {_called_by(model.loss)}"
+    try:
+        graph = root.train_step.get_concrete_function().graph
+    except (tf.errors.OpError, RuntimeError, LookupError, AssertionError, *WRONG) as error:
+        raise ValueError(f"{parts}: cannot be traced: {_in_one_line(error)}") from error
+    own = {id(each) for each in (*root.weights.values(), *root.optimizer.values())}
+    foreign = [each.name for each in graph.variables if id(each) not in own]
+    if foreign:
+        raise ValueError(f"{parts}: change {foreign[0]}, a variable that is not the model's")
+
+
+def _demand_rates(training: Any, rate: Callable[[Any], Any] | None) -> None:
+    """A trace keeps what Python decided once: the rates of many epochs show it."""
+    import tensorflow as tf
+
+    if rate is None:
+        return
+    schedule, kind = training.schedule, training.model.optimizer.learning_rate.dtype
+    signature = [tf.TensorSpec((), tf.int64)]
+    traced = tf.function(lambda epoch: tf.cast(rate(epoch), kind), signature, autograph=False)
+    for epoch in range(training.epochs + EPOCHS):
+        found, expected = traced(epoch).numpy(), np.asarray(schedule(epoch), kind)
+        if found.tobytes() != expected.tobytes():
+            raise ValueError(
+                f"schedule {_called_by(schedule)} gives {found} in the graph and {expected} in "
+                f"Python for epoch {epoch}; write it with TensorFlow's functions"
+            )
+
+
+def _called_by(part: Any) -> str:
+    """The name of a function, a class or an object's class."""
+    return str(part if isinstance(part, str) else getattr(part, "__name__", type(part).__name__))
 
 
 def _tables(model: "keras.Model") -> list[Any]:
@@ -226,7 +573,9 @@ def _tables(model: "keras.Model") -> list[Any]:
     return list(dict.fromkeys(each for each in found if isinstance(each, TrackableResource)))
 
 
-def _spec(tf: Any, name: str, array: np.ndarray) -> Any:
+def _spec(name: str, array: np.ndarray) -> Any:
+    import tensorflow as tf
+
     dtype = tf.string if array.dtype.kind in "USO" else tf.as_dtype(array.dtype)
     return tf.TensorSpec((None, *array.shape[1:]), dtype, name)
 
@@ -235,10 +584,16 @@ def _named(found: Any, outputs: list[str]) -> dict[str, Any]:
     if isinstance(found, dict):
         values = [found[name] for name in outputs if name in found]
     else:
-        values = list(found) if isinstance(found, list | tuple) else [found]
+        values = _listed(found)
     if len(values) != len(outputs):
         raise ValueError(f"the model returned {len(values)} tensors, expected one each: {outputs}")
     return dict(zip(outputs, values, strict=True))
+
+
+def _listed(found: Any) -> list[Any]:
+    if isinstance(found, dict):
+        return list(found.values())
+    return list(found) if isinstance(found, list | tuple) else [found]
 
 
 def _in_one_line(error: BaseException) -> str:
@@ -253,6 +608,7 @@ def canonicalise(folder: Path) -> None:
     content = _read(folder)
     for graph in content.meta_graphs:
         _forget(graph)
+        _forget_gradients(graph)
         _renumber(graph)
     (folder / "saved_model.pb").write_bytes(content.SerializeToString(deterministic=True))
     (folder / "fingerprint.pb").unlink(missing_ok=True)
@@ -282,6 +638,34 @@ def _forget(graph: Any) -> None:
             _forget_number(argument.attr)
 
 
+def _forget_gradients(graph: Any) -> None:
+    """None is taken through a step, in which Keras' optimizers (3.15) leave one of a gradient:
+    TensorFlow saves only the first and warns of the other at every load.
+    """
+    library, kind = graph.graph_def.library, "_gradient_op_type"
+    for function in library.function:
+        if function.signature.name.startswith("__inference_train_step_"):
+            for node in function.node_def:
+                node.attr.pop(kind, None)
+    gradients = {each.registered_op_type: each for each in library.registered_gradients}
+    apart = {each.gradient_func for each in gradients.values()}
+    functions = {each.signature.name: each for each in library.function}
+    queue = [name for name in functions if name not in apart]
+    used: dict[str, Any] = {}
+    for name in queue:
+        for node in functions[name].node_def:
+            found = node.attr[kind].s.decode() if kind in node.attr else ""
+            if found in gradients and found not in used:
+                used[found] = gradients[found]
+                queue.append(gradients[found].gradient_func)
+    del library.registered_gradients[:]
+    for name, each in gradients.items():
+        if name in used:
+            library.registered_gradients.append(each)
+        else:
+            graph.object_graph_def.concrete_functions.pop(each.gradient_func, None)
+
+
 def _forget_number(attributes: Any) -> None:
     """Captured tensors are called by a number, inputs by their names."""
     label = "_user_specified_name"
@@ -302,7 +686,7 @@ def _renumber(graph: Any) -> None:
     taken: dict[str, int] = {}
     new: dict[str, str] = {}
     for name in _met(graph, functions):
-        stem = re.sub(r"_\d+$", "", name)
+        stem = re.sub(r"_\d+", "", name)
         taken[stem] = taken.get(stem, -1) + 1
         new[name] = f"{stem}_{taken[stem]}"
     kept = {new[name]: functions[name].SerializeToString() for name in new}
@@ -465,8 +849,9 @@ DTYPES |= {19: "float16", 22: "uint32", 23: "uint64"}
 FOOTER, MAGIC = 48, 0xDB4775248B80FB57
 
 
-def _table(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _table(path: Path) -> Iterator[tuple[bytes, bytes]]:
     """Keys and values of a sorted string table (LevelDB's format, uncompressed blocks)."""
+    content = path.read_bytes()
     footer = len(content) - FOOTER
     if footer < 0 or struct.unpack("<Q", content[-8:])[0] != MAGIC:
         raise ValueError(f"{FOLDER}/{INDEX}: not a table of variables; export it again")

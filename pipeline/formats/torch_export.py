@@ -1,8 +1,8 @@
 """`model.pt2`: what `torch.export` makes of a model, with no pickle, path or line of source in it.
 
 Program `model` predicts. Program `train` is forward and loss in training mode, over the same single
-copy of the weights and with the same names; `optimizer.pt` is what a stock optimizer and a stock
-scheduler need to go on with it.
+copy of the weights and with the same names, and program `loss` the loss of predictions alone;
+`optimizer.pt` is what a stock optimizer and a stock scheduler need to go on.
 
 `torch.export.load` trusts its file: it unpickles sample inputs and marked weights, evaluates shape
 expressions as Python, looks operators up by any name under `torch`, and writes node names into code
@@ -47,7 +47,7 @@ FRAMEWORKS = ("pytorch",)
 FILE = "model.pt2"
 OPTIMIZER = "optimizer.pt"
 PROGRAM = "model"
-TRAIN = "train"
+TRAIN, LOSS = "train", "loss"
 SIGNATURE = "signature.json"
 EXAMPLE_ROWS = 3  # neither 0, 1 nor the model's own sizes decide what is traced
 
@@ -107,15 +107,15 @@ def export(
     """Writes program `model` for any number of rows from 0 up; same model, same bytes, anywhere.
 
     With `training` (net, loss, optimizer, scheduler, clip_norm), whose net is the model, and an
-    example of its `target` also program `train` and optimizer.pt; `seed` is of the random numbers
-    of its next step. ValueError in one line when the model does not fit.
+    example of its `target` also programs `train` and `loss` and optimizer.pt; `seed` is of the
+    random numbers of its next step. ValueError in one line when the model does not fit.
     """
     programs = {PROGRAM: capture(model, inputs, outputs)}
     saved = None
     if training is not None:
         assert target is not None
         saved = _optimizer(training, seed)
-        programs[TRAIN] = _capture_step(training, inputs, target)
+        programs |= _capture_step(training, inputs, target)
     for program in programs.values():
         _strip(program)
     _write(directory, programs, {"inputs": list(inputs), "outputs": outputs}, saved)
@@ -142,9 +142,13 @@ def _predict(module: Any, inputs: Arrays, names: dict[str, list[str]]) -> Arrays
 
 
 def _tensors(inputs: Arrays, names: list[str]) -> list[Any]:
+    return [_tensor(inputs[name]) for name in names]
+
+
+def _tensor(array: np.ndarray) -> Any:
     import torch
 
-    return [torch.from_numpy(np.require(inputs[name], None, ["C", "W"])) for name in names]
+    return torch.from_numpy(np.require(array, None, ["C", "W"]))
 
 
 class Trainer:
@@ -157,37 +161,70 @@ class Trainer:
         contents = load_pt2(directory / FILE)
         self.programs = contents.exported_programs
         self.names = json.loads(contents.extra_files[SIGNATURE])
-        self.train, self.model = (self.programs[each].module() for each in (TRAIN, PROGRAM))
+        self.model, self.train, self.loss = (
+            self.programs[each].module() for each in (PROGRAM, TRAIN, LOSS)
+        )
         self.saved = torch.load(directory / OPTIMIZER, weights_only=True)
         self.weights = dict(self.train.named_parameters())
         self.optimizer, self.scheduler = _restore(self.saved, self.weights)
-        torch.manual_seed(self.saved["seed"])
+        self.seed(self.saved["seed"])
+
+    def seed(self, value: int) -> None:
+        """Of the random numbers from here on; `save` keeps it for the next step after loading."""
+        import torch
+
+        self.saved["seed"] = value
+        torch.manual_seed(value)
 
     def step(self, inputs: Arrays, target: np.ndarray) -> np.ndarray:
         """One step from where the one before left it; its loss, shape ()."""
         import torch
 
-        loss = self.train(*_tensors(inputs, self.names["inputs"]), torch.from_numpy(target))
-        self.optimizer.zero_grad()
+        loss = self.train(*_tensors(inputs, self.names["inputs"]), _tensor(target))
+        self.train.zero_grad()
         loss.backward()
         if self.saved["clip_norm"] is not None:
             torch.nn.utils.clip_grad_norm_(self.weights.values(), self.saved["clip_norm"])
         self.optimizer.step()
-        return np.array(loss.detach())
+        return np.asarray(loss.detach())
 
     def end_epoch(self) -> None:
         """Brings the learning rate to that of the next epoch."""
         if self.scheduler is not None:
             self.scheduler.step()
 
+    def set_learning_rate(self, value: float) -> None:
+        """Of every group. ValueError where a schedule sets it."""
+        if self.scheduler is not None:
+            raise ValueError(f"the schedule {self.saved['scheduler']['class']} sets it")
+        for group in self.optimizer.param_groups:
+            group["lr"] = value
+
     def predict(self, inputs: Arrays) -> Arrays:
         """With the weights as they are now."""
         self._hand_over()
         return _predict(self.model, inputs, self.names)
 
+    def evaluate(self, inputs: Arrays, target: np.ndarray) -> tuple[Arrays, np.ndarray]:
+        """Answers in evaluation mode, and their loss, shape ()."""
+        import torch
+
+        answers = self.predict(inputs)
+        with torch.no_grad():
+            loss = self.loss(*_tensors(answers, self.names["outputs"]), _tensor(target))
+        return answers, np.asarray(loss)
+
+    def predictor(self) -> "nn.Module":
+        """For formats that are made from a module in evaluation mode."""
+        self._hand_over()
+        for module in self.model.modules():
+            module.training = False  # baked in; eval() of an exported program raises
+        return self.model
+
     def _hand_over(self) -> None:
-        """Program `train` lacks second names of a weight, `model` what the loss keeps."""
-        self.model.load_state_dict(self.train.state_dict(), strict=False)
+        """Program `train` lacks second names of a weight, the others what they have no use for."""
+        for program in (self.model, self.loss):
+            program.load_state_dict(self.train.state_dict(), strict=False)
 
     def state(self) -> Arrays:
         """net/<name> of every weight and buffer, loss/<name> of the loss' own, and
@@ -284,7 +321,7 @@ def training_card(inputs: list[str], outputs: list[str], directory: Path) -> str
         'for step, recorded in enumerate(data["loss"]):',
         '    rows = data["step"] == step',
         f'    loss = train({given}, torch.from_numpy(data["target"][rows]))',
-        "    optimizer.zero_grad()",
+        "    train.zero_grad()",
         "    loss.backward()",
     ]
     if saved["clip_norm"] is not None:
@@ -338,8 +375,11 @@ def _trace(
         raise ValueError(f"torch_export: {fault}: {in_one_line(error)}") from error
 
 
-def _capture_step(training: Any, inputs: Arrays, target: np.ndarray) -> "ExportedProgram":
-    """Forward and loss in training mode; the net's states keep their names."""
+def _capture_step(
+    training: Any, inputs: Arrays, target: np.ndarray
+) -> dict[str, "ExportedProgram"]:
+    """Forward and loss in training mode, and the loss alone; the net's states keep their names."""
+    import torch
     from torch import nn
 
     net, own = training.net, {name.partition(".")[0] for name in training.net.state_dict()}
@@ -347,28 +387,47 @@ def _capture_step(training: Any, inputs: Arrays, target: np.ndarray) -> "Exporte
     while called in own:
         called += "_"
 
-    class Step(nn.Module):
+    class Loss(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.add_module(called, training.loss)
+
+        def forward(self, *arguments: Any) -> Any:
+            several = isinstance(answers, tuple | list)
+            given = type(answers)(arguments[:-1]) if several else arguments[0]
+            return training.loss(given, arguments[-1])
+
+    class Step(Loss):
         def __init__(self) -> None:
             super().__init__()
             self.net = net
-            self.add_module(called, training.loss)
 
         def forward(self, *arguments: Any) -> Any:
             return training.loss(net(*arguments[:-1]), arguments[-1])
 
+    with torch.no_grad():
+        answers = net(*_tensors(inputs, list(inputs)))
+    many = answers if isinstance(answers, tuple | list) else [answers]
     before = {module: module.training for module in net.modules()}
     net.train()
     try:
-        given = [*inputs.values(), target]
-        shapes = (tuple({0: _rows()} for _ in given),)
-        program = _trace(Step(), given, shapes, "its training step cannot be traced")
+        step = _trace_any([*inputs.values(), target], Step(), "its training step")
     finally:
         for module, mode in before.items():
             module.training = mode
-    _check_outputs(program, [called])
+    _rename(step, lambda name: name.removeprefix("net."))
+    _join_tied(step, {id(weight): name for name, weight in net.named_parameters()})
+    with torch.no_grad():  # as where a loss is only looked at
+        loss = _trace_any([*(each.numpy() for each in many), target], Loss(), "its loss")
+    return {TRAIN: step, LOSS: loss}
+
+
+def _trace_any(given: list[np.ndarray], module: "nn.Module", what: str) -> "ExportedProgram":
+    """Of a forward that takes *arguments and gives a loss."""
+    shapes = (tuple({0: _rows()} for _ in given),)
+    program = _trace(module, given, shapes, f"{what} cannot be traced")
+    _check_outputs(program, ["loss"])
     _check_operators(program)
-    _rename(program, lambda name: name.removeprefix("net."))
-    _join_tied(program, {id(weight): name for name, weight in net.named_parameters()})
     return program
 
 
@@ -502,11 +561,15 @@ def _write(
     import torch
     from torch.export.pt2_archive import PT2ArchiveWriter
 
-    first, written = programs[PROGRAM], dict[str, Any]()
+    written: dict[str, Any] = {}
+    states: dict[str, Any] = {}
     with PT2ArchiveWriter(str(directory / FILE)) as archive:
         for name, program in programs.items():
-            shared = {} if program is first else _shared(program, first, written)
-            written |= _add(archive, name, program, shared)
+            ours = _states(program)
+            # By value alone two zeros would become one tensor.
+            same = [key for key in ours if key in states and _same(ours[key], states[key])]
+            written |= _add(archive, name, program, {key: written[key] for key in same})
+            states |= ours
         archive.write_string(f"extra/{SIGNATURE}", json.dumps(names))
     try:
         refuse_code(directory / FILE)
@@ -518,15 +581,6 @@ def _write(
     if saved is not None:
         with (directory / OPTIMIZER).open("wb") as file:  # a path would put its name into it
             torch.save(saved, file)
-
-
-def _shared(
-    program: "ExportedProgram", first: "ExportedProgram", written: dict[str, Any]
-) -> dict[str, Any]:
-    """Payloads of `first` that are the program's too: by name and value. By value alone two zeros
-    would become one tensor."""
-    ours, theirs = _states(program), _states(first)
-    return {k: written[k] for k in ours if k in theirs and _same(ours[k], theirs[k])}
 
 
 def _states(program: "ExportedProgram") -> dict[str, Any]:

@@ -111,7 +111,7 @@ def step(training: Training, inputs: Arrays, target: np.ndarray, rows: np.ndarra
     """One step on the rows of these numbers; its loss, a scalar."""
     training.net.train()
     loss = training.loss(_forward(training, inputs, rows), _tensor(training, target, rows))
-    training.optimizer.zero_grad()
+    training.net.zero_grad()  # also of what the optimizer does not hold: clipping counts it
     loss.backward()
     if training.clip_norm is not None:
         nn.utils.clip_grad_norm_(training.net.parameters(), training.clip_norm)

@@ -118,7 +118,12 @@ def params(
 ) -> VerifyParams:
     accuracy = {"_target_": "sklearn.metrics.accuracy_score"}
     train = {"epochs": 1, "batch_size": 8, "lr": 0.1, "seed": 0, "device": "cpu", "threads": 1}
-    train |= {"clip_norm": None, "early_stopping": None, "metrics": {"accuracy": accuracy}}
+    train |= {
+        "clip_norm": None,
+        "parent": None,
+        "early_stopping": None,
+        "metrics": {"accuracy": accuracy},
+    }
     allowed = {"onnx": {"atol": atol, "rtol": rtol}}
     verifying = {"checks": list(checks), "tolerance": allowed, "continuation": allowed}
     return read(VerifyParams, {"train": train, "verify": verifying})

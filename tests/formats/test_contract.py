@@ -16,6 +16,7 @@ from tests.formats.conftest import (
     FOLDER,
     FORMATS,
     MODELS,
+    TRAINS_ONLY,
     Cases,
     Exported,
     holds,
@@ -27,7 +28,9 @@ from tests.formats.conftest import (
 
 ROOT = FOLDER.parents[1]
 CODE_FREE = [name for name in FORMATS if plugin(name).PROMISES["code_free"]]
-SAME_BYTES = [name for name in FORMATS if plugin(name).PROMISES["same_bytes"]]
+SAME_BYTES = [
+    name for name in FORMATS if plugin(name).PROMISES["same_bytes"] and name not in TRAINS_ONLY
+]
 TORCH = [name for name in FORMATS if "pytorch" in plugin(name).FRAMEWORKS]
 KERAS = [name for name in FORMATS if "keras" in plugin(name).FRAMEWORKS]
 PAIRS = [(f, m) for f in FORMATS for some in MODELS.values() for m in some if holds(f, m)]

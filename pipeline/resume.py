@@ -1,0 +1,84 @@
+"""`python -m pipeline.resume <complete-model> data=parcels train.epochs=5`: train it on.
+
+It needs none of the model's source: the complete model is kept in parents/ under its digest, and
+the pipeline trains on from there. Model and training are the parent's, but for what is overridden.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from pipeline import provenance, resumed
+from pipeline.__main__ import CONF, ROOT, reproduce
+from pipeline.compose import composition, resolved
+from pipeline.errors import IncompleteArtifact, ParamsError, PipelineError
+from pipeline.params import PARENTS
+
+USAGE = """usage: python -m pipeline.resume <complete-model> [override ...]
+
+Trains a complete model on with none of its source, and verifies and logs what comes out.
+Overrides as in `python -m pipeline`, for instance: data=digits train.epochs=5 train.lr=0.0001"""
+
+
+def main(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(USAGE)
+        return 0 if arguments else 2
+    given = Path(arguments[0]).resolve()
+    os.chdir(ROOT)
+    try:
+        digest = keep(given)
+        return reproduce(values(digest, arguments[1:]), arguments[1:])
+    except PipelineError as error:
+        print(f"error: resume: {error}", file=sys.stderr)
+        return 1
+
+
+def keep(complete_model: Path) -> str:
+    """Copies the complete model to parents/ and has DVC track it; its digest."""
+    faults = provenance.faults(complete_model)
+    if faults:
+        raise IncompleteArtifact(f"{faults[0]}; give a complete model's directory")
+    if not (complete_model / "formats.json").is_file():
+        raise IncompleteArtifact(f"{complete_model}: is no complete model: it lacks formats.json")
+    digest = provenance.digest(complete_model)
+    kept = PARENTS / digest
+    if not kept.is_dir():
+        partial = PARENTS / f".{digest}.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(complete_model, partial, copy_function=shutil.copyfile)
+        partial.rename(kept)
+    resumed.form(digest)
+    if not kept.with_name(f"{digest}.dvc").is_file():
+        command = [sys.executable, "-m", "dvc", "add", "--quiet", str(kept)]
+        subprocess.run(command, check=True)
+    return digest
+
+
+def values(parent: str, overrides: list[str]) -> dict[str, Any]:
+    """The parent's model and training, everything else as `python -m pipeline` composes it, and
+    what is overridden. Raises ParamsError."""
+    named = [override.lstrip("+~").partition("=")[0] for override in overrides]
+    for name in named:
+        if name.split(".")[0] == "model":
+            raise ParamsError(
+                f"{name}: the model is the complete model's; only data, train, "
+                "checkpoint, export, verify and tracking can be set"
+            )
+    found = resolved(composition(CONF, overrides), {}, [])
+    recorded = provenance.params(PARENTS / parent)
+    mine = {name.split(".")[1] for name in named if name.startswith("train.")}
+    if "train" not in named:
+        found["train"] |= {k: v for k, v in recorded["train"].items() if k not in mine}
+    found["train"]["parent"] = parent
+    found["model"] = recorded["model"]
+    if not {"export", "export.formats"} & set(named):
+        found["export"]["formats"] = [resumed.form(parent)]
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,346 @@
+"""Program `train` and optimizer.pt: what comes along, bit for bit, and what is refused by name.
+
+That a process without the source does the same is in tests/test_continuation.py.
+"""
+
+import json
+import zipfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn, optim
+
+from pipeline.frameworks import pytorch as framework
+from tests.formats.conftest import plugin
+from tests.formats.test_torch_export import ATTACKS, rewritten
+
+form = plugin("torch_export")
+
+RANDOM = np.random.default_rng(0)
+ROWS = {"pixels": RANDOM.normal(size=(80, 12)).astype(np.float32)}
+LABELS = RANDOM.integers(0, 4, 80)
+STEPS = [np.arange(0, 16), np.arange(16, 23), np.arange(23, 39), np.arange(39, 46)]
+SEED = 7
+
+Parameters = Iterable[nn.Parameter]
+
+
+class Net(nn.Module):
+    """Batch norm, dropout, a layer that is frozen and one that is not used."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frozen = nn.Linear(12, 12)
+        self.frozen.requires_grad_(False)
+        self.hidden = nn.Linear(12, 8)
+        self.norm = nn.BatchNorm1d(8)
+        self.dropout = nn.Dropout(0.3)
+        self.answer = nn.Linear(8, 4)
+        self.unused = nn.Linear(2, 2)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        hidden = self.norm(self.hidden(self.frozen(pixels)))
+        return self.answer(self.dropout(torch.relu(hidden)))
+
+
+class Tied(nn.Module):
+    """A weight used under two names, a buffer that is not saved, a part called `loss`, two
+    outputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.up, self.down = nn.Linear(12, 12, bias=False), nn.Linear(12, 12, bias=False)
+        self.down.weight = self.up.weight
+        self.loss = nn.Linear(12, 4)
+        self.register_buffer("scale", torch.arange(12.0), persistent=False)
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        logits = self.loss(self.down(torch.tanh(self.up(pixels))) * self.scale)
+        return logits, logits.argmax(dim=1)
+
+
+class Remembering(nn.Module):
+    """Of the first output; it keeps a running mean and weighs the classes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(()))
+        self.cross_entropy = nn.CrossEntropyLoss(torch.tensor([1.0, 2.0, 0.5, 1.5]))
+
+    def forward(self, outputs: tuple[Tensor, Tensor], target: Tensor) -> Tensor:
+        loss = self.cross_entropy(outputs[0], target)
+        if torch.is_grad_enabled():
+            self.mean.mul_(0.9).add_(0.1 * loss.detach())
+        return loss + 0.1 * self.mean * outputs[0].mean()
+
+
+def trained(
+    optimizer: Callable[[Any], Any] = optim.Adam,
+    scheduler: Callable[[Any], Any] | None = None,
+    clip: float | None = None,
+    net: Callable[[], nn.Module] = Net,
+    loss: Callable[[], nn.Module] = nn.CrossEntropyLoss,
+) -> framework.Training:
+    """A few steps into its training, so that no state is at its beginning."""
+    framework.configure(1)
+    framework.seed(1)
+    inputs = {"pixels": {"dtype": "float32", "shape": [12]}}
+    made = framework.build(net, loss, optimizer, scheduler, inputs, "cpu", clip)
+    batches = list(np.split(np.arange(80), 5))
+    framework.fit_epoch(made, ROWS, LABELS, batches, lambda _: None)
+    return made
+
+
+def exported(training: framework.Training, directory: Path) -> Path:
+    names = ["logits", "label"] if isinstance(training.net, Tied) else ["logits"]
+    few = {"pixels": ROWS["pixels"][:7]}
+    model = framework.predictor(training)
+    form.export(model, few, names, directory, training, LABELS[:7], SEED)
+    return directory
+
+
+def by_source(training: framework.Training) -> tuple[list[bytes], dict[str, bytes]]:
+    framework.seed(SEED)
+    losses = []
+    for number, rows in enumerate(STEPS):
+        losses.append(framework.step(training, ROWS, LABELS, rows).numpy().tobytes())
+        if number == 1:
+            framework.end_epoch(training)
+    return losses, in_bytes(framework.state(training))
+
+
+def by_trainer(trainer: Any) -> tuple[list[bytes], dict[str, bytes]]:
+    losses = []
+    for number, rows in enumerate(STEPS):
+        losses.append(trainer.step({"pixels": ROWS["pixels"][rows]}, LABELS[rows]).tobytes())
+        if number == 1:
+            trainer.end_epoch()
+    return losses, in_bytes(trainer.state())
+
+
+def in_bytes(state: dict[str, np.ndarray]) -> dict[str, bytes]:
+    return {name: array.tobytes() for name, array in state.items()}
+
+
+def groups(parameters: Parameters) -> optim.Optimizer:
+    first, *others = parameters
+    slow = {"params": others, "lr": 1e-3, "weight_decay": 0.1}
+    return optim.SGD([{"params": [first]}, slow], lr=0.1, momentum=0.9, nesterov=True)
+
+
+OPTIMIZERS: dict[str, Callable[[Any], Any]] = {
+    **{kind.__name__: kind for kind in (optim.SGD, optim.Adam, optim.AdamW, optim.RMSprop)},
+    **{kind.__name__: kind for kind in (optim.Adagrad, optim.Adadelta, optim.Adamax)},
+    **{kind.__name__: kind for kind in (optim.NAdam, optim.RAdam, optim.Rprop, optim.ASGD)},
+    "Adafactor": optim.Adafactor,
+    "amsgrad": lambda parameters: optim.Adam(parameters, amsgrad=True, betas=(0.8, 0.99)),
+    "groups": groups,
+    "of some": lambda parameters: optim.SGD(list(parameters)[2:4], lr=0.1, momentum=0.5),
+}
+SCHEDULERS: dict[str, Callable[[Any], Any]] = {
+    "StepLR": lambda made: optim.lr_scheduler.StepLR(made, 1),
+    "MultiStepLR": lambda made: optim.lr_scheduler.MultiStepLR(made, [1, 2]),
+    "ExponentialLR": lambda made: optim.lr_scheduler.ExponentialLR(made, 0.5),
+    "CosineAnnealingLR": lambda made: optim.lr_scheduler.CosineAnnealingLR(made, 5),
+    "OneCycleLR": lambda made: optim.lr_scheduler.OneCycleLR(made, 0.1, total_steps=9),
+    "LinearLR": lambda made: optim.lr_scheduler.LinearLR(made),
+    "PolynomialLR": lambda made: optim.lr_scheduler.PolynomialLR(made, 6, 2.0),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_optimizer_goes_on_from_its_state(name: str, tmp_path: Path) -> None:
+    training = trained(OPTIMIZERS[name], clip=0.5)
+    trainer = form.load_training(exported(training, tmp_path))
+    found = by_trainer(trainer)
+    assert found == by_source(training)
+    answers, _ = framework.predict(training, ROWS, None, 80)
+    assert np.array_equal(trainer.predict(ROWS)["logits"], answers[0])
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_a_scheduler_goes_on_from_its_state(name: str, tmp_path: Path) -> None:
+    training = trained(OPTIMIZERS["groups"], SCHEDULERS[name])
+    before = [group["lr"] for group in training.optimizer.param_groups]
+    found = by_trainer(form.load_training(exported(training, tmp_path)))
+    assert found == by_source(training)
+    assert [group["lr"] for group in training.optimizer.param_groups] != before
+
+
+def test_tied_weights_and_the_loss_own_state_come_along(tmp_path: Path) -> None:
+    training = trained(optim.Adam, None, 1.0, Tied, Remembering)
+    trainer = form.load_training(exported(training, tmp_path))
+    losses, state = by_trainer(trainer)
+    assert (losses, state) == by_source(training)
+    assert {"loss/mean", "loss/cross_entropy.weight", "net/loss.weight"} < set(state)
+    assert state["net/up.weight"] == state["net/down.weight"]
+    assert "net/scale" not in state
+
+
+def test_it_evaluates_as_the_source_does(tmp_path: Path) -> None:
+    for net, loss in ((Net, nn.CrossEntropyLoss), (Tied, Remembering)):
+        (tmp_path / net.__name__).mkdir()
+        training = trained(net=net, loss=loss)
+        trainer = form.load_training(exported(training, tmp_path / net.__name__))
+        answers, expected = framework.predict(training, ROWS, LABELS, 80)
+        found, value = trainer.evaluate(ROWS, LABELS)
+        assert float(value) == expected
+        assert np.array_equal(found["logits"], answers[0])
+
+
+def test_saved_loaded_and_saved_again_nothing_is_lost_and_no_byte_changes(tmp_path: Path) -> None:
+    training = trained(optim.AdamW, SCHEDULERS["CosineAnnealingLR"], 0.5, Tied, Remembering)
+    places = [tmp_path / name for name in ("first", "second", "third")]
+    for place in places:
+        place.mkdir()
+    trainer = form.load_training(exported(training, places[0]))
+    by_trainer(trainer)
+    trainer.save(places[1])
+    form.load_training(places[1]).save(places[2])
+    for file in (form.FILE, form.OPTIMIZER):
+        assert (places[1] / file).read_bytes() == (places[2] / file).read_bytes()
+    by_source(training)
+    assert by_trainer(form.load_training(places[2])) == by_source(training)
+    answers, _ = framework.predict(training, ROWS, None, 80)
+    loaded = form.load_training(places[2])
+    by_trainer(loaded)
+    assert np.array_equal(loaded.predict(ROWS)["logits"], answers[0])
+
+
+def test_exporting_leaves_the_training_as_it_was(tmp_path: Path) -> None:
+    training = trained(clip=0.5)
+    before = in_bytes(framework.state(training))
+    generator = torch.get_rng_state()
+    exported(training, tmp_path)
+    assert in_bytes(framework.state(training)) == before
+    assert torch.equal(torch.get_rng_state(), generator)
+    assert not any(module.training for module in training.net.modules())
+
+
+def test_the_weights_lie_there_once(tmp_path: Path) -> None:
+    training = trained(net=lambda: WithLarge(nn.Linear(12, 90_000), nn.Linear(90_000, 4)))
+    exported(training, tmp_path)
+    weights = sum(each.nbytes for each in training.net.parameters())
+    state = sum(each.nbytes for each in framework.state(training).values()) - weights
+    total = sum(path.stat().st_size for path in tmp_path.iterdir())
+    assert total < 1.05 * (weights + state)
+    assert sum(place[2] for place in form.optimizer_state(tmp_path).values()) == state
+
+
+class WithLarge(nn.Sequential):
+    def forward(self, pixels: Tensor) -> Tensor:
+        return super().forward(pixels)
+
+
+class Own(optim.SGD):
+    pass
+
+
+def own_schedule(made: optim.Optimizer) -> Any:
+    class Halving(optim.lr_scheduler.StepLR):
+        pass
+
+    return Halving(made, 1)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "scheduler", "told"),
+    [
+        (Own, None, r"the optimizer tests\.formats\.\S+\.Own is not one of torch\.optim"),
+        (optim.SGD, own_schedule, r"the scheduler \S+Halving is not one of torch\.optim\.lr_sch"),
+        (
+            optim.SGD,
+            lambda made: optim.lr_scheduler.LambdaLR(made, lambda epoch: 0.5**epoch),
+            r"the scheduler LambdaLR does not tell the lr_lambda it was made with",
+        ),
+        (
+            optim.SGD,
+            lambda made: optim.lr_scheduler.SequentialLR(
+                made, [optim.lr_scheduler.ConstantLR(made), optim.lr_scheduler.StepLR(made, 1)], [1]
+            ),
+            r"SequentialLR does not tell the schedulers it was made with|cannot be made again",
+        ),
+    ],
+)
+def test_what_needs_its_source_is_refused_by_name(
+    optimizer: Any, scheduler: Any, told: str, tmp_path: Path
+) -> None:
+    training = trained(optimizer, scheduler)
+    with pytest.raises(ValueError, match=told) as raised:
+        exported(training, tmp_path)
+    assert str(raised.value).startswith("torch_export: ") and "\n" not in str(raised.value)
+    assert not list(tmp_path.iterdir())
+
+
+class Counting(nn.Module):
+    def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
+        wrong = (outputs.argmax(dim=1) != target).sum().item()
+        return outputs.sum() if wrong > 3 else outputs.mean()
+
+
+class Unreduced(nn.CrossEntropyLoss):
+    def forward(self, outputs: Tensor, target: Tensor) -> Any:
+        loss = super().forward(outputs, target)
+        return loss, loss.detach()
+
+
+@pytest.mark.parametrize(
+    ("loss", "told"),
+    [(Counting, "its training step cannot be traced"), (Unreduced, "expected one tensor")],
+)
+def test_a_loss_that_cannot_be_traced_is_refused(loss: Any, told: str, tmp_path: Path) -> None:
+    framework.configure(1)
+    inputs = {"pixels": {"dtype": "float32", "shape": [12]}}
+    training = framework.build(Net, loss, optim.SGD, None, inputs, "cpu", None)
+    with pytest.raises(ValueError, match=told):
+        exported(training, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_exported_to_predict_has_nothing_to_train_on(tmp_path: Path) -> None:
+    training = trained()
+    form.export(framework.predictor(training), ROWS, ["logits"], tmp_path)
+    assert form.optimizer_state(tmp_path) == {}
+    with pytest.raises(ValueError, match="exported to predict, not to train on"):
+        form.load_training(tmp_path)
+
+
+@pytest.mark.parametrize("attack", [name for name in ATTACKS if name != "a payload"])
+def test_code_hidden_in_the_training_program_is_refused(attack: str, tmp_path: Path) -> None:
+    (tmp_path / "whole").mkdir()
+    whole = exported(trained(), tmp_path / "whole")
+    member, edit = ATTACKS[attack]
+    member = member.replace("model.json", "train.json").replace("model_w", "train_w")
+    member = member.replace("model.pt", "train.pt")
+    changed = []
+
+    def poison(name: str, content: bytes) -> bytes:
+        if not name.endswith(f"/{member}"):
+            return content
+        changed.append(edit(content, tmp_path / "mark"))
+        assert changed[-1] != content
+        return changed[-1]
+
+    rewritten(whole / form.FILE, tmp_path / form.FILE, poison)
+    (tmp_path / form.OPTIMIZER).write_bytes((whole / form.OPTIMIZER).read_bytes())
+    assert len(changed) == 1
+    for load in (form.load, form.load_training):
+        with pytest.raises(ValueError, match="do not load it"):
+            load(tmp_path)
+    assert not (tmp_path / "mark").exists()
+
+
+def test_the_programs_name_one_payload_for_one_weight(tmp_path: Path) -> None:
+    exported(trained(), tmp_path)
+    with zipfile.ZipFile(tmp_path / form.FILE) as archive:
+        configs = [
+            json.loads(archive.read(f"model/data/weights/{name}_weights_config.json"))["config"]
+            for name in ("model", "train")
+        ]
+    places = [{name: meta["path_name"] for name, meta in config.items()} for config in configs]
+    assert places[0] == places[1]
+    assert len(set(places[0].values())) == len(places[0])

@@ -1,0 +1,214 @@
+"""A complete model is trained on with none of its source, and what comes out names its parent."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import provenance
+from tests.conftest import TINY, Project, make_project
+
+WRITE_PARAMS = """
+import sys
+from pathlib import Path
+from pipeline.resume import keep, values
+from pipeline.typed import dump_yaml
+Path("params.yaml").write_text(dump_yaml(values(keep(Path(sys.argv[1])), sys.argv[2:])))
+"""
+STAGES = ("prepare", "train", "checkpoint", "export-complete")
+LAST_EPOCH = ("checkpoint.metric=train/loss", "checkpoint.mode=min")
+
+
+def trained(project: Project, *overrides: str) -> Path:
+    """A copy of the complete model that the stages make, DVC left out."""
+    project.params(*overrides)
+    return made(project)
+
+
+def resumed(project: Project, parent: Path, *overrides: str) -> Path:
+    project.run("python", "-c", WRITE_PARAMS, str(parent), *overrides)
+    return made(project)
+
+
+def made(project: Project) -> Path:
+    for name in STAGES:
+        project.stage(name)
+    complete_model = project.root / "artifacts/complete-model"
+    kept = project.root.parent / provenance.digest(complete_model)
+    return kept if kept.is_dir() else Path(shutil.copytree(complete_model, kept))
+
+
+def parent_of(complete_model: Path) -> str | None:
+    """The digest that the statement names, as parameter and as dependency."""
+    definition = provenance.read(complete_model)["predicate"]["buildDefinition"]
+    parent = definition["externalParameters"]["params"]["train"]["parent"]
+    deps = {dep["name"]: dep["digest"].get("sha256") for dep in definition["resolvedDependencies"]}
+    named = {name: digest for name, digest in deps.items() if name.startswith("parents/")}
+    assert named == ({f"parents/{parent}": parent} if parent else {})
+    return parent
+
+
+def test_a_chain_of_three_leads_back_to_the_first_and_each_is_verified_and_logged(
+    project: Project, tmp_path: Path
+) -> None:
+    """By the command that a user types, without the source from the second on."""
+    project.run("python", "-m", "pipeline", *TINY)
+    chain = []
+    for _ in range(3):
+        found = project.root / "artifacts/complete-model"
+        digest = provenance.digest(found)
+        chain.append(Path(shutil.copytree(found, tmp_path / digest)))
+        report = json.loads(project.read("reports/verify.json"))
+        assert report["passed"] and report["complete_model"] == digest
+        assert report["checks"]["continuation"]["measured"]["torch_export"]["steps"] == 6
+        assert json.loads(project.read("reports/mlflow.json"))["complete_model"] == digest
+        if len(chain) == 1:
+            (project.root / "models/torch_mlp.py").unlink()
+            (project.root / "conf/model/torch_mlp.yaml").unlink()
+            config = project.root / "conf/config.yaml"
+            config.write_text(config.read_text().replace("torch_mlp", "torch_cnn"))
+        if len(chain) < 3:
+            split = f"data.split.seed={len(chain)}"
+            given = (
+                str(chain[-1]),
+                "data=digits",
+                split,
+                "train.epochs=1",
+                "export.attempt=[onnx]",
+            )
+            done = project.run("python", "-m", "pipeline.resume", *given)
+            assert "verified: passed" in done.stdout
+    first, second, third = chain
+    assert [parent_of(each) for each in chain] == [None, first.name, second.name]
+    kept = project.root / "parents" / str(parent_of(third))
+    assert provenance.faults(kept) == []
+    assert provenance.digest(project.root / "parents" / str(parent_of(kept))) == first.name
+    schema = json.loads((third / "schema.json").read_text())
+    assert schema["epochs_before"] == json.loads((second / "schema.json").read_text())["epoch"] + 2
+    assert provenance.params(third)["model"]["name"] == "torch_mlp"
+    assert json.loads((third / "formats.json").read_text())["held"] == ["torch_export", "onnx"]
+    again = project.run("dvc", "repro").stdout
+    assert "Data and pipelines are up to date" in again
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("model=torch_cnn", "model.scheduler=null", "train.clip_norm=1.0"),
+        ("model=keras_functional", "model.scheduler=null", "train.clip_norm=1.0"),
+    ],
+    ids=["torch", "keras"],
+)
+def test_resumed_for_two_epochs_it_is_what_four_epochs_make(
+    tmp_path: Path, overrides: tuple[str, ...]
+) -> None:
+    """Weights, batch norm, optimizer and dropout, bit for bit, with the source gone."""
+    project = make_project(tmp_path / "project")
+    settings = ("experiment=smoke", "export.attempt=[]", *LAST_EPOCH, *overrides)
+    trained(project, *settings, "train.epochs=4")
+    whole = dict(np.load(project.root / "artifacts/checkpoint/reference/trained.npz"))
+    half = trained(project, *settings, "train.epochs=2")
+    for source in (project.root / "models").glob("*.py"):
+        source.unlink()
+    again = resumed(project, half, "train.epochs=2", "export.attempt=[]", *LAST_EPOCH)
+    parts = dict(np.load(project.root / "artifacts/checkpoint/reference/trained.npz"))
+    assert len(whole) > 20 and set(whole) == set(parts)
+    assert [name for name in whole if whole[name].tobytes() != parts[name].tobytes()] == []
+    assert parent_of(again) == half.name
+    history = (project.root / "artifacts/train/history.csv").read_text().splitlines()
+    assert len(history) == 3 and "val/loss" in history[0]
+    project.stage("verify")
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Path]:
+    """Copy the project before it is changed."""
+    project = make_project(tmp_path_factory.mktemp("plain") / "project")
+    return project, trained(project, *TINY)
+
+
+def refused(project: Project, *arguments: str) -> str:
+    done = project.run("python", "-m", "pipeline.resume", *arguments, check=False)
+    assert done.returncode == 1
+    (line,) = [text for text in done.stdout.splitlines() if text.startswith("error: ")]
+    return line
+
+
+def test_what_is_no_complete_model_is_refused(plain: tuple[Project, Path], tmp_path: Path) -> None:
+    project, whole = plain
+    before = project.read("params.yaml")
+    assert refused(project, str(tmp_path)) == (
+        f"error: resume: {tmp_path}/provenance.json: missing, so the directory is not complete; "
+        "give a complete model's directory"
+    )
+    changed = Path(shutil.copytree(whole, tmp_path / "changed"))
+    (changed / "README.md").write_text("Another.\n")
+    assert "README.md: changed" in refused(project, str(changed))
+    checkpoint = project.root / "artifacts/checkpoint"
+    assert "is no complete model" in refused(project, str(checkpoint))
+    assert project.read("params.yaml") == before
+    assert not (project.root / "parents").exists()
+
+
+def test_one_that_was_exported_to_predict_only_is_refused(
+    plain: tuple[Project, Path], tmp_path: Path
+) -> None:
+    project, _ = plain
+    copy = Project(Path(shutil.copytree(project.root, tmp_path / "copy")))
+    copy.params(*TINY, "export.train=false")
+    copy.stage("export-complete")
+    line = refused(copy, str(copy.root / "artifacts/complete-model"))
+    assert line.endswith("cannot be trained on; export it again with export.train=true")
+
+
+def test_the_model_itself_cannot_be_overridden(plain: tuple[Project, Path]) -> None:
+    project, whole = plain
+    line = refused(project, str(whole), "model=torch_cnn")
+    assert line.startswith("error: resume: model: the model is the complete model's")
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("data=parcels", "data.inputs: found "),
+        ("train.clip_norm=0.5", "train.clip_norm: found 0.5, but parents/"),
+    ],
+)
+def test_what_does_not_fit_the_complete_model_is_refused_by_name(
+    plain: tuple[Project, Path], tmp_path: Path, override: str, told: str
+) -> None:
+    project, whole = plain
+    copy = Project(Path(shutil.copytree(project.root, tmp_path / "copy")))
+    copy.run("python", "-c", WRITE_PARAMS, str(whole), override)
+    copy.stage("prepare")
+    done = copy.stage("train", check=False)
+    assert done.returncode == 1
+    assert done.stdout.startswith(f"error: train: {told}")
+
+
+def test_a_lower_learning_rate_is_taken(plain: tuple[Project, Path], tmp_path: Path) -> None:
+    project, whole = plain
+    copy = Project(Path(shutil.copytree(project.root, tmp_path / "copy")))
+    slow = resumed(copy, whole, "train.lr=1e-5", "train.epochs=1", "export.attempt=[]")
+    moved = np.load(copy.root / "artifacts/checkpoint/reference/seven.npz")["output.logits"]
+    before = np.load(project.root / "artifacts/checkpoint/reference/seven.npz")["output.logits"]
+    assert 0 < np.abs(moved - before).max() < 0.05
+    assert provenance.params(slow)["train"]["lr"] == 1e-5
+
+
+def test_a_parent_that_was_changed_is_told_before_any_work(
+    plain: tuple[Project, Path], tmp_path: Path
+) -> None:
+    project, whole = plain
+    copy = Project(Path(shutil.copytree(project.root, tmp_path / "copy")))
+    copy.run("python", "-c", WRITE_PARAMS, str(whole))
+    kept = copy.root / "parents" / whole.name
+    (kept / "README.md").chmod(0o644)
+    (kept / "README.md").write_text("Another.\n")
+    done = copy.stage("train", check=False)
+    assert done.stdout.startswith(f"error: train: parents/{whole.name}/README.md: changed")
+    shutil.rmtree(kept)
+    done = copy.stage("train", check=False)
+    assert f"error: train: parents/{whole.name}: missing; fetch it with `dvc pull" in done.stdout
