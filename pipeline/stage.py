@@ -15,7 +15,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import provenance
+from pipeline import lineage, provenance
 from pipeline.errors import IncompleteArtifact, ParamsError, PipelineError
 from pipeline.params import FILE, PARENTS
 from pipeline.typed import load_yaml, read
@@ -127,6 +127,7 @@ def _fill(stage: Callable[..., None], arguments: Mapping[str, Any], resumes: boo
     stage(**arguments)
     if patch:
         (output / provenance.PATCH).write_bytes(patch)
+    lineage.carry(deps, output)
     unfinished.unlink()
     provenance.write(output, definition)
 

@@ -18,7 +18,7 @@ from pipeline.components import build, plugin
 from pipeline.evidence import Evidence, gather
 from pipeline.params import ExportParams, VerifyParams
 from pipeline.typed import load_yaml, read
-from tests.conftest import Project, make_project
+from tests.conftest import TINY, Project, make_project
 
 OVERRIDES = ("experiment=smoke", "model=torch_cnn", "train.epochs=1", "train.clip_norm=1.0")
 
@@ -170,3 +170,21 @@ def test_exported_again_without_sabotage_it_passes(
         assert (tmp_path / "complete-model" / name).read_bytes() == theirs.read_bytes()
     _, faults = judged(project, tmp_path / "complete-model", tmp_path / "room")
     assert faults == []
+
+
+def test_the_step_as_onnx_is_held_to_its_tolerance_by_the_same_check(
+    trained: Project, copy_of: Callable[[Project], Project]
+) -> None:
+    project = copy_of(trained)
+    project.params(*TINY, "export.attempt=[onnx_train]")
+    project.stage("export-complete")
+    project.stage("verify")
+    report = json.loads(project.read("reports/verify.json"))
+    found = report["checks"]["continuation"]["measured"]["onnx_train"]
+    assert 0 < found["max_abs_diff"]["losses"] < 1e-5 and found["atol"] == 1e-4
+    assert report["formats"]["onnx_train"]["promises"]["trainable"]
+    project.params(*TINY, "export.attempt=[onnx_train]", "verify.continuation.onnx_train.atol=0")
+    text = project.read("params.yaml").replace("rtol: 0.0001\ntracking", "rtol: 0.0\ntracking")
+    (project.root / "params.yaml").write_text(text)
+    done = project.stage("verify", check=False)
+    assert "error: verify: " in done.stdout and "continuation: onnx_train: " in done.stdout

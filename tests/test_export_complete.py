@@ -36,7 +36,7 @@ def test_the_directory_holds_what_the_readme_lists(exported):
     assert present == {
         *("README.md", "MLmodel", "model.pt2", "model.onnx", "model.pickle.pt"),
         *("model.pickle.json", "examples", "metrics.json", "schema.json", "provenance.json"),
-        *("requirements.txt", "python_env.yaml", "formats.json", "optimizer.pt"),
+        *("requirements.txt", "python_env.yaml", "formats.json", "optimizer.pt", "lineage"),
     }
 
 

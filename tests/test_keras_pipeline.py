@@ -1,6 +1,8 @@
 """Keras models through every stage: the same reports, the same guarantees, no torch anywhere."""
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 
@@ -47,7 +49,7 @@ def test_metrics_are_named_as_those_of_a_torch_model(verified):
 
 def test_the_cards_blocks_answer_as_recorded_without_the_source(verified):
     directory = verified.root / "artifacts/complete-model"
-    *loading, checking = blocks((directory / "README.md").read_text())
+    *loading, checking, _ = blocks((directory / "README.md").read_text())
     assert len(loading) == len(FORMATS)
     for block in loading:
         done = subprocess.run(
@@ -61,6 +63,30 @@ def test_the_cards_blocks_answer_as_recorded_without_the_source(verified):
         else:
             assert done.returncode == 0, done.stderr
             assert float(done.stdout.splitlines()[-1]) < 1e-4
+
+
+def test_the_cards_lines_train_on_and_save_without_the_source(verified, tmp_path):
+    mailed = shutil.copytree(verified.root / "artifacts/complete-model", tmp_path / "mailed")
+    training = blocks((mailed / "README.md").read_text())[-1]
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", f"{training}\nprint(outputs.shape)"],
+        cwd=mailed,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    *steps, shape = done.stdout.splitlines()
+    pairs = [re.fullmatch(r"loss (\S+), with the source (\S+)", line) for line in steps]
+    # As many threads as the machine has, so the last digits may differ from those recorded.
+    assert len(pairs) == 6 and all(p and abs(float(p[1]) - float(p[2])) < 1e-4 for p in pairs)
+    assert shape.startswith("(1, ") and (mailed / "trained/saved_model.pb").is_file()
+
+
+def test_every_bit_of_more_training_is_that_of_the_source(verified):
+    found = json.loads(verified.read("reports/verify.json"))["checks"]["continuation"]
+    measured = found["measured"]["saved_model"]
+    assert measured["max_abs_diff"] == {"losses": 0.0, "state": 0.0, "answers": 0.0}
+    assert measured["atol"] == measured["rtol"] == 0.0 and measured["moved"] > 1e-3
 
 
 def test_mlflow_loads_it_with_named_inputs_texts_included(verified):

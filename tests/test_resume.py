@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import provenance
+from pipeline import lineage, provenance
 from tests.conftest import TINY, Project, make_project
 
 WRITE_PARAMS = """
@@ -85,6 +85,9 @@ def test_a_chain_of_three_leads_back_to_the_first_and_each_is_verified_and_logge
     kept = project.root / "parents" / str(parent_of(third))
     assert provenance.faults(kept) == []
     assert provenance.digest(project.root / "parents" / str(parent_of(kept))) == first.name
+    alone = lineage.nodes(third)
+    assert {first.name, second.name, third.name} < set(alone)
+    assert [node.stage for node in alone.values()].count("train") == 3
     schema = json.loads((third / "schema.json").read_text())
     assert schema["epochs_before"] == json.loads((second / "schema.json").read_text())["epoch"] + 2
     assert provenance.params(third)["model"]["name"] == "torch_mlp"

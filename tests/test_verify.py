@@ -22,6 +22,7 @@ from tests.conftest import Project, make_project
 FORMATS = ("torch_export", "onnx", "torch_pickle")
 FILES = ("MLmodel", "README.md", "examples/one.npz", "examples/seven.npz", "metrics.json")
 FILES += ("examples/training.npz", "optimizer.pt")
+FILES += ("lineage/checkpoint.json", "lineage/prepare.json", "lineage/train.json")
 FILES += ("model.onnx", "model.pickle.json", "model.pickle.pt", "model.pt2", "provenance.json")
 FILES += ("formats.json", "python_env.yaml", "requirements.txt", "schema.json")
 

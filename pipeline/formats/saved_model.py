@@ -312,7 +312,7 @@ def card(inputs: list[str], outputs: list[str]) -> str:
 
 
 def training_card(inputs: list[str], outputs: list[str], directory: Path) -> str:
-    """Leaves "finetuned/" where it is run: TensorFlow's own way of saving what it has loaded."""
+    """Leaves "trained/" where it is run: TensorFlow's own way of saving what it has loaded."""
     given = _given(inputs, 'data["input.{}"][rows]')
     ends = '    if data["ends_epoch"][step]:\n        model.end_epoch()\n'
     return (
@@ -323,10 +323,10 @@ def training_card(inputs: list[str], outputs: list[str], directory: Path) -> str
         '    rows = data["step"] == step\n'
         f"    batch = {given}\n"
         '    loss = model.train_step(batch, data["target"][rows])\n'
-        '    print(f"step {step}: loss {loss:.7f}, recorded {recorded:.7f}")\n'
+        '    print(f"loss {loss:.6f}, with the source {recorded:.6f}")\n'
         f"{ends if _signature(directory)['training']['schedule'] else ''}"
-        'tensorflow.saved_model.save(model, "finetuned", model.signatures)\n'
-        'model = tensorflow.saved_model.load("finetuned")  # predicts, and trains on\n'
+        'tensorflow.saved_model.save(model, "trained", model.signatures)\n'
+        'model = tensorflow.saved_model.load("trained")  # predicts, and trains on\n'
         'example = numpy.load("examples/one.npz")\n'
         f"{_asked(inputs, outputs)}"
     )

@@ -1,0 +1,119 @@
+"""Every artifact carries the statements of all that it was made from, so it can be traced alone.
+
+lineage/<stage>.json is the statement of an artifact upstream, byte for byte: its sha256 is the
+digest by which the statement further down names it. lineage/parents/<digest>/ is the same of a
+complete model that was trained on from, its own statement as complete-model.json.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline import provenance
+
+FOLDER = "lineage"
+PARENTS = "parents"
+MODEL = "complete-model.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """An artifact as its statement tells it."""
+
+    digest: str
+    """sha256 of the statement, which names the artifact."""
+    statement: Mapping[str, Any]
+
+    @property
+    def definition(self) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self.statement["predicate"]["buildDefinition"]
+        return found
+
+    @property
+    def stage(self) -> str:
+        return str(self.definition["externalParameters"]["stage"])
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """The sections that the stage ran with."""
+        found: Mapping[str, Any] = self.definition["externalParameters"]["params"]
+        return found
+
+    @property
+    def environment(self) -> Mapping[str, Any]:
+        """python, platform, and packages with their versions."""
+        found: Mapping[str, Any] = self.definition["internalParameters"]
+        return found
+
+    @property
+    def subject(self) -> dict[str, str]:
+        """File -> sha256."""
+        return {each["name"]: each["digest"]["sha256"] for each in self.statement["subject"]}
+
+    @property
+    def deps(self) -> dict[str, str]:
+        """Path as in dvc.yaml -> sha256; an artifact's is that of its statement."""
+        found = self.definition["resolvedDependencies"]
+        return {d["name"]: d["digest"]["sha256"] for d in found if "sha256" in d["digest"]}
+
+    @property
+    def commit(self) -> str | None:
+        for each in self.definition["resolvedDependencies"]:
+            if "gitCommit" in each["digest"]:
+                return each["digest"]["gitCommit"]  # type: ignore[no-any-return]
+        return None
+
+    @property
+    def patch(self) -> str | None:
+        """sha256 of source.patch, which lies beside the statement; None for a clean tree."""
+        for each in self.definition["resolvedDependencies"]:
+            if provenance.PATCH in each.get("annotations", {}):
+                return each["annotations"][provenance.PATCH]  # type: ignore[no-any-return]
+        return None
+
+
+def carry(deps: Iterable[str], output: Path) -> None:
+    """Copies the statements of complete artifacts among `deps`, and those that they carry."""
+    for dep in map(Path, deps):
+        if not (dep / provenance.NAME).is_file():
+            continue
+        if dep.parent.name == PARENTS:
+            target = output / FOLDER / PARENTS / dep.name
+            _copy(dep / provenance.NAME, target / MODEL)
+        else:
+            target = output / FOLDER
+            _copy(dep / provenance.NAME, target / f"{node(dep / provenance.NAME).stage}.json")
+        for name in provenance.files(dep / FOLDER):
+            # A parent's parents lie beside it, not within it.
+            within = output / FOLDER if name.startswith(f"{PARENTS}/") else target
+            _copy(dep / FOLDER / name, within / name)
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+
+
+def node(path: Path) -> Node:
+    """Of a statement's file."""
+    content = path.read_bytes()
+    return Node(digest=hashlib.sha256(content).hexdigest(), statement=json.loads(content))
+
+
+def nodes(directory: Path) -> dict[str, Node]:
+    """The artifact's own first, then all that it carries, by digest."""
+    paths = [directory / provenance.NAME]
+    paths += [directory / FOLDER / name for name in provenance.files(directory / FOLDER)]
+    found = (node(path) for path in paths)
+    return {each.digest: each for each in found}
+
+
+def upstream(first: Node, known: Mapping[str, Node]) -> Iterator[tuple[str, Node]]:
+    """The path in dvc.yaml and the node of each artifact that `first` was made from directly."""
+    for path, digest in first.deps.items():
+        if digest in known:
+            yield path, known[digest]
