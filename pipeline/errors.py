@@ -28,3 +28,7 @@ class FormatError(PipelineError):
 
 class VerificationFailed(PipelineError):
     """Do not ship."""
+
+
+class CannotRun(PipelineError):
+    """Get what is missing."""

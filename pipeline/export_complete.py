@@ -10,7 +10,7 @@ from types import ModuleType
 
 import numpy as np
 
-from pipeline import components, mlmodel, model_card, provenance, stage
+from pipeline import components, lineage, mlmodel, model_card, provenance, stage
 from pipeline.components import build, plugin
 from pipeline.errors import FormatError, ParamsError
 from pipeline.params import ExportParams
@@ -26,6 +26,8 @@ STEPS = "training"
 def export_complete(checkpoint: Path, models: Path, output: Path, params: ExportParams) -> None:
     """Writes every format of params.export.formats, or raises FormatError; and of
     params.export.attempt those that can hold the model."""
+    if params.lineage.strict:
+        demand_commit(checkpoint)
     schema = json.loads((checkpoint / "schema.json").read_text())
     framework = components.framework(params.model, params.train)
     training = build(params.model, params.train, schema, "cpu")
@@ -69,6 +71,23 @@ def export_complete(checkpoint: Path, models: Path, output: Path, params: Export
     write_atomically(
         output / "README.md", model_card.card(params, schema, checkpoint, formats, trains, output)
     )
+
+
+def demand_commit(checkpoint: Path) -> None:
+    """A commit alone names the code at hand and that of every stage before. Raises ParamsError."""
+    code, patch = provenance.code(Path())
+    wanted = "lineage.strict: expected code that a commit alone names, found"
+    if code["digest"]["gitCommit"] is None:
+        raise ParamsError(f"{wanted} none at all; commit it, or set lineage.strict=false")
+    if patch:
+        files = ", ".join(provenance.patched(patch))
+        raise ParamsError(f"{wanted} changes in {files}; commit them, or set lineage.strict=false")
+    for node in lineage.nodes(checkpoint).values():
+        if node.commit is None or node.patch:
+            raise ParamsError(
+                f"{wanted} a {node.stage} ({node.digest[:8]}) made from code that was not "
+                f"committed; run `dvc repro --force {node.stage}`, or set lineage.strict=false"
+            )
 
 
 def chosen(params: ExportParams) -> list[str]:

@@ -1,7 +1,8 @@
 """Every artifact carries the statements of all that it was made from, so it can be traced alone.
 
 lineage/<stage>.json is the statement of an artifact upstream, byte for byte: its sha256 is the
-digest by which the statement further down names it. lineage/parents/<digest>/ is the same of a
+digest by which the statement further down names it; lineage/<stage>.patch is its source.patch, if
+its tree was dirty. lineage/parents/<digest>/ is the same of a
 complete model that was trained on from, its own statement as complete-model.json.
 """
 
@@ -84,9 +85,13 @@ def carry(deps: Iterable[str], output: Path) -> None:
         if dep.parent.name == PARENTS:
             target = output / FOLDER / PARENTS / dep.name
             _copy(dep / provenance.NAME, target / MODEL)
+            if (dep / provenance.PATCH).is_file():
+                _copy(dep / provenance.PATCH, target / MODEL.replace(".json", ".patch"))
         else:
-            target = output / FOLDER
-            _copy(dep / provenance.NAME, target / f"{node(dep / provenance.NAME).stage}.json")
+            target, stage = output / FOLDER, node(dep / provenance.NAME).stage
+            _copy(dep / provenance.NAME, target / f"{stage}.json")
+            if (dep / provenance.PATCH).is_file():
+                _copy(dep / provenance.PATCH, target / f"{stage}.patch")
         for name in provenance.files(dep / FOLDER):
             # A parent's parents lie beside it, not within it.
             within = output / FOLDER if name.startswith(f"{PARENTS}/") else target
@@ -107,7 +112,8 @@ def node(path: Path) -> Node:
 def nodes(directory: Path) -> dict[str, Node]:
     """The artifact's own first, then all that it carries, by digest."""
     paths = [directory / provenance.NAME]
-    paths += [directory / FOLDER / name for name in provenance.files(directory / FOLDER)]
+    carried = (n for n in provenance.files(directory / FOLDER) if n.endswith(".json"))
+    paths += [directory / FOLDER / name for name in carried]
     found = (node(path) for path in paths)
     return {each.digest: each for each in found}
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import mlflow_store, provenance, stage
 from pipeline.errors import VerificationFailed
-from pipeline.logged import KEY, Files, Made, artifacts, drawing, tags
+from pipeline.logged import KEY, Files, Made, artifacts, drawing, source, tags
 from pipeline.mlflow_store import Store
 from pipeline.mlmodel import tensors
 from pipeline.params import TrackingParams
@@ -103,21 +103,24 @@ def ending(client: "MlflowClient", run_id: str) -> Iterator[None]:
 
 
 def _log_dataset(client: "MlflowClient", run: "Run", made: Made) -> None:
-    """The digest is cut to what MLflow's database holds; source and tag have it in full."""
+    """The raw data. The digest is cut to what MLflow's database holds; source and tag have it in
+    full. pipeline/dvc_source.py reads the source."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    digest = provenance.digest(made.data)
+    raw = made.raw
     spec = {"features": json.dumps(tensors(made.schema["inputs"]))}
-    place = (mlflow_store.repository() / made.data).as_uri()
     dataset = Dataset(
         name=made.flat_params.get("data.name", "data"),
-        digest=digest[:LONGEST_DATASET_DIGEST],
-        source_type="local",
-        source=json.dumps({"uri": place, "sha256": digest}),
+        digest=raw["sha256"][:LONGEST_DATASET_DIGEST],
+        source_type="dvc",
+        source=json.dumps(source(made, mlflow_store.repository())),
         schema=json.dumps({"mlflow_tensorspec": spec}),
         profile=json.dumps(made.schema.get("rows", {})),
     )
-    about = [InputTag("mlflow.data.context", "training"), InputTag("sha256", digest)]
+    told = {"path": raw["path"], "rev": raw["rev"] or "none", "sha256": raw["sha256"]}
+    told["provenance.data"] = provenance.digest(made.data)
+    about = [InputTag(name, value) for name, value in told.items()]
+    about.append(InputTag("mlflow.data.context", "training"))
     client.log_inputs(run.info.run_id, [DatasetInput(dataset, about)])
 
 

@@ -19,11 +19,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pipeline import plots, provenance, stage
+from pipeline import lineage, plots, provenance, stage
 from pipeline.errors import IncompleteArtifact, PipelineError
+from pipeline.mlflow_store import without_login
 
 KEY = "provenance.complete-model"
 """The tag that names a run's complete model; a finished run with it is never made twice."""
+
+RAW = "data"
+"""The folder of raw data, as dvc.yaml names it."""
 
 LONGEST_PARAM = 6000
 """MLflow's limit; what is cut stands whole in the artifact params.yaml."""
@@ -92,13 +96,21 @@ class Made:
             )
         return found
 
-    def code(self) -> tuple[str | None, bool]:
-        """The commit that the complete model was made from, and whether a patch goes on top."""
-        statement = provenance.read(self.complete_model)
-        for dep in statement["predicate"]["buildDefinition"]["resolvedDependencies"]:
-            if "gitCommit" in dep["digest"]:
-                return dep["digest"]["gitCommit"], provenance.PATCH in dep.get("annotations", {})
-        return None, False
+    @cached_property
+    def node(self) -> lineage.Node:
+        return lineage.node(self.complete_model / provenance.NAME)
+
+    @cached_property
+    def raw(self) -> dict[str, Any]:
+        """The raw data as `prepare` names them: path, revision and sha256; the folder's, where it
+        holds too many files to be listed."""
+        node = lineage.node(self.data / provenance.NAME)
+        folder, file = RAW, node.params["data"]["file"]
+        deps = {dep["name"]: dep for dep in node.definition["resolvedDependencies"]}
+        listed = deps[folder].get("annotations", {}).get("files", {})
+        path = f"{folder}/{file}" if file in listed else folder
+        digest = listed.get(file, deps[folder]["digest"]["sha256"])
+        return {"path": path, "rev": node.commit, "sha256": digest}
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -138,9 +150,14 @@ def verdict(report: Mapping[str, Any]) -> dict[str, float]:
 
 
 def tags(made: Made) -> dict[str, str]:
-    commit, patched = made.code()
+    commit, patch = made.node.commit, made.node.patch
     found = {
         KEY: made.digest,
+        "provenance.checkpoint": provenance.digest(made.checkpoint),
+        "provenance.train": provenance.digest(made.train),
+        "provenance.data": provenance.digest(made.data),
+        "data.path": made.raw["path"],
+        "data.sha256": made.raw["sha256"],
         "mlflow.note.content": description(made),
         "mlflow.source.name": "dvc.yaml",
         "mlflow.source.type": "PROJECT",
@@ -148,7 +165,9 @@ def tags(made: Made) -> dict[str, str]:
     }
     if commit:
         found |= {"git.commit": commit, "mlflow.source.git.commit": commit}
-        found["git.patched"] = str(patched).lower()
+        found |= {"git.patched": str(patch is not None).lower()}
+    if patch:
+        found["git.patch"] = patch
     if "train.parent" in made.flat_params and made.flat_params["train.parent"] != "null":
         found["provenance.parent"] = made.flat_params["train.parent"]
     if "DVC_EXP_NAME" in os.environ:
@@ -159,8 +178,13 @@ def tags(made: Made) -> dict[str, str]:
 
 
 def description(made: Made) -> str:
-    """What it is, what it reached and how to get it again, as markdown."""
-    commit, patched = made.code()
+    """What it is, what it reached and how to get it again, as markdown.
+
+    The data are named here because MLflow's page of a data set shows no source of a kind that it
+    does not bring itself.
+    """
+    raw = made.raw
+    commit, patched = made.node.commit, made.node.patch is not None
     rows = [f"| {name} | {value:.6g} |" for name, value in made.final.items()]
     commands = [f"git checkout {commit}"] if commit else []
     commands += [f"git apply {provenance.PATCH}  # beside MLmodel in the model"] if patched else []
@@ -169,10 +193,21 @@ def description(made: Made) -> str:
         [
             f"A complete `{made.model}`: it predicts without its source code.",
             f"Its statement of provenance has sha256 `{made.digest}`.",
+            *("", f"Data: `{raw['path']}` at revision `{raw['rev']}`, sha256 `{raw['sha256']}`."),
             *("", "| metric | value |", "|---|---|", *rows),
             *("", "Made again by", "```", *commands, "```"),
         ]
     )
+
+
+def source(made: Made, root: Path) -> dict[str, Any]:
+    """What DvcSource takes; `root` stands for the repository that has no remote."""
+    command = ["git", "-C", str(root), "remote", "get-url", "origin"]
+    with contextlib.suppress(FileNotFoundError):  # git is not there
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode == 0:
+            return {**made.raw, "url": without_login(done.stdout.strip())}
+    return {**made.raw, "url": root.as_uri()}
 
 
 Files = list[tuple[str, bytes]]

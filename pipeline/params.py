@@ -127,6 +127,13 @@ class Export:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Lineage:
+    strict: bool
+    """Whether a model is exported only if a commit alone names its code: that of the export and of
+    every stage before it."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Tolerance:
     """|candidate - baseline| <= atol + rtol * |baseline|; integers compare exactly."""
 
@@ -172,6 +179,7 @@ class ExportParams:
     model: Model
     train: Train
     export: Export
+    lineage: Lineage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,6 +202,7 @@ class Params:
     train: Train
     checkpoint: Checkpoint
     export: Export
+    lineage: Lineage
     verify: Verify
     tracking: Tracking
 

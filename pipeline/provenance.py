@@ -9,12 +9,15 @@ import hashlib
 import json
 import os
 import platform
+import re
 import site
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from pipeline.errors import PipelineError
 
 NAME = "provenance.json"
 PATCH = "source.patch"
@@ -23,6 +26,19 @@ PATCH = "source.patch"
 NOT_CODE = (
     *("conf", "params.yaml", "conf.lock.yaml", "dvc.lock", "data", "artifacts", "reports"),
     *("docs", "tests", "benchmarks", ".gitignore", "**/*.md", "**/*.dvc"),
+)
+
+CODE = ("models", "pipeline")
+"""What lies in them is read when a stage runs, whatever it is and whether git is told of it."""
+
+LISTED = 1000
+"""A directory with more files than this is named by its digest alone."""
+
+# The settings that a user's git can have, so that the same trees give the same patch.
+DIFF = (
+    *("--binary", "--full-index", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames"),
+    *("--src-prefix=a/", "--dst-prefix=b/", "--unified=3", "--inter-hunk-context=0"),
+    *("--diff-algorithm=myers", "--indent-heuristic", "-O/dev/null", "--ignore-submodules=none"),
 )
 
 
@@ -34,7 +50,23 @@ def digest(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     if (path / NAME).is_file():
         return digest(path / NAME)
-    lines = (f"{digest(path / name)}  {name}\n" for name in files(path))
+    return folded(_contents(path))
+
+
+def _contents(directory: Path) -> dict[str, str]:
+    """File -> sha256; without what git and DVC note there, so that data are the same whichever of
+    the two keeps them."""
+    return {name: digest(directory / name) for name in files(directory) if counts(name)}
+
+
+def counts(name: str) -> bool:
+    """Whether a file below a directory that is no artifact is part of its digest; notes are not,
+    which no patch of `code` would bring back."""
+    return not name.endswith((".dvc", ".gitignore", ".md")) and "__pycache__" not in name.split("/")
+
+
+def folded(contents: Mapping[str, str]) -> str:
+    lines = (f"{found}  {name}\n" for name, found in contents.items())
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
@@ -53,11 +85,20 @@ def build_definition(
         "buildType": "urn:complete-models:stage:v1",
         "externalParameters": {"stage": stage, "params": params},
         "internalParameters": environment(),
-        "resolvedDependencies": [
-            dict(code),
-            *({"name": dep, "digest": {"sha256": digest(Path(dep))}} for dep in deps),
-        ],
+        "resolvedDependencies": [dict(code), *map(_dependency, deps)],
     }
+
+
+def _dependency(name: str) -> dict[str, Any]:
+    """A directory that is no artifact is named with the digest of each file in it."""
+    path = Path(name)
+    if not path.is_dir() or (path / NAME).is_file():
+        return {"name": name, "digest": {"sha256": digest(path)}}
+    contents = _contents(path)
+    named: dict[str, Any] = {"name": name, "digest": {"sha256": folded(contents)}}
+    if len(contents) <= LISTED:
+        named["annotations"] = {"files": contents}
+    return named
 
 
 def environment() -> dict[str, Any]:
@@ -75,9 +116,10 @@ def environment() -> dict[str, Any]:
 def code(root: Path) -> tuple[dict[str, Any], bytes]:
     """The commit as a resolved dependency, and the patch from it to the work tree (b"" if clean).
 
-    A tree outside git, or without a commit, has the commit null.
+    A tree outside git, or without a commit, has the commit null. Raises PipelineError where there
+    is a repository that git cannot read.
     """
-    commit = _git(root, "rev-parse", "--verify", "--quiet", "HEAD").decode().strip() or None
+    commit = _commit(root)
     patch = _patch(root) if commit else b""
     named: dict[str, Any] = {"name": "git", "digest": {"gitCommit": commit}}
     if patch:
@@ -85,28 +127,61 @@ def code(root: Path) -> tuple[dict[str, Any], bytes]:
     return named, patch
 
 
+def _commit(root: Path) -> str | None:
+    above = (root.resolve(), *root.resolve().parents)
+    if not any((path / ".git").exists() for path in above):
+        return None
+    _git(root, "rev-parse", "--git-dir")
+    head = ["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]
+    return _git(root, *head, codes=(0, 1)).decode().strip() or None
+
+
 def _patch(root: Path) -> bytes:
-    """New files count when they are Python, tracked or not: what is imported is code."""
+    """New files count when they are Python, tracked or not: what is imported is code. In CODE every
+    file does, but for what git is told to ignore and is not Python."""
     excluded = [f":(exclude,glob){path}" for path in NOT_CODE]
     excluded += [f":(exclude,glob){path}/**" for path in NOT_CODE]
+    folders = [path for path in CODE if (root / path).is_dir()]
     with tempfile.TemporaryDirectory() as scratch:
-        index = Path(scratch) / "index"
-        environ = {"GIT_INDEX_FILE": str(index)}
-        _git(root, "read-tree", "HEAD", **environ)
-        listed = ["ls-files", "--others", "--exclude-standard", "-z", "--", ":/*.py", *excluded]
-        new = [name for name in _git(root, *listed, **environ).decode().split("\0") if name]
-        if new:
-            _git(root, "add", "--intent-to-add", "--", *new, **environ)
-        form = ["--binary", "--full-index", "--no-color", "--no-ext-diff", "--no-textconv"]
-        form += ["--src-prefix=a/", "--dst-prefix=b/", "--no-renames"]
-        return _git(root, "diff", *form, "HEAD", "--", ":/", *excluded, **environ)
+        environ = {**os.environ, "GIT_INDEX_FILE": str(Path(scratch) / "index")}
+        _git(root, "read-tree", "HEAD", environ=environ)
+        others = ["ls-files", "--full-name", "--others", "--exclude-standard", "-z"]
+        asked = [[*others, "--", ":/*.py", *folders, *excluded]]
+        asked += [[*others, "--ignored", "--", *(f"{path}/*.py" for path in folders)]] * bool(
+            folders
+        )
+        listed = b"".join(_git(root, *each, environ=environ) for each in asked)
+        if new := [f":(top,literal){name}" for name in listed.decode().split("\0") if name]:
+            _git(root, "add", "--force", "--intent-to-add", "--", *new, environ=environ)
+        return _git(root, "diff", *DIFF, "HEAD", "--", ":/", *excluded, environ=environ)
 
 
-def _git(root: Path, *arguments: str, **environ: str) -> bytes:
-    command = ["git", "-C", str(root), "-c", "core.quotePath=false", *arguments]
-    done = subprocess.run(
-        command, env={**os.environ, **environ}, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    )
+def patched(patch: bytes) -> list[str]:
+    """The files that a patch of `code` changes, makes or removes."""
+    lines = re.findall(rb'^diff --git "?a/.*? "?b/(.*?)"?$', patch, re.MULTILINE)
+    return [name.decode(errors="replace") for name in lines]
+
+
+def _git(
+    root: Path,
+    *arguments: str,
+    codes: tuple[int, ...] = (0,),
+    environ: Mapping[str, str] = os.environ,
+) -> bytes:
+    """What git printed. Raises PipelineError with its own words: silence would pass for clean."""
+    settings = ["-c", "core.quotePath=false", "-c", "diff.suppressBlankEmpty=false"]
+    command = ["git", "-C", str(root), *settings, *arguments]
+    try:
+        done = subprocess.run(command, env=environ, capture_output=True)
+    except FileNotFoundError:
+        raise PipelineError(
+            f"{root}: is a git repository, but there is no git; install it"
+        ) from None
+    if done.returncode not in codes:
+        said = done.stderr.decode(errors="replace").strip().partition("\n")[0]
+        raise PipelineError(
+            f"{root.resolve()}: git {arguments[0]}: {said}; `git status` tells more"
+        )
     return done.stdout
 
 
@@ -115,10 +190,10 @@ def write(directory: Path, definition: Mapping[str, Any]) -> None:
     subject = [
         {"name": name, "digest": {"sha256": digest(directory / name)}} for name in files(directory)
     ]
-    write_atomically(directory / NAME, _sealed(subject, definition))
+    write_atomically(directory / NAME, sealed(subject, definition))
 
 
-def _sealed(subject: list[dict[str, Any]], definition: Mapping[str, Any]) -> str:
+def sealed(subject: list[dict[str, Any]], definition: Mapping[str, Any]) -> str:
     """The statement's text; its invocationId is the digest of all the rest, so no bit of it can
     change unnoticed."""
     details: dict[str, Any] = {"builder": {"id": "urn:complete-models:pipeline"}}
@@ -154,7 +229,7 @@ def faults(directory: Path) -> list[str]:
     try:
         statement = read(directory)
         definition = statement["predicate"]["buildDefinition"]
-        intact = _sealed(statement["subject"], definition) == (directory / NAME).read_text()
+        intact = sealed(statement["subject"], definition) == (directory / NAME).read_text()
         subject = {entry["name"]: entry["digest"]["sha256"] for entry in statement["subject"]}
     except (ValueError, KeyError, TypeError, AttributeError) as fault:
         return [f"{directory / NAME}: changed: no statement can be read from it ({fault})"]

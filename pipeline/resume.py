@@ -66,7 +66,7 @@ def values(parent: str, overrides: list[str]) -> dict[str, Any]:
         if name.split(".")[0] == "model":
             raise ParamsError(
                 f"{name}: the model is the complete model's; only data, train, "
-                "checkpoint, export, verify and tracking can be set"
+                "checkpoint, export, lineage, verify and tracking can be set"
             )
     found = resolved(composition(CONF, overrides), {}, [])
     recorded = provenance.params(PARENTS / parent)

@@ -19,6 +19,9 @@ NEVER = {
     "pipeline/verify.py": ("models", "pipeline.frameworks", "torch", "keras", "tensorflow"),
     "pipeline/log_to_mlflow.py": ("models", "pipeline.frameworks", "torch", "keras", "tensorflow"),
     "pipeline/compose.py": ("torch", "keras", "tensorflow", "mlflow"),
+    "pipeline/resolve": ("models", "pipeline.frameworks", "torch", "keras", "mlflow", "dvc"),
+    "pipeline/trace": ("models", "pipeline.frameworks", "torch", "keras", "mlflow", "dvc"),
+    "pipeline/diff": ("models", "pipeline.frameworks", "torch", "keras", "mlflow", "dvc"),
     "pipeline/prepare.py": ("torch", "keras", "tensorflow", "mlflow"),
 }
 
@@ -62,7 +65,7 @@ def test_what_must_do_without_the_source_or_a_framework_imports_none(place):
 
 
 def test_mlflow_is_loaded_by_its_own_stage_alone():
-    allowed = {"log_to_mlflow.py", "mlflow_store.py"}
+    allowed = {"dvc_source.py", "log_to_mlflow.py", "mlflow_store.py"}
     loading = {
         p.name for p in PACKAGE.rglob("*.py") if any(within(n, "mlflow") for n in imported(p))
     }

@@ -14,13 +14,19 @@ import pytest
 from pipeline import mlflow_store, provenance
 from pipeline.errors import PipelineError
 from pipeline.log_to_mlflow import log_to_mlflow
-from pipeline.logged import KEY, LONGEST_PARAM, flatten, verdict
+from pipeline.logged import KEY, LONGEST_PARAM, Made, flatten, source, verdict
 from pipeline.params import Tracking, TrackingParams
+from tests.conftest import Project
 
 ROOT = Path(__file__).parents[1]
 LONG = "x" * (LONGEST_PARAM + 1)
 SECTIONS = {
-    "data": {"name": "digits", "split": {"val": 0.2}, "target": {"source": "label"}},
+    "data": {
+        "name": "digits",
+        "file": "digits.csv",
+        "split": {"val": 0.2},
+        "target": {"source": "label"},
+    },
     "model": {"name": "torch_mlp", "scheduler": None, "outputs": ["logits"], "note": LONG},
     "train": {"lr": 0.1, "epochs": 2, "seed": 7, "device": "cpu"},
     "tracking": {"name": "local", "uri": None, "experiment": "digits"},
@@ -112,6 +118,8 @@ def make_repository(folder: Path, monkeypatch: pytest.MonkeyPatch, fresh_store: 
     (root / "params.yaml").write_text(json.dumps(SECTIONS))
     (root / "reports").mkdir()
     (root / "reports/verify.html").write_text("<p>verified</p>")
+    (root / "data").mkdir()
+    (root / "data/digits.csv").write_text("label\n1\n")
     make(OUTPUTS["data"], {"schema.json": json.dumps(SCHEMA)}, "data")
     make(
         OUTPUTS["train"],
@@ -135,7 +143,8 @@ def make(directory: Path, files: dict[str, str], output: str) -> None:
     stage, sections = STAGES[output]
     params = {section: SECTIONS[section] for section in sections}
     code = {"name": "git", "digest": {"gitCommit": "0123abcd" * 5}, "annotations": {}}
-    provenance.write(directory, provenance.build_definition(stage, params, [], code))
+    deps = ["data"] if output == "data" else []
+    provenance.write(directory, provenance.build_definition(stage, params, deps, code))
 
 
 def make_model(schema: dict, content: str = "flavors: {}") -> None:
@@ -220,14 +229,95 @@ def test_a_metric_of_each_epoch_has_the_epoch_as_step(logged: Logged) -> None:
 
 
 def test_the_data_set_is_an_input_with_its_full_digest(logged: Logged) -> None:
-    from mlflow.data import get_source
-
     dataset = logged.run.inputs.dataset_inputs[0]
-    digest = provenance.digest(logged.root / OUTPUTS["data"])
-    assert json.loads(dataset.dataset.source)["sha256"] == digest
+    digest = provenance.digest(logged.root / "data/digits.csv")
+    assert dataset.dataset.source_type == "dvc"
+    assert json.loads(dataset.dataset.source) == {
+        "path": "data/digits.csv",
+        "rev": "0123abcd" * 5,
+        "sha256": digest,
+        "url": logged.root.as_uri(),
+    }
     assert digest.startswith(dataset.dataset.digest)
-    assert {tag.key: tag.value for tag in dataset.tags}["sha256"] == digest
-    assert (Path(get_source(dataset.dataset).load()) / "schema.json").is_file()
+    told = {tag.key: tag.value for tag in dataset.tags}
+    assert told["sha256"] == digest and told["rev"] == "0123abcd" * 5
+    said = f"Data: `data/digits.csv` at revision `{'0123abcd' * 5}`, sha256 `{digest}`."
+    assert said in logged.run.data.tags["mlflow.note.content"]
+
+
+SOURCE = """
+import json, sys
+import mlflow.data
+from mlflow.entities import Dataset
+source = mlflow.data.get_source(Dataset("digits", "0", "dvc", sys.argv[1]))
+print(type(source).__name__, source.to_json() == sys.argv[1], open(source.load()).read())
+"""
+
+
+@pytest.mark.parametrize("tracked", [False, True], ids=["in git", "by DVC"])
+def test_mlflow_finds_the_source_by_its_entry_point_and_loads_the_very_data(
+    tmp_path: Path, tracked: bool
+) -> None:
+    """Wherever the package can be imported, and in a process that has imported none of it."""
+    project = Project(tmp_path / "project")
+    (project.root / "data").mkdir(parents=True)
+    raw = project.root / "data/digits.csv"
+    raw.write_text("label\n1\n")
+    digest = provenance.digest(raw)
+    project.run("git", "init", "--quiet")
+    project.run("git", "config", "user.email", "tester@example.org")
+    project.run("git", "config", "user.name", "A Tester")
+    project.run("dvc", "init", "--quiet")
+    if tracked:
+        project.run("dvc", "add", "--quiet", "data/digits.csv")
+    commit = project.commit()
+    raw.write_text("label\n2\n")
+    said = {"path": "data/digits.csv", "rev": commit, "sha256": digest}
+    text = json.dumps(said | {"url": str(project.root)})
+    command = [sys.executable, "-c", SOURCE, text]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "DvcSource True label\n1\n\n", done.stderr
+    wrong = json.dumps({**said, "sha256": "0" * 64, "url": str(project.root)})
+    done = subprocess.run([*command[:3], wrong], cwd=ROOT, capture_output=True, text=True)
+    assert "the data were changed and not committed" in done.stderr
+
+
+def test_a_remote_s_login_is_in_no_source(logged: Logged, tmp_path: Path) -> None:
+    made = Made(
+        **{
+            name: logged.root / path
+            for name, path in OUTPUTS.items()
+            if name in Made.__dataclass_fields__
+        }
+    )
+    project = Project(tmp_path)
+    project.run("git", "init", "--quiet")
+    project.run("git", "remote", "add", "origin", "https://me:secret@example.org/repo.git")
+    assert source(made, tmp_path)["url"] == "https://example.org/repo.git"
+
+
+def test_tags_tell_where_a_run_came_from(repository: Path, monkeypatch) -> None:
+    """The patch as well: its file is beside the model."""
+    monkeypatch.setenv("DVC_EXP_NAME", "my-experiment")
+    code = {"name": "git", "digest": {"gitCommit": "ab" * 20}}
+    code["annotations"] = {provenance.PATCH: "cd" * 32}
+    definition = provenance.build_definition("export-complete", {"model": {}}, [], code)
+    provenance.write(OUTPUTS["complete_model"], definition)
+    make_report()
+    tags = client(repository).get_run(log()["run_id"]).data.tags
+    assert tags["git.commit"] == "ab" * 20 and tags["git.patch"] == "cd" * 32
+    assert tags["dvc.exp.name"] == "my-experiment"
+    assert tags["data.path"] == "data/digits.csv"
+    assert tags["data.sha256"] == provenance.digest(repository / "data/digits.csv")
+    for name in ("checkpoint", "train", "data"):
+        assert tags[f"provenance.{name}"] == provenance.digest(OUTPUTS[name])
+
+
+def test_the_run_links_to_the_model_and_the_model_to_the_run(logged: Logged) -> None:
+    model = client(logged.root).get_logged_model(logged.report["model_id"])
+    assert model.source_run_id == logged.run.info.run_id
+    assert [m.model_id for m in logged.run.outputs.model_outputs] == [model.model_id]
+    assert model.tags[KEY] == logged.run.data.tags[KEY]
 
 
 def test_files_of_the_run_are_the_report_statements_params_and_pictures(logged: Logged) -> None:

@@ -1,0 +1,185 @@
+"""`python -m pipeline.diff A B`: what differs between two artifacts, and what cannot be said.
+
+Ends with 0 when nothing differs, 1 when something does, 2 when they cannot be compared. No
+framework is loaded, nothing is fetched, and nothing is written but the page.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from pipeline import lineage
+from pipeline.compose import flat
+from pipeline.diff import code as diff_code
+from pipeline.diff import data as diff_data
+from pipeline.diff import page as diff_page
+from pipeline.diff import text as diff_text
+from pipeline.diff import weights as diff_weights
+from pipeline.diff.side import Side, changed, grouped
+from pipeline.errors import ParamsError, PipelineError
+from pipeline.resolve import resolve
+
+METRICS = "metrics.json"
+MODEL = "export-complete"
+SECTIONS = ("params", "code", "data", "environment", "metrics", "weights", "files")
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.diff",
+        description="Compares two artifacts: params, code, data, environment, metrics, weights.",
+        epilog="A and B: as `python -m pipeline.trace` takes them. Exit code: 0 nothing differs, "
+        "1 something does, 2 they cannot be compared.",
+    )
+    parser.add_argument("a", metavar="A")
+    parser.add_argument("b", metavar="B")
+    parser.add_argument("--json", action="store_true", help="the report for programs")
+    parser.add_argument("--html", type=Path, metavar="PATH", help="writes it as a page, too")
+    given = parser.parse_args(arguments)
+    try:
+        report = compare(given.a, given.b, Path())
+        if given.html:
+            _write(given.html, diff_page.as_page(report))
+    except PipelineError as error:
+        print(f"error: diff: {error}", file=sys.stderr)
+        return 2
+    said = json.dumps(report, indent=1, ensure_ascii=False) if given.json else None
+    print(said or diff_text.as_text(report), flush=True)
+    return int(report["differ"])
+
+
+def _write(path: Path, page: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(page)
+    except OSError as fault:
+        raise PipelineError(f"{path}: cannot be written: {fault.strerror}") from None
+
+
+def compare(what: str, other: str, root: Path) -> dict[str, Any]:
+    """The report: a section of SECTIONS each, with `differ` (None: cannot be said) and what.
+
+    Raises PipelineError when one is not found, or when they are of different kinds.
+    """
+    a = Side(name="A", what=what, found=resolve(what, root), root=root)
+    b = Side(name="B", what=other, found=resolve(other, root), root=root)
+    if a.node.stage != b.node.stage:
+        kinds = f"A is what {a.node.stage} made, B what {b.node.stage} made"
+        raise ParamsError(f"{kinds}; give two of a kind, for instance two complete models")
+    sections: dict[str, Any] = {
+        "params": params(a, b),
+        "code": code(a, b),
+        "data": diff_data.compare(a, b),
+        "environment": environment(a, b),
+        "metrics": metrics(a, b),
+        "weights": diff_weights.compare(a, b) if a.node.stage == MODEL else _no_weights(a),
+        "files": files(a, b),
+    }
+    differing = [name for name in SECTIONS if sections[name]["differ"]]
+    return {
+        "a": _about(a),
+        "b": _about(b),
+        "same_statement": a.node.digest == b.node.digest,
+        "differ": bool(differing),
+        "differing": differing,
+        **sections,
+    }
+
+
+def _about(side: Side) -> dict[str, Any]:
+    place = side.found.places.get(side.node.digest)
+    return {
+        "what": side.what,
+        "digest": side.node.digest,
+        "stage": side.node.stage,
+        "place": str(place) if place else None,
+        "run": side.found.run,
+    }
+
+
+def params(a: Side, b: Side) -> dict[str, Any]:
+    """Of all stages of the chain, by dotted name."""
+    found = changed(flat(a.params), flat(b.params))
+    return {"differ": bool(found), "changed": found, "unsaid": _chains(a, b)}
+
+
+def _chains(a: Side, b: Side) -> list[str]:
+    """Stages whose statement only one of the two has."""
+    lacking = [(side, other) for side, other in ((a, b), (b, a))]
+    return [
+        f"{side.name}: the statement of its {stage} is not here"
+        for side, other in lacking
+        for stage in other.chain
+        if stage not in side.chain
+    ]
+
+
+def code(a: Side, b: Side) -> dict[str, Any]:
+    pairs = diff_code.compare(a, b)
+    unsaid = [text for pair in pairs for text in pair["unsaid"]]
+    return {
+        "differ": any(pair["differ"] for pair in pairs),
+        "pairs": pairs,
+        "unsaid": list(dict.fromkeys(unsaid)),
+    }
+
+
+def environment(a: Side, b: Side) -> dict[str, Any]:
+    """Python, platform and packages, for the stages together of which the same is to be said."""
+
+    def between(stage: str) -> dict[str, Any]:
+        one, other = a.chain[stage].environment, b.chain[stage].environment
+        plain = [{k: v for k, v in each.items() if k != "packages"} for each in (one, other)]
+        packages = changed(one.get("packages", {}), other.get("packages", {}))
+        return {"changed": changed(*plain), "packages": packages}
+
+    groups = grouped([stage for stage in a.chain if stage in b.chain], between)
+    groups = [group for group in groups if group["changed"] or group["packages"]]
+    return {"differ": bool(groups), "groups": groups, "unsaid": []}
+
+
+def metrics(a: Side, b: Side) -> dict[str, Any]:
+    if not all(METRICS in side.node.subject for side in (a, b)):
+        return {"differ": None, "metrics": [], "unsaid": [f"what {a.node.stage} makes has none"]}
+    files = [side.file(side.node, METRICS) for side in (a, b)]
+    if files[0] is None or files[1] is None:
+        if a.node.subject[METRICS] == b.node.subject[METRICS]:
+            return {"differ": False, "metrics": [], "unsaid": []}
+        sides = [side for side, file in zip((a, b), files, strict=True) if file is None]
+        unsaid = [side.lies(side.node, METRICS) for side in sides]
+        return {"differ": True, "metrics": [], "unsaid": unsaid}
+    one, other = (json.loads(file.read_text()) for file in files if file is not None)
+    rows = [
+        {"key": key, "a": one.get(key), "b": other.get(key), "difference": _minus(key, other, one)}
+        for key in {**one, **other}
+    ]
+    return {"differ": one != other, "metrics": rows, "unsaid": []}
+
+
+def _minus(key: str, other: dict[str, Any], one: dict[str, Any]) -> float | None:
+    return other[key] - one[key] if key in one and key in other else None
+
+
+def _no_weights(side: Side) -> dict[str, Any]:
+    said = f"tensors are compared of complete models alone, not of what {side.node.stage} makes"
+    return {"differ": None, "unsaid": [said]}
+
+
+def files(a: Side, b: Side) -> dict[str, Any]:
+    """Of the artifact itself, by digest. The statements that it carries say what sections do."""
+    one, other = ({k: v for k, v in s.node.subject.items() if not _carried(k)} for s in (a, b))
+    found = changed(one, other)
+    return {
+        "differ": bool(found),
+        "changed": [each["key"] for each in found if "a" in each and "b" in each],
+        "only_a": [each["key"] for each in found if "b" not in each],
+        "only_b": [each["key"] for each in found if "a" not in each],
+        "same": sum(other.get(name) == digest for name, digest in one.items()),
+        "unsaid": [],
+    }
+
+
+def _carried(name: str) -> bool:
+    return name.startswith(f"{lineage.FOLDER}/")

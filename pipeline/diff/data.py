@@ -1,0 +1,220 @@
+"""Raw data of two artifacts: digests, and where they are tabular the rows, columns and labels."""
+
+import csv
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from pipeline import provenance
+from pipeline.diff.side import Side
+from pipeline.errors import PipelineError
+from pipeline.resolve import dvc as resolve_dvc
+from pipeline.resolve import git as resolve_git
+from pipeline.typed import load_yaml
+
+FOLDER = "data"
+LARGEST = 200_000_000
+"""Bytes of a file whose rows are compared, since they are held in memory."""
+LABELS = 100
+"""More values than this are no labels."""
+
+Row = tuple[str, ...]
+
+
+def compare(a: Side, b: Side) -> dict[str, Any]:
+    """`differ` by digest; `rows`, `columns`, `labels` where both files are at hand."""
+    one, other = named(a), named(b)
+    said: dict[str, Any] = {"a": one, "b": other, "unsaid": []}
+    if one is None or other is None:
+        missing = [side.name for side, each in ((a, one), (b, other)) if each is None]
+        return said | {
+            "differ": None,
+            "unsaid": [f"{n}: no statement of its data" for n in missing],
+        }
+    said["differ"] = one["sha256"] != other["sha256"]
+    if not said["differ"]:
+        return said
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        files = [_at_hand(side, each, scratch) for side, each in ((a, one), (b, other))]
+        for side, each, path in zip((a, b), (one, other), files, strict=True):
+            if path is None:
+                said["unsaid"].append(_missing(side, each))
+        if files[0] is not None and files[1] is not None:
+            try:
+                said |= tables(files[0], files[1], a.params["data"], b.params["data"])
+            except PipelineError as fault:
+                said["unsaid"].append(f"rows are not compared: {fault}")
+    return said
+
+
+def named(side: Side) -> dict[str, str] | None:
+    """The raw file and its digest; of the folder it lies in where files are not listed."""
+    node = side.chain.get("prepare")
+    if node is None:
+        return None
+    deps, path = side.deps(node), f"{FOLDER}/{node.params['data']['file']}"
+    if path in deps:
+        return {"path": path, "sha256": deps[path]}
+    return {"path": FOLDER, "sha256": deps[FOLDER]} if FOLDER in deps else None
+
+
+def _missing(side: Side, data: dict[str, str]) -> str:
+    if data["path"] == FOLDER:
+        return f"{side.name}: its statement names the folder {FOLDER} alone, no file in it"
+    name, sha = data["path"], data["sha256"][:8]
+    return f"{side.name}: {name} as it was (sha256 {sha}…) is not here; `git fetch` or `dvc pull`"
+
+
+def _at_hand(side: Side, data: dict[str, str], scratch: Path) -> Path | None:
+    """In the work tree, in git at the stage's commit, or in DVC's cache; by its digest."""
+    name, wanted = data["path"], data["sha256"]
+    if name == FOLDER:
+        return None
+    for path in (side.root / name, *_cached(side, name)):
+        if path.is_file() and provenance.digest(path) == wanted:
+            return path if path.suffix == Path(name).suffix else _linked(path, name, scratch, side)
+    for commit in _commits(side, name):
+        content = resolve_git.file_at(side.root, commit, name)
+        target = _target(name, scratch, side)
+        if content is not None:
+            target.write_bytes(content)
+            if provenance.digest(target) == wanted:
+                return target
+    return None
+
+
+def _commits(side: Side, name: str) -> Iterator[str]:
+    """The stage's own, and those at which the file changed: it may be committed after the run."""
+    if commit := side.chain["prepare"].commit:
+        yield commit
+    yield from (
+        resolve_git.line(side.root, "log", "--all", "--format=%H", "--", name) or ""
+    ).split()
+
+
+def _cached(side: Side, name: str) -> Iterator[Path]:
+    """Of every version of <name>.dvc: that of the work tree, and those in git."""
+    texts = (
+        [(side.root / f"{name}.dvc").read_bytes()] if (side.root / f"{name}.dvc").is_file() else []
+    )
+    for commit in _commits(side, f"{name}.dvc"):
+        if found := resolve_git.file_at(side.root, commit, f"{name}.dvc"):
+            texts.append(found)
+    for text in dict.fromkeys(texts):
+        for out in load_yaml(text.decode(errors="replace"), f"{name}.dvc").get("outs", []):
+            yield resolve_dvc.stored(side.root, str(out.get("md5", "")))
+
+
+def _target(name: str, scratch: Path, side: Side) -> Path:
+    folder = scratch / side.name
+    folder.mkdir(exist_ok=True)
+    return folder / Path(name).name
+
+
+def _linked(path: Path, name: str, scratch: Path, side: Side) -> Path:
+    """An object of DVC's cache under a name that tells its kind."""
+    target = _target(name, scratch, side)
+    target.symlink_to(path.resolve())
+    return target
+
+
+def tables(one: Path, other: Path, config: Any, other_config: Any) -> dict[str, Any]:
+    """Raises PipelineError when a file is too large or cannot be read."""
+    (columns, rows), (other_columns, other_rows) = _read(one), _read(other)
+    shared = [name for name in columns if name in other_columns]
+    key = config["id"] if config["id"] == other_config["id"] and config["id"] in shared else None
+    said: dict[str, Any] = {
+        "columns": {
+            "added": [name for name in other_columns if name not in columns],
+            "removed": [name for name in columns if name not in other_columns],
+        },
+        "rows": {"a": len(rows), "b": len(other_rows)},
+    }
+    if shared:
+        mine, theirs = _only(shared, columns, rows), _only(shared, other_columns, other_rows)
+        at = shared.index(key) if key else None
+        said["rows"] |= changes(mine, theirs, shared, at)
+    target, other_target = config["target"], other_config["target"]
+    if target["source"] == other_target["source"] and target["source"] in shared:
+        said["labels"] = labels(
+            [row[columns.index(target["source"])] for row in rows],
+            [row[other_columns.index(target["source"])] for row in other_rows],
+        )
+    return said
+
+
+def changes(a: list[Row], b: list[Row], columns: list[str], key: int | None) -> dict[str, Any]:
+    """A changed row has the same id or, without an id, stands at the same place in both files.
+
+    Every other row that one file has and the other has not was removed or added.
+    """
+    lost, gained = Counter(a), Counter(b)
+    lost, gained = lost - gained, gained - lost
+    if key is None:
+        pairs = [(x, y) for x, y in zip(a, b, strict=False) if x != y]
+    else:
+        known = {row[key]: row for row in b}
+        pairs = [
+            (row, known[row[key]]) for row in a if row[key] in known and known[row[key]] != row
+        ]
+    changed, cells = 0, Counter[str]()
+    for x, y in pairs:
+        if lost[x] > 0 and gained[y] > 0:
+            lost[x], gained[y], changed = lost[x] - 1, gained[y] - 1, changed + 1
+            differing = zip_longest(columns, x, y)
+            cells.update(name for name, left, right in differing if left != right)
+    by_column = {name: cells[name] for name in columns if cells[name]}
+    return {
+        "added": gained.total(),
+        "removed": lost.total(),
+        "changed": changed,
+        "matched_by": "place" if key is None else columns[key],
+        "changed_by_column": by_column,
+    }
+
+
+def labels(a: list[str], b: list[str]) -> list[dict[str, Any]]:
+    """Counts of each label; none when there are too many values for labels."""
+    one, other = Counter(a), Counter(b)
+    every = {**one, **other}
+    if len(every) > LABELS:
+        return []
+    ordered = sorted(every, key=lambda label: (len(label), label))
+    return [{"label": label, "a": one[label], "b": other[label]} for label in ordered]
+
+
+def _only(shared: list[str], columns: list[str], rows: list[Row]) -> list[Row]:
+    places = [columns.index(name) for name in shared]
+    return rows if shared == columns else [tuple(row[i] for i in places) for row in rows]
+
+
+def _read(path: Path) -> tuple[list[str], list[Row]]:
+    """Columns and rows as text. An empty cell is no fault here, it is only different."""
+    if path.stat().st_size > LARGEST:
+        size = f"{path.stat().st_size / 1e6:.0f} MB"
+        raise PipelineError(
+            f"{path.name}: {size}, rows of more than {LARGEST / 1e6:.0f} MB are not"
+        )
+    if path.suffix == ".csv":
+        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
+            columns, *rows = [tuple(row) for row in csv.reader(file) if row] or [()]
+        return list(columns), rows
+    from pipeline.tables import open_table
+
+    table = open_table(path)
+    names = list(table.shapes)
+    rows = []
+    for batch in table.batches(dict.fromkeys(names, "text")):
+        columns_of_text = [[_text(value) for value in batch[name]] for name in names]
+        rows += list(zip(*columns_of_text, strict=True))
+    return names, rows
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value.tolist(), default=str)

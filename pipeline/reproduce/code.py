@@ -1,0 +1,197 @@
+"""The recorded code in a clone of its own: a commit, and the patch that the artifact brings.
+
+The user's repository is only read: the clone borrows its objects, and git runs nowhere else.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline import provenance
+from pipeline.errors import CannotRun
+from pipeline.lineage import FOLDER, Node
+
+# Set inside a git hook, they would point every git command at the user's repository; the others
+# would put code or settings into a stage that no statement knows of.
+FOREIGN = (
+    *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX"),
+    *("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_NAMESPACE"),
+    *("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "DVC_ROOT", "DVC_STAGE"),
+    *("DVC_EXP_NAME", "DVC_EXP_BASELINE_REV"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repository:
+    """A work tree that the user named or stands in."""
+
+    top: Path
+    prefix: str
+    """Of the project in it, "" for the top."""
+
+    @property
+    def project(self) -> Path:
+        return self.top / self.prefix
+
+
+@dataclass(frozen=True, kw_only=True)
+class Code:
+    """What a stage's statement says its code was."""
+
+    commit: str
+    patch: bytes = field(repr=False)
+    """b"" for a clean work tree."""
+    place: Path | None = field(compare=False)
+    """Of the patch."""
+
+    @property
+    def label(self) -> str:
+        return f"{self.commit[:12]}{' with source.patch' if self.patch else ''}"
+
+
+def environ() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in FOREIGN}
+
+
+def git(at: Path, *arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    """Runs no hook, and reads objects without fetching any."""
+    command = ["git", "-C", str(at), "-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0"]
+    return subprocess.run([*command, *arguments], env=environ(), input=given, capture_output=True)
+
+
+def last_line(output: bytes) -> str:
+    lines = output.decode(errors="replace").strip().splitlines()
+    return lines[-1].strip() if lines else "no output"
+
+
+def repository(path: Path) -> Repository:
+    """Of a directory in a work tree. Raises CannotRun."""
+    if shutil.which("git") is None:
+        raise CannotRun("git: not installed; the recorded code is a commit, so it takes git")
+    if not path.is_dir():
+        raise CannotRun(f"{path}: no such directory; name a clone with --repository PATH")
+    done = git(path, "rev-parse", "--show-toplevel", "--show-prefix")
+    if done.returncode:
+        raise CannotRun(
+            f"{path.resolve()}: no git repository ({last_line(done.stderr)}); stand in a clone of "
+            "the code that made the model, or name one with --repository PATH"
+        )
+    top, prefix = done.stdout.decode().split("\n")[:2]
+    return Repository(top=Path(top), prefix=prefix.rstrip("/"))
+
+
+def clone(source: Repository, target: Path) -> None:
+    """Without a work tree yet; what the user's git ignores it ignores. Raises CannotRun."""
+    done = git(source.top, "clone", "-q", "--shared", "--no-checkout", str(source.top), str(target))
+    if done.returncode:
+        raise CannotRun(f"{source.top}: cannot be cloned: {last_line(done.stderr)}")
+    shown = git(source.top, "rev-parse", "--git-path", "info/exclude").stdout.decode().strip()
+    if (source.top / shown).is_file():
+        shutil.copyfile(source.top / shown, target / ".git/info/exclude")
+
+
+def files(node: Node, dep: str) -> dict[str, str]:
+    """File -> sha256 in a dep that is a directory; empty where the statement does not list them."""
+    for each in node.definition["resolvedDependencies"]:
+        if each["name"] == dep:
+            found: dict[str, str] = each.get("annotations", {}).get("files", {})
+            return found
+    return {}
+
+
+def recorded(node: Node, source: Repository, places: Iterable[Path]) -> Code:
+    """Raises CannotRun for a commit or a patch that is not at hand."""
+    if node.commit is None:
+        raise CannotRun(
+            f"{node.stage} was made outside git: its statement names no commit, so there is no "
+            "code to run; train it again in a git repository"
+        )
+    _demand_commit(node, node.commit, source)
+    if node.patch is None:
+        return Code(commit=node.commit, patch=b"", place=None)
+    return _with_patch(node, node.commit, node.patch, list(places))
+
+
+def _demand_commit(node: Node, commit: str, source: Repository) -> None:
+    if git(source.top, "cat-file", "-e", f"{commit}^{{commit}}").returncode == 0:
+        return
+    lacks = f"{source.top}: lacks commit {commit}, with which {node.stage} ran"
+    if git(source.top, "rev-parse", "--is-shallow-repository").stdout.strip() == b"true":
+        raise CannotRun(f"{lacks}: it is a shallow clone; run `git fetch --unshallow` in it")
+    raise CannotRun(
+        f"{lacks}: it was rebased away or never pushed, or this is another repository; try "
+        f"`git fetch origin {commit}`, or name the one that has it with --repository PATH"
+    )
+
+
+def _with_patch(node: Node, commit: str, digest: str, places: list[Path]) -> Code:
+    found = [place / provenance.PATCH for place in places]
+    found += [path for place in places for path in sorted((place / FOLDER).rglob("*.patch"))]
+    for path in found:
+        if path.is_file():
+            content = path.read_bytes()
+            if hashlib.sha256(content).hexdigest() == digest:
+                return Code(commit=commit, patch=content, place=path)
+    others = [str(path) for path in found if path.is_file()]
+    where = f"; {', '.join(others)} is another one" if others else ""
+    beside = f" in {places[0]}" if places else ""
+    raise CannotRun(
+        f"{provenance.PATCH}: missing{where}: {node.stage} ran with uncommitted changes to "
+        f"{commit[:12]}; put the file with sha256 {digest} back{beside}"
+    )
+
+
+def touched(code: Code, top: Path) -> list[str]:
+    """The files that the patch changes, adds or deletes."""
+    if not code.patch:
+        return []
+    listed = git(top, "apply", "--numstat", "-z", "-", given=code.patch).stdout.decode()
+    return [line.split("\t", 2)[2] for line in listed.split("\0") if line.count("\t") >= 2]
+
+
+def check_out(code: Code, top: Path) -> None:
+    """What an earlier patch left is taken away; what git ignores stays. Raises CannotRun."""
+    steps: list[tuple[list[str], bytes]] = [
+        (["checkout", "--quiet", "--force", "--detach", code.commit], b""),
+        (["clean", "--quiet", "-d", "--force"], b""),
+    ]
+    if code.patch:
+        steps.append((["apply", "--whitespace=nowarn", "-"], code.patch))
+    for command, given in steps:
+        done = git(top, *command, given=given)
+        if done.returncode:
+            what = f"{code.place}" if given else code.commit
+            raise CannotRun(f"{what}: `git {command[0]}` failed: {last_line(done.stderr)}")
+
+
+def strays(code: Code, project: Path) -> str | None:
+    """Why the statement of what is made here will not name the recorded code; None if it will."""
+    named, patch = provenance.code(project)
+    if named["digest"]["gitCommit"] == code.commit and patch == code.patch:
+        return None
+    return (
+        f"the work tree of {code.label} gives another {provenance.PATCH} than the recorded one "
+        "(another git, other ignored files, or line endings)"
+    )
+
+
+def subject_line(code: Code, source: Repository) -> str:
+    """Of the commit's message."""
+    return git(source.top, "log", "-1", "--format=%s", code.commit).stdout.decode().strip()
+
+
+def targets(params: Mapping[str, object]) -> list[str]:
+    """Every `_target_`: what the parameters have the code call."""
+    found: list[str] = []
+    for key, value in params.items():
+        if key == "_target_":
+            found.append(str(value))
+        elif isinstance(value, Mapping):
+            found += targets(value)
+        elif isinstance(value, list):
+            found += [each for item in value if isinstance(item, Mapping) for each in targets(item)]
+    return list(dict.fromkeys(found))

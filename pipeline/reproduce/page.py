@@ -1,0 +1,135 @@
+"""What a person reads: whose code runs, how it goes, and what came of it."""
+
+from typing import Any
+
+from pipeline.reproduce import code as reproduce_code
+from pipeline.reproduce.compare import NEW, Difference, Stage, Verdict
+from pipeline.reproduce.report import Report
+
+NAMES = {
+    "prepare": "data",
+    "train": "training",
+    "checkpoint": "checkpoint",
+    "export-complete": "complete model",
+}
+LISTED = 8
+NAMED = 3
+
+
+def announcement(report: Report) -> str:
+    """Said before anything is run."""
+    last, code = report.nodes[-1], report.codes[-1]
+    name = last.params.get("model", {}).get("name", "")
+    lines = [
+        f"Making again: {NAMES.get(last.stage, last.stage)} {name} (sha256 {last.digest})",
+        f"Running code of {report.source.project}",
+        f"  at commit {code.commit} ({reproduce_code.subject_line(code, report.source)})",
+    ]
+    for each in dict.fromkeys(c for c in report.codes if c.patch):
+        files = reproduce_code.touched(each, report.source.top)
+        lines.append(f"  changed by {each.place}, which came with the artifact:")
+        lines.append(f"    {_listed(files)}")
+    others = {
+        c.label: n.stage for n, c in zip(report.nodes, report.codes, strict=True) if c != code
+    }
+    lines += [f"  {stage} ran at {label}, and does so again" for label, stage in others.items()]
+    calls = [t for node in report.nodes for t in reproduce_code.targets(node.params)]
+    if calls:
+        lines.append(f"  which the recorded parameters have call {', '.join(dict.fromkeys(calls))}")
+    lines.append("in a clone of its own; your files are only read.")
+    return "\n".join(lines)
+
+
+def _listed(names: list[str], most: int = LISTED) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def environment(report: Report, present: dict[str, Any]) -> str:
+    which = "rebuilt" if report.rebuilt_environment else "the one at hand"
+    count = f"Python {present['python']}, {len(present['packages'])} packages"
+    if not report.environment:
+        return f"Environment: {which}, {count}: exactly as recorded.\n"
+    shown = [str(each) for each in report.environment]
+    lines = [f"Environment: {which}, {count}; {len(shown)} unlike the record (recorded -> here):"]
+    lines += [f"  {each}" for each in shown[:LISTED]]
+    lines += [f"  and {len(shown) - LISTED} more"] if len(shown) > LISTED else []
+    if not report.rebuilt_environment:
+        lines.append("  `--environment recorded` installs the recorded one first.")
+    return "\n".join(lines) + "\n"
+
+
+def stage_line(stage: str, seconds: float, outcome: str) -> str:
+    return f"{stage:<16} {seconds:6.1f} s  {outcome}"
+
+
+def result(report: Report) -> str:
+    """The table, the first divergence and the likely cause."""
+    rows = [("stage", "verdict", "files equal", "time", "what differs")]
+    rows += [_row(stage, seconds) for stage, seconds in report.stages]
+    if report.verified is not None:
+        outcome = "passed" if report.verified else "FAILED"
+        rows.append(("verify", outcome, "", f"{report.verify_seconds:.1f} s", ""))
+    widths = [max(len(row[i]) for row in rows) for i in range(4)]
+    lines = [""]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row[:4], widths, strict=True)]
+        lines.append("  ".join([*cells, row[4]]).rstrip())
+    return "\n".join([*lines, "", *_conclusion(report)])
+
+
+def _row(stage: Stage, seconds: float) -> tuple[str, str, str, str, str]:
+    unlike = sorted(stage.differences, key=lambda each: -each.verdict)  # the worst first
+    new = sum(each.why == NEW for each in unlike)
+    said = _listed([each.file for each in unlike], NAMED)
+    if not unlike and stage.verdict:
+        said = "the statement alone"
+    distances = [each.max_abs for each in unlike if each.max_abs]
+    if distances:
+        said += f"; by up to {max(distances):.3g}"
+    equal = f"{stage.files - len(unlike) + new} of {stage.files}"
+    return (stage.name, str(stage.verdict), equal, f"{seconds:.1f} s", said)
+
+
+def _conclusion(report: Report) -> list[str]:
+    lines = {
+        Verdict.SAME_BYTES: "SAME BYTES: every file and every statement came out as recorded.",
+        Verdict.SAME_CONTENT: "SAME CONTENT: every number came out bit for bit as recorded; what "
+        "describes or packs them did not.",
+        Verdict.WITHIN_TOLERANCE: "DIFFERENT, within tolerance (1e-4 absolute and relative).",
+        Verdict.DIFFERENT: "DIFFERENT.",
+    }
+    found = [lines[report.verdict]]
+    if report.first:
+        found.append(f"First divergence: {report.first[0].name}: {_divergence(report.first[1])}")
+    if report.cause:
+        label = "Likely cause" if report.first else "The statements differ in"
+        found.append(f"{label} (recorded -> now): {report.cause}")
+    if report.predictions and report.first:
+        found.append(f"Predictions: {_predictions(report.predictions)}")
+    if report.verified is False:
+        found.append("The rebuilt model does not pass verify, see above.")
+    if report.keep:
+        found.append(f"All that was made is in {report.keep}.")
+    return found
+
+
+def _divergence(found: Difference) -> str:
+    text = found.file
+    if found.tensor:
+        text += f": {found.tensor}"
+    if found.at:
+        text += f"[{', '.join(map(str, found.at))}]"
+    if found.recorded is not None:
+        text += f": recorded {found.recorded}, now {found.rebuilt}"
+    return f"{text} ({found.why})"
+
+
+def _predictions(found: dict[str, Any]) -> str:
+    if found["bitwise_equal"]:
+        return f"all {found['values']} of {found['compared']}/ bitwise equal"
+    kind = "within" if found["within_tolerance"] else "beyond"
+    return (
+        f"{found['values']} of {found['compared']}/ compared; they differ by up to "
+        f"{found['max_abs']:.3g} (at {found['at']}), {kind} tolerance"
+    )

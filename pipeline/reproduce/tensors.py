@@ -1,0 +1,182 @@
+"""What a file holds, as arrays by name, whatever it is packed in; nothing is run from it."""
+
+import csv
+import json
+import pickle
+import struct
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.components import plugin
+from pipeline.typed import Plugin
+
+Arrays = dict[str, np.ndarray]
+Place = tuple[str, int, int, str]
+"""File, offset, bytes, dtype."""
+
+
+def tensors(directory: Path, file: str) -> Arrays | None:
+    """None for a container that nothing here can look into."""
+    for read in (_by_ending, _by_format):
+        try:
+            found = read(directory, file)
+        except UNREADABLE:
+            continue
+        if found:
+            return found
+    return None
+
+
+def _by_ending(directory: Path, file: str) -> Arrays:
+    read = READERS.get(Path(file).suffix)
+    return read(directory / file) if read else {}
+
+
+def _by_format(directory: Path, file: str) -> Arrays:
+    found: Arrays = {}
+    for name in formats(directory, file):
+        found |= {f"{name}: {key}": array for key, array in _of_format(directory, name).items()}
+    return found
+
+
+def formats(directory: Path, file: str) -> list[str]:
+    """The formats in `directory` that `file` is a part of."""
+    found = []
+    for name in Plugin("formats").names():
+        written = plugin("formats", name)
+        if (directory / written.FILE).is_file():
+            files = {written.FILE, *(place[0] for place in _places(directory, name).values())}
+            if file in files or _contents(file, written.FILE):
+                found.append(name)
+    return found
+
+
+def _contents(file: str, main: str) -> bool:
+    """Whether it is another graph or table of contents in the folder of a format's main file."""
+    folder = Path(main).parts[0]
+    return main != folder and file.startswith(f"{folder}/") and file.endswith(GRAPHS)
+
+
+def _places(directory: Path, name: str) -> dict[str, Place]:
+    """Weights and the optimizer's state; what lies in a file that is read by its ending is left to
+    that, which knows names and dtypes."""
+    written = plugin("formats", name)
+    found: dict[str, Place] = dict(written.weights(directory))
+    if hasattr(written, "optimizer_state"):
+        slots: dict[str, Place] = written.optimizer_state(directory)
+        found |= {f"optimizer/{k}": p for k, p in slots.items() if Path(p[0]).suffix not in READERS}
+    return found
+
+
+def _of_format(directory: Path, name: str) -> Arrays:
+    """One-dimensional: a place knows no shape."""
+    return {
+        key: np.memmap(directory / file, dtype, "r", offset, (nbytes // np.dtype(dtype).itemsize,))
+        if nbytes
+        else np.empty(0, dtype)
+        for key, (file, offset, nbytes, dtype) in _places(directory, name).items()
+    }
+
+
+def _npy(path: Path) -> Arrays:
+    return {"": np.load(path, mmap_mode="r", allow_pickle=False)}
+
+
+def _npz(path: Path) -> Arrays:
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def _torch(path: Path) -> Arrays:
+    import torch
+
+    saved = torch.load(path, map_location="cpu", weights_only=True)
+    return dict(_leaves(saved, "", torch))
+
+
+def _leaves(value: Any, name: str, torch: Any) -> Iterator[tuple[str, np.ndarray]]:
+    if isinstance(value, torch.Tensor):
+        plain = value.detach()
+        narrow = plain.dtype.is_floating_point and plain.element_size() < 4
+        yield name, (plain.float() if narrow else plain).numpy()  # widening keeps every value
+    elif isinstance(value, Mapping):
+        for key, each in value.items():
+            yield from _leaves(each, f"{name}/{key}" if name else str(key), torch)
+    elif isinstance(value, list | tuple):
+        for index, each in enumerate(value):
+            yield from _leaves(each, f"{name}/{index}", torch)
+    else:
+        yield name, _scalar(value)
+
+
+def _tar(path: Path) -> Arrays:
+    """What a model that is trained on keeps after an epoch: a format's files."""
+    with tempfile.TemporaryDirectory() as scratch, tarfile.open(path) as archive:
+        archive.extractall(scratch, filter="data")
+        found: Arrays = {}
+        for member in sorted(p for p in Path(scratch).rglob("*") if p.is_file()):
+            name = member.relative_to(scratch).as_posix()
+            held = tensors(Path(scratch), name) or {"": np.asarray(member.read_bytes())}
+            found |= {f"{name}: {key}": np.array(array) for key, array in held.items()}
+        return found
+
+
+def _json(path: Path) -> Arrays:
+    return dict(_values(json.loads(path.read_text()), ""))
+
+
+def _values(value: Any, name: str) -> Iterator[tuple[str, np.ndarray]]:
+    if isinstance(value, dict):
+        for key, each in value.items():
+            yield from _values(each, f"{name}.{key}" if name else key)
+    elif isinstance(value, list):
+        for index, each in enumerate(value):
+            yield from _values(each, f"{name}[{index}]")
+    else:
+        yield name, _scalar(value)
+
+
+def _scalar(value: Any) -> np.ndarray:
+    number = isinstance(value, int | float | bool | str)
+    return np.asarray(value if number else repr(value))
+
+
+def _csv(path: Path) -> Arrays:
+    """A column an array; of numbers where every cell is one."""
+    with path.open(newline="") as file:
+        header, *rows = csv.reader(file)
+    found: Arrays = {}
+    for name, *cells in zip(header, *rows, strict=False):
+        try:
+            found[name] = np.asarray(cells, np.float64)
+        except ValueError:
+            found[name] = np.asarray(cells)
+    return found
+
+
+def _text(path: Path) -> Arrays:
+    """A vocabulary, say: a line an element."""
+    return {"": np.asarray(path.read_text().splitlines())}
+
+
+READERS: dict[str, Callable[[Path], Arrays]] = {
+    ".npy": _npy,
+    ".npz": _npz,
+    ".pt": _torch,
+    ".tar": _tar,
+    ".json": _json,
+    ".csv": _csv,
+    ".txt": _text,
+}
+GRAPHS = (".pb", ".index", ".onnx")
+UNREADABLE = (
+    *(ValueError, KeyError, RuntimeError, OSError, struct.error, pickle.UnpicklingError),
+    *(zipfile.BadZipFile, tarfile.TarError),
+)
+"""What a reader raises for a file that is not of its kind."""

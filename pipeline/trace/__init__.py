@@ -1,0 +1,169 @@
+"""`python -m pipeline.trace WHAT`: what this is, what it was made from, and whether that is true.
+
+Every claim of the statements is compared with the bytes at hand. Nothing is loaded that makes or
+runs a model, nothing is written, and only a WHAT that names an MLflow server uses the network.
+Exit code 0: nothing is contradicted; 1: something is; 2: WHAT could not be resolved.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pipeline import lineage, provenance
+from pipeline.errors import ParamsError, PipelineError
+from pipeline.lineage import Node
+from pipeline.mlflow_store import repository
+from pipeline.resolve import FORMS, STAGE, Found, resolve
+from pipeline.resolve import dvc as resolve_dvc
+from pipeline.resolve import git as resolve_git
+from pipeline.trace.claims import Case, Check, direct, kind
+from pipeline.trace.code import Source
+from pipeline.trace.files import carried, files, links, params, path_of, seal
+from pipeline.trace.records import dvc, mlflow
+from pipeline.trace.source import code, code_files, data, environment, sources
+
+VERDICTS = ("verified", "missing", "contradicted")
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.trace",
+        description="From an artifact back to the code, data and params that it was made from; "
+        "each claim is compared with the bytes at hand.",
+        epilog="exit code: 0 nothing is contradicted, 1 something is, 2 WHAT cannot be resolved",
+    )
+    parser.add_argument("what", metavar="WHAT", help=FORMS)
+    parser.add_argument("--json", action="store_true", help="the same for programs")
+    given = parser.parse_args(arguments)
+    root = repository()
+    try:
+        found = resolve(given.what, root)
+    except PipelineError as error:
+        print(f"error: trace: {error}", file=sys.stderr)
+        return 2
+    told = trace(given.what, found, root)
+    if given.json:
+        print(json.dumps(told, indent=1, ensure_ascii=False))
+    else:
+        from pipeline.trace.page import page
+
+        print(page(told), end="")
+    return 1 if told["counts"]["contradicted"] else 0
+
+
+def trace(what: str, found: Found, root: Path) -> dict[str, Any]:
+    """Plain values, in the order in which a person reads them."""
+    case = _case(found, root)
+    seen = sources(case)
+    here = provenance.environment()
+    nodes = []
+    for node in _in_order(found):
+        source = seen[node.commit, node.patch]
+        checks = list(_checks(node, source, case, here))
+        nodes.append(_told(node, source, case, checks))
+    every = [check["verdict"] for node in nodes for check in node["checks"]]
+    return {
+        "what": what,
+        "kind": kind(found.node),
+        "digest": found.node.digest,
+        "file": found.file,
+        "run": found.run,
+        "revision": found.revision,
+        "root": str(root),
+        "counts": {verdict: every.count(verdict) for verdict in VERDICTS},
+        "nodes": nodes,
+    }
+
+
+def _case(found: Found, root: Path) -> Case:
+    name, fault = resolve_dvc.LOCK, None
+    if found.revision:
+        name += f" of commit {found.revision[:12]}"
+        text = resolve_git.file_at(root, found.revision, resolve_dvc.LOCK)
+    else:
+        path = root / resolve_dvc.LOCK
+        text = path.read_bytes() if path.is_file() else None
+    lock: Any = {}
+    try:
+        lock = resolve_dvc.stages(text, name)
+    except ParamsError as error:
+        fault = str(error)
+    return Case(
+        found=found,
+        root=root,
+        lock=lock,
+        lock_name=name,
+        lock_fault=fault,
+        direct=direct(found.node, found.known),
+    )
+
+
+def _in_order(found: Found) -> Iterator[Node]:
+    """Downwards: what a node was made from comes after it, a parent's line after its child's."""
+    seen: set[str] = set()
+
+    def after(node: Node) -> Iterator[Node]:
+        """Postorder, so that reversed each node comes before all that it was made from."""
+        seen.add(node.digest)
+        upstream = sorted(
+            lineage.upstream(node, found.known), key=lambda pair: pair[0], reverse=True
+        )
+        for _, other in upstream:
+            if other.digest not in seen:
+                yield from after(other)
+        yield node
+
+    yield from reversed(list(after(found.node)))
+
+
+def _checks(node: Node, source: Source, case: Case, here: dict[str, Any]) -> Iterator[Check]:
+    """A statement with a broken seal vouches for nothing, so nothing else is judged by it."""
+    first = list(seal(node, case))
+    yield from first
+    if any(check.verdict == "contradicted" for check in first):
+        return
+    yield from files(node, case)
+    yield from carried(node, case)
+    yield from links(node, case)
+    yield from data(node, source, case)
+    yield from params(node, case)
+    yield from code(source, case)
+    yield from code_files(node, source, case)
+    yield environment(node, here)
+    yield from dvc(node, case)
+    if node.stage == STAGE:
+        yield from mlflow(node, case)
+
+
+def _told(node: Node, source: Source, case: Case, checks: list[Check]) -> dict[str, Any]:
+    place = case.found.places.get(node.digest)
+    known = case.found.known
+    return {
+        "kind": kind(node),
+        "digest": node.digest,
+        "stage": node.stage,
+        "path": path_of(node, case),
+        "place": str(place) if place else None,
+        "in_dvc_cache": node.digest in case.found.cached,
+        "parent": node.digest not in case.direct,
+        "made_from": [
+            {"path": path, "digest": digest, "known": digest in known}
+            for path, digest in node.deps.items()
+        ],
+        "params": node.params,
+        "code": {
+            "commit": node.commit,
+            "title": source.title,
+            "ref": source.ref,
+            "patch": node.patch,
+            "patch_file": str(source.patch_file) if source.patch_file else None,
+        },
+        "environment": node.environment,
+        "files": node.subject,
+        "checks": [
+            {"claim": c.claim, "verdict": c.verdict, "text": c.text, "todo": c.todo} for c in checks
+        ],
+    }

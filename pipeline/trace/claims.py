@@ -1,0 +1,114 @@
+"""A claim of a statement is verified, missing here, or contradicted by bytes at hand."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pipeline import lineage, provenance
+from pipeline.lineage import Node
+from pipeline.resolve import Found
+from pipeline.resolve import dvc as resolve_dvc
+from pipeline.resolve.statements import is_artifact
+
+KINDS = {
+    "export-complete": "complete model",
+    "checkpoint": "checkpoint",
+    "train": "training",
+    "prepare": "data",
+}
+SHORT = 12
+"""Digits of a digest that a person reads."""
+NAMED = 4
+"""Of several names, those that a line gives."""
+
+Verdict = Literal["verified", "missing", "contradicted"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    claim: str
+    """What is claimed about: files, statement, code, ..."""
+    verdict: Verdict
+    text: str
+    todo: str | None = None
+    """What gets what is missing, or mends what is contradicted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """What a trace is about, and where it looks."""
+
+    found: Found
+    root: Path
+    lock: Mapping[str, Any]
+    """Stages of dvc.lock."""
+    lock_name: str
+    """What a person calls that dvc.lock."""
+    lock_fault: str | None
+    """Why that cannot be read."""
+    direct: frozenset[str]
+    """Digests of the chain up to the complete models that were trained on from, without those."""
+
+    def files(self, node: Node) -> Mapping[str, Path] | None:
+        """Name -> path of what is at hand, in a directory or in DVC's cache; None without."""
+        if place := self.found.places.get(node.digest):
+            return {p.relative_to(place).as_posix(): p for p in place.rglob("*") if not p.is_dir()}
+        return self.found.cached.get(node.digest)
+
+
+def kind(node: Node) -> str:
+    return KINDS.get(node.stage, node.stage)
+
+
+def named(node: Node) -> str:
+    return f"{kind(node)} {node.digest[:SHORT]}"
+
+
+def some(names: Iterable[str]) -> str:
+    """The first few, and how many more there are."""
+    listed = list(names)
+    more = f" and {len(listed) - NAMED} more" if len(listed) > NAMED else ""
+    return ", ".join(listed[:NAMED]) + more
+
+
+def count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def direct(first: Node, known: Mapping[str, Node]) -> frozenset[str]:
+    """Digests upstream of `first` that no parents/ lies before."""
+    found, waiting = {first.digest}, [first]
+    while waiting:
+        for path, node in lineage.upstream(waiting.pop(), known):
+            if not path.startswith(f"{lineage.PARENTS}/") and node.digest not in found:
+                found.add(node.digest)
+                waiting.append(node)
+    return frozenset(found)
+
+
+def artifacts(node: Node) -> dict[str, str]:
+    """Deps that are named by their statement: path -> digest."""
+    return {path: digest for path, digest in node.deps.items() if is_artifact(path)}
+
+
+def in_lock(node: Node, case: Case) -> bool | None:
+    """Whether dvc.lock names this very artifact; None when that cannot be told here."""
+    stage = case.lock.get(node.stage) if node.digest in case.direct else None
+    out = resolve_dvc.output(stage) if stage else None
+    if out is None:
+        return False
+    place = case.found.places.get(node.digest)
+    held = resolve_dvc.listing(case.root, out[1])
+    if held is None:
+        return True if place and resolve_dvc.md5_of(place) == out[1] else None
+    path = held.get(provenance.NAME)
+    if path is None:
+        return False
+    if path.is_file():
+        return provenance.digest(path) == node.digest
+    return (
+        resolve_dvc.md5_of(place / provenance.NAME) == path.parent.name + path.name
+        if place
+        else None
+    )

@@ -1,0 +1,184 @@
+"""A trace as text for a person: the tree at a glance, then each part with what was checked."""
+
+import json
+import os
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pipeline.trace.claims import SHORT, count
+
+WIDEST = 100
+LABELS = {"verified": "verified", "missing": "missing here", "contradicted": "CONTRADICTED"}
+COLOURS = {"verified": "32", "missing": "33", "contradicted": "1;31"}
+STATEMENT = "provenance.json"
+LEGEND = (
+    "Each part was made from those under it, and has a statement of what it is and what it was "
+    "made from. Every claim in it is compared with the bytes at hand. Verified: they agree. "
+    "Missing here: there is nothing at hand to compare with. Contradicted: they differ."
+)
+VERDICT, CLAIM = 13, 12
+"""Columns."""
+REPEATED = 40
+"""Characters up to which a line is written out again."""
+
+Told = Mapping[str, Any]
+
+
+def page(told: Told) -> str:
+    width = min(WIDEST, shutil.get_terminal_size((WIDEST, 24)).columns)
+    lines = [*_head(told, width), "", *_tree(told), ""]
+    above: dict[str, set[str]] = {}
+    for node in told["nodes"]:
+        lines += [*_node(node, told, width, above), ""]
+    return "\n".join([*lines, *_verdict(told, width)]) + "\n"
+
+
+def _head(told: Told, width: int) -> list[str]:
+    first = told["nodes"][0]
+    what = f"{told['what']} is {_about(first)}."
+    if name := told["file"]:
+        what = f"{told['what']} is the file {name} of {_about(first)}."
+    named = f"It is named by the sha256 of its {STATEMENT}: {told['digest']}"
+    paragraphs = [what, named, "", LEGEND]
+    return [
+        line
+        for text in paragraphs
+        for line in textwrap.wrap(text, width, break_on_hyphens=False) or [""]
+    ]
+
+
+def _about(node: Told) -> str:
+    model = node["params"].get("model")
+    article = {"data": "prepared data", "training": "a training with its checkpoints"}
+    what = article.get(node["kind"], f"a {node['kind']}")
+    return what + (f" of {model['name']} ({model['framework']})" if model else "")
+
+
+def _tree(told: Told) -> list[str]:
+    """Each part under what was made from it; one that went into several, under the last of them."""
+    nodes = {node["digest"]: node for node in told["nodes"]}
+    above: dict[str, str] = {}
+    for node in told["nodes"]:  # downwards, so the lowest that names it comes last
+        above |= {dep["digest"]: node["digest"] for dep in node["made_from"]}
+    return list(_branch(told["nodes"][0], nodes, above, "", ""))
+
+
+def _branch(
+    node: Told, nodes: Mapping[str, Told], above: Mapping[str, str], lead: str, below: str
+) -> Iterator[str]:
+    yield f"{lead}{_title(node)}  {_state(node)}"
+    mine = [d for d in node["made_from"] if above[d["digest"]] == node["digest"]]
+    shown = [
+        d
+        for d in mine
+        if d["digest"] in nodes or _is_raw(d, node) or (not d["known"] and _is_artifact(d))
+    ]
+    for position, dep in enumerate(shown):
+        last = position == len(shown) - 1
+        lead, further = (f"{below}└─ ", f"{below}   ") if last else (f"{below}├─ ", f"{below}│  ")
+        if dep["digest"] in nodes:
+            yield from _branch(nodes[dep["digest"]], nodes, above, lead, further)
+        else:
+            what = "raw data in" if _is_raw(dep, node) else "not known here:"
+            yield f"{lead}{what} {dep['path']} {dep['digest'][:SHORT]}"
+
+
+def _is_artifact(dep: Told) -> bool:
+    return str(dep["path"]).startswith(("artifacts/", "parents/"))
+
+
+def _is_raw(dep: Told, node: Told) -> bool:
+    raw = [check["text"] for check in node["checks"] if check["claim"] == "raw data"]
+    return any(text.startswith(str(dep["path"])) for text in raw)
+
+
+def _title(node: Told) -> str:
+    lead = "parent: " if node["parent"] and node["kind"] == "complete model" else ""
+    return f"{lead}{node['kind']} {node['digest'][:SHORT]}"
+
+
+def _state(node: Told) -> str:
+    """The worst verdict, and how often."""
+    verdicts = [check["verdict"] for check in node["checks"]]
+    for worst in ("contradicted", "missing"):
+        if number := verdicts.count(worst):
+            return _coloured(f"{LABELS[worst]}{f' ({number})' if number > 1 else ''}", worst)
+    return _coloured("verified", "verified")
+
+
+def _node(node: Told, told: Told, width: int, above: dict[str, set[str]]) -> Iterator[str]:
+    where = node["place"] or ("DVC's cache" if node["in_dvc_cache"] else "not at hand")
+    if node["place"] and node["place"].startswith(f"{told['root']}/"):
+        where = node["place"].removeprefix(f"{told['root']}/")
+    title = f"{_title(node)}  (stage {node['stage']})"
+    yield title
+    yield "─" * min(width, len(title))
+    yield from _line("", "place", where, width)
+    yield from _line("", "params", _params(node, told), width)
+    for check in node["checks"]:
+        if len(check["text"]) > REPEATED and check["text"] in above.setdefault(
+            check["claim"], set()
+        ):
+            yield from _line(check["verdict"], check["claim"], "as above", width)
+            continue
+        above.setdefault(check["claim"], set()).add(check["text"])
+        yield from _line(check["verdict"], check["claim"], check["text"], width)
+        if check["todo"]:
+            yield from _line("", "", f"→ {check['todo']}", width)
+
+
+def _line(verdict: str, claim: str, text: str, width: int) -> Iterator[str]:
+    label = LABELS.get(verdict, "").ljust(VERDICT)
+    label = _coloured(label, verdict) if verdict else label
+    room = max(20, width - VERDICT - CLAIM - 1)
+    wrapped = textwrap.wrap(text, room, break_on_hyphens=False) or [""]
+    yield f"{label} {claim:<{CLAIM}}{wrapped[0]}".rstrip()
+    indent = " " * (VERDICT + 1 + CLAIM + (2 if text.startswith("→ ") else 0))
+    yield from (f"{indent}{line}" for line in wrapped[1:])
+
+
+def _params(node: Told, told: Told) -> str:
+    """Those of the stage's own sections that are set; what stages upstream have stands there."""
+    digests = {dep["digest"] for dep in node["made_from"]}
+    upstream = [
+        n for n in told["nodes"] if n["digest"] in digests and n["parent"] == node["parent"]
+    ]
+    before = {section for other in upstream for section in other["params"]}
+    own = {k: v for k, v in node["params"].items() if k not in before}
+    return "  ".join(_leaves(own)) or "none of its own"
+
+
+def _leaves(values: Any, prefix: str = "") -> Iterator[str]:
+    if isinstance(values, Mapping) and "_target_" not in values:
+        for key, value in values.items():
+            yield from _leaves(value, f"{prefix}.{key}" if prefix else str(key))
+    elif values not in (None, [], {}):
+        yield f"{prefix}={_short(values)}"
+
+
+def _short(value: Any) -> str:
+    """A component as the call that it is."""
+    if isinstance(value, Mapping) and "_target_" in value:
+        named = (f"{k}={_short(v)}" for k, v in value.items() if k != "_target_")
+        return f"{value['_target_']}({', '.join(named)})"
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return f"[{', '.join(map(_short, value))}]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _verdict(told: Told, width: int) -> list[str]:
+    counts = told["counts"]
+    text = f"{count(counts['verified'], 'claim')} verified, {counts['missing']} could not be "
+    text += f"checked because something is missing here, {counts['contradicted']} contradicted."
+    return textwrap.wrap(text, width)
+
+
+def _coloured(text: str, verdict: str) -> str:
+    if not sys.stdout.isatty() or "NO_COLOR" in os.environ:
+        return text
+    return f"\033[{COLOURS[verdict]}m{text}\033[0m"
