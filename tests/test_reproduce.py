@@ -148,6 +148,8 @@ def test_a_dirty_tree_is_made_again_with_what_was_changed_added_and_deleted(
     assert state(project) == before
 
     (project.root / MODEL / "source.patch").rename(tmp_path / "source.patch")
+    for carried in (project.root / MODEL / "lineage").glob("*.patch"):
+        carried.unlink()
     for name in ("train", "checkpoint"):
         shutil.rmtree(project.root / "artifacts" / name)
     line = refused(project, MODEL)
@@ -159,7 +161,7 @@ def test_a_dirty_tree_is_made_again_with_what_was_changed_added_and_deleted(
 def test_a_stage_whose_own_patch_is_lost_runs_with_the_code_of_the_next(
     clean: Project, copy_of: Any
 ) -> None:
-    """A training carries its own patch, not that of the data it was made from."""
+    """Whoever takes the patches upstream out of lineage/ loses the statements' bytes alone."""
     project = copy_of(clean)
     source = project.root / "models/torch_mlp.py"
     for name in STAGES[:2]:
@@ -167,6 +169,8 @@ def test_a_stage_whose_own_patch_is_lost_runs_with_the_code_of_the_next(
         project.stage(name)
     assert reproduced(project, "artifacts/train")["verdict"] == "same bytes"
     shutil.rmtree(project.root / "artifacts/data")
+    assert reproduced(project, "artifacts/train")["verdict"] == "same bytes"
+    (project.root / "artifacts/train/lineage/prepare.patch").unlink()
     found = reproduced(project, "artifacts/train")
     assert verdicts(found) == {"prepare": "same content", "train": "same content"}
     assert causes(found) == {("code", "source.patch")}

@@ -120,8 +120,8 @@ def _pull(
     source: Repository, project: Path, tracked: list[str], digest: str, target: Path
 ) -> str | None:
     """What went wrong; None when the bytes are there."""
-    script = Path(__file__).with_name("reproduce_pull.py")
-    command = [sys.executable, str(script), str(source.project), str(project), *tracked]
+    script = Path(__file__).with_name("pull.py")
+    command = [sys.executable, "-I", str(script), str(source.project), str(project), *tracked]
     done = subprocess.run(command, cwd=project, env=environ(), capture_output=True, text=True)
     if _fits(target, digest, project):
         return None

@@ -1,4 +1,4 @@
-"""Run alone, `python reproduce_pull.py SOURCE CLONE TARGET ...`: DVC brings the targets into CLONE
+"""Run alone, `python -I pull.py SOURCE CLONE TARGET ...`: DVC brings the targets into CLONE
 from SOURCE's cache, or from its remote.
 
 Nothing is written in SOURCE: its cache is read as if it were a remote.
