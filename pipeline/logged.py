@@ -184,18 +184,18 @@ def description(made: Made) -> str:
     does not bring itself.
     """
     raw = made.raw
-    commit, patched = made.node.commit, made.node.patch is not None
+    commit = made.node.commit or "none: it was not in git"
+    changed = f" with `{provenance.PATCH}` on top" if made.node.patch else ""
     rows = [f"| {name} | {value:.6g} |" for name, value in made.final.items()]
-    commands = [f"git checkout {commit}"] if commit else []
-    commands += [f"git apply {provenance.PATCH}  # beside MLmodel in the model"] if patched else []
-    commands += ["# put params.yaml from this run's artifacts in its place, then", "dvc repro"]
+    commands = [f"python -m pipeline.{each} {made.digest[:12]}" for each in ("trace", "reproduce")]
     return "\n".join(
         [
-            f"A complete `{made.model}`: it predicts without its source code.",
+            f"A complete `{made.model}`: it needs none of its source code.",
             f"Its statement of provenance has sha256 `{made.digest}`.",
+            *("", f"Code: commit `{commit}`{changed}."),
             *("", f"Data: `{raw['path']}` at revision `{raw['rev']}`, sha256 `{raw['sha256']}`."),
             *("", "| metric | value |", "|---|---|", *rows),
-            *("", "Made again by", "```", *commands, "```"),
+            *("", "In a clone, what it was made from, and made again:", "```", *commands, "```"),
         ]
     )
 

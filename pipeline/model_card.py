@@ -127,5 +127,7 @@ def _origin(params: ExportParams) -> str:
         "## Where it came from\n\n"
         f"Made from commit `{commit}`{changed}.\n"
         "`provenance.json` names the sha256 of every file here and everything it was made from:\n"
-        "code, data, parameters and installed packages."
+        "code, data, parameters and installed packages; `lineage/` has the same of its\n"
+        "checkpoint, its training and its data. In a clone of its repository, `python -m pipeline.trace` with\n"
+        "this directory checks all of it, and `python -m pipeline.reproduce` makes it again."
     )

@@ -219,7 +219,7 @@ def test_a_run_holds_params_metrics_tags_and_its_model(logged: Logged) -> None:
     }
     assert run.data.tags[KEY] == provenance.digest(logged.root / OUTPUTS["complete_model"])
     assert run.data.tags["mlflow.source.git.commit"] == "0123abcd" * 5
-    assert "git checkout 0123abcd" in run.data.tags["mlflow.note.content"]
+    assert "Code: commit `0123abcd" in run.data.tags["mlflow.note.content"]
     assert run.outputs.model_outputs[0].model_id == report["model_id"]
 
 
