@@ -128,6 +128,7 @@ def _origin(params: ExportParams) -> str:
         f"Made from commit `{commit}`{changed}.\n"
         "`provenance.json` names the sha256 of every file here and everything it was made from:\n"
         "code, data, parameters and installed packages; `lineage/` has the same of its\n"
-        "checkpoint, its training and its data. In a clone of its repository, `python -m pipeline.trace` with\n"
-        "this directory checks all of it, and `python -m pipeline.reproduce` makes it again."
+        "checkpoint, its training and its data. In a clone of its repository,\n"
+        "`python -m pipeline.trace` with this directory checks all of it, and\n"
+        "`python -m pipeline.reproduce` makes it again."
     )
