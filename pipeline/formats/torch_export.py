@@ -514,14 +514,26 @@ def _restore(saved: dict[str, Any], weights: dict[str, Any]) -> tuple[Any, Any]:
     import torch
 
     groups = [{"params": [weights[name] for name in names]} for names in saved["params"]]
-    optimizer = getattr(torch.optim, saved["class"])(groups, **saved["arguments"])
+    made = _of_torch(saved["class"], torch.optim, torch.optim.Optimizer)
+    optimizer = made(groups, **saved["arguments"])
     scheduler = saved["scheduler"]
     if scheduler is not None:
-        made = getattr(torch.optim.lr_scheduler, scheduler["class"])
+        kinds = torch.optim.lr_scheduler
+        made = _of_torch(scheduler["class"], kinds, kinds.LRScheduler)
         state, scheduler = scheduler["state"], made(optimizer, **scheduler["arguments"])
         scheduler.load_state_dict(state)
     optimizer.load_state_dict(saved["state"])
     return optimizer, scheduler
+
+
+def _of_torch(name: str, package: Any, kind: type) -> Any:
+    """The file names a class, so it may name nothing else."""
+    found = getattr(package, name, None)
+    if not (isinstance(found, type) and issubclass(found, kind)):
+        raise ValueError(
+            f"{OPTIMIZER}: {name!r} is no {kind.__name__} of {package.__name__}; do not load it"
+        )
+    return found
 
 
 def _check_saved(saved: dict[str, Any], weights: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ That a process without the source does the same is in tests/test_continuation.py
 """
 
 import json
+import pickle
 import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -16,7 +17,7 @@ from torch import Tensor, nn, optim
 
 from pipeline.frameworks import pytorch as framework
 from tests.formats.conftest import plugin
-from tests.formats.test_torch_export import ATTACKS, rewritten
+from tests.formats.test_torch_export import ATTACKS, Touch, rewritten
 
 form = plugin("torch_export")
 
@@ -331,6 +332,32 @@ def test_code_hidden_in_the_training_program_is_refused(attack: str, tmp_path: P
     for load in (form.load, form.load_training):
         with pytest.raises(ValueError, match="do not load it"):
             load(tmp_path)
+    assert not (tmp_path / "mark").exists()
+
+
+@pytest.mark.parametrize(
+    ("part", "name"),
+    [
+        *(("class", "lr_scheduler"), ("class", "Optimizer.register_optimizer_step_pre_hook")),
+        *(("scheduler", "warnings"), ("scheduler", "EPOCH_DEPRECATION_WARNING")),
+    ],
+)
+def test_an_optimizer_file_that_names_something_else_is_refused(
+    part: str, name: str, tmp_path: Path
+) -> None:
+    exported(trained(scheduler=SCHEDULERS["StepLR"]), tmp_path)
+    saved = torch.load(tmp_path / form.OPTIMIZER, weights_only=True)
+    (saved if part == "class" else saved["scheduler"])["class"] = name
+    torch.save(saved, tmp_path / form.OPTIMIZER)
+    with pytest.raises(ValueError, match="do not load it"):
+        form.load_training(tmp_path)
+
+
+def test_a_pickle_in_the_optimizer_file_is_not_run(tmp_path: Path) -> None:
+    exported(trained(), tmp_path)
+    torch.save({"class": Touch(tmp_path / "mark")}, tmp_path / form.OPTIMIZER)
+    with pytest.raises(pickle.UnpicklingError):
+        form.load_training(tmp_path)
     assert not (tmp_path / "mark").exists()
 
 
