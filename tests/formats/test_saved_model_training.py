@@ -566,8 +566,8 @@ def test_its_card_trains_on_with_tensorflow_alone(
         "\nassert sorted(third.signatures) == ['serve', 'serving_default']"
     )
     said = python(card + more, cwd=directory, TF_NUM_INTRAOP_THREADS="1")
-    lines = [line.split() for line in said.splitlines() if line.startswith("step ")]
-    assert [line[3].rstrip(",") == line[5] for line in lines] == [True] * len(STEPS)
+    lines = [line.split() for line in said.splitlines() if line.startswith("loss ")]
+    assert [line[1].rstrip(",") == line[-1] for line in lines] == [True] * len(STEPS)
     expected = np.load(trained / name / "expected.npz")["answer"]
     assert np.array_equal(np.load(directory / "answer.npy"), expected)
 
