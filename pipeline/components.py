@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline import resumed
 from pipeline.errors import ParamsError
-from pipeline.params import Model, Train
+from pipeline.params import PARENTS, Model, Train
 from pipeline.typed import Component
 
 
@@ -56,7 +56,8 @@ def build(model: Model, train: Train, schema: Mapping[str, Any], device: str) ->
     """The framework's Training as configured; `schema` is that of the data."""
     framework = plugin("frameworks", model.framework)
     if train.parent is not None:
-        written = plugin("formats", resumed.form(train.parent))
+        resumed.demand_whole(PARENTS / train.parent)
+        written = plugin("formats", resumed.form(PARENTS / train.parent))
         return resumed.build(framework, written, train, schema)
     framework.configure(train.threads)
     framework.seed(seed(train.seed, 0))

@@ -2,8 +2,8 @@
 
 lineage/<stage>.json is the statement of an artifact upstream, byte for byte: its sha256 is the
 digest by which the statement further down names it; lineage/<stage>.patch is its source.patch, if
-its tree was dirty. lineage/parents/<digest>/ is the same of a
-complete model that was trained on from, its own statement as complete-model.json.
+its tree was dirty. lineage/parents/<digest>/ is the same of a complete model that was trained on
+from, itself as complete-model.json.
 """
 
 import hashlib
@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import provenance
+from pipeline.params import PARENTS
 
 FOLDER = "lineage"
-PARENTS = "parents"
-MODEL = "complete-model.json"
+MODEL = "complete-model"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,16 +82,13 @@ def carry(deps: Iterable[str], output: Path) -> None:
     for dep in map(Path, deps):
         if not (dep / provenance.NAME).is_file():
             continue
-        if dep.parent.name == PARENTS:
-            target = output / FOLDER / PARENTS / dep.name
-            _copy(dep / provenance.NAME, target / MODEL)
-            if (dep / provenance.PATCH).is_file():
-                _copy(dep / provenance.PATCH, target / MODEL.replace(".json", ".patch"))
+        if dep.parent == PARENTS:
+            target, called = output / FOLDER / dep, MODEL
         else:
-            target, stage = output / FOLDER, node(dep / provenance.NAME).stage
-            _copy(dep / provenance.NAME, target / f"{stage}.json")
-            if (dep / provenance.PATCH).is_file():
-                _copy(dep / provenance.PATCH, target / f"{stage}.patch")
+            target, called = output / FOLDER, node(dep / provenance.NAME).stage
+        _copy(dep / provenance.NAME, target / f"{called}.json")
+        if (dep / provenance.PATCH).is_file():
+            _copy(dep / provenance.PATCH, target / f"{called}.patch")
         for name in provenance.files(dep / FOLDER):
             # A parent's parents lie beside it, not within it.
             within = output / FOLDER if name.startswith(f"{PARENTS}/") else target

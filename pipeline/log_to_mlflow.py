@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import mlflow_store, provenance, stage
 from pipeline.errors import VerificationFailed
-from pipeline.logged import KEY, Files, Made, artifacts, drawing, source, tags
-from pipeline.mlflow_store import Store
+from pipeline.logged import Files, Made, artifacts, drawing, source, tags
+from pipeline.mlflow_store import KEY, Store
 from pipeline.mlmodel import tensors
 from pipeline.params import TrackingParams
 

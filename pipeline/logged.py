@@ -21,10 +21,7 @@ from typing import Any
 
 from pipeline import lineage, plots, provenance, stage
 from pipeline.errors import IncompleteArtifact, PipelineError
-from pipeline.mlflow_store import without_login
-
-KEY = "provenance.complete-model"
-"""The tag that names a run's complete model; a finished run with it is never made twice."""
+from pipeline.mlflow_store import KEY, without_login
 
 RAW = "data"
 """The folder of raw data, as dvc.yaml names it."""

@@ -1,6 +1,6 @@
 """MLflow's store: where it lies, made once, one writer of this repository at a time.
 
-With log_to_mlflow the only module that loads MLflow.
+With log_to_mlflow and dvc_source the only module that loads MLflow.
 """
 
 import contextlib
@@ -17,6 +17,9 @@ from pipeline.errors import PipelineError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+KEY = "provenance.complete-model"
+"""The tag that names a run's complete model; a finished run with it is never made twice."""
 
 UI = "http://127.0.0.1:5000"
 """Where `make ui` serves a store that is no server itself."""

@@ -30,11 +30,25 @@ def main(arguments: list[str]) -> int:
     given = Path(arguments[0]).resolve()
     os.chdir(ROOT)
     try:
-        digest = keep(given)
-        return reproduce(values(digest, arguments[1:]), arguments[1:])
+        demand_same_model(arguments[1:])
+        return reproduce(values(keep(given), arguments[1:]), arguments[1:])
     except PipelineError as error:
         print(f"error: resume: {error}", file=sys.stderr)
         return 1
+
+
+def names(overrides: list[str]) -> list[str]:
+    return [override.lstrip("+~").partition("=")[0] for override in overrides]
+
+
+def demand_same_model(overrides: list[str]) -> None:
+    """Raises ParamsError where an override is of the model."""
+    for name in names(overrides):
+        if name.split(".")[0] == "model":
+            raise ParamsError(
+                f"{name}: the model is the complete model's; only data, train, "
+                "checkpoint, export, lineage, verify and tracking can be set"
+            )
 
 
 def keep(complete_model: Path) -> str:
@@ -44,6 +58,7 @@ def keep(complete_model: Path) -> str:
         raise IncompleteArtifact(f"{faults[0]}; give a complete model's directory")
     if not (complete_model / "formats.json").is_file():
         raise IncompleteArtifact(f"{complete_model}: is no complete model: it lacks formats.json")
+    resumed.form(complete_model)
     digest = provenance.digest(complete_model)
     kept = PARENTS / digest
     if not kept.is_dir():
@@ -51,32 +66,30 @@ def keep(complete_model: Path) -> str:
         shutil.rmtree(partial, ignore_errors=True)
         shutil.copytree(complete_model, partial, copy_function=shutil.copyfile)
         partial.rename(kept)
-    resumed.form(digest)
     if not kept.with_name(f"{digest}.dvc").is_file():
         command = [sys.executable, "-m", "dvc", "add", "--quiet", str(kept)]
-        subprocess.run(command, check=True)
+        done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+        if done.returncode:
+            said = " ".join(done.stderr.split())
+            raise PipelineError(f"{kept}: DVC does not track it: {said}; `dvc add {kept}`")
     return digest
 
 
 def values(parent: str, overrides: list[str]) -> dict[str, Any]:
     """The parent's model and training, everything else as `python -m pipeline` composes it, and
-    what is overridden. Raises ParamsError."""
-    named = [override.lstrip("+~").partition("=")[0] for override in overrides]
-    for name in named:
-        if name.split(".")[0] == "model":
-            raise ParamsError(
-                f"{name}: the model is the complete model's; only data, train, "
-                "checkpoint, export, lineage, verify and tracking can be set"
-            )
-    found = resolved(composition(CONF, overrides), {}, [])
+    what is overridden."""
+    named = names(overrides)
+    found, plain = (resolved(composition(CONF, each), {}, []) for each in (overrides, []))
     recorded = provenance.params(PARENTS / parent)
     mine = {name.split(".")[1] for name in named if name.startswith("train.")}
+    # An experiment sets values without naming them on the command line.
+    mine |= {k for k, v in found["train"].items() if v != plain["train"].get(k)}
     if "train" not in named:
         found["train"] |= {k: v for k, v in recorded["train"].items() if k not in mine}
     found["train"]["parent"] = parent
     found["model"] = recorded["model"]
     if not {"export", "export.formats"} & set(named):
-        found["export"]["formats"] = [resumed.form(parent)]
+        found["export"]["formats"] = [resumed.form(PARENTS / parent)]
     return found
 
 

@@ -3,6 +3,7 @@
 It has the functions of pipeline/frameworks/<name>.py; what they do is the format's `load_training`.
 """
 
+import importlib
 import json
 import tarfile
 import tempfile
@@ -44,15 +45,18 @@ def trained(parent: str) -> int:
     return int(found["epochs_before"] + found["epoch"])
 
 
-def form(parent: str) -> str:
-    """The format that the complete model is trained on in. Raises IncompleteArtifact."""
-    _demand_whole(PARENTS / parent)
-    trains: list[str] = json.loads((PARENTS / parent / "formats.json").read_text())["trains"]
-    if not trains:
-        raise IncompleteArtifact(
-            f"{PARENTS / parent}: cannot be trained on; export it again with export.train=true"
-        )
-    return trains[0]
+def form(complete_model: Path) -> str:
+    """The format that it is trained on in. Raises IncompleteArtifact.
+
+    A training step alone is not enough: the stages look at losses between the steps, too.
+    """
+    trains: list[str] = json.loads((complete_model / "formats.json").read_text())["trains"]
+    for name in trains:
+        if hasattr(importlib.import_module(f"pipeline.formats.{name}").Trainer, "evaluate"):
+            return name
+    raise IncompleteArtifact(
+        f"{complete_model}: cannot be trained on; export it again with export.train=true"
+    )
 
 
 def build(
@@ -78,7 +82,8 @@ def build(
     return Training(trainer, written, base, list(before["sources"]))
 
 
-def _demand_whole(parent: Path) -> None:
+def demand_whole(parent: Path) -> None:
+    """Raises IncompleteArtifact unless every byte is what its digest in parents/ names."""
     if not parent.is_dir():
         raise IncompleteArtifact(
             f"{parent}: missing; fetch it with `dvc pull {parent}.dvc`, or run "

@@ -14,7 +14,8 @@ import pytest
 from pipeline import mlflow_store, provenance
 from pipeline.errors import PipelineError
 from pipeline.log_to_mlflow import log_to_mlflow
-from pipeline.logged import KEY, LONGEST_PARAM, Made, flatten, source, verdict
+from pipeline.logged import LONGEST_PARAM, Made, flatten, source, verdict
+from pipeline.mlflow_store import KEY
 from pipeline.params import Tracking, TrackingParams
 from tests.conftest import Project
 

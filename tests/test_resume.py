@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import lineage, provenance
+from pipeline import lineage, provenance, resume
+from pipeline.errors import IncompleteArtifact
+from pipeline.typed import load_yaml
 from tests.conftest import TINY, Project, make_project
 
 WRITE_PARAMS = """
@@ -164,6 +166,43 @@ def test_one_that_was_exported_to_predict_only_is_refused(
     copy.stage("export-complete")
     line = refused(copy, str(copy.root / "artifacts/complete-model"))
     assert line.endswith("cannot be trained on; export it again with export.train=true")
+    assert not (copy.root / "parents").exists()
+
+
+def test_one_that_trains_in_a_format_without_evaluation_alone_is_refused(
+    plain: tuple[Project, Path], tmp_path: Path
+) -> None:
+    """A step as ONNX tells the loss of a step, not that of the validation split."""
+    _, whole = plain
+    kept = json.loads((whole / "formats.json").read_text())
+    (tmp_path / "formats.json").write_text(json.dumps(kept | {"trains": ["onnx_train"]}))
+    with pytest.raises(IncompleteArtifact, match="cannot be trained on"):
+        resume.resumed.form(tmp_path)
+    both = kept | {"trains": ["onnx_train", "torch_export"]}
+    (tmp_path / "formats.json").write_text(json.dumps(both))
+    assert resume.resumed.form(tmp_path) == "torch_export"
+
+
+def test_an_experiment_s_values_are_taken_and_the_parent_s_otherwise(
+    plain: tuple[Project, Path], tmp_path: Path
+) -> None:
+    project, whole = plain
+    copy = Project(Path(shutil.copytree(project.root, tmp_path / "copy")))
+    (copy.root / "conf/experiment/long.yaml").write_text(
+        "# @package _global_\ntrain:\n  epochs: 7\n"
+    )
+    copy.run("python", "-c", WRITE_PARAMS, str(whole), "experiment=long")
+    train = load_yaml(copy.read("params.yaml"), "params.yaml")["train"]
+    assert (train["epochs"], train["batch_size"]) == (7, 128)
+
+
+def test_without_dvc_to_track_it_one_line_says_so(
+    plain: tuple[Project, Path], tmp_path: Path
+) -> None:
+    project, whole = plain
+    copy = Project(Path(shutil.copytree(project.root, tmp_path / "copy")))
+    shutil.rmtree(copy.root / ".dvc")
+    assert "DVC does not track it" in refused(copy, str(whole))
 
 
 def test_the_model_itself_cannot_be_overridden(plain: tuple[Project, Path]) -> None:

@@ -23,7 +23,7 @@ from pipeline.resolve import resolve
 
 METRICS = "metrics.json"
 MODEL = "export-complete"
-SECTIONS = ("params", "code", "data", "environment", "metrics", "weights", "files")
+SECTIONS = tuple(diff_text.SECTIONS)
 
 
 def main(arguments: list[str]) -> int:

@@ -5,7 +5,6 @@ from html import escape
 from typing import Any
 
 from pipeline.diff import text as diff_text
-from pipeline.diff.side import ABSENT
 from pipeline.page import number
 from pipeline.verify_page import STYLE
 
@@ -69,15 +68,10 @@ def table(heading: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
     )
 
 
-def value(entry: dict[str, Any], side: str) -> str:
-    if side not in entry:
-        return ABSENT
-    found = entry[side]
-    return "null" if found is None else found if isinstance(found, str) else repr(found)
-
-
 def pairs(entries: list[dict[str, Any]], what: str) -> str:
-    rows = [[each["key"], value(each, "a"), value(each, "b")] for each in entries]
+    rows = [
+        [each["key"], *(diff_text.whole(each, side) for side in ("a", "b"))] for each in entries
+    ]
     return table([what, "A", "B"], rows)
 
 

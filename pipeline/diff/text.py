@@ -50,11 +50,15 @@ def some(lines: list[str], limit: int = LINES) -> list[str]:
     )
 
 
-def shown(entry: dict[str, Any], side: str) -> str:
+def whole(entry: dict[str, Any], side: str) -> str:
     if side not in entry:
         return ABSENT
     value = entry[side]
-    text = value if isinstance(value, str) else repr(value) if value is not None else "null"
+    return value if isinstance(value, str) else repr(value) if value is not None else "null"
+
+
+def shown(entry: dict[str, Any], side: str) -> str:
+    text = whole(entry, side)
     return text if len(text) <= WIDTH else text[: WIDTH - 1] + "…"
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from pipeline import provenance
 from pipeline.compose import flat
-from pipeline.lineage import PARENTS, Node
+from pipeline.lineage import Node
+from pipeline.params import PARENTS
 from pipeline.reproduce.code import files
 
 UPSTREAM = "upstream"
@@ -75,7 +76,7 @@ def _kind(dep: str) -> str:
     top = dep.partition("/")[0]
     if top == "artifacts":
         return UPSTREAM
-    return "data" if top in (PARENTS, *provenance.NOT_CODE) else "code"
+    return "data" if top in (PARENTS.name, *provenance.NOT_CODE) else "code"
 
 
 def _code(recorded: Node, rebuilt: Node) -> Iterator[Cause]:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from pipeline import provenance
 from pipeline.errors import CannotRun
-from pipeline.lineage import PARENTS, Node
+from pipeline.lineage import Node
+from pipeline.params import PARENTS
 from pipeline.reproduce.code import Repository, environ, files
 
 DIGEST = """
@@ -53,7 +54,7 @@ def bring(
 
 def _is_data(path: str) -> bool:
     top = path.partition("/")[0]
-    return top == PARENTS or top in provenance.NOT_CODE
+    return top == PARENTS.name or top in provenance.NOT_CODE
 
 
 def _origin(

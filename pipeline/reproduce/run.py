@@ -15,7 +15,7 @@ from pipeline import lineage
 from pipeline.compose import composition, resolved
 from pipeline.errors import CannotRun
 from pipeline.lineage import Node
-from pipeline.params import FILE
+from pipeline.params import FILE, PARENTS
 from pipeline.reproduce.code import environ, last_line
 from pipeline.typed import dump_yaml, load_yaml
 
@@ -40,7 +40,7 @@ def chain(last: Node, known: Mapping[str, Node]) -> list[Node]:
     """What is to be made, upstream first; a parent that was trained on from is taken as it is."""
     found: dict[str, Node] = {}
     for path, before in lineage.upstream(last, known):
-        if Path(path).parent.name != lineage.PARENTS:
+        if Path(path).parent != PARENTS:
             found |= {each.digest: each for each in chain(before, known)}
     return [*found.values(), last]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from pipeline import provenance
 from pipeline.errors import PipelineError
 from pipeline.lineage import Node
+from pipeline.mlflow_store import KEY
 from pipeline.resolve import dvc as resolve_dvc
 from pipeline.resolve import git as resolve_git
 from pipeline.resolve import mlflow as resolve_mlflow
@@ -193,7 +194,7 @@ def _without_statement(logged: Logged, shown: str) -> str:
     if logged.digest is None:
         return (
             f"in {shown}, but not logged by this pipeline; expected a run or a logged model "
-            f"with the tag {resolve_mlflow.KEY}"
+            f"with the tag {KEY}"
         )
     return (
         f"in {shown} as the complete model {logged.digest}, whose files are neither there nor at "

@@ -18,12 +18,10 @@ from typing import Any
 
 from pipeline import provenance
 from pipeline.errors import PipelineError
-from pipeline.mlflow_store import without_login
+from pipeline.mlflow_store import KEY, without_login
 from pipeline.params import FILE
 from pipeline.typed import load_yaml
 
-KEY = "provenance.complete-model"
-"""The tag of logged.KEY, which stands there beside what draws pictures."""
 SECONDS = 5
 """Until a server that does not answer is given up."""
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pipeline import lineage, provenance
 from pipeline.lineage import Node
+from pipeline.params import PARENTS
 from pipeline.resolve import Found
 from pipeline.resolve import dvc as resolve_dvc
 from pipeline.resolve.statements import is_artifact
@@ -81,7 +82,7 @@ def direct(first: Node, known: Mapping[str, Node]) -> frozenset[str]:
     found, waiting = {first.digest}, [first]
     while waiting:
         for path, node in lineage.upstream(waiting.pop(), known):
-            if not path.startswith(f"{lineage.PARENTS}/") and node.digest not in found:
+            if not path.startswith(f"{PARENTS}/") and node.digest not in found:
                 found.add(node.digest)
                 waiting.append(node)
     return frozenset(found)

@@ -7,6 +7,7 @@ from typing import Any
 from pipeline import provenance
 from pipeline.errors import ParamsError, PipelineError
 from pipeline.lineage import Node
+from pipeline.mlflow_store import KEY
 from pipeline.params import PARENTS
 from pipeline.resolve import dvc as resolve_dvc
 from pipeline.resolve import mlflow as resolve_mlflow
@@ -129,7 +130,7 @@ def _not_asked(shown: str, node: Node) -> Check:
         claim="MLflow",
         verdict="missing",
         text=f"runs are at {shown}, which is not asked",
-        todo=f'search runs there: tags.`{resolve_mlflow.KEY}` = "{node.digest}"',
+        todo=f'search runs there: tags.`{KEY}` = "{node.digest}"',
     )
 
 
