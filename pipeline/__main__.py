@@ -10,11 +10,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipeline.compose import composition, flat, merge, read_lock, resolved
+from pipeline import experiment
+from pipeline.compose import composition, merge, read_lock, resolved
 from pipeline.errors import PipelineError
 from pipeline.params import FILE, Params
 from pipeline.provenance import write_atomically
-from pipeline.typed import dump_yaml, load_yaml, read
+from pipeline.typed import dump_yaml, flat, load_yaml, read
 
 CONF = Path("conf")
 LOCK = Path("conf.lock.yaml")
@@ -27,6 +28,7 @@ def main(arguments: list[str]) -> int:
     if arguments[1:] == ["install=bash"]:
         print(Path(__file__).with_name("completion.bash").read_text(), end="")
         return 0
+    experiment.warn()
     try:
         if any(argument.startswith("-") for argument in arguments):
             return through_hydra(arguments)

@@ -10,6 +10,7 @@ import numpy as np
 from pipeline import resumed
 from pipeline.errors import ParamsError
 from pipeline.params import PARENTS, Model, Train
+from pipeline.targets import Kind, check
 from pipeline.typed import Component
 
 
@@ -18,13 +19,16 @@ def plugin(folder: str, name: str) -> ModuleType:
     return importlib.import_module(f"pipeline.{folder}.{name}")
 
 
-def component(config: Component, key: str) -> Callable[..., Any]:
+def component(config: Component, key: str, kind: Kind) -> Callable[..., Any]:
     """A function that makes what `config` describes, after Hydra's rules for `_target_`.
 
-    It raises ParamsError naming `key` where the class is not found or refuses its arguments.
+    Raises ParamsError naming `key` where that is not of the kind; the function does where it
+    refuses its arguments.
     """
     from hydra.errors import HydraException
     from hydra.utils import instantiate
+
+    check(config, key, kind)
 
     def make(*arguments: Any) -> Any:
         try:
@@ -61,15 +65,14 @@ def build(model: Model, train: Train, schema: Mapping[str, Any], device: str) ->
         return resumed.build(framework, written, train, schema)
     framework.configure(train.threads)
     framework.seed(seed(train.seed, 0))
+    configs = {name: getattr(model, name) for name in ("net", "loss", "optimizer", "scheduler")}
+    parts = [
+        component(config, f"model.{name}", Kind(bases=(framework.BASES[name],), **framework.PARTS))
+        if config
+        else None
+        for name, config in configs.items()
+    ]
     try:
-        return framework.build(
-            component(model.net, "model.net"),
-            component(model.loss, "model.loss"),
-            component(model.optimizer, "model.optimizer"),
-            component(model.scheduler, "model.scheduler") if model.scheduler else None,
-            schema["inputs"],
-            device,
-            train.clip_norm,
-        )
+        return framework.build(*parts, schema["inputs"], device, train.clip_norm)
     except ValueError as fault:
         raise ParamsError(str(fault)) from None

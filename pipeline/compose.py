@@ -15,10 +15,7 @@ from pipeline import stage
 from pipeline.errors import ParamsError
 from pipeline.params import Params
 from pipeline.provenance import write_atomically
-from pipeline.typed import dump_yaml, load_yaml, nearest, read
-
-Leaves = dict[str, Any]
-"""Values by dotted path; lists and empty mappings are leaves."""
+from pipeline.typed import Leaves, dump_yaml, flat, load_yaml, nearest, read
 
 ABSENT = object()
 HEADER = (
@@ -213,16 +210,6 @@ def _take_out(values: dict[str, Any], path: list[str]) -> None:
         if child:
             return
     values.pop(path[0], None)
-
-
-def flat(values: Any, prefix: str = "") -> Leaves:
-    """Leaves by dotted path."""
-    if not isinstance(values, Mapping) or not values:
-        return {prefix: values}
-    leaves: Leaves = {}
-    for key, value in values.items():
-        leaves |= flat(value, f"{prefix}.{key}" if prefix else str(key))
-    return leaves
 
 
 def choices(values: Mapping[str, Any]) -> dict[str, str]:

@@ -26,8 +26,16 @@ class FormatError(PipelineError):
     """This model does not fit this format: leave the format out or change the model."""
 
 
+class ChangedMeanwhile(PipelineError):
+    """Leave the stage's inputs alone while it runs; run it again."""
+
+
 class VerificationFailed(PipelineError):
     """Do not ship."""
+
+
+class NotWritten(PipelineError):
+    """Make room, or make the place writable."""
 
 
 class CannotRun(PipelineError):

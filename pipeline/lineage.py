@@ -20,6 +20,9 @@ from pipeline.params import PARENTS
 FOLDER = "lineage"
 MODEL = "complete-model"
 
+LARGEST = 16 << 20
+"""Bytes of a statement; that of a directory with 100,000 files has about as many."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
@@ -101,9 +104,36 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def node(path: Path) -> Node:
-    """Of a statement's file."""
-    content = path.read_bytes()
-    return Node(digest=hashlib.sha256(content).hexdigest(), statement=json.loads(content))
+    """Of a statement's file. Raises ValueError for anything else."""
+    with path.open("rb") as file:
+        return parse(file.read(LARGEST + 1))
+
+
+def parse(content: bytes) -> Node:
+    """A statement all of whose parts can be read; it may come from anybody. Raises ValueError."""
+    if len(content) > LARGEST:
+        raise ValueError(f"holds more than {LARGEST} bytes")
+    try:
+        found = Node(digest=hashlib.sha256(content).hexdigest(), statement=json.loads(content))
+        _demand_plain(found)
+    except (LookupError, TypeError, AttributeError, RecursionError) as fault:
+        raise ValueError(f"no statement: {type(fault).__name__}: {fault}") from None
+    return found
+
+
+def _demand_plain(node: Node) -> None:
+    """Names and digests are texts, and no name leads out of a directory."""
+    names = [*node.subject, *node.deps]
+    packages = node.environment["packages"]
+    texts = [*names, *node.subject.values(), *node.deps.values(), node.environment["python"]]
+    texts += [node.environment["platform"], *packages, *packages.values()]
+    texts += [node.commit or "", node.patch or ""]
+    if not all(isinstance(each, str) for each in texts):
+        raise ValueError("no statement: a name, version or digest in it is no text")
+    if any(Path(name).is_absolute() or ".." in Path(name).parts for name in names):
+        raise ValueError("no statement: a name in it leads out of its directory")
+    if not all(isinstance(each, Mapping) for each in (node.params, *node.params.values())):
+        raise ValueError("no statement: its parameters are no mapping")
 
 
 def nodes(directory: Path) -> dict[str, Node]:

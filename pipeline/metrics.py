@@ -1,11 +1,15 @@
 """The metrics that the configuration names, on the first output of a model."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
 from pipeline.components import component
+from pipeline.targets import Kind
 from pipeline.typed import Component
+
+FUNCTION = Kind(packages=("sklearn.metrics",), bases=())
 
 
 def labels(output: np.ndarray, classes: int | None) -> np.ndarray:
@@ -22,6 +26,10 @@ def score(
     """Name -> value; target (rows,), output (rows, classes), or (rows,) for regression."""
     predicted = labels(output, classes)
     return {
-        name: float(component(config, f"train.metrics.{name}")(np.asarray(target), predicted))
+        name: float(metric(config, name)(np.asarray(target), predicted))
         for name, config in metrics.items()
     }
+
+
+def metric(config: Component, name: str) -> Callable[..., Any]:
+    return component(config, f"train.metrics.{name}", FUNCTION)

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pipeline import disk
 from pipeline.errors import PipelineError
 
 NAME = "provenance.json"
@@ -25,7 +26,7 @@ PATCH = "source.patch"
 # What a change in it does is recorded elsewhere: as parameters, as data, or not part of a run.
 NOT_CODE = (
     *("conf", "params.yaml", "conf.lock.yaml", "dvc.lock", "data", "artifacts", "reports"),
-    *("docs", "tests", "benchmarks", ".gitignore", "**/*.md", "**/*.dvc"),
+    *("docs", "tests", "benchmarks", "faults", ".gitignore", "**/*.md", "**/*.dvc"),
 )
 
 CODE = ("models", "pipeline")
@@ -185,11 +186,11 @@ def _git(
     return done.stdout
 
 
-def write(directory: Path, definition: Mapping[str, Any]) -> None:
-    """Names every file that lies in the directory now; nothing may be written there afterwards."""
-    subject = [
-        {"name": name, "digest": {"sha256": digest(directory / name)}} for name in files(directory)
-    ]
+def write(directory: Path, definition: Mapping[str, Any], without: str | None = None) -> None:
+    """Names every file that lies in the directory now, but for `without`, which is to go; nothing
+    may be written there afterwards."""
+    names = [name for name in files(directory) if name != without]
+    subject = [{"name": name, "digest": {"sha256": digest(directory / name)}} for name in names]
     write_atomically(directory / NAME, sealed(subject, definition))
 
 
@@ -231,7 +232,7 @@ def faults(directory: Path) -> list[str]:
         definition = statement["predicate"]["buildDefinition"]
         intact = sealed(statement["subject"], definition) == (directory / NAME).read_text()
         subject = {entry["name"]: entry["digest"]["sha256"] for entry in statement["subject"]}
-    except (ValueError, KeyError, TypeError, AttributeError) as fault:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as fault:
         return [f"{directory / NAME}: changed: no statement can be read from it ({fault})"]
     if not intact:  # then it vouches for nothing, and no other file can be judged by it
         return [f"{directory / NAME}: changed: its seal does not fit its content"]
@@ -251,10 +252,11 @@ def replacing(path: Path) -> Iterator[Path]:
     """Gives a path to write; afterwards `path` is that file, whole, or what it was before."""
     partial = path.with_name(f"{path.name}.partial")
     try:
-        yield partial
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
+        with disk.told(path):  # before the partial file is gone and its room is free again
+            yield partial
+            with partial.open("rb") as file:
+                os.fsync(file.fileno())
+            partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 

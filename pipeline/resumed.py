@@ -7,7 +7,7 @@ import importlib
 import json
 import tarfile
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +18,7 @@ import numpy as np
 from pipeline import provenance
 from pipeline.errors import IncompleteArtifact, ParamsError
 from pipeline.params import PARENTS, Train
+from pipeline.typed import Plugin
 
 SUFFIX = ".tar"
 Arrays = Mapping[str, np.ndarray]
@@ -51,7 +52,8 @@ def form(complete_model: Path) -> str:
     A training step alone is not enough: the stages look at losses between the steps, too.
     """
     trains: list[str] = json.loads((complete_model / "formats.json").read_text())["trains"]
-    for name in trains:
+    known = Plugin("formats").names()
+    for name in (each for each in trains if each in known):
         if hasattr(importlib.import_module(f"pipeline.formats.{name}").Trainer, "evaluate"):
             return name
     raise IncompleteArtifact(
@@ -110,29 +112,21 @@ def seed(value: int, training: Training) -> None:
     training.trainer.seed(value)
 
 
+def randomness(training: Training) -> dict[str, np.ndarray]:
+    found: dict[str, np.ndarray] = training.base.randomness(training)
+    return found
+
+
+def set_randomness(training: Training, states: Arrays) -> None:
+    training.base.set_randomness(training, states)
+
+
 def adapt(training: Training, inputs: Arrays) -> None:
     """Nothing: preprocessing stays as it was fitted."""
 
 
 def sources(training: Training) -> list[str]:
     return training.sources
-
-
-def fit_epoch(
-    training: Training,
-    inputs: Arrays,
-    target: np.ndarray,
-    batches: Sequence[np.ndarray],
-    progress: Callable[[Any], object],
-) -> float:
-    """One step for each array of row numbers in `batches`; the mean loss over all rows."""
-    total = 0.0
-    for rows in batches:
-        loss = step(training, inputs, target, rows)
-        total += float(loss * loss.dtype.type(len(rows)))
-        progress(loss)
-    end_epoch(training)
-    return total / sum(len(rows) for rows in batches)
 
 
 def step(training: Training, inputs: Arrays, target: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import gc
 import inspect
-import json
 import os
 import shutil
 import sys
@@ -15,8 +14,8 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import lineage, provenance
-from pipeline.errors import IncompleteArtifact, ParamsError, PipelineError
+from pipeline import disk, experiment, interruption, lineage, plain, provenance, unfinished
+from pipeline.errors import ChangedMeanwhile, IncompleteArtifact, ParamsError, PipelineError
 from pipeline.params import FILE, PARENTS
 from pipeline.typed import load_yaml, read
 
@@ -24,14 +23,12 @@ GARBAGE = 50_000
 """Objects between two collections: at Python's 700 a fifth of a framework's import is spent looking
 for garbage in what it makes to stay."""
 
-UNFINISHED = "unfinished.json"
-"""What an output is being made from; stands in it until the statement does."""
-
 
 def main(
     stage: Callable[..., None], *, resumes: bool = False, judges: tuple[str, ...] = ()
 ) -> None:
-    """Runs a stage and ends the process; a PipelineError becomes one line and exit code 1.
+    """Runs a stage and ends the process; a PipelineError becomes one line and exit code 1, a signal
+    128 + its number.
 
     `resumes`: an unfinished output made from the same inputs is handed to the stage as it lies.
     `judges`: arguments whose bytes the stage itself compares with their statement.
@@ -39,12 +36,15 @@ def main(
     gc.set_threshold(GARBAGE)
     code = 0
     try:
+        interruption.install()
+        experiment.warn()
         _run(stage, _arguments(stage), resumes, judges)
     except PipelineError as error:
-        print(f"error: {name(stage)}: {error}", file=sys.stderr)
+        print(f"error: {name(stage)}: {plain.escaped(str(error))}", file=sys.stderr)
         code = 1
-    except KeyboardInterrupt:
-        code = 130
+    except interruption.Interrupted as end:
+        print(f"{name(stage)}: ended by {end}", file=sys.stderr)
+        code = 128 + end.number
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # everything is written; a framework takes another second to come down
@@ -85,17 +85,19 @@ def _run(
 ) -> None:
     written = arguments.get("output") or arguments.get("report")
     if written is None:
-        stage(**arguments)
+        with disk.told(Path()), _steady(stage):
+            stage(**arguments)
         return
     made_by = _makers()
-    with lock(written):
+    with disk.told(written), lock(written), disk.scratch(written):
         for option, path in arguments.items():
             if isinstance(path, Path) and path != written and option not in judges:
                 _demand_complete(path, made_by)
         if "output" in arguments:
             _fill(stage, arguments, resumes)
         else:
-            stage(**arguments)
+            with _steady(stage):
+                stage(**arguments)
 
 
 def _demand_complete(path: Path, made_by: Mapping[str, str]) -> None:
@@ -110,26 +112,55 @@ def _demand_complete(path: Path, made_by: Mapping[str, str]) -> None:
 
 
 def _fill(stage: Callable[..., None], arguments: Mapping[str, Any], resumes: bool) -> None:
+    """Ends with the statement of what the output was made from, or without one."""
     output: Path = arguments["output"]
     code, patch = provenance.code(Path())
-    used = {section: params_file()[section] for section in _sections(stage)}
-    parent = used.get("train", {}).get("parent")
-    deps = [*_deps(name(stage)), *([str(PARENTS / parent)] if parent else [])]
-    definition = provenance.build_definition(name(stage), used, deps, code)
-    planned = json.dumps(definition, indent=1)
-    unfinished = output / UNFINISHED
-    if not (resumes and unfinished.is_file() and unfinished.read_text() == planned):
-        if resumes and unfinished.is_file():
-            print(f"{output}: begun from other params, data or code; starting again", flush=True)
-        shutil.rmtree(output, ignore_errors=True)
-        output.mkdir(parents=True)
-        provenance.write_atomically(unfinished, planned)
-    stage(**arguments)
+    with _steady(stage, code) as definition:
+        plan = _without_code(definition)
+        if not (resumes and unfinished.goes_on(output, plan)):
+            unfinished.begin(output, plan)
+        try:
+            with disk.told(output):  # before it is removed and its room is free again
+                stage(**arguments)
+        except BaseException:
+            if not resumes:
+                shutil.rmtree(output, ignore_errors=True)
+            raise
+    (output / provenance.PATCH).unlink(missing_ok=True)
     if patch:
         (output / provenance.PATCH).write_bytes(patch)
-    lineage.carry(deps, output)
-    unfinished.unlink()
-    provenance.write(output, definition)
+    lineage.carry(_deps(stage), output)
+    provenance.write(output, definition, without=unfinished.NAME)
+    unfinished.end(output)
+
+
+@contextlib.contextmanager
+def _steady(
+    stage: Callable[..., None], code: Mapping[str, Any] | None = None
+) -> Iterator[dict[str, Any]]:
+    """What it is made from. Raises ChangedMeanwhile when params or deps are others at the end, for
+    DVC would record those; other code may change."""
+    before = _definition(stage, code or {})
+    yield before
+    now = _definition(stage, code or {})
+    if now != before:
+        changed = unfinished.differences(_without_code(before), _without_code(now))
+        raise ChangedMeanwhile(
+            f"{changed.removeprefix('other ')}: changed while it ran; nothing is recorded. "
+            "Run `dvc repro` again"
+        )
+
+
+def _definition(stage: Callable[..., None], code: Mapping[str, Any]) -> dict[str, Any]:
+    sections = _sections(stage)
+    values = params_file() if sections else {}
+    used = {section: values[section] for section in sections}
+    return provenance.build_definition(name(stage), used, _deps(stage), code)
+
+
+def _without_code(definition: dict[str, Any]) -> dict[str, Any]:
+    """A commit alone changes no result: the files that do are deps."""
+    return definition | {"resolvedDependencies": definition["resolvedDependencies"][1:]}
 
 
 def _sections(stage: Callable[..., None]) -> list[str]:
@@ -143,9 +174,11 @@ def _pipeline() -> dict[str, Any]:
     return stages
 
 
-def _deps(stage: str) -> list[str]:
-    """The stage's deps as dvc.yaml names them."""
-    return list(_pipeline()[stage]["deps"])
+def _deps(stage: Callable[..., None]) -> list[str]:
+    """The stage's deps as dvc.yaml names them, and the complete model that it trains on from."""
+    listed = list(_pipeline()[name(stage)]["deps"])
+    parent = params_file()["train"]["parent"] if "train" in _sections(stage) else None
+    return listed + ([str(PARENTS / parent)] if parent else [])
 
 
 def _makers() -> dict[str, str]:

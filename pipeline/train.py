@@ -4,18 +4,18 @@ import contextlib
 import csv
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from pipeline import components, stage
+from pipeline import components, interruption, saved, stage
 from pipeline import data as prepared
 from pipeline.components import build, seed
 from pipeline.errors import Diverged, ParamsError
-from pipeline.metrics import score
+from pipeline.metrics import metric, score
 from pipeline.params import EarlyStopping, Train, TrainParams
 from pipeline.provenance import replacing
 
@@ -24,10 +24,12 @@ HISTORY = "history.csv"
 
 
 def train(data: Path, models: Path, output: Path, params: TrainParams) -> None:
-    """Writes epoch_0001.pt and on, and history.csv; goes on after the last epoch found there."""
+    """Writes epoch_0001.pt and on, and history.csv; goes on from what `saved` finds there."""
     schema = prepared.schema(data)
     framework = components.framework(params.model, params.train)
     training = build(params.model, params.train, schema, params.train.device)
+    for name, config in params.train.metrics.items():
+        metric(config, name)  # what is wrong with one is told now, not after an epoch
     before = components.epochs_before(params.train)
     inputs, target = prepared.split(data, "train")
     history = resume(framework, training, output)
@@ -36,17 +38,47 @@ def train(data: Path, models: Path, output: Path, params: TrainParams) -> None:
     while len(history) < params.train.epochs and not _stops(history, params.train.early_stopping):
         epoch = len(history) + 1
         batches = order(params.train, before + epoch, len(target))
-        framework.seed(seed(params.train.seed, before + epoch), training)
-        with _progress(epoch, params.train.epochs, len(batches), history) as progress:
-            loss = framework.fit_epoch(training, inputs, target, batches, progress)
-        row = {"epoch": epoch, "train/loss": loss}
-        row |= validate(framework, training, data, params.train, schema["target"]["classes"])
-        _demand_finite(row)
-        write_history(output / HISTORY, [*history, row])
-        with replacing(output / f"epoch_{epoch:04d}{framework.SUFFIX}") as path:
-            framework.save(training, path)
-        history.append(row)
-        _report(row, params.train.epochs)
+        losses = saved.load_within(framework, training, output, epoch)
+        if not losses:
+            framework.seed(seed(params.train.seed, before + epoch), training)
+        with interruption.deferred() as asked:
+            with _progress(params.train.epochs, len(batches), losses, history) as progress:
+                for loss in steps(framework, training, inputs, target, batches, losses):
+                    progress(loss)
+                    if asked:
+                        saved.save_within(framework, training, output, epoch, losses)
+                        asked.obey()
+            row = {"epoch": epoch, "train/loss": mean(losses, batches)}
+            row |= validate(framework, training, data, params.train, schema["target"]["classes"])
+            _demand_finite(row)
+            write_history(output / HISTORY, [*history, row])
+            saved.save_epoch(framework, training, output, epoch)
+            history.append(row)
+            _report(row, params.train.epochs)
+            asked.obey()
+
+
+def steps(
+    framework: ModuleType,
+    training: Any,
+    inputs: Mapping[str, np.ndarray],
+    target: np.ndarray,
+    batches: Sequence[np.ndarray],
+    losses: list[Any],
+) -> Iterator[Any]:
+    """An epoch: a step for each array of row numbers, but for those whose `losses` are given; the
+    loss of each is yielded after it and added to them."""
+    for rows in batches[len(losses) :]:
+        losses.append(framework.step(training, inputs, target, rows))
+        yield losses[-1]
+    framework.end_epoch(training)
+
+
+def mean(losses: Iterable[Any], batches: Iterable[np.ndarray]) -> float:
+    """Over all rows."""
+    sizes = [len(rows) for rows in batches]
+    every = zip(losses, sizes, strict=True)
+    return sum(float(loss) * size for loss, size in every) / sum(sizes)
 
 
 def adapt(framework: ModuleType, training: Any, inputs: dict[str, np.ndarray]) -> None:
@@ -58,13 +90,13 @@ def adapt(framework: ModuleType, training: Any, inputs: dict[str, np.ndarray]) -
 
 
 def resume(framework: ModuleType, training: Any, output: Path) -> list[Row]:
-    """Loads the last checkpoint in `output`, if there is one; the history up to it."""
-    saved = sorted(output.glob(f"epoch_*{framework.SUFFIX}"))
-    if not saved:
+    """Loads the last whole checkpoint in `output`, if there is one; the history up to it."""
+    epoch = saved.last_epoch(framework, output)
+    if not epoch:
         return []
-    framework.load(training, saved[-1])
-    print(f"going on after epoch {len(saved)}", flush=True)
-    return read_history(output / HISTORY)[: len(saved)]
+    framework.load(training, saved.epoch_file(framework, output, epoch))
+    print(f"going on after epoch {epoch}", flush=True)
+    return read_history(output / HISTORY)[:epoch]
 
 
 def order(train: Train, epoch: int, rows: int) -> list[np.ndarray]:
@@ -130,7 +162,7 @@ def write_history(path: Path, history: list[Row]) -> None:
 
 @contextlib.contextmanager
 def _progress(
-    epoch: int, epochs: int, steps: int, history: list[Row]
+    epochs: int, steps: int, losses: list[Any], history: list[Row]
 ) -> Iterator[Callable[[Any], None]]:
     """A bar with the step's loss and the last epoch's values on a terminal; elsewhere nothing."""
     if not sys.stderr.isatty():
@@ -139,8 +171,9 @@ def _progress(
     from tqdm import tqdm
 
     last = {k: f"{v:.4f}" for k, v in history[-1].items() if k != "epoch"} if history else {}
-    name = f"epoch {epoch}/{epochs}"
-    with tqdm(total=steps, desc=name, unit="step", leave=False, postfix=last) as bar:
+    name = f"epoch {len(history) + 1}/{epochs}"
+    shown: dict[str, Any] = {"total": steps, "initial": len(losses), "desc": name, "unit": "step"}
+    with tqdm(**shown, leave=False, postfix=last) as bar:
 
         def advance(loss: Any) -> None:
             bar.set_postfix(last | {"loss": f"{float(loss):.4f}"}, refresh=False)

@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from pipeline.errors import ParamsError
 
 T = TypeVar("T")
+Leaves = dict[str, Any]
+"""Values by dotted path; lists and empty mappings are leaves."""
 
 
 @dataclass(frozen=True)
@@ -185,3 +187,13 @@ def nearest(name: str, known: list[str]) -> str:
 
 def _listed(values: Any) -> str:
     return ", ".join(str(value) for value in values)
+
+
+def flat(values: Any, prefix: str = "") -> Leaves:
+    """Leaves by dotted path."""
+    if not isinstance(values, Mapping) or not values:
+        return {prefix: values}
+    leaves: Leaves = {}
+    for key, value in values.items():
+        leaves |= flat(value, f"{prefix}.{key}" if prefix else str(key))
+    return leaves

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from pipeline.compose import compose, composition, flat, merge, read_lock, resolved
+from pipeline.compose import compose, composition, merge, read_lock, resolved
 from pipeline.errors import ParamsError
-from pipeline.typed import dump_yaml, load_yaml
+from pipeline.typed import dump_yaml, flat, load_yaml
 
 CONF = Path(__file__).parent.parent / "conf"
 

@@ -3,6 +3,8 @@
 import csv
 import os
 import pty
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -73,34 +75,124 @@ def test_two_runs_give_the_same_bytes(trained, copy_of):
     assert provenance.faults(ours) == []
 
 
-def test_a_killed_run_goes_on_and_ends_in_the_same_bytes(trained, copy_of):
+def test_a_killed_run_goes_on_and_ends_in_the_same_bytes(longer, copy_of):
     """With dropout, batch norm, AdamW and a schedule: nothing of their state may be lost."""
-    project = copy_of(trained)
-    project.params("model=torch_cnn", "train.epochs=4", "train.batch_size=128")
-    project.stage("train")
-    output = project.root / "artifacts/train"
-    undisturbed = (output / provenance.NAME).read_bytes()
+    whole, undisturbed = longer
+    project = copy_of(whole)
+    statement = project.root / "artifacts/train" / provenance.NAME
+    ended(begin(project, "epoch 2/4"), signal.SIGKILL)
+    assert not statement.exists()
+    assert "going on after epoch" in project.stage("train").stdout
+    assert statement.read_bytes() == undisturbed
+
+
+def begin(project, until: str) -> subprocess.Popen:
+    """`train`, when its output has come to the line that begins so; end it, then `ended`."""
     command = [sys.executable, "-m", "pipeline.train", "--data", "artifacts/data"]
     command += ["--models", "models", "--output", "artifacts/train"]
-    running = subprocess.Popen(command, cwd=project.root, stdout=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    running = subprocess.Popen(command, cwd=project.root, **pipes)
     for line in running.stdout:
-        if line.startswith("epoch 2/4"):
-            os.kill(running.pid, signal.SIGKILL)
-    running.wait()
-    assert not (output / provenance.NAME).exists()
-    assert "going on after epoch" in project.stage("train").stdout
+        if line.startswith(until):
+            return running
+    raise AssertionError(f"train ended without {until!r}")
+
+
+def ended(running: subprocess.Popen, number: int) -> str:
+    running.send_signal(number)
+    return running.communicate(timeout=60)[0]
+
+
+@pytest.fixture(scope="module")
+def longer(trained, tmp_path_factory):
+    """Four epochs of twelve steps, and what they are when nothing disturbs them. Copy it."""
+    root = shutil.copytree(trained.root, tmp_path_factory.mktemp("longer") / "project")
+    project = type(trained)(Path(root))
+    project.params("model=torch_cnn", "train.epochs=4", "train.batch_size=128")
+    project.stage("train")
+    statement = project.root / "artifacts/train" / provenance.NAME
+    return project, statement.read_bytes()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_is_asked_to_end_goes_on_at_the_very_step(longer, copy_of, number):
+    whole, undisturbed = longer
+    project = copy_of(whole)
+    output = project.root / "artifacts/train"
+    running = begin(project, "epoch 1/4")
+    time.sleep(0.1)
+    said = ended(running, number)
+    assert running.returncode == 128 + number
+    assert f"train: ended by {number.name}" in said
+    assert (output / "within.pt").is_file()
+    again = project.stage("train").stdout
+    assert re.search(r"going on after step \d+ of epoch \d", again)
+    assert (output / provenance.NAME).read_bytes() == undisturbed
+    assert not list(output.glob("within*"))
+
+
+def test_a_second_signal_ends_it_at_once_and_no_epoch_is_lost(longer, copy_of):
+    whole, undisturbed = longer
+    project = copy_of(whole)
+    running = begin(project, "epoch 2/4")
+    running.send_signal(signal.SIGTERM)
+    ended(running, signal.SIGTERM)
+    assert running.returncode == 143
+    again = project.stage("train").stdout
+    assert "going on after epoch" in again
+    statement = project.root / "artifacts/train" / provenance.NAME
+    assert statement.read_bytes() == undisturbed
+
+
+def test_a_damaged_checkpoint_is_named_and_never_gone_on_from(longer, copy_of):
+    whole, undisturbed = longer
+    project = copy_of(whole)
+    output = project.root / "artifacts/train"
+    ended(begin(project, "epoch 3/4"), signal.SIGKILL)
+    damaged = bytearray((output / "epoch_0002.pt").read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    (output / "epoch_0002.pt").write_bytes(damaged)
+    said = project.stage("train").stdout
+    assert "artifacts/train/epoch_0002.pt: changed; not used" in said
+    assert "going on after epoch 1\n" in said
     assert (output / provenance.NAME).read_bytes() == undisturbed
 
 
-def test_an_unfinished_run_of_other_params_is_refused(trained, copy_of):
-    project = copy_of(trained)
-    output = project.root / "artifacts/train"
-    (output / provenance.NAME).unlink()
-    (output / "unfinished.json").write_text("{}")
+def test_what_was_begun_from_other_params_is_refused_and_kept_until_they_are_back(longer, copy_of):
+    whole, undisturbed = longer
+    project = copy_of(whole)
+    before = project.read("params.yaml")
+    statement = project.root / "artifacts/train" / provenance.NAME
+    ended(begin(project, "epoch 2/4"), signal.SIGKILL)
+    project.params("model=torch_cnn", "train.epochs=4", "train.batch_size=128", "train.lr=0.5")
     said = project.stage("train").stdout
-    assert "begun from other params, data or code; starting again" in said
+    assert re.search(
+        r"artifacts/train: begun from other .*train.lr.*; kept in artifacts/.train", said
+    )
     assert "going on" not in said
-    assert provenance.digest(output) == provenance.digest(trained.root / "artifacts/train")
+    (project.root / "params.yaml").write_text(before)
+    said = project.stage("train").stdout
+    assert "artifacts/train: back from artifacts/.train.aside" in said
+    assert "going on after epoch" in said
+    assert statement.read_bytes() == undisturbed
+
+
+def test_a_change_of_its_inputs_while_it_runs_is_told_and_nothing_recorded(longer, copy_of):
+    """DVC would record the new code with the old code's results."""
+    whole, undisturbed = longer
+    project = copy_of(whole)
+    statement = project.root / "artifacts/train" / provenance.NAME
+    source = project.root / "models/torch_cnn.py"
+    text = source.read_text()
+    running = begin(project, "epoch 1/4")
+    source.write_text(text + "\n# Another.\n")
+    said = running.communicate(timeout=120)[0]
+    assert running.returncode == 1
+    assert "error: train: models: changed while it ran; nothing is recorded" in said
+    assert not statement.exists()
+    source.write_text(text)
+    assert "going on after epoch 4" in project.stage("train").stdout
+    assert statement.read_bytes() == undisturbed
 
 
 def test_divergence_ends_in_one_line_without_a_statement(trained, copy_of):
@@ -134,10 +226,13 @@ def test_clipping_changes_the_steps(trained, copy_of):
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("model.net._target_=models.torch_mlp.Nothing", "error: train: model.net: "),
+        ("model.net._target_=models.torch_mlp.Nothing", "error: train: model.net._target_: "),
         ("+model.net.depth=3", "error: train: model.net: "),
         ("train.device=cuda", "error: train: train.device: found cuda, but torch sees no GPU"),
-        ("model.optimizer._target_=torch.optim.Nothing", "error: train: model.optimizer: "),
+        (
+            "model.optimizer._target_=torch.optim.Nothing",
+            "error: train: model.optimizer._target_: ",
+        ),
     ],
 )
 def test_what_cannot_be_built_is_one_line(trained, copy_of, override, said):

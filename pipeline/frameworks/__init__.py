@@ -1,1 +1,1 @@
-"""A module a framework: configure, seed, build, adapt, fit_epoch, predict, save, load."""
+"""A module a framework: configure, seed, build, adapt, step, end_epoch, predict, save, load."""

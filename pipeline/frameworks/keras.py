@@ -5,7 +5,7 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FunctionType
@@ -42,6 +42,26 @@ with _quiet("matplotlib", "pandas", "sklearn"):  # a third of the import; Keras 
     from pipeline.frameworks import _keras_state
 
 SUFFIX = ".npz"
+BASES = {
+    "net": keras.Model,
+    "loss": keras.losses.Loss,
+    "optimizer": keras.optimizers.Optimizer,
+    "scheduler": keras.optimizers.schedules.LearningRateSchedule,
+}
+"""What each part of a model's configuration is a class of."""
+
+PARTS = {
+    "packages": ("keras",),
+    "parts": (
+        *BASES.values(),
+        keras.Layer,
+        keras.Initializer,
+        keras.Regularizer,
+        keras.constraints.Constraint,
+    ),
+}
+"""Where its classes come from, and what may stand in its arguments."""
+
 Arrays = Mapping[str, np.ndarray]
 Specs = Mapping[str, Mapping[str, Any]]
 
@@ -86,6 +106,15 @@ def seed(value: int, training: Training | None = None) -> None:
     for index, state in enumerate(_keras_state.seeds(training.model) if training else []):
         drawn = np.random.SeedSequence([value, index]).generate_state(1)[0]
         state.assign(np.array([drawn >> 1, 0]))
+
+
+def randomness(training: Training) -> dict[str, np.ndarray]:
+    """Nothing: the states of a model's generators are variables of it, which `save` keeps."""
+    return {}
+
+
+def set_randomness(training: Training, states: Arrays) -> None:
+    assert not states
 
 
 def build(
@@ -223,26 +252,6 @@ def _reaching(training: Training, layer: keras.Layer, inputs: Arrays) -> Iterato
     count = len(next(iter(inputs.values())))
     for start in range(0, count, ADAPT_ROWS):
         yield before(_tensors(inputs, slice(start, start + ADAPT_ROWS)), training=False)
-
-
-def fit_epoch(
-    training: Training,
-    inputs: Arrays,
-    target: np.ndarray,
-    batches: Sequence[np.ndarray],
-    progress: Callable[[tf.Tensor], object],
-) -> float:
-    """One step for each array of row numbers in `batches`; the mean loss over all rows.
-
-    `progress` is called with the loss of each step.
-    """
-    total = tf.zeros((), tf.float64)
-    for rows in batches:
-        loss = step(training, inputs, target, rows)
-        total += tf.cast(loss, tf.float64) * len(rows)
-        progress(loss)
-    end_epoch(training)
-    return float(total) / sum(len(rows) for rows in batches)
 
 
 def step(training: Training, inputs: Arrays, target: np.ndarray, rows: np.ndarray) -> tf.Tensor:

@@ -3,7 +3,7 @@
 import inspect
 import os
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,17 @@ import torch
 from torch import Tensor, nn
 
 SUFFIX = ".pt"
+BASES = {
+    "net": nn.Module,
+    "loss": nn.Module,
+    "optimizer": torch.optim.Optimizer,
+    "scheduler": torch.optim.lr_scheduler.LRScheduler,
+}
+"""What each part of a model's configuration is a class of."""
+
+PARTS = {"packages": ("torch.nn", "torch.optim"), "parts": tuple(set(BASES.values()))}
+"""Where its classes come from, and what may stand in its arguments."""
+
 Arrays = Mapping[str, np.ndarray]
 
 
@@ -42,6 +53,23 @@ def seed(value: int, training: Training | None = None) -> None:
     random.seed(value)
     np.random.seed(value)
     torch.manual_seed(value)
+
+
+def randomness(training: Training) -> dict[str, np.ndarray]:
+    """The states of torch's own generators."""
+    found = {"cpu": torch.get_rng_state()}
+    if training.device.type == "cuda":
+        states = torch.cuda.get_rng_state_all()
+        found |= {f"cuda:{index}": state for index, state in enumerate(states)}
+    return {name: state.numpy() for name, state in found.items()}
+
+
+def set_randomness(training: Training, states: Arrays) -> None:
+    for device, state in states.items():
+        if device == "cpu":
+            torch.set_rng_state(torch.from_numpy(state))
+        else:
+            torch.cuda.set_rng_state(torch.from_numpy(state), device)
 
 
 def build(
@@ -85,26 +113,6 @@ def adapt(training: Training, inputs: Arrays) -> None:
     fit = getattr(training.net, "adapt", None)
     if fit is not None:
         fit(**inputs)
-
-
-def fit_epoch(
-    training: Training,
-    inputs: Arrays,
-    target: np.ndarray,
-    batches: Sequence[np.ndarray],
-    progress: Callable[[Tensor], object],
-) -> float:
-    """One step for each array of row numbers in `batches`; the mean loss over all rows.
-
-    `progress` is called with the loss of each step.
-    """
-    total = torch.zeros((), dtype=torch.float64, device=training.device)
-    for rows in batches:
-        loss = step(training, inputs, target, rows)
-        total += loss * len(rows)
-        progress(loss)
-    end_epoch(training)
-    return total.item() / sum(len(rows) for rows in batches)
 
 
 def step(training: Training, inputs: Arrays, target: np.ndarray, rows: np.ndarray) -> Tensor:

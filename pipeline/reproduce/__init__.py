@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline import provenance
+from pipeline import plain, provenance
 from pipeline.errors import CannotRun, PipelineError
 from pipeline.lineage import Node
 from pipeline.reproduce import code as reproduce_code
@@ -39,22 +39,25 @@ not verified; 2 could not run, and one line says what is missing."""
 
 def main(arguments: list[str]) -> int:
     given = _arguments(arguments)
-    say: Say = lambda text: print(text, file=sys.stderr if given.json else sys.stdout, flush=True)  # noqa: E731
+
+    def say(text: str) -> None:
+        print(plain.page(text), file=sys.stderr if given.json else sys.stdout, flush=True)
+
     try:
         report = reproduce(
             given.what, Path(given.repository), given.environment == "recorded", given.keep, say
         )
     except PipelineError as fault:
-        print(f"error: reproduce: {fault}", file=sys.stderr)
+        print(f"error: reproduce: {plain.escaped(str(fault))}", file=sys.stderr)
         if given.json:
             print(json.dumps({"what": given.what, "result": "could not run", "error": str(fault)}))
         return 2
     except KeyboardInterrupt:
         return 130
     if given.json:
-        print(json.dumps(report.as_json(), indent=1, ensure_ascii=False))
+        print(json.dumps(report.as_json(), indent=1))
     else:
-        print(reproduce_page.result(report), flush=True)
+        print(plain.page(reproduce_page.result(report)), flush=True)
     return 0 if report.same else 1
 
 

@@ -1,8 +1,6 @@
 """Every statement at hand: in artifacts/, parents/, MLflow's files and DVC's cache, and those that
 they carry in lineage/."""
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
@@ -16,14 +14,11 @@ ARTIFACTS = Path("artifacts")
 
 
 def parse(content: bytes) -> Node | None:
-    """A statement whose parts can all be read; None for anything else."""
+    """None for anything but a statement."""
     try:
-        node = Node(digest=hashlib.sha256(content).hexdigest(), statement=json.loads(content))
-        mappings = (node.params.items(), node.environment.items(), node.environment["packages"])
-        parts = (node.stage, node.subject, node.deps, node.commit, node.patch, mappings)
-    except (ValueError, KeyError, TypeError, AttributeError):
+        return lineage.parse(content)
+    except ValueError:
         return None
-    return node if parts else None
 
 
 def statement(path: Path) -> Node | None:

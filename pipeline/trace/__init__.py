@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline import lineage, provenance
+from pipeline import lineage, plain, provenance
 from pipeline.errors import ParamsError, PipelineError
 from pipeline.lineage import Node
 from pipeline.mlflow_store import repository
@@ -42,15 +42,15 @@ def main(arguments: list[str]) -> int:
     try:
         found = resolve(given.what, root)
     except PipelineError as error:
-        print(f"error: trace: {error}", file=sys.stderr)
+        print(f"error: trace: {plain.escaped(str(error))}", file=sys.stderr)
         return 2
     told = trace(given.what, found, root)
     if given.json:
-        print(json.dumps(told, indent=1, ensure_ascii=False))
+        print(json.dumps(told, indent=1))
     else:
         from pipeline.trace.page import page
 
-        print(page(told), end="")
+        print(page(plain.pages(told)), end="")
     return 1 if told["counts"]["contradicted"] else 0
 
 

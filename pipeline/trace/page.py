@@ -54,7 +54,7 @@ def _about(node: Told) -> str:
     model = node["params"].get("model")
     article = {"data": "prepared data", "training": "a training with its checkpoints"}
     what = article.get(node["kind"], f"a {node['kind']}")
-    return what + (f" of {model['name']} ({model['framework']})" if model else "")
+    return what + (f" of {model.get('name')} ({model.get('framework')})" if model else "")
 
 
 def _tree(told: Told) -> list[str]:

@@ -12,7 +12,8 @@ from pipeline.checkpoint import edges
 from pipeline.components import component
 from pipeline.compose import composition, resolved
 from pipeline.frameworks import keras as framework
-from pipeline.train import order
+from pipeline.targets import Kind
+from pipeline.train import order, steps
 from pipeline.typed import Component
 from tests.test_train import settings_of
 
@@ -48,8 +49,13 @@ def built(name: str) -> framework.Training:
     data = "parcels" if name == "keras_text_tabular" else "digits"
     overrides = (f"model={name}", f"data={data}", "train.lr=0.01", "train.epochs=5")
     conf: Mapping[str, Any] = resolved(composition(ROOT / "conf", overrides), {}, [])
-    parts = [conf["model"][part] for part in ("net", "loss", "optimizer", "scheduler")]
-    made = [component(Component(part), "model") if part else None for part in parts]
+    parts = {part: conf["model"][part] for part in ("net", "loss", "optimizer", "scheduler")}
+    made = [
+        component(Component(part), "model", Kind(bases=(framework.BASES[name],), **framework.PARTS))
+        if part
+        else None
+        for name, part in parts.items()
+    ]
     framework.configure(1)
     framework.seed(1)
     inputs = conf["data"]["inputs"]
@@ -66,7 +72,7 @@ def fitted(request: pytest.FixtureRequest) -> tuple[framework.Training, Split, S
     for epoch in range(1, 6):
         framework.seed(epoch, training)
         batches = order(settings_of(), epoch, int((~unseen).sum()))
-        framework.fit_epoch(training, mine, target[~unseen], batches, lambda loss: None)
+        list(steps(framework, training, mine, target[~unseen], batches, []))
     others = {name: array[unseen] for name, array in inputs.items()}
     return training, (mine, target[~unseen]), (others, target[unseen])
 
