@@ -18,7 +18,7 @@ from pipeline.params import TrackingParams
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
+    from mlflow.entities import LoggedModel, Run
 
 # MLflow's limits.
 LONGEST_DATASET_DIGEST = 36
@@ -48,7 +48,10 @@ def log_to_mlflow(
     with drawing(made) as pictures, mlflow_store.opened(store) as client:
         experiment = mlflow_store.experiment(client, store, params.tracking.experiment)
         run = find(client, store, experiment, made.digest)
-        run = run or _log(client, experiment, made, pictures)
+        if run is None:
+            _log(client, experiment, made, pictures)
+            run = find(client, store, experiment, made.digest)
+            assert run, f"{made.digest}: logged, and not found again"
     written = summary(store, run, made.digest)
     provenance.write_atomically(report, json.dumps(written, indent=1) + "\n")
     print(f"MLflow: run {run.info.run_name} ({run.info.run_id}); `make ui` shows it")
@@ -70,36 +73,44 @@ def find(client: "MlflowClient", store: Store, experiment: str, digest: str) -> 
 
 def _remove(client: "MlflowClient", run: "Run") -> None:
     """Into MLflow's bin, where `mlflow gc` finds it, and no longer as RUNNING."""
-    source = f"source_run_id = '{run.info.run_id}'"
-    for model in client.search_logged_models([run.info.experiment_id], source):
+    for model in _models(client, run):
         client.delete_logged_model(model.model_id)
     if run.info.status == "RUNNING":
         client.set_terminated(run.info.run_id, "KILLED")
     client.delete_run(run.info.run_id)
 
 
+def _models(client: "MlflowClient", run: "Run") -> "list[LoggedModel]":
+    source = f"source_run_id = '{run.info.run_id}'"
+    return list(client.search_logged_models([run.info.experiment_id], source))
+
+
 def _log(
     client: "MlflowClient", experiment: str, made: Made, pictures: Callable[[], Files]
-) -> "Run":
-    """Everything of one run; FAILED when anything in it raises."""
+) -> None:
+    """Everything of one run; FAILED when anything in it raises. A request whose answer was lost is
+    sent again, so a server may hold a second run, which `find` removes."""
     run = client.create_run(experiment, run_name=made.run_name, tags=tags(made))
     with ending(client, run.info.run_id):
         _log_dataset(client, run, made)
         _log_metrics(client, run, made, _log_model(client, run, made))
         _log_params(client, run, made)
         _log_artifacts(client, run, [*artifacts(made), *pictures()])
-    return client.get_run(run.info.run_id)
 
 
 @contextlib.contextmanager
 def ending(client: "MlflowClient", run_id: str) -> Iterator[None]:
-    """Without it a run that raised would stay RUNNING."""
-    status = "FAILED"
+    """Without it a run that raised would stay RUNNING; where a server is gone it does, until the
+    next attempt."""
+    from mlflow.exceptions import MlflowException
+
     try:
         yield
-        status = "FINISHED"
-    finally:
-        client.set_terminated(run_id, status)
+    except BaseException:
+        with contextlib.suppress(MlflowException), mlflow_store.patience(5, retries=0):
+            client.set_terminated(run_id, "FAILED")
+        raise
+    client.set_terminated(run_id, "FINISHED")
 
 
 def _log_dataset(client: "MlflowClient", run: "Run", made: Made) -> None:
@@ -126,8 +137,6 @@ def _log_dataset(client: "MlflowClient", run: "Run", made: Made) -> None:
 
 def _log_model(client: "MlflowClient", run: "Run", made: Made) -> str:
     """The directory as it lies becomes a logged model, the run's output. Gives its id."""
-    from mlflow.entities import LoggedModelOutput
-
     model = client.create_logged_model(
         run.info.experiment_id,
         name=made.model,
@@ -135,10 +144,27 @@ def _log_model(client: "MlflowClient", run: "Run", made: Made) -> str:
         tags={KEY: made.digest},
         params=made.flat_params,
     )
-    client.log_model_artifacts(model.model_id, str(made.complete_model))
+    with mlflow_store.patience(mlflow_store.for_files(made.complete_model)):
+        client.log_model_artifacts(model.model_id, str(made.complete_model))
     client.finalize_logged_model(model.model_id, "READY")
-    client.log_outputs(run.info.run_id, [LoggedModelOutput(model.model_id, step=0)])
+    for twin in _models(client, run):
+        if twin.model_id != model.model_id:
+            client.delete_logged_model(twin.model_id)
+    _link(client, run, model.model_id)
     return model.model_id
+
+
+def _link(client: "MlflowClient", run: "Run", model_id: str) -> None:
+    """The only request that a server refuses when it comes again because its answer was lost."""
+    from mlflow.entities import LoggedModelOutput
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.log_outputs(run.info.run_id, [LoggedModelOutput(model_id, step=0)])
+    except MlflowException:
+        outputs = client.get_run(run.info.run_id).outputs
+        if model_id not in {each.model_id for each in (outputs.model_outputs if outputs else ())}:
+            raise
 
 
 def _log_metrics(client: "MlflowClient", run: "Run", made: Made, model_id: str) -> None:

@@ -19,7 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pipeline import lineage, plots, provenance, stage
+from pipeline import lineage, plain, plots, provenance, stage
 from pipeline.errors import IncompleteArtifact, PipelineError
 from pipeline.mlflow_store import KEY, without_login
 
@@ -71,7 +71,7 @@ class Made:
         """The model, what people vary most, and the digest's beginning."""
         varied = {"lr": "train.lr", "epochs": "train.epochs", "seed": "train.seed"}
         known = [f"{k}{self.flat_params[v]}" for k, v in varied.items() if v in self.flat_params]
-        return "-".join([self.model, *known, self.digest[:8]])
+        return plain.escaped("-".join([self.model, *known, self.digest[:8]]))
 
     @cached_property
     def history(self) -> list[tuple[int, dict[str, float]]]:
@@ -183,18 +183,24 @@ def description(made: Made) -> str:
     raw = made.raw
     commit = made.node.commit or "none: it was not in git"
     changed = f" with `{provenance.PATCH}` on top" if made.node.patch else ""
-    rows = [f"| {name} | {value:.6g} |" for name, value in made.final.items()]
+    data = f"{_code(raw['path'])} at revision `{raw['rev']}`, sha256 `{raw['sha256']}`"
+    rows = [f"| {_code(name)} | {value:.6g} |" for name, value in made.final.items()]
     commands = [f"python -m pipeline.{each} {made.digest[:12]}" for each in ("trace", "reproduce")]
     return "\n".join(
         [
-            f"A complete `{made.model}`: it needs none of its source code.",
+            f"A complete {_code(made.model)}: it needs none of its source code.",
             f"Its statement of provenance has sha256 `{made.digest}`.",
             *("", f"Code: commit `{commit}`{changed}."),
-            *("", f"Data: `{raw['path']}` at revision `{raw['rev']}`, sha256 `{raw['sha256']}`."),
+            *("", f"Data: {data}."),
             *("", "| metric | value |", "|---|---|", *rows),
             *("", "In a clone, what it was made from, and made again:", "```", *commands, "```"),
         ]
     )
+
+
+def _code(text: str) -> str:
+    """Nothing in it is markup."""
+    return "`" + plain.escaped(text).replace("`", "'").replace("|", "/") + "`"
 
 
 def source(made: Made, root: Path) -> dict[str, Any]:

@@ -5,6 +5,7 @@ With log_to_mlflow and dvc_source the only module that loads MLflow.
 
 import contextlib
 import fcntl
+import logging
 import os
 import re
 import sys
@@ -13,10 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline import disk, provenance
 from pipeline.errors import PipelineError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Experiment
 
 KEY = "provenance.complete-model"
 """The tag that names a run's complete model; a finished run with it is never made twice."""
@@ -24,12 +27,23 @@ KEY = "provenance.complete-model"
 UI = "http://127.0.0.1:5000"
 """Where `make ui` serves a store that is no server itself."""
 
-# Read by MLflow at import; what the user has set stays. Its default of 7 retries is minutes a call.
+TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
+RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+
+# What the user has set stays. MLflow's own 7 retries of 120 s, and a Retry-After of any length, are
+# minutes a call; these are at most 36 s until a stage knows that nobody answers.
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
+    RETRIES: "2",
+    TIMEOUT: "10",
 }
+
+BUFFERED, SENT, STORED = 8 << 20, 1 << 18, 1 << 24
+"""Bytes of an upload that the system takes at once; bytes a second that are then sent at least, and
+that a server stores at least before it answers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,17 +111,68 @@ def opened(store: Store) -> Iterator["MlflowClient"]:
     with _without_pandas():
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
+        from requests import RequestException
 
         if store.local:
             import mlflow.store.tracking.sqlalchemy_store  # noqa: F401, before the lock is held
+    # It logs what it raises, which is told in one line below.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     try:
-        with locked(store.lock), _default_artifacts(store):
+        with locked(store.lock), _default_artifacts(store), disk.told(store.lock):
+            _create(store)
             yield MlflowClient(store.uri)
-    except MlflowException as error:
-        found = without_login(" ".join(str(error).split()))[:500]
+    except (MlflowException, RequestException) as error:
         raise PipelineError(
-            f"MLflow at {store.shown}: {found}; look at tracking.uri in params.yaml"
+            f"MLflow at {store.shown}: {_reason(error)}; nothing is lost, the artifacts are whole: "
+            "look at the server or at tracking.uri in params.yaml, then run `dvc repro`"
         ) from None
+
+
+def _create(store: Store) -> None:
+    """A new sqlite store appears whole: MLflow cannot go on from a schema that was cut short."""
+    database = Path(store.uri.removeprefix("sqlite:///"))
+    if not store.local or database.exists():
+        return
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    with provenance.replacing(database) as partial:
+        for left in database.parent.glob(f"{partial.name}*"):  # by one that was killed
+            left.unlink()
+        made = SqlAlchemyStore(f"sqlite:///{partial}", store.artifacts)  # type: ignore[no-untyped-call]
+        made.engine.dispose()
+
+
+def _reason(error: BaseException) -> str:
+    """One line: what the connection met, where MLflow only says that a request failed."""
+    from urllib3.exceptions import HTTPError, MaxRetryError
+
+    cause = error.__cause__ or error.__context__ or error
+    found = cause.args[0] if cause.args and isinstance(cause.args[0], HTTPError) else error
+    if isinstance(found, MaxRetryError) and found.reason:
+        found = found.reason
+    text = re.sub(r"^HTTPS?Connection\w*\([^)]*\): ", "", " ".join(str(found).split()))
+    return without_login(text)[:500]
+
+
+@contextlib.contextmanager
+def patience(seconds: int, retries: int | None = None) -> Iterator[None]:
+    """Timeout and retries of the requests made meanwhile."""
+    changes = {TIMEOUT: str(seconds)} | ({} if retries is None else {RETRIES: str(retries)})
+    before = {name: os.environ[name] for name in changes}
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        os.environ.update(before)
+
+
+def for_files(directory: Path) -> int:
+    """Seconds without a word that the upload of the largest of these files may take.
+
+    While it is being sent there is no limit in all: the timeout is one of each block of 16 kB.
+    """
+    largest = max((p.stat().st_size for p in directory.rglob("*") if p.is_file()), default=0)
+    return int(os.environ[TIMEOUT]) + min(largest, BUFFERED) // SENT + largest // STORED
 
 
 @contextlib.contextmanager
@@ -147,12 +212,23 @@ def _default_artifacts(store: Store) -> Iterator[None]:
 
 def experiment(client: "MlflowClient", store: Store, name: str) -> str:
     """Its id; made if there is none. Raises PipelineError when it lies in MLflow's bin."""
-    found = client.get_experiment_by_name(name)
-    if found is None:
-        return client.create_experiment(name, artifact_location=store.artifacts)
+    found = client.get_experiment_by_name(name) or _made(client, store, name)
     if found.lifecycle_stage != "active":
         raise PipelineError(
             f"tracking.experiment: {name} was deleted; restore it with `mlflow experiments restore "
             f"--experiment-id {found.experiment_id}` or choose another name"
         )
     return found.experiment_id
+
+
+def _made(client: "MlflowClient", store: Store, name: str) -> "Experiment":
+    """Or the one that another host, or a request whose answer was lost, made in the meantime."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_experiment(client.create_experiment(name, store.artifacts))
+    except MlflowException as error:
+        found = client.get_experiment_by_name(name)
+        if error.error_code != "RESOURCE_ALREADY_EXISTS" or found is None:
+            raise
+        return found

@@ -3,14 +3,18 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
+from faults._logged import held
+from faults._server import Proxy, before, serving
 from pipeline import mlflow_store, provenance
 from pipeline.errors import PipelineError
 from pipeline.log_to_mlflow import log_to_mlflow
@@ -435,8 +439,98 @@ def test_a_store_that_cannot_be_used_is_one_line_without_the_password(
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(PipelineError, match=r"tracking\.uri") as caught:
         log(uri=uri)
-    assert "\n" not in str(caught.value)
-    assert "secret" not in str(caught.value)
+    said = str(caught.value)
+    assert "\n" not in said and "secret" not in said
+    assert "nothing is lost" in said and "run `dvc repro`" in said
+
+
+def test_a_server_that_never_answers_is_given_up_as_soon_as_the_user_says(repository: Path) -> None:
+    """Without the user's word after three times ten seconds."""
+    silent = socket.create_server(("127.0.0.1", 0))
+    tracking = {**SECTIONS["tracking"], "uri": f"http://127.0.0.1:{silent.getsockname()[1]}"}
+    (repository / "params.yaml").write_text(json.dumps({**SECTIONS, "tracking": tracking}))
+    user = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "1", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+    began = time.monotonic()
+    out, err = start(repository, **user).communicate(timeout=300)
+    assert time.monotonic() - began < 28, "the user's settings were not used"
+    assert out == "" and err.count("\n") == 1, (out, err)
+    assert "Read timed out. (read timeout=1)" in err and "nothing is lost" in err
+    silent.close()
+
+
+def test_what_mlflow_would_wait_for_is_bounded(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.environment_variables import (
+        MLFLOW_HTTP_REQUEST_MAX_RETRIES,
+        MLFLOW_HTTP_REQUEST_TIMEOUT,
+        MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER,
+    )
+
+    for name in mlflow_store.ENVIRONMENT:
+        monkeypatch.delenv(name, raising=False)
+    before = MLFLOW_HTTP_REQUEST_TIMEOUT.get() * (1 + MLFLOW_HTTP_REQUEST_MAX_RETRIES.get())
+    with mlflow_store.opened(mlflow_store.locate(None)):
+        tries = 1 + MLFLOW_HTTP_REQUEST_MAX_RETRIES.get()
+        assert MLFLOW_HTTP_REQUEST_TIMEOUT.get() * tries <= 30 < before
+        assert not MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER.get()
+        (repository / "big").mkdir()
+        with (repository / "big/file").open("wb") as file:
+            file.truncate(1 << 30)
+        seconds = mlflow_store.for_files(repository / "big")
+        with mlflow_store.patience(seconds):
+            assert MLFLOW_HTTP_REQUEST_TIMEOUT.get() == seconds == 10 + 32 + 64
+        assert MLFLOW_HTTP_REQUEST_TIMEOUT.get() == 10
+
+
+@pytest.fixture(scope="module")
+def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    with serving(tmp_path_factory.mktemp("server") / "store") as server, before(server) as proxy:
+        yield proxy
+
+
+def test_every_answer_lost_once_leaves_one_run_and_one_model(
+    repository: Path, proxy: Proxy
+) -> None:
+    """Each request reaches the server twice."""
+    proxy.set("lost")
+    report = log(uri=proxy.uri, experiment="lost")
+    assert proxy.struck > 20
+    proxy.set("")
+    states, (run,) = held(proxy.server.store, "lost", proxy.server.files)
+    assert [status for status, stage in states if stage == "active"] == ["FINISHED"]
+    assert all(status != "RUNNING" for status, _ in states)
+    assert [(name, step) for name, step, _ in run.metrics if name == "train/loss"] == [
+        ("train/loss", 1),
+        ("train/loss", 2),
+    ]
+    assert [state for state, *_ in run.models] == ["READY"]
+    assert log(uri=proxy.uri, experiment="lost") == report
+
+
+def test_an_upload_takes_as_long_as_bytes_move(
+    repository: Path, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
+    make_model(SCHEMA, "flavors: {}" + " " * 3_000_000)
+    proxy.set("slow")
+    began = time.monotonic()
+    log(uri=proxy.uri, experiment="slow")
+    assert time.monotonic() - began > 8
+    proxy.set("")
+
+
+def test_a_refused_upload_is_one_line_and_the_next_attempt_finishes(
+    repository: Path, proxy: Proxy
+) -> None:
+    proxy.set("403")
+    with pytest.raises(PipelineError, match="403.*nothing is lost") as caught:
+        log(uri=proxy.uri, experiment="refused")
+    assert "\n" not in str(caught.value) and proxy.struck == 1
+    proxy.set("")
+    log(uri=proxy.uri, experiment="refused")
+    states, runs = held(proxy.server.store, "refused", proxy.server.files)
+    assert sorted(states) == [("FAILED", "deleted"), ("FINISHED", "active")] and len(runs) == 1
 
 
 def test_four_processes_at_once_share_a_fresh_store(repository: Path, tmp_path: Path) -> None:
