@@ -8,7 +8,9 @@ is the first it sees; so while a model is traced, each lookup is given the shape
 """
 
 import logging
+import math
 import re
+import struct
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -69,8 +71,8 @@ def load(directory: Path) -> Callable[[Arrays], Arrays]:
     TensorFlow's interpreter would also run TensorFlow's operators, those that write files too. No
     rows never reach it: XNNPACK fails on them in a convolution. One row of zeros goes in instead.
     """
+    screen(directory)
     content = (directory / FILE).read_bytes()
-    _refuse_custom(content)
     run = _interpreter(content).get_signature_runner(ENDPOINT)
     names = list(run.get_input_details())
 
@@ -357,9 +359,122 @@ def _place(buffer: Any) -> tuple[int, int] | None:
     return buffer._tab.Vector(buffer._tab.Offset(DATA)), buffer.DataLength()
 
 
-def _refuse_custom(content: bytes) -> None:
-    model = _parse(content)
-    codes = map(model.OperatorCodes, range(model.OperatorCodesLength()))
-    custom = [code.CustomCode().decode() for code in codes if code.CustomCode()]
-    if custom:
-        raise ValueError(f"{FILE}: holds operators {custom} that are not LiteRT's own; not loaded")
+# Numbers of the fields in LiteRT's schema that are looked at before anything is loaded.
+CODES, GRAPHS, BUFFERS = 1, 2, 4
+CUSTOM, DELEGATE, LAST_BUILTIN = 32, 51, 250
+LARGEST_FILE, LARGEST_TENSOR, MOST, RANK = 1 << 31, 1 << 32, 1_000_000, 32
+PACKED = {5, 13, 14, 17, 19}  # text, resources, variants and what is smaller than a byte
+
+
+def screen(directory: Path) -> None:
+    """ValueError unless all operators are built into LiteRT, and every constant is as large as its
+    shape says. Reads the flatbuffer's tables; no framework is loaded.
+    """
+    path = directory / FILE
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise ValueError("larger than a flatbuffer can be")
+        _check_tables(path.read_bytes())
+    except (ValueError, struct.error, OSError) as error:
+        raise ValueError(f"{path}: {_line(str(error))}; not loaded") from error
+
+
+def _check_tables(content: bytes) -> None:
+    if content[4:8] != b"TFL3":
+        raise ValueError("no LiteRT file")
+    model = _Table(content, *struct.unpack_from("<I", content))
+    custom = [text for code in model.tables(CODES) if (text := code.text(1))]
+    kinds = {max(code.number(0, "b"), code.number(3, "i")) for code in model.tables(CODES)}
+    if custom or kinds & {CUSTOM, DELEGATE} or not kinds <= set(range(LAST_BUILTIN)):
+        raise ValueError(f"holds operators {custom or sorted(kinds)} that are not LiteRT's own")
+    sizes = [_stored(buffer, len(content)) for buffer in model.tables(BUFFERS)]
+    if not model.count(GRAPHS):
+        raise ValueError("holds no graph")
+    seen = 0
+    for graph in model.tables(GRAPHS):
+        seen += graph.count(0) + graph.count(3)
+        if seen > MOST:
+            raise ValueError(f"holds over {MOST} tensors and operators")
+        for tensor in graph.tables(0):
+            _check_shape(tensor, sizes)
+
+
+def _stored(buffer: "_Table", total: int) -> int:
+    """Its bytes, in the flatbuffer or behind it."""
+    offset, size = buffer.number(1, "Q"), buffer.number(2, "Q")
+    if size > 1 and not 1 < offset <= offset + size <= total:
+        raise ValueError(f"a buffer of {size} bytes at {offset} is not in the file")
+    return size if size > 1 else buffer.count(0, 1)
+
+
+def _check_shape(tensor: "_Table", sizes: list[int]) -> None:
+    name, shape, number = tensor.text(3), tensor.numbers(0), tensor.number(2, "I")
+    kind = tensor.number(1, "b")
+    size = math.prod(shape) * np.dtype(DTYPES.get(kind, "uint8")).itemsize
+    if any(each < 0 for each in shape) or size > LARGEST_TENSOR or number >= len(sizes):
+        raise ValueError(f"tensor {name!r} has the shape {shape}")
+    exact = kind in DTYPES and kind not in PACKED and not tensor.has(6)
+    if exact and sizes[number] not in (0, size):
+        raise ValueError(f"tensor {name!r} of shape {shape} has {sizes[number]} bytes")
+
+
+class _Table:
+    """A table of a flatbuffer; struct.error or ValueError for what does not lie in the file."""
+
+    def __init__(self, content: bytes, at: int):
+        self.content, self.at = content, at
+        (back,) = struct.unpack_from("<i", content, at)
+        self.fields = self._within(at - back)
+        self.length = struct.unpack_from("<H", content, self.fields)[0]
+
+    def _within(self, at: int) -> int:
+        if not 0 <= at < len(self.content):
+            raise ValueError(f"refers to byte {at} of {len(self.content)}")
+        return at
+
+    def _place(self, number: int) -> int:
+        """Of a field's value; 0 where it has none."""
+        where = 4 + 2 * number
+        if where + 2 > self.length:
+            return 0
+        (offset,) = struct.unpack_from("<H", self.content, self.fields + where)
+        return self._within(self.at + offset) if offset else 0
+
+    def has(self, number: int) -> bool:
+        return self._place(number) > 0
+
+    def number(self, number: int, kind: str) -> int:
+        at = self._place(number)
+        return int(struct.unpack_from(f"<{kind}", self.content, at)[0]) if at else 0
+
+    def _vector(self, number: int, size: int) -> tuple[int, int]:
+        """Where its elements start, and how many there are; all of them in the file."""
+        at = self._place(number)
+        if not at:
+            return 0, 0
+        at = self._within(at + struct.unpack_from("<I", self.content, at)[0])
+        (count,) = struct.unpack_from("<I", self.content, at)
+        if at + 4 + count * size > len(self.content):
+            raise ValueError(f"a list of {count} does not lie in the file")
+        return at + 4, count
+
+    def count(self, number: int, size: int = 4) -> int:
+        return self._vector(number, size)[1]
+
+    def numbers(self, number: int) -> list[int]:
+        at, count = self._vector(number, 4)
+        if count > RANK:
+            raise ValueError(f"a shape of {count} dimensions")
+        return list(struct.unpack_from(f"<{count}i", self.content, at))
+
+    def text(self, number: int) -> str:
+        at, count = self._vector(number, 1)
+        return self.content[at : at + min(count, 200)].decode(errors="replace")
+
+    def tables(self, number: int) -> Iterator["_Table"]:
+        at, count = self._vector(number, 4)
+        if count > MOST:
+            raise ValueError(f"a list of {count} tables")
+        for place in range(at, at + 4 * count, 4):
+            (offset,) = struct.unpack_from("<I", self.content, place)
+            yield _Table(self.content, place + offset)

@@ -11,11 +11,13 @@ their content, translated by tf2onnx; then onnxruntime must answer as the model 
 """
 
 import logging
+import math
 import re
 import struct
 import warnings
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -91,6 +93,7 @@ def load(directory: Path) -> Callable[[Arrays], Arrays]:
     """
     import onnxruntime
 
+    screen(directory)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(
@@ -598,12 +601,169 @@ def _strip(message: Any) -> None:
 
 # Numbers of the fields in onnx.proto that say where a weight lies.
 GRAPH, INITIALIZER = 7, 5
-DATA_TYPE, NAME, RAW_DATA, EXTERNAL_DATA = 2, 8, 9, 13
+DIMS, DATA_TYPE, NAME, RAW_DATA, EXTERNAL_DATA, LOCATION = 1, 2, 8, 9, 13, 14
+OPSET_IMPORT, METADATA, FUNCTION, FUNCTION_NODE = 8, 14, 25, 7
+ATTRIBUTE, SPARSE = 5, 15
+MODEL_FIELDS = {1, 2, 3, 4, 5, 6, GRAPH, OPSET_IMPORT, METADATA, FUNCTION}
+DOMAINS = {"", "ai.onnx", "ai.onnx.ml"}
+NUMBER = re.compile(r"[0-9]{1,18}")
+LARGEST_FILE, MOST_NODES = 1 << 31, 1_000_000
 KEY, VALUE = 1, 2
 # TensorProto.DataType. What numpy lacks is given as unsigned integers of its size.
 DTYPES = {1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64"}
 DTYPES |= {9: "bool", 10: "float16", 11: "float64", 12: "uint32", 13: "uint64", 14: "complex64"}
 DTYPES |= {15: "complex128", 16: "uint16"}
+
+
+def screen(directory: Path) -> None:
+    """ValueError unless the graph is of ONNX' own operators, and each weight lies, whole, in it or
+    in one of the files that hold weights here. Reads protobuf's fields; onnxruntime is not loaded.
+
+    How much a graph computes, and with how much memory, cannot be told from it.
+    """
+    path = directory / FILE
+    if path.stat().st_size > LARGEST_FILE:
+        raise ValueError(f"{path}: larger than a protobuf message can be; do not load it")
+    content = memoryview(path.read_bytes())
+    try:
+        _check_model(content, directory)
+    except (IndexError, KeyError, struct.error, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(
+            f"{path}: no ONNX that can be read ({type(error).__name__}: {error}); do not load it"
+        ) from error
+
+
+def _check_model(content: memoryview, directory: Path) -> None:
+    path, whole = directory / FILE, (0, len(content))
+    fields = _numbers(content, *whole)
+    if fields - MODEL_FIELDS or METADATA in fields:
+        raise ValueError(
+            f"{path}: holds settings for a runtime, or fields {sorted(fields - MODEL_FIELDS)} that "
+            "ONNX does not have; do not load it"
+        )
+    functions = list(_fields(content, *whole, FUNCTION))
+    own = {_names(content, span, 10, 1) for span in functions}
+    for span in _fields(content, *whole, OPSET_IMPORT):
+        ((domain, _),) = [_names(content, span, 1, 1)]
+        if domain not in DOMAINS and domain not in {each for each, _ in own}:
+            raise ValueError(f"{path}: asks for operators of {domain!r}, expected ONNX' own")
+    graphs = [(span, 1) for span in _fields(content, *whole, GRAPH)]
+    if len(graphs) != 1:
+        raise ValueError(f"{path}: found {len(graphs)} graphs, expected one; do not load it")
+    graphs += [(span, FUNCTION_NODE) for span in functions]
+    checked = Counter[str]()
+    while graphs:
+        (start, end), number = graphs.pop()
+        for tensor in _fields(content, start, end, INITIALIZER) if number == 1 else ():
+            _check_tensor(content, tensor, directory)
+        if number == 1 and SPARSE in _numbers(content, start, end):
+            raise ValueError(f"{path}: holds sparse weights; do not load it")
+        for node in _fields(content, start, end, number):
+            checked["nodes"] += 1
+            if checked["nodes"] > MOST_NODES:
+                raise ValueError(f"{path}: holds over {MOST_NODES} nodes; do not load it")
+            graphs += [(span, 1) for span in _check_node(content, node, own, directory)]
+
+
+def _check_node(
+    content: memoryview, node: tuple[int, int], own: set[tuple[str, str]], directory: Path
+) -> Iterator[tuple[int, int]]:
+    """Gives the graphs inside it."""
+    domain, kind = _names(content, node, 7, 4)
+    if domain not in DOMAINS and (domain, kind) not in own:
+        raise ValueError(
+            f"{directory / FILE}: operator {kind} of {domain!r} is not ONNX' own; do not load it"
+        )
+    for attribute in _fields(content, *node, ATTRIBUTE):
+        found = Counter(number for number, _ in _all_fields(content, *attribute))
+        if found[5] > 1 or found[6] > 1 or found[22] or found[23]:
+            raise ValueError(f"{directory / FILE}: {kind} holds sparse or double constants")
+        for number in (5, 10):
+            for tensor in _fields(content, *attribute, number):
+                _check_tensor(content, tensor, directory)
+        for number in (6, 11):
+            yield from _fields(content, *attribute, number)
+
+
+def _names(content: memoryview, span: tuple[int, int], *numbers: int) -> tuple[str, str]:
+    """The last of each field, as protobuf reads them; "" where there is none."""
+    one, other = (
+        (
+            [bytes(content[slice(*each)]).decode() for each in _fields(content, *span, number)]
+            or [""]
+        )
+        for number in numbers
+    )
+    return one[-1], other[-1]
+
+
+def _numbers(content: memoryview, start: int, end: int) -> set[int]:
+    return {number for number, _ in _all_fields(content, start, end)}
+
+
+def _check_tensor(content: memoryview, span: tuple[int, int], directory: Path) -> None:
+    """As many elements as its shape says, no more and no fewer."""
+    name, where = _names(content, span, NAME, NAME)[0], directory / FILE
+    shape = _integers(content, span, DIMS)
+    kind = (_integers(content, span, DATA_TYPE) or [0])[-1]
+    raw = [last - first for first, last in _fields(content, *span, RAW_DATA)]
+    count = math.prod(shape)
+    bits = 4 if kind in (21, 22) else 8 * np.dtype(DTYPES.get(kind, "uint8")).itemsize
+    size = (count * bits + 7) // 8
+    if any(not 0 <= each < 1 << 62 for each in shape):
+        raise ValueError(f"{where}: {name!r} has the shape {shape}; do not load it")
+    outside = list(_fields(content, *span, EXTERNAL_DATA))
+    if outside or _integers(content, span, LOCATION) not in ([], [0]):
+        _check_outside(content, outside, size, f"{where}: {name!r}", directory)
+    elif raw and (len(raw) > 1 or (raw[0] != size and kind in DTYPES)):
+        raise ValueError(f"{where}: {name!r} of shape {shape} has {raw} bytes; do not load it")
+    elif count > 2 * (span[1] - span[0]):
+        raise ValueError(f"{where}: {name!r} of shape {shape} is not stored; do not load it")
+
+
+def _check_outside(
+    content: memoryview,
+    entries: list[tuple[int, int]],
+    size: int,
+    where: str,
+    directory: Path,
+) -> None:
+    """In a plain file of the model's own. A hard link is one: its bytes are what counts, and those
+    are named by digest elsewhere."""
+    pairs = [_names(content, entry, KEY, VALUE) for entry in entries]
+    told = dict(pairs)
+    file, numbers = told.get("location", ""), (told.get("offset", ""), told.get("length", ""))
+    if file not in (SHARED, VARIABLES, OVERFLOW) or sorted(told) != [
+        "length",
+        "location",
+        "offset",
+    ]:
+        raise ValueError(
+            f"{where} lies in {file[:200]!r}, expected {SHARED}, {VARIABLES} or {OVERFLOW} beside "
+            "it, an offset and a length; do not load it"
+        )
+    inner = [directory / each for each in (file, *map(str, Path(file).parents[:-1]))]
+    if any(path.is_symlink() for path in inner) or not inner[0].is_file():
+        raise ValueError(f"{where} lies in {file}, which is no plain file; do not load it")
+    if len(pairs) != 3 or not all(NUMBER.fullmatch(each) for each in numbers):
+        raise ValueError(f"{where} lies at {numbers} of {file}, expected numbers; do not load it")
+    offset, length = map(int, numbers)
+    if length != size or offset + length > inner[0].stat().st_size:
+        raise ValueError(
+            f"{where} takes {size} bytes and lies at {offset}, {length} long, in {file} of "
+            f"{inner[0].stat().st_size}; do not load it"
+        )
+
+
+def _integers(content: memoryview, span: tuple[int, int], number: int) -> list[int]:
+    """Signed, of 64 bits; one by one, or packed together."""
+    found = []
+    for kind, (start, end) in _all_fields(content, *span):
+        at = start
+        while kind == number and at < end:
+            value, at = _varint(content, at)
+            found.append(value - (1 << 64) if value >> 63 else value)
+    return found
 
 
 def _place(content: memoryview, start: int, end: int) -> tuple[str, tuple[str, int, int], str]:
@@ -627,6 +787,11 @@ def _place(content: memoryview, start: int, end: int) -> tuple[str, tuple[str, i
 
 def _fields(content: memoryview, start: int, end: int, number: int) -> Iterator[tuple[int, int]]:
     """Where each value of field `number` lies in a protobuf message: (start, end) in `content`."""
+    return (span for found, span in _all_fields(content, start, end) if found == number)
+
+
+def _all_fields(content: memoryview, start: int, end: int) -> Iterator[tuple[int, tuple[int, int]]]:
+    """Field and place of each value. ValueError for one that reaches beyond its message."""
     while start < end:
         tag, start = _varint(content, start)
         first = start
@@ -637,15 +802,17 @@ def _fields(content: memoryview, start: int, end: int, number: int) -> Iterator[
             start = first + length
         else:
             start += {1: 8, 5: 4}[tag & 7]
-        if tag >> 3 == number:
-            yield first, start
+        if start > end:
+            raise ValueError(f"{FILE}: a field reaches beyond what holds it; do not load it")
+        yield tag >> 3, (first, start)
 
 
 def _varint(content: memoryview, at: int) -> tuple[int, int]:
     value = shift = 0
-    while True:
+    while shift < 70:
         byte = content[at]
         value |= (byte & 0x7F) << shift
         at, shift = at + 1, shift + 7
         if byte < 0x80:
             return value, at
+    raise ValueError(f"{FILE}: a number of more than 64 bits; do not load it")

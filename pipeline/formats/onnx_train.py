@@ -16,11 +16,13 @@ so the first two steps of the graph are compared with the source's before it sta
 import copy
 import json
 import logging
+import math
 import shutil
 import struct
 import warnings
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -194,6 +196,7 @@ class Trainer:
     """The state as numpy arrays, and the two graphs that it goes through."""
 
     def __init__(self, directory: Path):
+        screen(directory)
         self.directory = directory
         self.described = _read(directory)
         states = self.described["states"]
@@ -263,10 +266,7 @@ def _session(path: Path) -> Any:
 
 def _read(directory: Path) -> dict[str, Any]:
     """ValueError where a state lies in a file that it has no business in."""
-    found: dict[str, Any] = json.loads((directory / FILE).read_text())
-    for each in found["states"]:
-        if each["file"] not in {OWN, *SOURCES.values()}:
-            raise ValueError(f"onnx_train: {each['name']} lies in {each['file']}; do not load it")
+    found: dict[str, Any] = _checked(_check_states, FILE, directory)
     return found
 
 
@@ -820,3 +820,178 @@ def _reason(error: BaseException) -> str:
     marks = [n for n, line in enumerate(lines) if line.startswith("The following call raised")]
     blamed = lines[marks[0] + 1 : marks[0] + 3] if marks else []
     return " ".join([*lines[:1], *listed, *blamed]) or type(error).__name__
+
+
+# Numbers of the fields in onnx.proto that hold operators and constants.
+GRAPH, INITIALIZER, FUNCTION, FUNCTION_NODE, ATTRIBUTE, SPARSE = 7, 5, 25, 7, 5, 15
+DIMS, DATA_TYPE, NAME, RAW_DATA, EXTERNAL_DATA, LOCATION = 1, 2, 8, 9, 13, 14
+MODEL_FIELDS, DOMAINS = {1, 2, 3, 4, 5, 6, GRAPH, 8, FUNCTION}, {"", "ai.onnx"}
+LARGEST, MOST_NODES = {".onnx": 1 << 31, ".json": 1 << 25}, 1_000_000
+DTYPES = {1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64"}
+DTYPES |= {9: "bool", 10: "float16", 11: "float64", 12: "uint32", 13: "uint64", 14: "complex64"}
+DTYPES |= {15: "complex128", 16: "uint16"}
+
+
+def screen(directory: Path) -> None:
+    """ValueError unless both graphs are of ONNX' own operators with all constants in them, and each
+    state lies, whole, in one of the files that hold states here. onnxruntime is not loaded.
+
+    How much a graph computes, and with how much memory, cannot be told from it.
+    """
+    for file, check in ((FILE, _check_states), (STEP, _check_model), (PREDICT, _check_model)):
+        _checked(check, file, directory)
+
+
+def _checked(check: Callable[[Path, Path], Any], file: str, directory: Path) -> Any:
+    path = directory / file
+    try:
+        if path.stat().st_size > LARGEST[path.suffix]:
+            raise ValueError("larger than it can be; do not load it")
+        return check(path, directory)
+    except (LookupError, TypeError, AttributeError, RecursionError, OSError, ValueError) as error:
+        raise ValueError(f"onnx_train: {path}: {' '.join(str(error).split())[:400]}") from error
+
+
+def _check_states(path: Path, directory: Path) -> Any:
+    text = path.read_text()
+    if text.count("[") + text.count("{") > MOST_NODES:
+        raise ValueError("nested or long beyond reason; do not load it")
+    described = json.loads(text)
+    if {type(each) for rates in described["learning_rates"] for each in rates} - {int, float}:
+        raise ValueError("its learning rates are no numbers; do not load it")
+    for each in described["states"]:
+        name, file = each["name"], each["file"]
+        if file not in {OWN, *SOURCES.values()}:
+            raise ValueError(f"{name} lies in {file}; do not load it")
+        if (directory / file).is_symlink() or not (directory / file).is_file():
+            raise ValueError(f"{name} lies in {file}, which is no plain file; do not load it")
+        numbers = [*each["shape"], each["offset"], each["nbytes"]]
+        sized = all(type(n) is int and 0 <= n < 1 << 62 for n in numbers)
+        size = np.dtype(each["dtype"]).itemsize if each["dtype"] in DTYPES.values() else 0
+        within = sized and each["offset"] + each["nbytes"] <= (directory / file).stat().st_size
+        if not size or not within or math.prod(each["shape"]) * size != each["nbytes"]:
+            raise ValueError(f"{name} is not whole in {file}; do not load it")
+    return described
+
+
+def _check_model(path: Path, _: Path) -> None:
+    content = memoryview(path.read_bytes())
+    fields = _numbers(content, 0, len(content))
+    functions = list(_fields(content, 0, len(content), FUNCTION))
+    graphs = [(span, 1) for span in _fields(content, 0, len(content), GRAPH)]
+    if fields - MODEL_FIELDS or len(graphs) != 1:
+        raise ValueError("holds settings for a runtime, or several graphs; do not load it")
+    own = {_names(content, span, 10, 1) for span in functions}
+    graphs += [(span, FUNCTION_NODE) for span in functions]
+    count = 0
+    while graphs:
+        (start, end), number = graphs.pop()
+        if number == 1 and SPARSE in _numbers(content, start, end):
+            raise ValueError("holds sparse weights; do not load it")
+        for tensor in _fields(content, start, end, INITIALIZER) if number == 1 else ():
+            _check_tensor(content, tensor, path)
+        for node in _fields(content, start, end, number):
+            count += 1
+            if count > MOST_NODES:
+                raise ValueError(f"holds over {MOST_NODES} nodes; do not load it")
+            graphs += [(span, 1) for span in _check_node(content, node, own, path)]
+
+
+def _check_node(
+    content: memoryview, node: tuple[int, int], own: set[tuple[str, str]], path: Path
+) -> Iterator[tuple[int, int]]:
+    """Gives the graphs inside it."""
+    domain, kind = _names(content, node, 7, 4)
+    if domain not in DOMAINS and (domain, kind) not in own:
+        raise ValueError(f"operator {kind} of {domain!r} is not ONNX' own; do not load it")
+    for attribute in _fields(content, *node, ATTRIBUTE):
+        found = Counter(number for number, _ in _all_fields(content, *attribute))
+        if found[5] > 1 or found[6] > 1 or found[22] or found[23]:
+            raise ValueError(f"{kind} holds sparse or double constants")
+        for number in (5, 10):
+            for tensor in _fields(content, *attribute, number):
+                _check_tensor(content, tensor, path)
+        for number in (6, 11):
+            yield from _fields(content, *attribute, number)
+
+
+def _names(content: memoryview, span: tuple[int, int], *numbers: int) -> tuple[str, str]:
+    """The last of each field, as protobuf reads them; "" where there is none."""
+    one, other = (
+        (
+            [bytes(content[slice(*each)]).decode() for each in _fields(content, *span, number)]
+            or [""]
+        )
+        for number in numbers
+    )
+    return one[-1], other[-1]
+
+
+def _numbers(content: memoryview, start: int, end: int) -> set[int]:
+    return {number for number, _ in _all_fields(content, start, end)}
+
+
+def _check_tensor(content: memoryview, span: tuple[int, int], path: Path) -> None:
+    """As many elements as its shape says, no more and no fewer."""
+    name = _names(content, span, NAME, NAME)[0]
+    shape = _integers(content, span, DIMS)
+    kind = (_integers(content, span, DATA_TYPE) or [0])[-1]
+    raw = [last - first for first, last in _fields(content, *span, RAW_DATA)]
+    count = math.prod(shape)
+    bits = 4 if kind in (21, 22) else 8 * np.dtype(DTYPES.get(kind, "uint8")).itemsize
+    size = (count * bits + 7) // 8
+    if any(not 0 <= each < 1 << 62 for each in shape):
+        raise ValueError(f"{name!r} has the shape {shape}; do not load it")
+    if EXTERNAL_DATA in _numbers(content, *span) or _integers(content, span, LOCATION) not in (
+        [],
+        [0],
+    ):
+        raise ValueError(f"{name!r} lies in another file; do not load it")
+    if raw and (len(raw) > 1 or (raw[0] != size and kind in DTYPES)):
+        raise ValueError(f"{name!r} of shape {shape} has {raw} bytes; do not load it")
+    if count > 2 * (span[1] - span[0]):
+        raise ValueError(f"{name!r} of shape {shape} is not stored; do not load it")
+
+
+def _integers(content: memoryview, span: tuple[int, int], number: int) -> list[int]:
+    """Signed, of 64 bits; one by one, or packed together."""
+    found = []
+    for kind, (start, end) in _all_fields(content, *span):
+        at = start
+        while kind == number and at < end:
+            value, at = _varint(content, at)
+            found.append(value - (1 << 64) if value >> 63 else value)
+    return found
+
+
+def _fields(content: memoryview, start: int, end: int, number: int) -> Iterator[tuple[int, int]]:
+    """Where each value of field `number` lies in a protobuf message: (start, end) in `content`."""
+    return (span for found, span in _all_fields(content, start, end) if found == number)
+
+
+def _all_fields(content: memoryview, start: int, end: int) -> Iterator[tuple[int, tuple[int, int]]]:
+    """Field and place of each value. ValueError for one that reaches beyond its message."""
+    while start < end:
+        tag, start = _varint(content, start)
+        first = start
+        if tag & 7 == 0:
+            _, start = _varint(content, start)
+        elif tag & 7 == 2:
+            length, first = _varint(content, start)
+            start = first + length
+        else:
+            start += {1: 8, 5: 4}[tag & 7]
+        if start > end:
+            raise ValueError("A field reaches beyond what holds it; do not load it")
+        yield tag >> 3, (first, start)
+
+
+def _varint(content: memoryview, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while shift < 70:
+        byte = content[at]
+        value |= (byte & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 0x80:
+            return value, at
+    raise ValueError("A number of more than 64 bits; do not load it")

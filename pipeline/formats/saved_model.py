@@ -13,6 +13,7 @@ it first and takes known operators only; `export` holds its own result to the sa
 """
 
 import json
+import math
 import re
 import shutil
 import struct
@@ -49,6 +50,10 @@ MEMBERS = {"saved_model.pb", INDEX, DATA, SIGNATURE}
 ENDPOINT = "serve"
 VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 WRONG = (AttributeError, TypeError, ValueError)
+WRONG_BYTES = (
+    *(LookupError, TypeError, AttributeError, struct.error, RecursionError),
+    *(UnicodeDecodeError, json.JSONDecodeError),
+)
 EPOCHS = 64
 """For which a schedule in the graph must give the source's learning rates, bit for bit."""
 
@@ -90,7 +95,8 @@ OPERATOR = re.compile(
     Tile Transpose ConjugateTranspose Unique(V2|WithCounts|WithCountsV2)? UnravelIndex Where
     (Empty)?TensorList\w* Sparse(Concat|FillEmptyRows(Grad)?|Reorder|Reshape|Slice|ToDense)
     Sparse(Reduce(Max|Sum)|Segment(Mean|Sum|SqrtN)(Grad)?|TensorDenseMatMul|TensorDenseAdd|Softmax)
-    (Dense|Ragged|Sparse)?Bincount DenseToSparse\w+ Bucketize Ragged\w+ SparseCross(Hashed|V2)?
+    (Dense|Ragged|Sparse)?Bincount DenseToSparseSetOperation Bucketize Ragged\w+
+    SparseCross(Hashed|V2)?
     (Unsorted)?Segment(Max|Mean|Min|Prod|Sum)(V2)? UnsortedSegmentJoin
     AsString String(Format|Join|Length|Lower|NGrams|Split|SplitV2|Strip|ToNumber|Upper) Substr
     StringToHashBucket(Fast|Strong)? (Static)?Regex(FullMatch|Replace) ReduceJoin
@@ -143,7 +149,7 @@ def export(
         canonicalise(folder)
         (folder / SIGNATURE).parent.mkdir()
         (folder / SIGNATURE).write_text(json.dumps(said))
-        refuse_code(folder)
+        screen(directory)
     except ValueError as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise ValueError(f"saved_model: this model does not fit: {_in_one_line(error)}") from error
@@ -156,12 +162,13 @@ def load(directory: Path) -> Callable[[Arrays], Arrays]:
     """Runs known operators only; ValueError when the directory holds anything else."""
     import tensorflow as tf
 
-    refuse_code(directory / FOLDER)
+    screen(directory)
     names = _signature(directory)
     return _predictor(tf.saved_model.load(str(directory / FOLDER)), names)
 
 
 def _signature(directory: Path) -> dict[str, Any]:
+    """ValueError where it is no JSON."""
     found: dict[str, Any] = json.loads((directory / FOLDER / SIGNATURE).read_text())
     return found
 
@@ -184,7 +191,7 @@ def _tensors(inputs: Arrays, names: list[str]) -> Any:
 
 def load_training(directory: Path) -> "Trainer":
     """Refuses what `load` refuses, and a model that was exported to predict only."""
-    refuse_code(directory / FOLDER)
+    screen(directory)
     if "training" not in _signature(directory):
         raise ValueError(
             f"saved_model: {directory / FOLDER} holds no training program; export it with one"
@@ -782,19 +789,80 @@ def _rename_map(entries: Any, kind: Any, rename: Callable[[str], str]) -> None:
             entries[new] = rename(value) if texts else value
 
 
-def refuse_code(folder: Path) -> None:
-    """ValueError unless the directory holds known files and its graph known operators only."""
-    links = [path for path in folder.rglob("*") if path.is_symlink()]
-    files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    if links or files != MEMBERS:
-        wrong = sorted(files ^ MEMBERS) or sorted(map(str, links))
+def screen(directory: Path) -> None:
+    """ValueError unless the folder holds known plain files, its graph known operators only, and
+    each variable as many bytes as its shape says.
+
+    Takes TensorFlow for its messages, and restores and runs nothing. How long a loop goes on, and
+    how much memory operators take, cannot be told.
+    """
+    folder = directory / FOLDER
+    found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
+    found = {name: path for name, path in found.items() if path.is_symlink() or not path.is_dir()}
+    plain = all(path.is_file() and not path.is_symlink() for path in [*found.values()])
+    if folder.is_symlink() or not plain or set(found) != MEMBERS:
+        wrong = sorted(set(found) ^ MEMBERS) or sorted(map(str, found.values()))
         raise ValueError(f"{folder}: found {wrong} amiss, expected plain files {sorted(MEMBERS)}")
+    for name, limit in LIMITS.items():
+        if found[name].stat().st_size > limit:
+            raise ValueError(f"{folder}: {name} is larger than {limit} bytes; do not load it")
     content = _read(folder)
     if len(content.meta_graphs) != 1:
         raise ValueError(f"{folder}: found {len(content.meta_graphs)} graphs, expected one")
     (graph,) = content.meta_graphs
     _check_objects(graph, folder)
     _check_operators(graph, folder)
+    _check_constants(graph, folder)
+    try:
+        _check_signature(_signature(directory))
+        _check_variables(folder)
+    except WRONG_BYTES as error:
+        raise ValueError(f"{folder}: {type(error).__name__}: {error}; do not load it") from error
+
+
+def _check_signature(said: Any) -> None:
+    names = [*said["inputs"], *said["outputs"], *said.get("training", {}).get("seeds", [])]
+    if not all(isinstance(each, str) for each in names):
+        raise TypeError(f"{SIGNATURE} holds other than names")
+
+
+def _check_constants(graph: Any, folder: Path) -> None:
+    """One value may stand for all of a shape: what that unpacks to is limited."""
+    total = 0
+    for node in _nodes(graph):
+        for attribute in node.attr.values():
+            for tensor in [attribute.tensor, *attribute.list.tensor]:
+                sizes = [each.size for each in tensor.tensor_shape.dim]
+                if tensor.dtype:
+                    total += max(0, math.prod(sizes) - tensor.ByteSize()) * ITEMSIZE
+                if min(sizes, default=0) < 0 or total > LARGEST_CONSTANTS:
+                    raise ValueError(
+                        f"{folder}: the constant {node.name} has the shape {sizes}, which is not "
+                        "stored; do not load it"
+                    )
+
+
+def _check_variables(folder: Path) -> None:
+    from google.protobuf.message import DecodeError
+    from tensorflow.core.protobuf.tensor_bundle_pb2 import BundleEntryProto
+
+    stored = (folder / DATA).stat().st_size
+    for key, value in _table(folder / INDEX):
+        if not key:
+            continue
+        try:
+            entry = BundleEntryProto.FromString(value)
+        except DecodeError as error:
+            raise ValueError(f"{folder}: {INDEX} is cut off; export it again") from error
+        count = math.prod(each.size for each in entry.shape.dim)
+        size = count * np.dtype(DTYPES.get(entry.dtype, "uint8")).itemsize
+        exact = entry.dtype in DTYPES and size != entry.size
+        within = 0 <= entry.offset <= entry.offset + entry.size <= stored
+        if exact or count > max(entry.size, 1) or not within or entry.shard_id or entry.slices:
+            raise ValueError(
+                f"{folder}: {key[:200].decode(errors='replace')!r} of {entry.size} bytes is not "
+                "whole in the variables' file; do not load it"
+            )
 
 
 def _check_objects(graph: Any, folder: Path) -> None:
@@ -818,6 +886,9 @@ def _check_objects(graph: Any, folder: Path) -> None:
 
 def _check_operators(graph: Any, folder: Path) -> None:
     functions = {each.signature.name: each for each in graph.graph_def.library.function}
+    for name in functions:
+        if not re.search(r"_\d+$", name):  # as no operator's name ends
+            raise ValueError(f"{folder}: function {name} could pass for an operator")
     saver = {graph.saver_def.save_tensor_name.split(":")[0], graph.saver_def.restore_op_name}
     others = [node for node in graph.graph_def.node if node.name not in saver]
     roots = [name for node in others for name in _called(node)]
@@ -847,6 +918,9 @@ DTYPES = {1: "float32", 2: "float64", 3: "int32", 4: "uint8", 5: "int16", 6: "in
 DTYPES |= {8: "complex64", 9: "int64", 10: "bool", 14: "uint16", 17: "uint16", 18: "complex128"}
 DTYPES |= {19: "float16", 22: "uint32", 23: "uint64"}
 FOOTER, MAGIC = 48, 0xDB4775248B80FB57
+# Limits, in bytes, of what is read before anything is known of it.
+LIMITS = {"saved_model.pb": 1 << 30, INDEX: 1 << 26, SIGNATURE: 1 << 20}
+LARGEST_CONSTANTS, ITEMSIZE, LONGEST_KEY = 1 << 28, 8, 1 << 12
 
 
 def _table(path: Path) -> Iterator[tuple[bytes, bytes]]:
@@ -880,6 +954,8 @@ def _block(content: bytes, offset: int, size: int) -> Iterator[tuple[bytes, byte
         fresh, at = _varint(block, at)
         length, at = _varint(block, at)
         key = key[:shared] + block[at : at + fresh]
+        if len(key) > LONGEST_KEY or at + fresh + length > end:
+            raise ValueError(f"{FOLDER}/{INDEX}: malformed; export it again")
         yield key, block[at + fresh : at + fresh + length]
         at += fresh + length
 
@@ -901,9 +977,10 @@ def _fields(message: bytes) -> Iterator[tuple[int, int]]:
 
 def _varint(content: bytes, at: int) -> tuple[int, int]:
     value = shift = 0
-    while True:
+    while shift < 70:
         byte = content[at]
         value |= (byte & 0x7F) << shift
         at, shift = at + 1, shift + 7
         if byte < 0x80:
             return value, at
+    raise ValueError(f"{FOLDER}/{INDEX}: malformed; export it again")

@@ -15,13 +15,16 @@ import copy
 import inspect
 import io
 import json
+import math
+import pickle
+import pickletools
 import re
 import struct
 import zipfile
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -58,20 +61,44 @@ MEMBER = re.compile(
     r"|data/constants/(tensor_\d+|\w+_constants_config\.json))"
 )
 PAYLOAD = re.compile(r"(weight|tensor)_\d+")
+# Of torch's own operators those that touch nothing but tensors: none that writes a file (save),
+# maps one (from_file) or prints, none that takes bytes for pointers or unchecked indices.
 OPERATOR = re.compile(
-    r"torch\.ops\.(aten\.(?!from_file\b)\w+\.\w+|prims\.\w+\.\w+)"
+    r"torch\.ops\.aten\.(?!(from_file|save|warn|set_?|set_data|record_stream|data|pin_memory"
+    r"|(fbgemm|mkldnn|miopen|cudnn|quantized|q|sparse_\w+_tensor)(_\w+)?)\.)"
+    r"([a-z]\w*|__\w+__|_(native_batch_norm|batch_norm|log_softmax|softmax|safe_softmax|assert"
+    r"|functional_assert|to_copy|scaled_dot_product|flash_attention|weight_norm|unsafe_view"
+    r"|unsafe_index|adaptive_avg|fft|cdist|pdist|embedding_bag|convolution|upsample|trilinear"
+    r"|local_scalar_dense|shape_as_tensor|set_grad_enabled|conj|neg_view|reshape_alias"
+    r"|euclidean_dist|linalg|prelu|unique|thnn_fused|stack|add_relu|grid_sampler|grouped_mm|is_a"
+    r"|lu_with_info|chunk_cat|foreach|fused|int_mm|cast|dim_arange|standard_gamma"
+    r"|sample_dirichlet|dirichlet_grad|pad|ctc_loss|logcumsumexp|cummax|cummin|histogramdd|masked"
+    r"|aminmax|nnpack|use_cudnn_ctc_loss|cholesky|compute_linear_combination|lstm_mps|rnn"
+    r"|index_put_impl|transformer_encoder_layer_fwd|native_multi_head_attention|transform_bias"
+    r"|pack_padded_sequence|reshape_copy)\w*)\.\w+"
+    r"|torch\.ops\.prims\.[a-z]\w*\.\w+"
     r"|torch\.ops\.higher_order\.(cond|while_loop|scan|map_impl|associative_scan"
     r"|wrap_with_set_grad_enabled|wrap_with_autocast|flex_attention)"
     r"|torch\.sym_\w+|torch\._sym_\w+|math\.(ceil|floor|trunc|sqrt|log2)"
     r"|_operator\.(getitem|add|sub|mul|truediv|floordiv|mod|pow|neg|pos|abs"
-    r"|eq|ne|lt|le|gt|ge|and_|or_|not_)"
+    r"|eq|ne|lt|le|gt|ge|and_|or_|not_)",
+    re.ASCII,
 )
-GUARD = re.compile(
-    r"(L\['\w+'\](\[\d+\])?\.(size|stride)\(\)\[\d+\]|\b(and|or|not|True|False)\b|[\d\s()+\-*/%<>=!])*"
+GUARD = re.compile(  # no powers but small ones, no shifts: Python would compute them
+    r"(L\['\w+'\](\[\d+\])?\.(size|stride)\(\)\[\d+\]|\b(and|or|not|True|False)\b"
+    r"|(?<!\d)\d{1,19}(?!\d)|(?<!\*)\*(?!\*)|\*\*[23](?![\d\s*]*\*\*)(?!\d)|<(?!<)|>(?!>)"
+    r"|[\s()+\-/%=!])*"
 )
 PLAIN = re.compile(r"[\w.]*")
 INERT_NAME = re.compile(r"z?[su]f?\d+|-?\d+")  # a symbol, or a number as sympy writes it
-TREE = re.compile(r'[\w\s.,:\[\]{}"\\-]*')
+TREES = {None, "builtins.tuple", "builtins.list", "builtins.dict", "collections.OrderedDict"}
+EXPRESSION = (
+    *(ast.Expression, ast.Load, ast.keyword, ast.BinOp, ast.UnaryOp),
+    *(ast.operator, ast.unaryop),
+)
+GROWS, POWERS = (ast.Pow, ast.LShift), {"Pow", "PowByNatural", "FloatPow", "LShift"}
+POWERS |= {"Float", "RoundDecimal"}  # their digits
+LARGEST_POWER, LONGEST = 64, 20_000
 SYMBOLIC = frozenset(
     re.findall(
         r"\w+",
@@ -93,6 +120,37 @@ DTYPES = dict(
         start=1,
     )
 ) | {28: "uint16", 34: "uint32", 35: "uint64"}
+
+# Limits of what is read before anything is known of it.
+JSON_LIMIT, PICKLE_LIMIT, TABLE_LIMIT = 1 << 25, 1 << 24, 1 << 24
+DEPTH = 200
+JSON_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+# Records of a zip archive: its end, the same for 64 bits, where that lies, one member, and again.
+END, END64 = struct.Struct("<4s4H2LH"), struct.Struct("<4sQ2H2L4Q")
+LOCATOR, ENTRY = struct.Struct("<4sLQL"), struct.Struct("<4s6H3L5H2L")
+LOCAL, WIDE = struct.Struct("<4s5H3L2H"), 0xFFFFFFFF
+SAVED = re.compile(
+    r"[\w-]+/(data\.pkl|byteorder|version|\.format_version|\.storage_alignment"
+    r"|\.data/serialization_id|data/\d+)",
+    re.ASCII,
+)
+OPCODES = frozenset(
+    re.findall(
+        r"\w+",
+        """PROTO STOP MARK NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 LONG1 BINFLOAT BINUNICODE
+        EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_LIST APPEND APPENDS EMPTY_DICT SETITEM SETITEMS
+        BINGET LONG_BINGET BINPUT LONG_BINPUT GLOBAL REDUCE BINPERSID""",
+    )
+)
+PLAIN_CLASSES = {("collections", kind.__name__): kind for kind in (OrderedDict, Counter)}
+STORAGES = {"DoubleStorage": 8, "FloatStorage": 4, "HalfStorage": 2, "BFloat16Storage": 2}
+STORAGES |= {"LongStorage": 8, "IntStorage": 4, "ShortStorage": 2, "CharStorage": 1}
+STORAGES |= {"ByteStorage": 1, "BoolStorage": 1, "ComplexFloatStorage": 8}
+STORAGES |= {"ComplexDoubleStorage": 16}
+UNREADABLE = (
+    *(pickle.UnpicklingError, EOFError, TypeError, ValueError, AttributeError, IndexError),
+    *(KeyError, OverflowError, RecursionError, MemoryError, struct.error),
+)
 
 
 def export(
@@ -125,7 +183,7 @@ def load(directory: Path) -> Callable[[Arrays], Arrays]:
     """Runs nothing but PyTorch's own operators; ValueError when the file holds anything else."""
     import torch
 
-    refuse_code(directory / FILE)
+    screen(directory)
     with zipfile.ZipFile(directory / FILE) as archive:
         names = json.loads(_read(archive, f"extra/{SIGNATURE}"))
     module = torch.export.load(directory / FILE).module()
@@ -253,7 +311,7 @@ class Trainer:
 def load_training(directory: Path) -> Trainer:
     """Seeds torch as the source would have before its next step. Runs nothing but PyTorch's own
     operators; ValueError when there is no program to train."""
-    refuse_code(directory / FILE)
+    screen(directory)
     if not (directory / OPTIMIZER).is_file():
         raise ValueError(f"{directory}: has no {OPTIMIZER}: exported to predict, not to train on")
     return Trainer(directory)
@@ -583,16 +641,17 @@ def _write(
             written |= _add(archive, name, program, {key: written[key] for key in same})
             states |= ours
         archive.write_string(f"extra/{SIGNATURE}", json.dumps(names))
-    try:
-        refuse_code(directory / FILE)
-    except ValueError as error:
-        (directory / FILE).unlink()
-        raise ValueError(
-            f"torch_export: this model cannot be held as plain data: {error}"
-        ) from error
     if saved is not None:
         with (directory / OPTIMIZER).open("wb") as file:  # a path would put its name into it
             torch.save(saved, file)
+    try:
+        screen(directory)
+    except ValueError as error:
+        (directory / FILE).unlink()
+        (directory / OPTIMIZER).unlink(missing_ok=True)
+        raise ValueError(
+            f"torch_export: this model cannot be held as plain data: {error}"
+        ) from error
 
 
 def _states(program: "ExportedProgram") -> dict[str, Any]:
@@ -696,55 +755,208 @@ def _strip(program: "ExportedProgram") -> None:
         node.meta = {key: value for key, value in node.meta.items() if key == "val"}
 
 
-def refuse_code(path: Path) -> None:
-    """ValueError unless every member is plain data, and every name and expression in it inert."""
+def screen(directory: Path) -> None:
+    """ValueError unless all is plain data, and every name and expression in it inert.
+
+    Reads tables, JSON and a pickle's opcodes; torch is not loaded. What a program made of torch's
+    own operators computes, for how long and with how much memory, cannot be told from it.
+    """
+    for file, check in ((FILE, _check_programs), (OPTIMIZER, _check_optimizer)):
+        if file == FILE or (directory / file).exists():
+            try:
+                check(directory / file)
+            except (KeyError, TypeError, AttributeError, IndexError, OSError) as error:
+                raise ValueError(
+                    f"{directory / file}: not laid out as it is written here "
+                    f"({type(error).__name__}: {error}); do not load it"
+                ) from error
+
+
+def _check_programs(path: Path) -> None:
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{path}: not a .pt2 archive; export it again")
-    with zipfile.ZipFile(path) as archive:
-        _check_members(archive, path)
-        for info in archive.infolist():
-            content = _json(archive, info)
-            if info.filename.endswith("_config.json"):
-                _check_payloads(content["config"], f"{path}: {info.filename}")
-            elif "/models/" in info.filename:
-                _check_program(content, f"{path}: {info.filename}")
-
-
-def _check_members(archive: zipfile.ZipFile, path: Path) -> None:
-    """torch and zipfile must see the same: stored members, each once, nothing before or after."""
-    infos = archive.infolist()
-    matches = [MEMBER.fullmatch(info.orig_filename) for info in infos]
-    roots = {match["root"] for match in matches if match}
-    for info, match in zip(infos, matches, strict=True):
-        pickled = "/sample_inputs/" in info.filename and info.file_size > 0
-        if match is None or pickled or info.compress_type != zipfile.ZIP_STORED:
+    members = _members(path)
+    roots = {name.partition("/")[0] for name in members}
+    if len(roots) != 1:
+        raise ValueError(f"{path}: malformed archive, expected one root folder; do not load it")
+    for name, (_, size) in members.items():
+        pickled = "/sample_inputs/" in name and size > 0
+        if MEMBER.fullmatch(name) is None or pickled:
             raise ValueError(
-                f"{path}: member {info.orig_filename!r} may hold a pickle or code, expected plain "
-                "tensors and JSON; do not load it"
+                f"{path}: member {name!r} may hold a pickle or code, expected plain tensors and "
+                "JSON; do not load it"
             )
-    twice = len(set(archive.namelist())) < len(infos)
-    hidden = archive.comment or min((info.header_offset for info in infos), default=1) > 0
-    if twice or hidden or len(roots) != 1:
-        raise ValueError(
-            f"{path}: malformed archive, expected one root folder and each member once"
+    for name, content in _texts(path, members):
+        where = f"{path}: {name}"
+        if name.endswith("_config.json"):
+            folder = name.rpartition("/")[0]
+            _check_payloads(content["config"], folder, members, where)
+        elif "/models/" in name:
+            _check_program(content, where)
+
+
+def _texts(path: Path, members: dict[str, tuple[int, int]]) -> Iterator[tuple[str, Any]]:
+    """Each JSON member, all of them together within the limit for one."""
+    left = JSON_LIMIT
+    for name, (start, size) in members.items():
+        if name.endswith(".json"):
+            left -= size
+            if left < 0:
+                raise ValueError(f"{path}: over {JSON_LIMIT} bytes of JSON; do not load it")
+            yield name, _json(_bytes(path, start, size), f"{path}: {name}")
+
+
+def _bytes(path: Path, start: int, size: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(start)
+        return file.read(size)
+
+
+def _members(path: Path) -> dict[str, tuple[int, int]]:
+    """(offset, size) of each member. ValueError unless every reader must find the same ones: stored
+    one behind the other from the first byte on, then the table, told of once, and nothing else.
+
+    Python's zipfile and torch's reader look for a table of 64 bits in different places, so that one
+    archive could show a harmless face to the one and another to the other.
+    """
+    try:
+        with path.open("rb") as file:
+            start, size, count = _table(file, path.stat().st_size)
+            file.seek(start)
+            found = list(_entries(file, file.read(size), count, start))
+    except (struct.error, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: malformed archive ({error}); do not load it") from error
+    if len(dict(found)) < len(found):
+        raise ValueError(f"{path}: malformed archive, expected each member once; do not load it")
+    return dict(found)
+
+
+def _table(file: IO[bytes], total: int) -> tuple[int, int, int]:
+    """Where the table starts, its size and its number of entries, as the end of the file says."""
+    file.seek(max(0, total - END.size - LOCATOR.size - END64.size))
+    tail = file.read()
+    mark, disk, first, here, count, size, start, comment = END.unpack(tail[-END.size :])
+    fine = mark == b"PK\5\6" and not (disk or first or comment) and here == count
+    behind = total - END.size
+    if tail[-END.size - LOCATOR.size :][:4] == b"PK\6\7":
+        behind -= LOCATOR.size + END64.size
+        locator = LOCATOR.unpack(tail[-END.size - LOCATOR.size : -END.size])
+        told = zip((count, size, start), (0xFFFF, WIDE, WIDE), strict=True)
+        mark, length, _, _, disk, first, here, count, size, start = END64.unpack(tail[: END64.size])
+        fine &= locator == (b"PK\6\7", 0, behind, 1)
+        fine &= (mark, length, disk, first, here) == (b"PK\6\6", END64.size - 12, 0, 0, count)
+        real = zip(told, (count, size, start), strict=True)
+        fine &= all(each in (value, limit) for (each, limit), value in real)
+    if not fine or start + size != behind or size > TABLE_LIMIT:
+        raise struct.error("its table is not where its end says, or too large")
+    return start, size, count
+
+
+def _entries(
+    file: IO[bytes], table: bytes, count: int, end: int
+) -> Iterator[tuple[str, tuple[int, int]]]:
+    at = behind = 0
+    for _ in range(count):
+        mark, _, _, flags, method, _, _, crc, *sizes = ENTRY.unpack_from(table, at)
+        packed, size, length, extra, comment, disk, _, _, offset = sizes
+        at += ENTRY.size
+        name, more = table[at : at + length], table[at + length : at + length + extra]
+        at += length + extra
+        size, packed, offset = _wide(more, [size, packed, offset])
+        file.seek(offset)
+        local = LOCAL.unpack(file.read(LOCAL.size))
+        same = (local[0], local[2], local[3], file.read(local[-2])) == (
+            b"PK\3\4",
+            flags,
+            method,
+            name,
         )
+        strange = mark != b"PK\1\2" or comment or disk or flags & ~0x808 or offset != behind
+        if strange or not same or method or packed != size:
+            raise struct.error(
+                f"member {name.decode(errors='replace')!r} is compressed or told of differently"
+            )
+        start = offset + LOCAL.size + local[-2] + local[-1]
+        behind = start + size
+        if flags & 8:
+            file.seek(behind)
+            behind += _descriptor(file.read(24), crc, size)
+        yield name.decode("utf-8" if flags & 0x800 else "ascii"), (start, size)
+    if at != len(table) or behind != end:
+        raise struct.error("something lies between its members")
 
 
-def _json(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Any:
-    return json.loads(archive.read(info)) if info.filename.endswith(".json") else None
+def _wide(extra: bytes, values: list[int]) -> list[int]:
+    """What 32 bits do not hold stands in field 1, the only one allowed."""
+    wide = values.count(WIDE)
+    if not wide and not extra:
+        return values
+    kind, size, *found = struct.unpack(f"<HH{wide}Q", extra)
+    if (kind, size) != (1, 8 * wide):
+        raise struct.error("its table has fields that readers take differently")
+    return [found.pop(0) if each == WIDE else each for each in values]
 
 
-def _check_payloads(config: dict[str, Any], where: str) -> None:
+def _descriptor(rest: bytes, crc: int, size: int) -> int:
+    """How long the record behind a member is that repeats its size."""
+    if rest == struct.pack("<4sL2Q", b"PK\7\x08", crc, size, size):
+        return 24
+    if size < WIDE and rest[:16] == struct.pack("<4s3L", b"PK\7\x08", crc, size, size):
+        return 16
+    raise struct.error("a member's size is told twice and differently")
+
+
+def _json(content: bytes, where: str) -> Any:
+    """ValueError for what is no JSON, or would fill the memory or the stack."""
+    depth = 0
+    if len(content) > JSON_LIMIT:
+        raise ValueError(f"{where}: {len(content)} bytes of JSON, expected at most {JSON_LIMIT}")
+    for mark in re.findall(rb"[\[{\]}]", JSON_STRING.sub(b"", content)):
+        depth += 1 if mark in b"[{" else -1
+        if depth > DEPTH:
+            raise ValueError(f"{where}: nested more than {DEPTH} deep; do not load it")
+    try:
+        return json.loads(content.decode())
+    except ValueError as error:
+        raise ValueError(f"{where}: no JSON that can be read: {error}") from error
+
+
+def _check_payloads(
+    config: dict[str, Any], folder: str, members: dict[str, tuple[int, int]], where: str
+) -> None:
     for name, meta in config.items():
+        _check_text(name, "", where)
         if meta["use_pickle"] is not False or not PAYLOAD.fullmatch(meta["path_name"]):
             raise ValueError(
                 f"{where}: {name!r} is stored as a pickle, expected raw bytes; do not load it"
             )
+        size = members[f"{folder}/{meta['path_name']}"][1]
+        tensor = meta["tensor_meta"]
+        itemsize = np.dtype(DTYPES.get(tensor["dtype"], "uint8")).itemsize
+        shape, strides = ([each["as_int"] for each in tensor[key]] for key in ("sizes", "strides"))
+        _check_within(
+            shape, strides, tensor["storage_offset"]["as_int"], size // itemsize, f"{where}: {name}"
+        )
+
+
+def _check_within(shape: Any, strides: Any, offset: Any, count: int, where: str) -> None:
+    """Of `count` elements that are stored."""
+    numbers = [*shape, *strides, offset]
+    if any(type(each) is not int or each < 0 for each in numbers) or len(shape) != len(strides):
+        raise ValueError(f"{where} has the shape {shape} and strides {strides}; do not load it")
+    last = offset + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))
+    if 0 not in shape and last >= count:
+        raise ValueError(
+            f"{where} of shape {shape} reaches to element {last} of the {count} that are stored; "
+            "do not load it"
+        )
 
 
 def _check_program(value: Any, where: str, key: str = "") -> None:
     """Walks a program's JSON: every string in it must be inert where torch will use it."""
     if isinstance(value, dict):
+        if "strides" in value:
+            _check_sizes(value, where)
         for name, each in value.items():
             _check_text(name, "", where)
             _check_program(each, where, name)
@@ -755,6 +967,14 @@ def _check_program(value: Any, where: str, key: str = "") -> None:
         _check_text(value, key, where)
 
 
+def _check_sizes(tensor: dict[str, Any], where: str) -> None:
+    """Each a number, none negative, or an expression."""
+    for each in [*tensor["sizes"], *tensor["strides"], tensor["storage_offset"]]:
+        size = each.get("as_int", 0)
+        if type(size) is not int or not 0 <= size < 1 << 62:
+            raise ValueError(f"{where}: found a tensor with a size of {size}; do not load it")
+
+
 def _check_text(text: str, key: str, where: str) -> None:
     if key in ("as_string", "as_strings", "torch_version"):
         return  # reach operators as values only
@@ -763,45 +983,147 @@ def _check_text(text: str, key: str, where: str) -> None:
     elif key == "expr_str":
         inert = _symbolic(text)
     elif key == "guards_code":
-        inert = GUARD.fullmatch(text) is not None
+        inert = len(text) <= LONGEST and GUARD.fullmatch(text) is not None
     elif key in ("in_spec", "out_spec"):
-        inert = TREE.fullmatch(text) is not None and "__" not in text
+        inert = text == "" or _plain_tree(_json(text.encode(), where))
+    elif key in ("name", "as_name"):  # become names in code
+        inert = text == "" or text.isidentifier()
     else:
-        inert = PLAIN.fullmatch(text) is not None
+        parts = text.split(".")  # become attributes, one of the other
+        inert = PLAIN.fullmatch(text) is not None and not any(p.startswith("__") for p in parts[1:])
+        inert &= len(parts) == 1 or not text.startswith("__")
     if not inert:
         raise ValueError(
-            f"{where}: {key or 'name'} {text!r} could run code, expected torch's own operators and "
-            "plain names; do not load it"
+            f"{where}: {key or 'name'} {text[:200]!r} could run code, expected torch's own "
+            "operators and plain names; do not load it"
         )
+
+
+def _plain_tree(tree: Any) -> bool:
+    """Whether it is nested out of TREES alone: other kinds import what they name."""
+
+    def plain(node: Any) -> bool:
+        context = json.loads(node["context"] or "null")  # an object in it could name an enum
+        labels = context if isinstance(context, list) else [context]
+        fine = set(node) == {"type", "context", "children_spec"} and node["type"] in TREES
+        fine &= all(each is None or isinstance(each, str | int) for each in labels)
+        return fine and all(map(plain, node["children_spec"]))
+
+    return isinstance(tree, list) and len(tree) == 2 and tree[0] == 1 and plain(tree[1])
 
 
 def _symbolic(text: str) -> bool:
     """Whether a shape expression is of numbers, symbols and SYMBOLIC alone: sympy evaluates it."""
+    if len(text) > LONGEST:
+        return False
     try:
         tree = ast.parse(text, mode="eval")
-    except SyntaxError:
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
         return False
-    harmless = (
-        ast.Expression,
-        ast.Load,
-        ast.keyword,
-        ast.BinOp,
-        ast.UnaryOp,
-        ast.operator,
-        ast.unaryop,
-    )
+    return _largest_power(tree) <= LARGEST_POWER and all(map(_harmless, ast.walk(tree)))
+
+
+def _harmless(node: ast.AST) -> bool:
+    if isinstance(node, ast.Call):
+        return isinstance(node.func, ast.Name) and node.func.id in SYMBOLIC
+    if isinstance(node, ast.Name):
+        return node.id in SYMBOLIC or INERT_NAME.fullmatch(node.id) is not None
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return INERT_NAME.fullmatch(node.value) is not None and len(node.value) < 20
+    if isinstance(node, ast.Constant):
+        return isinstance(node.value, int | float) and abs(node.value) < 1 << 63
+    return isinstance(node, EXPRESSION)
+
+
+def _largest_power(tree: ast.AST) -> float:
+    """The product of all exponents and shifts; infinite where one is no plain number."""
+    product = 1.0
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call):
-            fine = isinstance(node.func, ast.Name) and node.func.id in SYMBOLIC
-        elif isinstance(node, ast.Name):
-            fine = node.id in SYMBOLIC or INERT_NAME.fullmatch(node.id) is not None
-        elif isinstance(node, ast.Constant):
-            fine = not isinstance(node.value, str) or INERT_NAME.fullmatch(node.value) is not None
-        else:
-            fine = isinstance(node, harmless)
-        if not fine:
-            return False
-    return True
+        if isinstance(node, ast.BinOp) and isinstance(node.op, GROWS):
+            product *= _number_in(node.right)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in POWERS and node.args:
+            product *= _number_in(node.args[-1])
+    return product
+
+
+def _number_in(node: ast.AST) -> float:
+    """Of 3, -3 or Integer(3)."""
+    if isinstance(node, ast.Call) and len(node.args) == 1:
+        return _number_in(node.args[0])
+    if isinstance(node, ast.UnaryOp):
+        return _number_in(node.operand)
+    if isinstance(node, ast.Constant) and isinstance(node.value, int):
+        return max(1.0, abs(node.value))
+    return math.inf
+
+
+def _check_optimizer(path: Path) -> None:
+    """A zip of torch's with one pickle in it, which names nothing but tensors and plain values."""
+    members = _members(path)
+    roots = {name.partition("/")[0] for name in members}
+    strange = [name for name in members if not SAVED.fullmatch(name)]
+    if strange or len(roots) != 1:
+        found = strange or sorted(roots)
+        raise ValueError(f"{path}: found {found} in it, expected torch's own; do not load it")
+    (root,) = roots
+    start, size = members[f"{root}/data.pkl"]
+    if size > PICKLE_LIMIT:
+        raise ValueError(f"{path}: a pickle of {size} bytes, expected at most {PICKLE_LIMIT}")
+    sizes = {name.rpartition("/")[2]: n for name, (_, n) in members.items() if "/data/" in name}
+    saved = _unpickled(_bytes(path, start, size), sizes, path)
+    kinds = [saved["class"], *([saved["scheduler"]["class"]] if saved["scheduler"] else [])]
+    for each in kinds:
+        if not (isinstance(each, str) and each.isidentifier()):
+            raise ValueError(f"{path}: {each!r} is no class of torch.optim; do not load it")
+
+
+def _unpickled(content: bytes, sizes: dict[str, int], path: Path) -> Any:
+    """What it holds, with stand-ins for tensors; ValueError where it names or does anything else.
+
+    torch's own reader (weights_only) also makes what the process has been told to trust.
+    """
+    try:
+        for opcode, argument, _ in pickletools.genops(content):
+            remote = opcode.name.endswith(("PUT", "GET")) and int(argument or 0) > len(content)
+            if opcode.name not in OPCODES or remote:
+                raise ValueError(f"opcode {opcode.name}")
+        return _Reader(content, sizes).load()
+    except UNREADABLE as error:
+        raise ValueError(
+            f"{path}: its pickle holds more than tensors and plain values "
+            f"({in_one_line(error)[:200]}); do not load it"
+        ) from error
+
+
+class _Reader(pickle.Unpickler):
+    """Calls nothing that is not here."""
+
+    def __init__(self, content: bytes, sizes: dict[str, int]):
+        super().__init__(io.BytesIO(content), encoding="utf-8")
+        self.sizes = sizes
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) in PLAIN_CLASSES:
+            return PLAIN_CLASSES[module, name]
+        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
+            return self.tensor
+        if (module, name) == ("torch", "Size"):
+            return tuple
+        if module == "torch" and name in STORAGES:
+            return name
+        raise pickle.UnpicklingError(f"it names {module}.{name}"[:200])
+
+    def persistent_load(self, given: Any) -> int:
+        """A storage: how many elements it has."""
+        _, kind, key, _, count = given
+        stored = self.sizes[key]
+        if type(count) is not int or count * STORAGES[kind] != stored:
+            raise pickle.UnpicklingError(f"storage {key} of {count} elements has {stored} bytes")
+        return count
+
+    @staticmethod
+    def tensor(count: int, offset: int, shape: Any, strides: Any, *_: Any) -> None:
+        _check_within(shape, strides, offset, count, "a tensor")
 
 
 def _read(archive: zipfile.ZipFile, member: str) -> bytes:

@@ -68,6 +68,14 @@ def load(directory: Path) -> Callable[[Arrays], Arrays]:
     return predict
 
 
+def screen(directory: Path) -> None:
+    """Always ValueError: loading a pickle is running it."""
+    raise ValueError(
+        f"{directory / FILE}: a pickle, which runs whatever code it names; load it only where you "
+        "trust whoever wrote it"
+    )
+
+
 def weights(directory: Path) -> dict[str, tuple[str, int, int, str]]:
     """Read from INDEX, since the archive's own table is a pickle: (file, offset, nbytes, dtype)."""
     index = json.loads((directory / INDEX).read_text())

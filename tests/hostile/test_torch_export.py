@@ -1,0 +1,414 @@
+"""Attempts on `model.pt2` and `optimizer.pt`: none gets as far as torch."""
+
+import contextlib
+import io
+import json
+import logging
+import tarfile
+import time
+from collections.abc import Callable
+from pathlib import Path, PosixPath
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.formats.conftest import FirstOutput, pixels, plugin, torch_case
+from tests.hostile.conftest import (
+    FORGERIES,
+    Touch,
+    copied,
+    edited,
+    edited_json,
+    members,
+    packed,
+    pickled,
+    refused,
+    two_faced,
+)
+
+form = plugin("torch_export")
+PROGRAM, WEIGHTS = "/models/model.json", "/weights/model_weights_config.json"
+CONSTANTS = "/constants/model_constants_config.json"
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model to train on, one step into it."""
+    case, directory = torch_case("mlp"), tmp_path_factory.mktemp("written")
+    optimizer = torch.optim.Adam(case.model.parameters())
+    case.model(torch.from_numpy(pixels(5)["pixels"])).sum().backward()
+    optimizer.step()
+    parts = {"net": case.model, "loss": FirstOutput(), "optimizer": optimizer}
+    training = SimpleNamespace(**parts, scheduler=None, clip_norm=None)
+    target = np.arange(5) % 7
+    form.export(case.model, pixels(5), ["logits"], directory, training=training, target=target)
+    return directory
+
+
+@pytest.fixture
+def copy(written: Path, tmp_path: Path) -> Path:
+    return copied(written, tmp_path / "copy")
+
+
+def saved(value: Any) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(value, buffer)
+    return buffer.getvalue()
+
+
+def in_program(change: Callable[[dict], Any]) -> Callable[[Path, Path], None]:
+    return lambda directory, _: edited_json(directory / form.FILE, PROGRAM, change)
+
+
+def nodes(program: dict) -> list[dict]:
+    return program["graph_module"]["graph"]["nodes"]
+
+
+def sizes(program: dict) -> dict:
+    return program["graph_module"]["graph"]["tensor_values"]["pixels"]
+
+
+def renamed_node(name: str) -> Callable[[Path, Path], None]:
+    """The result of the first node, wherever the program speaks of it."""
+
+    def change(content: dict[str, bytes]) -> None:
+        member = next(each for each in content if each.endswith(PROGRAM))
+        content[member] = content[member].replace(b'"sub"', json.dumps(name).encode())
+
+    return lambda directory, _: edited(directory / form.FILE, change)
+
+
+def called(target: str, **inputs: dict) -> Callable[[Path, Path], None]:
+    """Ahead of all else the program calls an operator; MARK in a text is the file."""
+
+    def attack(directory: Path, mark: Path) -> None:
+        given = json.loads(json.dumps(inputs).replace("MARK", str(mark)))
+        call = {
+            "target": target,
+            "inputs": [{"name": name, "arg": arg, "kind": 1} for name, arg in given.items()],
+            "outputs": [{"as_tensor": {"name": "planted"}}],
+            "metadata": {},
+            "name": "planted",
+        }
+
+        def change(program: dict) -> None:
+            nodes(program).insert(0, call)
+            tensors = program["graph_module"]["graph"]["tensor_values"]
+            tensors["planted"] = tensors["p_layers_0_bias"]
+
+        edited_json(directory / form.FILE, PROGRAM, change)
+
+    return attack
+
+
+def importing_tree(directory: Path, _: Path) -> None:
+    """A defaultdict among the inputs names the module and the name of its factory."""
+    context = {"default_factory_module": "planted_by_an_attack", "default_factory_name": "made"}
+    kind = {"type": "collections.defaultdict", "children_spec": []}
+    tree = kind | {"context": context | {"dict_context": []}}
+
+    def change(program: dict) -> None:
+        calls = program["graph_module"]["module_call_graph"]
+        calls[0]["signature"]["out_spec"] = json.dumps([1, tree])
+
+    edited_json(directory / form.FILE, PROGRAM, change)
+
+
+def pickled_inputs(directory: Path, mark: Path) -> None:
+    name = "model/data/sample_inputs/model.pt"
+    content = saved_touch(mark)
+    edited(directory / form.FILE, lambda members: members.update({name: content}))
+
+
+def saved_touch(mark: Path) -> bytes:
+    return saved(Touch(mark))
+
+
+def pickled_weight(directory: Path, mark: Path) -> None:
+    def change(config: dict) -> None:
+        next(iter(config["config"].values())).update(use_pickle=True)
+
+    edited_json(directory / form.FILE, WEIGHTS, change)
+    name, content = "model/data/weights/weight_0", saved_touch(mark)
+    edited(directory / form.FILE, lambda members: members.update({name: content}))
+
+
+def pickled_constant(directory: Path, mark: Path) -> None:
+    meta = {"path_name": "opaque_obj_0", "is_param": False, "use_pickle": True, "tensor_meta": None}
+    edited_json(directory / form.FILE, CONSTANTS, lambda c: c["config"].update(planted=meta))
+    name, content = "model/data/constants/opaque_obj_0", pickled(mark)
+    edited(directory / form.FILE, lambda members: members.update({name: content}))
+
+
+def second_face(directory: Path, mark: Path) -> None:
+    path = directory / form.FILE
+    harmless = members(path)
+    pickled_inputs(directory, mark)
+    two_faced(path, harmless, members(path))
+
+
+WORKING = {  # once the screen is gone
+    "an operator that makes a file": called(
+        "torch.ops.aten.from_file.default",
+        filename={"as_string": "MARK"},
+        shared={"as_bool": True},
+        size={"as_int": 24},
+    ),
+    "a tree that imports": importing_tree,
+    "pickled inputs": pickled_inputs,
+    "a pickled weight": pickled_weight,
+    "a pickled constant": pickled_constant,
+    "an archive with two tables": second_face,
+}
+
+
+def member(name: str, content: bytes = b"x") -> Callable[[Path, Path], None]:
+    return lambda d, _: edited(d / form.FILE, lambda members: members.update({name: content}))
+
+
+def in_weights(change: Callable[[dict], Any]) -> Callable[[Path, Path], None]:
+    def first(config: dict) -> None:
+        change(next(iter(config["config"].values())))
+
+    return lambda directory, _: edited_json(directory / form.FILE, WEIGHTS, first)
+
+
+def shape(expression: str) -> Callable[[Path, Path], None]:
+    return in_program(lambda p: sizes(p)["sizes"][0]["as_expr"].update(expr_str=expression))
+
+
+REFUSED = WORKING | {
+    "a compiled library": member("model/data/aotinductor/model/planted.so"),
+    "a custom object": member("model/data/constants/custom_obj_0"),
+    "weights of old": member("model/data/weights/model.pt"),
+    "a second root": member("other/byteorder"),
+    "a name that is an attribute": renamed_node("torch.planted"),
+    "a name that is a statement": renamed_node("planted; open"),
+    "a parameter of the class": lambda d, _: edited_json(
+        d / form.FILE,
+        WEIGHTS,
+        lambda c: c["config"].update({"__class__.x": c["config"].popitem()[1]}),
+    ),
+    "an operator of others": in_program(lambda p: nodes(p)[0].update(target="torch.ops.x.y.z")),
+    "an operator that writes a file": called(
+        "torch.ops.aten.save.default", item={"as_int": 1}, filename={"as_string": "MARK"}
+    ),
+    "an operator that takes a tensor for pointers": in_program(
+        lambda p: nodes(p)[0].update(target="torch.ops.aten.fbgemm_linear_fp16_weight.default")
+    ),
+    "an operator that is a function": in_program(
+        lambda p: nodes(p)[0].update(target="torch.hub.load")
+    ),
+    "code for a shape": shape("__import__('os').getcwd()"),
+    "a tower of powers for a shape": shape("9**9**9**9"),
+    "powers of powers for a shape": shape("((((9**60)**60)**60)**60)"),
+    "a shift for a shape": shape("LShift(Integer(1), Integer(99999999999))"),
+    "a nest for a shape": shape("-" * 5000 + "1"),
+    "endless digits for a shape": shape("Float(Integer(1), Integer(999999999))"),
+    "powers for a guard": in_program(lambda p: p.update(guards_code=["9**9**9**9 == 1"])),
+    "a shift for a guard": in_program(lambda p: p.update(guards_code=["1<<99999999999 == 1"])),
+    "a graph that is nested deep": in_program(
+        lambda p: p.update(planted=json.loads("[" * 500 + "]" * 500))
+    ),
+    "JSON that fills the memory": member("model/extra/large.json", b" " * ((1 << 25) + 1)),
+    "JSON that is none": member("model/extra/none.json", b"{"),
+    "a number without end": member("model/extra/number.json", b"9" * 10_000),
+    "a negative size": in_program(lambda p: sizes(p)["sizes"][1].update(as_int=-64)),
+    "a huge size": in_program(lambda p: sizes(p)["sizes"][1].update(as_int=1 << 70)),
+    "a weight larger than its bytes": in_weights(
+        lambda w: w["tensor_meta"]["sizes"][0].update(as_int=1 << 40)
+    ),
+    "strides beyond its bytes": in_weights(
+        lambda w: w["tensor_meta"]["strides"][0].update(as_int=1 << 40)
+    ),
+    "a negative stride": in_weights(lambda w: w["tensor_meta"]["strides"][0].update(as_int=-1)),
+    "an offset beyond its bytes": in_weights(
+        lambda w: w["tensor_meta"]["storage_offset"].update(as_int=1 << 20)
+    ),
+    "a weight that is nowhere": in_weights(lambda w: w.update(path_name="weight_99")),
+    "a weight without bytes": lambda d, _: edited(
+        d / form.FILE, lambda m: m.update({"model/data/weights/weight_0": b""})
+    ),
+    "a configuration that is a list": lambda d, _: edited(
+        d / form.FILE, lambda m: m.update({f"model/data{WEIGHTS}": b"[]"})
+    ),
+}
+
+
+@pytest.mark.parametrize("attack", REFUSED)
+def test_it_is_refused_before_it_acts(attack: str, copy: Path, mark: Path, planted: str) -> None:
+    start = time.perf_counter()
+    REFUSED[attack](copy, mark)
+    refused(form, copy, mark, r"model\.pt2")
+    assert time.perf_counter() - start < 10
+
+
+@pytest.mark.parametrize("attack", WORKING)
+def test_without_the_screen_it_would_have_acted(
+    attack: str, copy: Path, mark: Path, planted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(form, "screen", lambda directory: None)
+    serde = logging.getLogger("torch._export.serde.serialize")
+    monkeypatch.setattr(serde, "disabled", True)  # its warning has an argument too few
+    WORKING[attack](copy, mark)
+    with contextlib.suppress(Exception):
+        form.load(copy)(pixels(2))
+    assert mark.exists()
+
+
+@pytest.mark.parametrize("file", ["model.pt2", "optimizer.pt"])
+@pytest.mark.parametrize("name", FORGERIES)
+def test_a_forged_archive_is_refused(name: str, file: str, copy: Path, mark: Path) -> None:
+    FORGERIES[name](copy / file)
+    with pytest.raises(ValueError, match=file):
+        form.screen(copy)
+    with pytest.raises(ValueError, match=file):
+        form.load_training(copy)
+
+
+def of_pickle(content: bytes) -> Callable[[Path, Path], None]:
+    def attack(directory: Path, _: Path) -> None:
+        def change(members: dict[str, bytes]) -> None:
+            members["archive/data.pkl"] = content
+
+        edited(directory / form.OPTIMIZER, change)
+
+    return attack
+
+
+def legacy(directory: Path, mark: Path) -> None:
+    torch.save({"class": "Adam"}, directory / form.OPTIMIZER, _use_new_zipfile_serialization=False)
+
+
+def tar(directory: Path, mark: Path) -> None:
+    with tarfile.open(directory / form.OPTIMIZER, "w") as archive:
+        for name in ("sys_info", "pickle", "storages", "tensors"):
+            info = tarfile.TarInfo(name)
+            info.size = len(pickled(mark))
+            archive.addfile(info, io.BytesIO(pickled(mark)))
+
+
+def stored(directory: Path, **change: Any) -> None:
+    content = torch.load(directory / form.OPTIMIZER, weights_only=True) | change
+    (directory / form.OPTIMIZER).write_bytes(saved(content))
+
+
+def enlarged(directory: Path, _: Path) -> None:
+    """Says in the pickle that a storage of eight numbers has 4,096."""
+    numbers = torch.arange(8.0)
+    (directory / form.OPTIMIZER).write_bytes(saved({"x": numbers}))
+    content = members(directory / form.OPTIMIZER)
+    (name,) = [each for each in content if each.endswith("data.pkl")]
+    whole = (
+        content[name].replace(b"K\x08tq", b"M\x00\x10tq").replace(b"K\x08\x85", b"M\x00\x10\x85")
+    )
+    assert whole != content[name]
+    packed(directory / form.OPTIMIZER, content | {name: whole})
+
+
+OPTIMIZERS: dict[str, Callable[[Path, Path], None]] = {
+    "a pickle": lambda d, mark: (d / form.OPTIMIZER).write_bytes(saved_touch(mark)),
+    "a bare pickle": lambda d, mark: (d / form.OPTIMIZER).write_bytes(pickled(mark)),
+    "the format before zip": legacy,
+    "the format before that": tar,
+    "a storage larger than it is": enlarged,
+    "another member": lambda d, mark: edited(
+        d / form.OPTIMIZER, lambda m: m.update({"archive/constants.pkl": pickled(mark)})
+    ),
+    "a class that is a path": lambda d, _: stored(d, **{"class": "swa_utils.AveragedModel"}),
+    "a class of another module": lambda d, _: stored(d, **{"class": "os.system"}),
+    "a class that is a function": lambda d, _: stored(d, **{"class": "lr_scheduler"}),
+    "a class that is no name": lambda d, _: stored(d, **{"class": 7}),
+    "a scheduler that is none": lambda d, _: stored(
+        d, scheduler={"class": "Callable", "arguments": {}, "state": {}}
+    ),
+    "a global": of_pickle(b"\x80\x02cos\nsystem\nX\x04\0\0\0true\x85R."),
+    "a memo without end": of_pickle(b"\x80\x02Kxr\xff\xff\xff\x7f."),
+    "a text without end": of_pickle(b"\x80\x02X\xff\xff\xff\x7fx."),
+    "a nest": of_pickle(b"\x80\x02" + b"]" * 200_000 + b"a" * 199_999 + b"."),
+    "a list": of_pickle(b"\x80\x02]."),
+    "nothing": of_pickle(b""),
+}
+
+
+@pytest.mark.parametrize("attack", OPTIMIZERS)
+def test_an_optimizers_file_is_plain_or_refused(attack: str, copy: Path, mark: Path) -> None:
+    OPTIMIZERS[attack](copy, mark)
+    with pytest.raises(ValueError, match="optimizer.pt") as raised:
+        form.load_training(copy)
+    assert "\n" not in str(raised.value)
+    assert not mark.exists()
+
+
+def test_classes_that_the_process_trusts_are_not_trusted_here(
+    copy: Path, mark: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (copy / form.OPTIMIZER).write_bytes(saved_touch(mark))
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
+    trusted = torch.serialization.safe_globals([PosixPath, Path.touch, getattr])
+    with trusted, pytest.raises(ValueError, match=r"optimizer\.pt"):
+        form.load_training(copy)
+    assert not mark.exists()
+
+
+def test_what_it_writes_itself_passes(copy: Path) -> None:
+    form.screen(copy)
+    form.load_training(copy).save(copy)
+    form.screen(copy)
+
+
+def test_every_operator_that_is_let_in_takes_known_texts_only() -> None:
+    """A text could be the name of a file; torch's own registry tells which operators take one."""
+    harmless = {
+        *("rounding_mode", "reduce", "mode", "padding_mode", "padding", "equation", "approximate"),
+        *("indexing", "side", "interpolation", "pad_mode", "norm", "driver", "UPLO", "ord", "p"),
+        *("api_name", "assert_msg", "padding_side", "device_type", "el"),
+    }
+    namespaces, taken = ("aten", "prims"), {}
+    for each in torch._C._jit_get_all_schemas():
+        space, _, name = each.name.partition("::")
+        target = f"torch.ops.{space}.{name}.{each.overload_name or 'default'}"
+        if space in namespaces and form.OPERATOR.fullmatch(target):
+            texts = [a.name for a in each.arguments if str(a.type) in ("str", "Optional[str]")]
+            gives = [str(r.type) for r in each.returns]
+            acts = any("Tensor" in str(a.type) for a in each.arguments)
+            if texts and (acts or not gives):
+                taken[target] = set(texts)
+    assert len(taken) > 50
+    assert not {target: found for target, found in taken.items() if found - harmless}
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7), data=st.data())
+def test_one_changed_bit_is_let_in_or_refused_and_frees_no_attack(
+    place: float, bit: int, data: st.DataObject, written: Path, tmp_path: Path
+) -> None:
+    file = data.draw(st.sampled_from([form.FILE, form.OPTIMIZER]))
+    mark, directory = tmp_path / "mark", tmp_path / "changed"
+    if not directory.is_dir():
+        copied(written, directory)
+        copied(written, tmp_path / "attacked")
+        pickled_inputs(tmp_path / "attacked", mark)
+        (tmp_path / "attacked" / form.OPTIMIZER).unlink()
+    whole = bytearray((written / file).read_bytes())
+    whole[int(place * len(whole))] ^= 1 << bit
+    (directory / file).write_bytes(whole)
+    with contextlib.suppress(ValueError):
+        form.screen(directory)
+    (directory / file).write_bytes((written / file).read_bytes())
+    attacked = tmp_path / "attacked" / form.FILE
+    before = attacked.read_bytes()
+    changed = bytearray(before)
+    changed[int(place * len(changed))] ^= 1 << bit
+    attacked.write_bytes(changed)
+    with pytest.raises(ValueError):
+        form.screen(tmp_path / "attacked")
+    attacked.write_bytes(before)
+    assert not mark.exists()
