@@ -5,7 +5,7 @@ SETUP := .venv/requirements.lock
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check ui bench lock clean
+.PHONY: help run test check ui bench faults lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,8 +29,11 @@ ui: $(SETUP)  ## MLflow's UI on http://127.0.0.1:5000
 bench: $(SETUP)  ## the pipeline beside the same job written by hand
 	python -m benchmarks.compare
 
+faults: $(SETUP)  ## kill, fill, flip and cut off everything; docs/reliability.md gets the figures
+	python -m faults
+
 lock: $(SETUP)  ## pin the newest versions that pyproject.toml allows
-	uv pip compile -q --universal --python-version 3.11 --extra dev --upgrade pyproject.toml \
+	uv pip compile -q --universal --python-version 3.11 --extra dev --extra signing --upgrade pyproject.toml \
 	  | sed 's/^\(torch==[0-9.]*\)+cpu/\1/' > requirements.lock.new
 	mv requirements.lock.new requirements.lock
 

@@ -2,13 +2,13 @@
 can be had.
 
 Nothing of ours is imported; the format is one file, executed by its path. job.json has
-  task        answer, or go_on to train
+  task        answer, go_on to train, or screen to look at the files and load nothing
   format      the format's file, alone in its directory
   directory   the complete model
-  copy        where a perturbed copy of it may be written
+  copy        where a perturbed copy of it may be written; null for none
   reference   batch -> .npz whose arrays "input.<name>" are given to the model
   training    .npz with the rows of the steps to take, "step", "target" and "ends_epoch"
-  test        input -> .npy with the rows of the test split
+  test        input -> .npy with the rows of the test split; empty for none
   score       the output that is kept of the test split
   rows        the batch size for the test split
   threads     of the arithmetic
@@ -60,17 +60,25 @@ def main(job: Mapping[str, Any]) -> None:
     arrays: Arrays = {}
 
     def leave(kind: type[BaseException], value: BaseException, _: Any) -> None:
-        found["error"] = f"{kind.__name__}: {' '.join(str(value).split())}"[:LONGEST]
+        found["error"] = placeless(f"{kind.__name__}: {' '.join(str(value).split())}", job)
         write(job, found, arrays)
 
     sys.excepthook = leave
     isolate(job)
     found["proofs"] = prove(job["refuse"])
-    (go_on if job["task"] == "go_on" else answer)(job, found, arrays)
+    {"answer": answer, "go_on": go_on, "screen": screen}[job["task"]](job, found, arrays)
     again = prove(job["refuse"])
     found["proofs"] = {name: text and again[name] for name, text in found["proofs"].items()}
     found["at"] = "done"
     write(job, found, arrays)
+
+
+def placeless(text: str, job: Mapping[str, Any]) -> str:
+    """Without what tells where on this machine anything lies, which is nobody's business."""
+    places = [job["copy"], job["directory"], job["repository"], str(Path.cwd()), sys.prefix]
+    for place in sorted(filter(None, places), key=len, reverse=True):
+        text = text.replace(place, Path(place).name)
+    return text[:LONGEST]
 
 
 def isolate(job: Mapping[str, Any]) -> None:
@@ -121,11 +129,14 @@ def answer(job: Mapping[str, Any], found: dict[str, Any], arrays: Arrays) -> Non
     gc.enable()
     call("outputs", predict)
     call("again", predict)
-    found["at"] = "test"
-    arrays["test"] = predict_test(job, predict)
+    if job["test"]:
+        found["at"] = "test"
+        arrays["test"] = predict_test(job, predict)
     timing["peak_mib"] = peak_mib()
     del predict
     call("reloaded", load("load"))
+    if job["copy"] is None:
+        return
     found["at"] = "weights"
     places = {name: tuple(place) for name, place in written.weights(directory).items()}
     found |= {"file": written.FILE, "places": sorted({place[:3] for place in places.values()})}
@@ -163,6 +174,12 @@ def go_on(job: Mapping[str, Any], found: dict[str, Any], arrays: Arrays) -> None
     timing["peak_mib"] = peak_mib()
     places = written.optimizer_state(directory).values()
     found["places"] = sorted({tuple(place[:3]) for place in places})
+
+
+def screen(job: Mapping[str, Any], found: dict[str, Any], arrays: Arrays) -> None:
+    """The format's own look at its files, which raises ValueError for what it would not load."""
+    found["at"] = "screen"
+    execute(Path(job["format"])).screen(Path(job["directory"]))
 
 
 def execute(path: Path) -> ModuleType:
@@ -222,13 +239,23 @@ def perturb(places: Mapping[str, Any], directory: Path, copy: Path) -> str:
         raise ValueError("weights() names none, so nothing can be perturbed")
     name = max(by_size, key=lambda each: by_size[each])
     file, offset, size, dtype = places[name]
-    shutil.copytree(directory, copy, copy_function=shutil.copyfile)
+    copied(directory, copy)
     kind = np.dtype(dtype)
     values = np.memmap(copy / file, kind, "r+", offset, (size // kind.itemsize,))
     for start in range(0, len(values), CHUNK):
         values[start : start + CHUNK] = changed(np.array(values[start : start + CHUNK]))
     values.flush()
     return name
+
+
+def copied(directory: Path, copy: Path) -> None:
+    """Content alone: a confined process may set no modes and no times."""
+    copy.mkdir(parents=True)
+    for path in sorted(directory.rglob("*")):
+        if path.is_dir():
+            (copy / path.relative_to(directory)).mkdir()
+        else:
+            shutil.copyfile(path, copy / path.relative_to(directory))
 
 
 def changed(values: np.ndarray) -> np.ndarray:

@@ -142,12 +142,29 @@ class Tolerance:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Of each process that loads a model; one that goes beyond is ended, and a line says why."""
+
+    memory_gib: Annotated[float, Range(above=0)]
+    """In use; the framework's own is 0.3 to 0.8, to which the model comes up to four times."""
+    minutes: Annotated[float, Range(above=0)]
+    """From its start to its end."""
+    file_gib: Annotated[float, Range(above=0)]
+    """That it writes, all files together: a copy of the model whose weights are perturbed, and its
+    answers."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Verify:
     checks: tuple[Annotated[str, Plugin("checks")], ...]
     tolerance: Mapping[str, Tolerance]
     """Of answers, by format."""
     continuation: Mapping[str, Tolerance]
     """Of losses, weights, optimizer's state and answers after more training, by format."""
+    limits: Limits
+    trusted_keys: tuple[str, ...]
+    """Files of public keys (PEM, P-256 or P-384), of which one must have signed a complete model
+    before any file of it is parsed (`python -m pipeline.sign`); empty asks for no signature."""
 
 
 @dataclass(frozen=True, kw_only=True)

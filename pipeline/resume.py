@@ -8,13 +8,16 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from pipeline import provenance, resumed
 from pipeline.__main__ import CONF, ROOT, reproduce
 from pipeline.compose import composition, resolved
-from pipeline.errors import IncompleteArtifact, ParamsError, PipelineError
+from pipeline.errors import IncompleteArtifact, ParamsError, PipelineError, VerificationFailed
+from pipeline.examine import demand_admitted
+from pipeline.examine.rooms import loadable
 from pipeline.params import PARENTS
 
 USAGE = """usage: python -m pipeline.resume <complete-model> [override ...]
@@ -52,20 +55,27 @@ def demand_same_model(overrides: list[str]) -> None:
 
 
 def keep(complete_model: Path) -> str:
-    """Copies the complete model to parents/ and has DVC track it; its digest."""
-    faults = provenance.faults(complete_model)
-    if faults:
-        raise IncompleteArtifact(f"{faults[0]}; give a complete model's directory")
-    if not (complete_model / "formats.json").is_file():
-        raise IncompleteArtifact(f"{complete_model}: is no complete model: it lacks formats.json")
-    resumed.form(complete_model)
-    digest = provenance.digest(complete_model)
-    kept = PARENTS / digest
-    if not kept.is_dir():
-        partial = PARENTS / f".{digest}.partial"
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.copytree(complete_model, partial, copy_function=shutil.copyfile)
-        partial.rename(kept)
+    """Copies the complete model to parents/ and has DVC track it; its digest.
+
+    Raises VerificationFailed unless it may be loaded: it can come from anywhere.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(scratch) / "model"
+        demand_admitted(complete_model, copy)
+        try:
+            form = resumed.form(copy)
+        except IncompleteArtifact as fault:
+            told = str(fault).replace(str(copy), str(complete_model))
+            raise IncompleteArtifact(told) from None
+        if form not in loadable(copy):
+            raise VerificationFailed(f"{complete_model}: trains in no format that is safe to load")
+        digest = provenance.digest(copy)
+        kept = PARENTS / digest
+        if not kept.is_dir():
+            partial = PARENTS / f".{digest}.partial"
+            shutil.rmtree(partial, ignore_errors=True)
+            shutil.copytree(copy, partial, copy_function=shutil.copyfile)
+            partial.rename(kept)
     if not kept.with_name(f"{digest}.dvc").is_file():
         command = [sys.executable, "-m", "dvc", "add", "--quiet", str(kept)]
         done = subprocess.run(command, stderr=subprocess.PIPE, text=True)

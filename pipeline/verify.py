@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pipeline import stage
+from pipeline import confined, signatures, stage
 from pipeline.components import plugin
 from pipeline.errors import IncompleteArtifact, ParamsError, VerificationFailed
 from pipeline.evidence import Result, gather, not_loaded
@@ -20,7 +20,12 @@ FIRST = "integrity"
 def verify(
     complete_model: Path, checkpoint: Path, data: Path, report: Path, params: VerifyParams
 ) -> None:
-    """Writes `report` and a page beside it, then raises VerificationFailed if there is a fault."""
+    """Writes `report` and a page beside it, then raises VerificationFailed if there is a fault.
+
+    Where trusted keys are named, no file is parsed that none of them signed.
+    """
+    trusted = [Path(key) for key in params.verify.trusted_keys]
+    signed_by = signatures.demand(complete_model, trusted) if trusted else None
     held, trains, refused = formats(complete_model, params)
     promises = {
         name: plugin("formats", name).PROMISES | {"trainable": name in trains} for name in held
@@ -42,6 +47,7 @@ def verify(
     from pipeline.verify_report import summarise
 
     found = summarise(evidence, results)
+    found |= {"signed_by": signed_by, "confined": confined.told(params.verify.limits)}
     page = report.with_suffix(".html")
     write_atomically(report, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
     write_atomically(page, as_page(found))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.clean_room import SCRIPT, environment
+from pipeline.confined import SCRIPT, environment
 from pipeline.evidence import Answers, Continued
 
 PLAIN = """

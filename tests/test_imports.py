@@ -16,9 +16,12 @@ ONLY_OUR_OWN = {
 NEVER = {
     "pipeline/checks": ("models", "pipeline.frameworks", "torch", "keras", "tensorflow"),
     "pipeline/clean_process.py": ("models", "pipeline"),
+    "pipeline/confine.py": ("models", "pipeline"),
     "pipeline/verify.py": ("models", "pipeline.frameworks", "torch", "keras", "tensorflow"),
     "pipeline/log_to_mlflow.py": ("models", "pipeline.frameworks", "torch", "keras", "tensorflow"),
     "pipeline/compose.py": ("torch", "keras", "tensorflow", "mlflow"),
+    "pipeline/examine": ("models", "pipeline.frameworks", "torch", "keras", "tensorflow", "mlflow"),
+    "pipeline/signatures.py": ("models", "pipeline.frameworks", "torch", "keras", "tensorflow"),
     "pipeline/resolve": ("models", "pipeline.frameworks", "torch", "keras", "mlflow", "dvc"),
     "pipeline/trace": ("models", "pipeline.frameworks", "torch", "keras", "mlflow", "dvc"),
     "pipeline/diff": ("models", "pipeline.frameworks", "torch", "keras", "mlflow", "dvc"),

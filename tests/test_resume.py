@@ -1,6 +1,7 @@
 """A complete model is trained on with none of its source, and what comes out names its parent."""
 
 import json
+import pickle
 import shutil
 from pathlib import Path
 
@@ -145,15 +146,36 @@ def test_what_is_no_complete_model_is_refused(plain: tuple[Project, Path], tmp_p
     project, whole = plain
     before = project.read("params.yaml")
     assert refused(project, str(tmp_path)) == (
-        f"error: resume: {tmp_path}/provenance.json: missing, so the directory is not complete; "
-        "give a complete model's directory"
+        f"error: resume: statement: {tmp_path}/provenance.json: missing, so the directory is not "
+        "complete; do not load it"
     )
     changed = Path(shutil.copytree(whole, tmp_path / "changed"))
     (changed / "README.md").write_text("Another.\n")
     assert "README.md: changed" in refused(project, str(changed))
     checkpoint = project.root / "artifacts/checkpoint"
-    assert "is no complete model" in refused(project, str(checkpoint))
+    assert "is what checkpoint made, expected a complete model" in refused(project, str(checkpoint))
     assert project.read("params.yaml") == before
+    assert not (project.root / "parents").exists()
+
+
+class Payload:
+    def __init__(self, marker: Path):
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.marker,)
+
+
+def test_one_from_elsewhere_that_would_run_code_is_refused_before_it_is_kept(
+    plain: tuple[Project, Path], tmp_path: Path
+) -> None:
+    project, whole = plain
+    hostile, marker = Path(shutil.copytree(whole, tmp_path / "hostile")), tmp_path / "marker"
+    (hostile / "optimizer.pt").write_bytes(pickle.dumps(Payload(marker)))
+    definition = provenance.read(hostile)["predicate"]["buildDefinition"]
+    provenance.write(hostile, definition)
+    assert refused(project, str(hostile)).startswith("error: resume: formats: torch_export: ")
+    assert not marker.exists()
     assert not (project.root / "parents").exists()
 
 

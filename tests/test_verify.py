@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import clean_room, provenance
+from pipeline import confine, confined, provenance
 from pipeline.errors import IncompleteArtifact, ParamsError, VerificationFailed
 from pipeline.verify import verify
 from tests.checks.linear import CHECKS, Linear, make, params
@@ -85,6 +85,26 @@ def test_a_healthy_model_passes_every_check(linear: Linear) -> None:
     assert all(found["passed"] for found in report["checks"].values())
     assert report["complete_model"] == provenance.digest(linear.complete_model)
     assert report["checkpoint"] == provenance.digest(linear.checkpoint)
+
+
+def test_the_report_says_how_its_processes_were_confined(
+    linear: Linear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = linear.report.with_suffix(".html")
+    told = linear.verify()["confined"]
+    assert told["files"].startswith("Landlock") and told["calls"].startswith("seccomp")
+    assert told["limits"] == "memory_gib 4, minutes 2, file_gib 1"
+    assert "files: Landlock" in page.read_text()
+    monkeypatch.setattr(confine, "lacking", lambda: {"files": "an old <kernel>"})
+    report = linear.verify()
+    assert report["passed"] and report["confined"]["files"] == "NOT CONFINED: an old <kernel>"
+    assert "files: NOT CONFINED: an old &lt;kernel&gt;" in page.read_text()
+
+
+def test_a_model_beyond_its_limits_fails_and_the_limit_is_named(linear: Linear) -> None:
+    report = linear.verify(limits={"memory_gib": 0.01, "minutes": 2.0, "file_gib": 1.0})
+    told = [fault["fault"] for fault in report["faults"] if fault["format"] == "onnx"]
+    assert "at the limit of memory" in told[0] and "memory_gib is 0.01" in told[0]
 
 
 def test_but_for_the_timing_two_reports_are_equal(linear: Linear) -> None:
@@ -167,9 +187,9 @@ def test_the_processes_know_nothing_of_this_one_s_environment(
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path.cwd()))
     monkeypatch.setenv("SECRET", "value")
-    found = clean_room.environment(2, tmp_path)
-    assert set(found) - {"PATH", "LD_LIBRARY_PATH", "TMPDIR"} == {
-        *("HOME", "LANG", "CUDA_VISIBLE_DEVICES"),
+    found = confined.environment(2, tmp_path)
+    assert set(found) - {"PATH", "LD_LIBRARY_PATH"} == {
+        *("HOME", "TMPDIR", "LANG", "CUDA_VISIBLE_DEVICES"),
         *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"),
         *("TF_DETERMINISTIC_OPS", "TF_CPP_MIN_LOG_LEVEL"),
         *("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
@@ -178,11 +198,9 @@ def test_the_processes_know_nothing_of_this_one_s_environment(
 
 
 def test_a_process_that_was_killed_is_told_with_its_last_words() -> None:
-    killed = subprocess.CompletedProcess([], -9, stderr=b"warning\nout of memory\n")
     expected = "the process ended with signal 9 and no report: out of memory"
-    assert clean_room._death(killed) == expected
-    silent = subprocess.CompletedProcess([], 0, stderr=b"")
-    assert clean_room._death(silent) == "the process ended with exit code 0 and no report"
+    assert confined._death(-9, "out of memory") == expected
+    assert confined._death(0, "") == "the process ended with exit code 0 and no report"
 
 
 def test_verifying_loads_no_framework_and_no_model(linear: Linear) -> None:

@@ -17,7 +17,7 @@ def check(evidence: Evidence) -> Result:
     for name, answers, tolerance in evidence.answered():
         rows = first_rows(answers.outputs, wider(tolerance))
         own = first_rows(evidence.baseline, wider(tolerance))
-        found = _repeats(answers)
+        found = repeats(answers)
         if not own.faults:  # else the trained model's rows depend on their batch themselves
             found += [f"a row's answer depends on its batch: {fault}" for fault in rows.faults]
         faults += [(name, fault) for fault in found]
@@ -25,7 +25,7 @@ def check(evidence: Evidence) -> Result:
     return Result(faults=faults, measured=measured)
 
 
-def _repeats(answers: Answers) -> list[str]:
+def repeats(answers: Answers) -> list[str]:
     found = [f"second call: {fault}" for fault in same_bits(answers.again, answers.outputs)]
     return found + [
         f"second load: {fault}" for fault in same_bits(answers.reloaded, answers.outputs)

@@ -1,6 +1,7 @@
 """A linear classifier as a complete model, in ONNX alone: its processes start in half a second."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from pipeline.verify import verify
 FEATURES, CLASSES, ROWS = 4, 3, 40
 CHECKS = ("integrity", "self_contained", "parity", "deterministic", "sensitivity", "metrics")
 CHECKS += ("continuation",)
+LIMITS = {"memory_gib": 4.0, "minutes": 2.0, "file_gib": 1.0}
 
 Node = tuple[str, list[str], list[str], dict[str, Any]]
 GEMM: Node = ("Gemm", ["pixels", "weight", "bias"], ["logits"], {})
@@ -114,7 +116,11 @@ def definition(*deps: dict[str, Any], **sections: Any) -> dict[str, Any]:
 
 
 def params(
-    checks: tuple[str, ...] = CHECKS, atol: float = 1e-4, rtol: float = 1e-4
+    checks: tuple[str, ...] = CHECKS,
+    atol: float = 1e-4,
+    rtol: float = 1e-4,
+    limits: Mapping[str, float] = LIMITS,
+    trusted_keys: tuple[str, ...] = (),
 ) -> VerifyParams:
     accuracy = {"_target_": "sklearn.metrics.accuracy_score"}
     train = {"epochs": 1, "batch_size": 8, "lr": 0.1, "seed": 0, "device": "cpu", "threads": 1}
@@ -126,6 +132,7 @@ def params(
     }
     allowed = {"onnx": {"atol": atol, "rtol": rtol}}
     verifying = {"checks": list(checks), "tolerance": allowed, "continuation": allowed}
+    verifying |= {"limits": dict(limits), "trusted_keys": list(trusted_keys)}
     return read(VerifyParams, {"train": train, "verify": verifying})
 
 

@@ -1,0 +1,151 @@
+"""`python -m pipeline.examine <complete model from elsewhere>`: is it what it says, may it be
+loaded, does it answer and train on as it says?
+
+Until all of it is judged nothing of it is loaded, and then only in confined processes; none of its
+code is run. Exit code 0: all passed; 1: something failed or was refused; 2: it was not found, or
+this system cannot confine.
+"""
+
+import argparse
+import dataclasses
+import json
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline import confine, confined, plain
+from pipeline.errors import CannotRun, ParamsError, PipelineError, VerificationFailed
+from pipeline.examine import rooms
+from pipeline.examine.admission import admitted
+from pipeline.examine.line import Line
+from pipeline.params import FILE, Verify
+from pipeline.typed import load_yaml, read
+
+ROOT = Path(__file__).resolve().parents[2]
+
+NOT_PROVED = (
+    "that its answers are right: it can have been trained to be wrong, also on inputs of "
+    "somebody's choice alone",
+    "that its metrics are true, and its lineage: only the digests fit each other, and who "
+    "signs is believed",
+    "that a library under it has no fault that a crafted file makes use of; that is what the "
+    "confinement is for",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examined:
+    verify: Verify
+
+
+def main(arguments: list[str]) -> int:
+    given = _arguments(arguments)
+    try:
+        if not given.directory.is_dir():
+            raise CannotRun(f"{given.directory}: no such directory; give a complete model's")
+        _demand_confinement(given.unconfined)
+        lines = _told(_examine(given), quiet=given.json)
+    except ParamsError as error:
+        print(f"error: examine: {plain.escaped(str(error))}", file=sys.stderr)
+        return 1
+    except PipelineError as error:
+        print(f"error: examine: {plain.escaped(str(error))}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    passed = all(line.verdict != "FAILED" for line in lines)
+    if given.json:
+        print(json.dumps(_report(given.directory, lines, passed), indent=1))
+    else:
+        _conclude(given.directory, passed)
+    return 0 if passed else 1
+
+
+def _arguments(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.examine",
+        description="Whether a complete model from elsewhere is what it says, may be loaded, "
+        "and answers and trains on as its examples say. None of its code is run.",
+        epilog="exit code: 0 all passed, 1 something failed, 2 not found or it cannot be confined",
+    )
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--trusted-key", type=Path, action="append", default=[], metavar="PUB")
+    parser.add_argument("--signature", type=Path, help="default: <directory>.sig")
+    parser.add_argument("--unconfined", action="store_true", help="where the system cannot confine")
+    parser.add_argument("--json", action="store_true", help="the same for programs")
+    return parser.parse_args(arguments)
+
+
+def _demand_confinement(unconfined: bool) -> None:
+    lacking = confine.lacking()
+    if lacking and not unconfined:
+        what = "; ".join(f"{name}: {reason}" for name, reason in lacking.items())
+        raise CannotRun(
+            f"this system cannot confine what is loaded ({what}); examine it on a Linux that can, "
+            "or take the risk with --unconfined"
+        )
+
+
+def settings() -> Verify:
+    """Of this clone, wherever the command is run."""
+    if not (ROOT / FILE).is_file():
+        raise ParamsError(f"{ROOT / FILE}: missing; run `dvc repro compose` there")
+    return read(Examined, load_yaml((ROOT / FILE).read_text(), str(FILE)) or {}).verify
+
+
+def trusted(verify: Verify) -> list[Path]:
+    return [ROOT / key for key in verify.trusted_keys]
+
+
+def _examine(given: argparse.Namespace) -> Iterator[Line]:
+    verify = settings()
+    keys = given.trusted_key or trusted(verify)
+    with tempfile.TemporaryDirectory() as scratch:
+        copy, directory = Path(scratch) / "model", given.directory
+        good = True
+        for line in admitted(directory, copy, verify, keys, given.signature):
+            good = good and line.verdict != "FAILED"
+            yield line
+        if good:
+            for line in rooms.answers(copy, verify):
+                text = line.text.replace(str(copy), str(directory))
+                yield dataclasses.replace(line, text=text)
+
+
+def demand_admitted(directory: Path, copy: Path) -> None:
+    """`copy` is written, and may be loaded. Raises VerificationFailed with the first fault."""
+    verify = settings()
+    for line in admitted(directory, copy, verify, trusted(verify), None):
+        if line.verdict == "FAILED":
+            raise VerificationFailed(f"{line.check}: {plain.escaped(line.text)}; do not load it")
+
+
+def _told(lines: Iterator[Line], quiet: bool) -> list[Line]:
+    found = []
+    for line in lines:
+        found.append(line)
+        if not quiet:
+            text = plain.escaped(line.text)
+            print(f"{line.verdict:<9} {line.check:<26} {text}", flush=True)
+    return found
+
+
+def _report(directory: Path, lines: Sequence[Line], passed: bool) -> dict[str, object]:
+    return {
+        "directory": str(directory),
+        "passed": passed,
+        "checks": [dataclasses.asdict(line) for line in lines],
+        "confined": confined.told(settings().limits),
+        "not_proved": list(NOT_PROVED),
+    }
+
+
+def _conclude(directory: Path, passed: bool) -> None:
+    name = plain.escaped(str(directory))
+    print(f"\n{name}: {'passed all of this' if passed else 'DO NOT LOAD IT'}")
+    for what, how in confined.told(settings().limits).items():
+        print(f"  confined, {what}: {how}")
+    for each in NOT_PROVED:
+        print(f"  not proved: {each}")

@@ -1,0 +1,146 @@
+"""Whether a directory from elsewhere may be loaded at all: nothing in it is run to find out.
+
+Each check reads only what those before it have let through, and the first fault ends it.
+"""
+
+import os
+import shutil
+import stat
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from pipeline import lineage, plain, provenance, signatures
+from pipeline.confined import GIB
+from pipeline.errors import PipelineError
+from pipeline.examine import content, rooms
+from pipeline.examine.line import Line, judged
+from pipeline.lineage import Node
+from pipeline.params import Verify
+
+STAGE = "urn:complete-models:stage:v1"
+MODELS = "export-complete"
+
+
+def admitted(
+    directory: Path, copy: Path, verify: Verify, keys: Sequence[Path], signature: Path | None
+) -> Iterator[Line]:
+    """Lines up to the first fault. `copy` is written: what is judged, and what may be loaded."""
+    most = int(verify.limits.file_gib * GIB)
+    faults = plain.faults(directory, most)
+    yield judged("plain files", faults, "no link, pipe, device or odd name; not too many")
+    if faults:
+        return
+    checks: dict[str, Callable[[], str]] = {
+        "copied": lambda: _copied(directory, copy, most),
+        "signature": lambda: _signature(copy, keys, signature or signatures.beside(directory)),
+        "statement": lambda: _statement(copy),
+        "lineage": lambda: _lineage(copy),
+        "descriptions": lambda: content.descriptions(copy),
+        "MLflow": lambda: content.served(copy),
+        "examples": lambda: content.examples(copy),
+        "formats": lambda: rooms.screened(copy, verify.limits),
+    }
+    for name, check in checks.items():
+        try:
+            text = check()
+        except (PipelineError, ValueError, OSError) as fault:
+            told = str(fault).replace(str(copy), str(directory))
+            yield Line(check=name, verdict="FAILED", text=told)
+            return
+        verdict = "not done" if name == "signature" and not keys else "passed"
+        yield Line(check=name, verdict=verdict, text=text)  # type: ignore[arg-type]
+
+
+def _copied(directory: Path, copy: Path, most: int) -> str:
+    """So that nothing changes between the look at it and its loading."""
+    copy.mkdir()
+    left = most
+    for path in sorted(directory.rglob("*")):
+        target = copy / path.relative_to(directory)
+        if path.is_dir() and not path.is_symlink():
+            target.mkdir()
+            continue
+        opened = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(opened, "rb") as source, target.open("xb") as written:
+            status = os.fstat(opened)
+            left -= status.st_size
+            if not stat.S_ISREG(status.st_mode) or left < 0:
+                raise ValueError(f"{path}: changed while it was copied")
+            shutil.copyfileobj(source, written)
+    if faults := plain.faults(copy, most):
+        raise ValueError(faults[0])
+    return "what follows is of a private copy"
+
+
+def _signature(copy: Path, keys: Sequence[Path], signature: Path) -> str:
+    if not keys:
+        return "none was demanded, so nothing says who made it; --trusted-key demands one"
+    return f"every file is as the key {signatures.demand(copy, keys, signature)} signed it"
+
+
+def _statement(copy: Path) -> str:
+    """Its seal fits, it names every file at hand and no other, and it is a complete model's."""
+    if not (copy / provenance.NAME).is_file():
+        raise ValueError(f"{copy / provenance.NAME}: missing, so the directory is not complete")
+    found = statement(copy / provenance.NAME)
+    if faults := provenance.faults(copy):
+        raise ValueError(faults[0] + (f" (and {len(faults) - 1} more)" if faults[1:] else ""))
+    if hidden := list(copy.rglob("__pycache__")):
+        raise ValueError(f"{hidden[0]}: not in the statement")
+    if found.definition.get("buildType") != STAGE or found.stage != MODELS:
+        raise ValueError(f"{copy}: is what {found.stage} made, expected a complete model")
+    return f"names each of {len(found.subject)} files; sha256 {found.digest}"
+
+
+def statement(path: Path) -> Node:
+    """As `provenance.write` lays it out. Raises ValueError."""
+    try:
+        node = lineage.node(path)
+    except ValueError as fault:
+        raise ValueError(f"{path}: no statement can be read from it ({fault})") from None
+    if provenance.sealed(node.statement["subject"], node.definition) != path.read_text():
+        raise ValueError(f"{path}: forged or damaged: its seal does not fit its content")
+    return node
+
+
+def _lineage(copy: Path) -> str:
+    """What it carries are the statements that the chain names, all of them, and their patches."""
+    own = lineage.node(copy / provenance.NAME)
+    nodes, patches = {own.digest: own}, {"": own.patch}
+    for name in provenance.files(copy / lineage.FOLDER):
+        path = copy / lineage.FOLDER / name
+        if path.suffix == ".json":
+            node = statement(path)
+            nodes[node.digest] = node
+            patches[name.removesuffix(".json")] = node.patch
+            if path.stem != (lineage.MODEL if node.stage == MODELS else node.stage):
+                raise ValueError(f"{path}: is the statement of {node.stage}")
+    _demand_chain(own, nodes, copy)
+    _demand_patches(copy, patches)
+    return f"{len(nodes) - 1} statements upstream, each the one that the chain names"
+
+
+def _demand_chain(own: Node, nodes: Mapping[str, Node], copy: Path) -> None:
+    seen, waiting = {own.digest}, [own]
+    while waiting:
+        node = waiting.pop()
+        for path, digest in node.deps.items():
+            if path.startswith(("artifacts/", "parents/")) and digest not in nodes:
+                raise ValueError(f"{copy}: {node.stage} was made from {path} {digest}, not carried")
+        new = [each for _, each in lineage.upstream(node, nodes) if each.digest not in seen]
+        seen |= {each.digest for each in new}
+        waiting += new
+    if strangers := nodes.keys() - seen:
+        stage = nodes[min(strangers)].stage
+        raise ValueError(f"{copy}/{lineage.FOLDER}: a statement of {stage} is not of its chain")
+
+
+def _demand_patches(copy: Path, named: Mapping[str, str | None]) -> None:
+    for name, expected in named.items():
+        path = copy / (f"{lineage.FOLDER}/{name}.patch" if name else provenance.PATCH)
+        found = provenance.digest(path) if path.is_file() else None
+        if found != expected:
+            raise ValueError(f"{path}: found {found}, the statement names {expected}")
+    for name in provenance.files(copy / lineage.FOLDER):
+        if not name.endswith((".json", ".patch")) or name.rpartition(".")[0] not in named:
+            raise ValueError(f"{copy}/{lineage.FOLDER}/{name}: is no statement and no patch of one")

@@ -1,0 +1,243 @@
+"""The files beside the formats: each holds what the export writes, and nothing else.
+
+What MLflow reads decides whose code it runs, so it is compared with what is written here.
+"""
+
+import json
+import math
+import re
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline import arrays, lineage, mlmodel, plain, provenance
+from pipeline.components import plugin
+from pipeline.confined import UNREADABLE
+from pipeline.typed import Plugin
+
+TEXT = 4 << 20
+"""Bytes of a description."""
+
+VALUES = 1 << 28
+"""Of one row of one input or output."""
+
+DTYPES = (
+    *("float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8"),
+    *("bool", "string"),
+)
+WORD = re.compile(r"[A-Za-z_][\w.\-]{0,99}")
+VERSION = re.compile(r"^(\s*(?:\w+_version|python): )'?\d[\w.+]{0,40}'?$", re.MULTILINE)
+REQUIREMENT = re.compile(r"([\w.\-]{1,100})==\d[\w.+!\-]{0,40}")
+
+FILES = (
+    *("MLmodel", "README.md", "formats.json", "metrics.json", "schema.json", "python_env.yaml"),
+    *("requirements.txt", "examples", lineage.FOLDER, provenance.NAME, provenance.PATCH),
+)
+
+
+def formats(directory: Path) -> tuple[list[str], list[str]]:
+    """Those held and those of them that can be trained on, after `descriptions`."""
+    kept = _json(directory / "formats.json")
+    return kept["held"], kept["trains"]
+
+
+def schema(directory: Path) -> dict[str, Any]:
+    return _json(directory / "schema.json")
+
+
+def descriptions(directory: Path) -> str:
+    """schema.json, formats.json, metrics.json and the card. Raises ValueError."""
+    for name, demand in {
+        "formats.json": _demand_formats,
+        "schema.json": _demand_schema,
+        "metrics.json": _demand_metrics,
+    }.items():
+        try:
+            demand(_json(directory / name))
+        except (LookupError, TypeError, AttributeError) as fault:
+            raise ValueError(f"{directory / name}: lacks or mistakes {fault}") from None
+        except ValueError as fault:
+            raise ValueError(f"{directory / name}: {fault}") from None
+    _demand_text(directory / "README.md")
+    held, _ = formats(directory)
+    own = {top for name in held for top in _own(name)}
+    for path in directory.iterdir():
+        if path.name not in {*FILES, *own}:
+            raise ValueError(f"{path}: is of no format that it says it holds: {', '.join(held)}")
+    return f"bounded, and of the right types; formats {', '.join(held)}"
+
+
+def _own(name: str) -> set[str]:
+    """What lies at the top of a complete model for a format."""
+    written = plugin("formats", name)
+    named = [getattr(written, key, None) for key in ("FILE", "OPTIMIZER", "OVERFLOW")]
+    named += [f"{Path(written.FILE).stem}.json"] if not written.PROMISES["code_free"] else []
+    return {each.partition("/")[0] for each in named if each}
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(plain.read(path, TEXT), parse_constant=_refuse)
+    except (ValueError, RecursionError, OSError) as fault:
+        raise ValueError(f"{path}: {fault}") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{path}: found no mapping")
+    return found
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"found {constant}, expected a number")
+
+
+def _demand(holds: bool, what: str) -> None:
+    if not holds:
+        raise ValueError(f"expected {what}")
+
+
+def _demand_formats(found: Mapping[str, Any]) -> None:
+    _demand(set(found) == {"held", "trains", "refused"}, "held, trains and refused alone")
+    known = Plugin("formats").names()
+    held, trains, refused = found["held"], found["trains"], found["refused"]
+    _demand(isinstance(held, list) and bool(held), "a list of formats held")
+    _demand(all(name in known for name in held), f"formats of {', '.join(known)}")
+    _demand(len(set(held)) == len(held), "each format once")
+    _demand(isinstance(trains, list) and all(n in held for n in trains), "trains among held")
+    _demand(isinstance(refused, dict), "a mapping of refused formats")
+    texts = all(isinstance(each, str) and len(each) < 10_000 for each in refused.values())
+    _demand(texts and all(name in known for name in refused), "a line for each refused format")
+
+
+SCHEMA: dict[str, Callable[[Any], bool]] = {
+    "inputs": lambda v: _tensors(v),
+    "outputs": lambda v: _tensors(v),
+    "target": lambda v: isinstance(v, dict) and len(json.dumps(v)) < 1000,
+    "rows": lambda v: isinstance(v, dict) and all(map(_count, v.values())),
+    "sources": lambda v: isinstance(v, list) and all(map(_word, v)),
+    "epoch": lambda v: _count(v),
+    "epochs_before": lambda v: _count(v),
+    "seed": lambda v: _count(v),
+}
+
+
+def _demand_schema(found: Mapping[str, Any]) -> None:
+    _demand(set(found) == set(SCHEMA), f"{', '.join(SCHEMA)} alone")
+    for key, holds in SCHEMA.items():
+        _demand(holds(found[key]), f"another {key}")
+
+
+def _tensors(found: Any) -> bool:
+    return (
+        isinstance(found, dict)
+        and 0 < len(found) < 1000
+        and all(
+            _word(name)
+            and set(each) == {"dtype", "shape"}
+            and each["dtype"] in DTYPES
+            and isinstance(each["shape"], list)
+            and len(each["shape"]) < 32
+            and all(map(_count, each["shape"]))
+            and math.prod(each["shape"]) <= VALUES
+            for name, each in found.items()
+        )
+    )
+
+
+def _word(value: Any) -> bool:
+    return isinstance(value, str) and WORD.fullmatch(value) is not None
+
+
+def _count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63
+
+
+def _demand_metrics(found: Mapping[str, Any]) -> None:
+    numbers = all(isinstance(v, int | float | str) for v in found.values())
+    _demand(numbers and all(len(str(v)) < 100 for v in found.values()), "a number for each")
+    _demand(all(len(k) < 200 and k.isprintable() for k in found), "printable names")
+
+
+def _demand_text(path: Path) -> None:
+    text = plain.read(path, TEXT)
+    if not text.replace("\n", "").replace("\t", "").isprintable():
+        raise ValueError(f"{path}: holds control characters")
+
+
+def served(directory: Path) -> str:
+    """MLmodel, python_env.yaml and requirements.txt but for versions. Raises ValueError."""
+    held, _ = formats(directory)
+    described = schema(directory)
+    with tempfile.TemporaryDirectory() as scratch:
+        mlmodel.write(Path(scratch), described, held)
+        for name in ("MLmodel", "python_env.yaml"):
+            _demand_written(directory / name, (Path(scratch) / name).read_text())
+    _demand_requirements(directory / "requirements.txt", held)
+    return "MLmodel names MLflow's own loaders, requirements.txt what the formats need, no code"
+
+
+def _demand_written(path: Path, expected: str) -> None:
+    found = VERSION.sub(r"\1*", plain.read(path, TEXT))
+    wanted = VERSION.sub(r"\1*", expected)
+    if found == wanted:
+        return
+    pairs = zip(_padded(found), _padded(wanted), strict=False)
+    differing = [(at, a, b) for at, (a, b) in enumerate(pairs, 1) if a != b]
+    at, given, line = (*differing, (0, "other line ends", "ours"))[0]
+    raise ValueError(
+        f"{path}: line {at}: found {given[:200]!r}, expected {line!r}; MLflow may run what it names"
+    )
+
+
+def _padded(text: str) -> list[str]:
+    return [*text.splitlines(), "the end"]
+
+
+def _demand_requirements(path: Path, held: list[str]) -> None:
+    allowed = {name for each in held for name in plugin("formats", each).REQUIRES}
+    found = plain.read(path, TEXT).splitlines()
+    for line in found:
+        match = REQUIREMENT.fullmatch(line)
+        if match is None or match[1] not in allowed:
+            known = ", ".join(sorted(allowed))
+            raise ValueError(f"{path}: found {line[:200]!r}, expected name==version of {known}")
+
+
+def examples(directory: Path) -> str:
+    """Each holds the inputs and outputs that schema.json describes. Raises ValueError."""
+    described, (_, trains) = schema(directory), formats(directory)
+    rows = {"one": 1, "seven": 7} | ({"training": None} if trains else {})
+    present = {path.name for path in (directory / "examples").iterdir()}
+    if present != {f"{name}.npz" for name in rows}:
+        raise ValueError(f"{directory}/examples: found {', '.join(sorted(present)) or 'nothing'}")
+    for name, count in rows.items():
+        path = directory / f"examples/{name}.npz"
+        try:
+            _demand_arrays(arrays.read(path), described, count)
+        except UNREADABLE as fault:
+            raise ValueError(f"{path}: {fault}") from None
+    return "inputs and answers as schema.json describes them"
+
+
+def _demand_arrays(
+    found: Mapping[str, np.ndarray], described: Mapping[str, Any], rows: int | None
+) -> None:
+    """With `rows` an example, without a training of some steps."""
+    wanted = {f"input.{name}": each for name, each in described["inputs"].items()}
+    if rows is not None:
+        wanted |= {f"output.{name}": each for name, each in described["outputs"].items()}
+        _demand(set(found) == set(wanted), f"{', '.join(wanted)} alone")
+    else:
+        steps = ("target", "loss", "ends_epoch", "step")
+        _demand(set(found) == {*wanted, *steps}, f"{', '.join([*wanted, *steps])} alone")
+        rows, count = len(found["target"]), len(found["loss"])
+        step, ends = found["step"], found["ends_epoch"]
+        _demand(0 < count <= 10_000 and ends.shape == (count,), "some steps")
+        _demand(step.shape == (rows,) and step.dtype.kind == "i", "a step for each row")
+        _demand(sorted(set(step.tolist())) == list(range(count)), "rows for each step")
+    for name, each in wanted.items():
+        array = found[name]
+        kind = "string" if array.dtype.kind in "UST" else str(array.dtype)
+        fits = array.shape == (rows, *each["shape"]) and kind == each["dtype"]
+        _demand(fits, f"{name} as {each['dtype']}{[rows, *each['shape']]}, found {kind}")

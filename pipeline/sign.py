@@ -1,0 +1,38 @@
+"""`python -m pipeline.sign artifacts/complete-model --key private.pem`: sign every file of it.
+
+The signature lies beside the directory. Exit code 0: signed; 1: not, and one line says why.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from pipeline import provenance, signatures
+from pipeline.errors import IncompleteArtifact, PipelineError
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.sign",
+        description="Sign a complete model, or any other artifact, with your own key, offline.",
+        epilog="a key: openssl ecparam -name prime256v1 -genkey -noout -out private.pem; "
+        "openssl ec -in private.pem -pubout -out public.pem",
+    )
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--key", type=Path, required=True, help="private, in PEM: P-256 or P-384")
+    parser.add_argument("--signature", type=Path, help="default: <directory>.sig")
+    given = parser.parse_args(arguments)
+    signature = given.signature or signatures.beside(given.directory)
+    try:
+        if faults := provenance.faults(given.directory):
+            raise IncompleteArtifact(f"{faults[0]}; only a complete artifact is signed")
+        digest = signatures.sign(given.directory, given.key, signature)
+    except PipelineError as error:
+        print(f"error: sign: {error}", file=sys.stderr)
+        return 1
+    print(f"{signature}: signed with the key {digest}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
