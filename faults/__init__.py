@@ -1,0 +1,1 @@
+"""What can go wrong, done on purpose and counted. The folder is the registry: a module a fault."""

@@ -1,0 +1,159 @@
+"""Projects to do harm to, and the processes that run in them."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from pipeline import provenance
+from tests.conftest import Project, make_project
+
+LONGEST = 300
+"""Seconds after which a command counts as hanging."""
+
+
+def project(root: Path, *overrides: str) -> Project:
+    made = make_project(root)
+    made.params(*overrides)
+    made.commit("params")
+    return made
+
+
+def copied(of: Project, root: Path) -> Project:
+    return Project(Path(shutil.copytree(of.root, root, symlinks=True)))
+
+
+@dataclass
+class Running:
+    """A command in a project; what it prints lies in a file, so that nothing waits for a reader."""
+
+    process: psutil.Popen
+    log: Path
+
+    @property
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def ended(self, seconds: float = LONGEST) -> int:
+        return int(self.process.wait(seconds))
+
+
+def started(within: Project, *command: str, log: str = "log") -> Running:
+    """Temporary files of the command go to `tmp` beside the project, to be found there."""
+    temporary = within.root.parent / "tmp"
+    temporary.mkdir(exist_ok=True)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    said = within.root.parent / log
+    with said.open("w") as file:
+        process = psutil.Popen(
+            command,
+            cwd=within.root,
+            env={**os.environ, "PATH": path, "TMPDIR": str(temporary)},
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # a signal of ours reaches that process alone
+        )
+    return Running(process, said)
+
+
+def finished(within: Project, *command: str) -> Running:
+    running = started(within, *command)
+    running.ended()
+    return running
+
+
+def stage_of(running: Running, module: str) -> psutil.Process | None:
+    """The stage's own process below DVC's, once it is there; None when the command has ended."""
+    while running.process.is_running() and running.process.status() != psutil.STATUS_ZOMBIE:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for process in running.process.children(recursive=True):
+                if process.cmdline()[1:3] == ["-m", module]:
+                    return process
+        time.sleep(0.005)
+    return None
+
+
+def alive(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def hit(process: psutil.Process, seconds: float, number: int = signal.SIGKILL) -> bool:
+    """Sends the signal after that time; False when there was nobody left to receive it."""
+    with contextlib.suppress(psutil.TimeoutExpired):
+        process.wait(seconds)
+    if not alive(process):
+        return False
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.send_signal(number)
+        return True
+    return False
+
+
+def family(process: psutil.Process) -> list[psutil.Process]:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return [process, *process.children(recursive=True)]
+    return []
+
+
+def lasts(within: Project, module: str, *command: str) -> float:
+    """Seconds that the stage's process lives, undisturbed."""
+    running = started(within, *command)
+    process = stage_of(running, module)
+    began = time.monotonic()
+    while process and alive(process):
+        time.sleep(0.005)
+    took = time.monotonic() - began
+    if running.ended() or process is None:
+        raise AssertionError(f"{' '.join(command)}: failed undisturbed:\n{running.said}")
+    return took
+
+
+def files(within: Project) -> dict[str, str]:
+    """Each file of the work tree with its sha256, but for git's, DVC's and MLflow's own, locks and
+    Python's caches."""
+    others = (".git/", ".dvc/", "mlflow.db", "mlartifacts")
+    found = {path.relative_to(within.root): path for path in within.root.rglob("*")}
+    return {
+        name.as_posix(): provenance.digest(path)
+        for name, path in sorted(found.items())
+        if path.is_file() and not name.as_posix().startswith(others)
+        if "__pycache__" not in name.parts and name.suffix != ".lock"
+    }
+
+
+def litter(within: Project) -> list[str]:
+    """What was left in the directory for temporary files."""
+    temporary = within.root.parent / "tmp"
+    return sorted(path.name for path in temporary.iterdir()) if temporary.is_dir() else []
+
+
+def whole(directory: Path) -> bool:
+    return not provenance.faults(directory)
+
+
+def statement(within: Project, name: str) -> bytes:
+    """Same bytes here are the same bytes in every file of a whole artifact."""
+    file = within.root / "artifacts" / name / provenance.NAME
+    return file.read_bytes() if file.is_file() else b""
+
+
+def untimed(within: Project) -> str:
+    """reports/verify.json without the seconds and bytes that its checks took."""
+
+    def without(report: Any) -> Any:
+        if isinstance(report, dict):
+            return {k: without(v) for k, v in report.items() if not k.endswith("timing")}
+        return [without(each) for each in report] if isinstance(report, list) else report
+
+    return json.dumps(without(json.loads(within.read("reports/verify.json"))))

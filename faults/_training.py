@@ -1,0 +1,128 @@
+"""One training, disturbed again and again until it comes to its end."""
+
+import re
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import psutil
+
+from faults import _ground as ground
+from faults.tally import Tally
+from tests.conftest import Project
+
+COMMAND = ("dvc", "repro", "train")
+MODULE = "pipeline.train"
+OUTPUT = Path("artifacts/train")
+
+
+@dataclass
+class Setting:
+    """A project up to `prepare`, and what its training is when nobody disturbs it."""
+
+    project: Project
+    seconds: float
+    statement: bytes
+    checkpoint: bytes
+    """Of the checkpoint that comes of it; none unless asked for."""
+
+
+def setting(scratch: Path, *overrides: str, checkpoint: bool = False) -> Setting:
+    project = ground.project(scratch / "start" / "project", *overrides)
+    project.run("dvc", "repro", "prepare")
+    undisturbed = ground.copied(project, scratch / "undisturbed" / "project")
+    seconds = ground.lasts(undisturbed, MODULE, *COMMAND)
+    if checkpoint:
+        undisturbed.run("dvc", "repro", "checkpoint")
+    statements = (ground.statement(undisturbed, name) for name in ("train", "checkpoint"))
+    return Setting(project, seconds, *statements)
+
+
+def epochs(said: str) -> list[int]:
+    """Those that were reported as done, in order."""
+    return [int(number) for number in re.findall(r"^epoch (\d+)/", said, re.MULTILINE)]
+
+
+def cut_short(project: Project, after: int) -> None:
+    """Kills the training once so many epochs are done."""
+    running = ground.started(project, *COMMAND)
+    stage = ground.stage_of(running, MODULE)
+    assert stage, running.said
+    while len(epochs(running.said)) < after:
+        assert ground.alive(stage), running.said
+        time.sleep(0.001)
+    assert ground.hit(stage, 0), "the training was over before it could be killed"
+    running.ended()
+
+
+def same_end(tally: Tally, ours: Setting, project: Project, what: str) -> bool:
+    """Statement and bytes of the training."""
+    same = ground.statement(project, "train") == ours.statement
+    same &= ground.whole(project.root / OUTPUT)
+    return tally.demand(same, f"{what}: other bytes than those of the undisturbed training")
+
+
+def ends_the_same(tally: Tally, ours: Setting, scratch: Path, rng: Random, repeats: int) -> None:
+    """Kills trainings, each again and again until it comes to its end, that many times in all."""
+    while tally.tried < repeats:
+        tally.count("trainings")
+        number = tally.measured["trainings"]
+        project = ground.copied(ours.project, scratch / f"training_{number}" / "project")
+        before = tally.tried
+        last = 0
+        while (said := _killed(tally, ours, project, rng, repeats)) is not None:
+            last = _went_on_after(tally, last, said)
+        held = same_end(tally, ours, project, f"training {number}")
+        project.run("dvc", "repro", "checkpoint")
+        same = ground.statement(project, "checkpoint") == ours.checkpoint
+        held &= tally.demand(same, f"training {number}: another checkpoint comes of it")
+        tally.survived += (tally.tried - before) * held
+        shutil.rmtree(project.root.parent)
+
+
+def _killed(tally: Tally, ours: Setting, project: Project, rng: Random, repeats: int) -> str | None:
+    """What the run printed until it was killed; None when it came to its end."""
+    running = ground.started(project, *COMMAND)
+    process = ground.stage_of(running, MODULE)
+    longest = ours.seconds
+    if tally.tried % 2:  # imports take most of the time: every second kill strikes beyond them
+        _await_epoch(process, running)
+        longest /= 4
+    moment = rng.uniform(0, longest)
+    killed = process and tally.tried < repeats and ground.hit(process, moment)
+    code = running.ended()
+    if not killed:
+        tally.demand(code == 0, f"undisturbed rerun ended with {code}: {running.said[-300:]}")
+        return None
+    tally.tried += 1
+    _place(tally, project, running.said)
+    return running.said
+
+
+def _await_epoch(process: psutil.Process | None, running: ground.Running) -> None:
+    while process and ground.alive(process) and not epochs(running.said):
+        time.sleep(0.005)
+
+
+def _place(tally: Tally, project: Project, said: str) -> None:
+    """Counts where in the training a kill struck."""
+    if list((project.root / OUTPUT).glob("*.partial*")):
+        tally.count("kills within a write")
+    elif not epochs(said):
+        tally.count("kills before a run's first epoch")
+    else:
+        tally.count("kills between writes")
+
+
+def _went_on_after(tally: Tally, last: int, said: str) -> int:
+    """The newest epoch reported so far. Each is reported once: reported is saved."""
+    found = epochs(said)
+    if found:
+        again = last + 2 - found[0]
+        tally.measured["most epochs repeated by a kill"] = max(
+            again, tally.measured.get("most epochs repeated by a kill", 0)
+        )
+        tally.demand(again <= 1, f"epoch {found[0]} was done again after epoch {last} was reported")
+    return max([last, *found])

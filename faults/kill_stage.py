@@ -1,0 +1,154 @@
+"""SIGKILL at random times in each other stage, then `dvc repro`."""
+
+import contextlib
+import shutil
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from faults import _ground as ground
+from faults.tally import Tally, generator
+from pipeline.typed import dump_yaml, load_yaml
+from tests.conftest import TINY, Project
+
+REPEATS = 20  # of each stage
+SHORT = 1
+MUST = "the rerun completes; same bytes; no debris; no MLflow run left RUNNING"
+STAGES = ("compose", "prepare", "checkpoint", "export-complete", "verify", "log-to-mlflow")
+COMPOSED = ("params.yaml", "conf.lock.yaml")
+OUTS = {
+    "prepare": ["artifacts/data"],
+    "checkpoint": ["artifacts/checkpoint"],
+    "export-complete": ["artifacts/complete-model"],
+    "verify": ["reports/verify.json", "reports/verify.html"],
+    "log-to-mlflow": ["reports/mlflow.json"],
+}
+VARYING = ("dvc.lock", "reports/mlflow.json", "reports/verify.html")
+COMMAND = ("dvc", "repro", "--no-run-cache", "--single-item")
+
+STORE = """
+from pipeline import mlflow_store
+store = mlflow_store.locate(None)
+with mlflow_store.opened(store) as client:
+    mlflow_store.experiment(client, store, "complete-models")
+"""
+
+ORPHANS = 10
+"""Seconds within which what a killed stage had started must have ended by itself."""
+
+
+@dataclass
+class Setting:
+    """A whole pipeline, run; the bytes of its files, and what `compose` had to work from."""
+
+    project: Project
+    files: dict[str, str]
+    params: dict[str, str]
+    store: bytes
+    """MLflow's database, made but with no run in it."""
+
+
+def run(repeats: int, scratch: Path) -> Tally:
+    tally = Tally()
+    ours = _setting(scratch)
+    for stage in STAGES:
+        rng, before, broken = generator(f"{__name__} {stage}"), tally.tried, len(tally.broken)
+        _undo(ours, stage, fresh=True)
+        module = f"pipeline.{stage.replace('-', '_')}"
+        seconds = ground.lasts(ours.project, module, *COMMAND, stage)
+        while tally.tried < before + repeats:
+            _undo(ours, stage, fresh=rng.random() < 0.5)
+            _killed(tally, ours, stage, module, rng.uniform(0, seconds))
+        more = len(tally.broken) - broken
+        tally.measured[stage] = f"{repeats} within {seconds:.1f} s" + f", {more} broken" * bool(
+            more
+        )
+    return tally
+
+
+def _setting(scratch: Path) -> Setting:
+    project = ground.project(scratch / "start" / "project", *TINY)
+    defaults = project.root / "conf/checkpoint/default.yaml"
+    defaults.write_text(defaults.read_text().replace("steps: 6", "steps: 5"))
+    project.commit("another default, which compose has to bring into params.yaml")
+    params = {name: project.read(name) for name in COMPOSED}
+    project.run("dvc", "repro", "verify")
+    project.run("python", "-c", STORE)
+    store = (project.root / "mlflow.db").read_bytes()
+    project.run("dvc", "repro")
+    return Setting(project, _kept(project), params, store)
+
+
+def _kept(project: Project) -> dict[str, str]:
+    """Bytes, but for what measures or names a run: timings, MLflow's ids, the lock of both."""
+    found = {k: "" if k in VARYING else digest for k, digest in ground.files(project).items()}
+    if "reports/verify.json" in found:
+        found["reports/verify.json"] = ground.untimed(project)
+    return found
+
+
+def _undo(ours: Setting, stage: str, fresh: bool) -> None:
+    """The stage has not run yet; MLflow's store is fresh, or made and without a run."""
+    root = ours.project.root
+    if stage == "compose":
+        for name, content in ours.params.items():
+            (root / name).write_text(content)
+        return
+    lock = load_yaml((root / "dvc.lock").read_text(), "dvc.lock")
+    lock["stages"].pop(stage, None)
+    (root / "dvc.lock").write_text(dump_yaml(lock))
+    for out in OUTS[stage]:
+        if (root / out).is_dir():
+            shutil.rmtree(root / out)
+        (root / out).unlink(missing_ok=True)
+    if stage == "log-to-mlflow":
+        shutil.rmtree(root / "mlartifacts", ignore_errors=True)
+        for path in root.glob("mlflow.db*"):
+            path.unlink()
+        if not fresh:
+            (root / "mlflow.db").write_bytes(ours.store)
+
+
+def _killed(tally: Tally, ours: Setting, stage: str, module: str, moment: float) -> None:
+    running = ground.started(ours.project, *COMMAND, stage)
+    process = ground.stage_of(running, module)
+    with contextlib.suppress(psutil.TimeoutExpired):
+        if process:
+            process.wait(moment)
+    family = ground.family(process) if process else []
+    if not (process and ground.hit(process, 0)):
+        return
+    tally.tried += 1
+    running.ended()
+    again = ground.finished(ours.project, *COMMAND, stage)
+    what = f"{stage} killed after {moment:.2f} s"
+    faults = [] if again.process.returncode == 0 else [f"rerun failed: {again.said[-300:]}"]
+    faults += _debris(ours, family) + (_runs(ours) if stage == "log-to-mlflow" else [])
+    tally.survived += not faults
+    tally.broken += [f"{what}: {fault}" for fault in faults]
+
+
+def _debris(ours: Setting, family: list[psutil.Process]) -> list[str]:
+    """What is not as after an undisturbed run: files, temporary files, processes."""
+    _, orphans = psutil.wait_procs(family, ORPHANS)
+    found = [f"still running: {' '.join(each.cmdline())[:100]}" for each in orphans]
+    for each in orphans:
+        each.kill()
+    kept = _kept(ours.project)
+    different = {name for name, _ in kept.items() ^ ours.files.items()}
+    found += [f"left, missing or changed: {name}" for name in sorted(different)]
+    found += [f"left in TMPDIR: {name}" for name in ground.litter(ours.project)]
+    shutil.rmtree(ours.project.root.parent / "tmp")
+    return found
+
+
+def _runs(ours: Setting) -> list[str]:
+    with contextlib.closing(sqlite3.connect(ours.project.root / "mlflow.db")) as store:
+        states = store.execute("select status, lifecycle_stage from runs").fetchall()
+        models = store.execute("select lifecycle_stage from logged_models").fetchall()
+    found = [f"a run left RUNNING among {states}"] if "RUNNING" in dict(states) else []
+    if states.count(("FINISHED", "active")) != 1 or models.count(("active",)) != 1:
+        found.append(f"MLflow has the runs {states} and the models {models}")
+    return found
