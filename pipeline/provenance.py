@@ -257,8 +257,18 @@ def replacing(path: Path) -> Iterator[Path]:
             with partial.open("rb") as file:
                 os.fsync(file.fileno())
             partial.replace(path)
+            _flush(path.parent)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _flush(directory: Path) -> None:
+    """Its names; a file's own bytes are flushed before it gets its name."""
+    opened = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

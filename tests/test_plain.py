@@ -42,6 +42,7 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         directory.mkdir()
         (directory / "formats.json").write_text(json.dumps({"held": [HOSTILE], "trains": []}))
         (directory / f"{name}\x1b[31m.txt").write_text(name)
+        (directory / "model.pt2").write_bytes(b"PK\x03\x04 no archive" + name.encode())
         code = {"name": "git", "digest": {"gitCommit": None}}
         params = {"model": {"name": HOSTILE, HOSTILE: name}}
         stage = provenance.build_definition("export-complete", params, [], code)
@@ -62,6 +63,12 @@ def test_no_command_lets_it_reach_the_terminal(
     assert "Traceback" not in said
     assert "x1b[" in said or "u001b[" in said or tool == "reproduce"
     assert all(c.isprintable() or c in "\n\t" for c in said)
+
+
+def test_weights_that_cannot_be_read_are_told(foreign: list[Path]) -> None:
+    command = [sys.executable, "-m", "pipeline.diff", *map(str, foreign)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert "model.pt2 of A cannot be read: " in done.stdout
 
 
 def test_a_page_holds_no_markup_of_it(foreign: list[Path], tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.confined import UNREADABLE
 from pipeline.diff.side import Side
 from pipeline.typed import Plugin
 
@@ -66,7 +67,10 @@ def _missing(side: Side, directory: Path, form: ModuleType) -> list[str]:
     """What of the format's weights is not here as the statement names it."""
     if side.file(side.node, form.FILE) is None:
         return [side.lies(side.node, form.FILE)]
-    files = {place[0] for place in form.weights(directory).values()} - {form.FILE}
+    try:
+        files = {place[0] for place in form.weights(directory).values()} - {form.FILE}
+    except UNREADABLE as fault:
+        return [f"{form.FILE} of {side.name} cannot be read: {' '.join(str(fault).split())[:200]}"]
     return [
         side.lies(side.node, name) for name in sorted(files) if side.file(side.node, name) is None
     ]
