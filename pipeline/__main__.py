@@ -5,7 +5,6 @@ replaced.
 """
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from pipeline import experiment
 from pipeline.compose import composition, merge, read_lock, resolved
 from pipeline.errors import PipelineError
+from pipeline.interruption import Interrupted, attended
 from pipeline.params import FILE, Params
 from pipeline.provenance import write_atomically
 from pipeline.typed import dump_yaml, flat, load_yaml, read
@@ -36,6 +36,8 @@ def main(arguments: list[str]) -> int:
     except PipelineError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except Interrupted as end:
+        return 128 + end.number
 
 
 def through_hydra(arguments: list[str]) -> int:
@@ -51,7 +53,7 @@ def through_hydra(arguments: list[str]) -> int:
     def app(_: Any) -> None:
         overrides = list(HydraConfig.get().overrides.task)
         print(f"\n{' '.join(overrides)}", flush=True)
-        codes.append(subprocess.run([sys.executable, "-m", "pipeline", *overrides]).returncode)
+        codes.append(attended([sys.executable, "-m", "pipeline", *overrides]))
 
     app()
     return max(codes, default=0)
@@ -64,7 +66,7 @@ def reproduce(values: dict[str, Any], overrides: list[str]) -> int:
     if values != current:
         _tell_replaced(current, values, overrides)
         write_atomically(FILE, dump_yaml(values))
-    code = subprocess.run([sys.executable, "-m", "dvc", "repro"], env=_environment()).returncode
+    code = attended([sys.executable, "-m", "dvc", "repro"], _environment())
     if code == 0:
         from pipeline.summary import summary
 

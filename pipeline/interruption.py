@@ -3,11 +3,14 @@
 import contextlib
 import os
 import signal
+import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import FrameType
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 PAUSE = 0.5
 """Seconds between two looks at whether DVC is still there."""
@@ -40,7 +43,7 @@ _deferred: list[Request] = []
 
 def install() -> None:
     """In the main thread, before any work."""
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in SIGNALS:
         signal.signal(number, _arrived)
     if "DVC_STAGE" in os.environ:
         threading.Thread(target=_watch, args=(_starters(),), daemon=True).start()
@@ -62,6 +65,30 @@ def deferred() -> Iterator[Request]:
         yield request
     finally:
         _deferred.remove(request)
+
+
+def attended(command: list[str], environ: Mapping[str, str] | None = None) -> int:
+    """Runs a program to its end, also when a signal comes, and only then raises Interrupted.
+
+    SIGINT has reached it already, from the terminal; SIGTERM is passed on.
+    """
+    process = subprocess.Popen(command, env=environ)
+    asked: list[int] = []
+
+    def arrived(number: int, _: FrameType | None) -> None:
+        asked.append(number)
+        if number == signal.SIGTERM:
+            process.terminate()
+
+    before = {number: signal.signal(number, arrived) for number in SIGNALS}
+    try:
+        code = process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if asked:
+        raise Interrupted(asked[0])
+    return code
 
 
 def _starters() -> list[tuple[int, int]]:

@@ -12,12 +12,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pipeline import provenance, resumed
+from pipeline import plain, provenance, resumed
 from pipeline.__main__ import CONF, ROOT, reproduce
 from pipeline.compose import composition, resolved
 from pipeline.errors import IncompleteArtifact, ParamsError, PipelineError, VerificationFailed
 from pipeline.examine import demand_admitted
 from pipeline.examine.rooms import loadable
+from pipeline.interruption import Interrupted
 from pipeline.params import PARENTS
 
 USAGE = """usage: python -m pipeline.resume <complete-model> [override ...]
@@ -36,8 +37,10 @@ def main(arguments: list[str]) -> int:
         demand_same_model(arguments[1:])
         return reproduce(values(keep(given), arguments[1:]), arguments[1:])
     except PipelineError as error:
-        print(f"error: resume: {error}", file=sys.stderr)
+        print(f"error: resume: {plain.escaped(str(error))}", file=sys.stderr)
         return 1
+    except Interrupted as end:
+        return 128 + end.number
 
 
 def names(overrides: list[str]) -> list[str]:

@@ -144,7 +144,10 @@ def _report(directory: Path, lines: Sequence[Line], passed: bool) -> dict[str, o
 
 def _conclude(directory: Path, passed: bool) -> None:
     name = plain.escaped(str(directory))
-    print(f"\n{name}: {'passed all of this' if passed else 'DO NOT LOAD IT'}")
+    if not passed:
+        print(f"\n{name}: DO NOT LOAD IT")
+        return
+    print(f"\n{name}: passed all of this")
     for what, how in confined.told(settings().limits).items():
         print(f"  confined, {what}: {how}")
     for each in NOT_PROVED:
