@@ -57,7 +57,7 @@ def head(report: Report) -> str:
         f"<dl>{''.join(fact(*each) for each in facts.items())}</dl>\n"
         f'<p class="soft">Complete model <code>{escape(str(report["complete_model"]))}</code><br>'
         f"made from checkpoint <code>{escape(str(report['checkpoint']))}</code><br>"
-        f"signed by the key <code>{escape(str(report['signed_by']))}</code><br>"
+        f"{signed(report)}"
         "(sha256 of their statements, <code>provenance.json</code>)</p>"
     )
 
@@ -72,9 +72,13 @@ def how(report: Report) -> str:
     )
     needy = [n for n, f in report["formats"].items() if not f["promises"]["code_free"]]
     known = f" Only {', '.join(needy)} answered with the source at hand, which it needs."
-    held = "".join(f"<br>{what}: {escape(how)}" for what, how in report["confined"].items())
-    text += escape(known) if needy else ""
-    return f"{text} How its processes were confined:<small>{held}</small>"
+    held = "; ".join(f"{what}: {escape(how)}" for what, how in report["confined"].items())
+    return f"{text}{escape(known) if needy else ''} The processes were confined: {held}."
+
+
+def signed(report: Report) -> str:
+    key = report["signed_by"]
+    return f"signed by the key <code>{escape(key)}</code><br>" if key else ""
 
 
 def columns(report: Report) -> list[str]:
