@@ -24,6 +24,8 @@ REPRODUCE = ("python", "-m", "pipeline.reproduce")
 
 # What stands in the variable PLANT is set in the parameters of every stage.
 PLANT = """
+import json  # noqa: E402
+
 
 def _planted(found, values):
     for key, value in values.items():
