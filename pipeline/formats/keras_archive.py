@@ -51,6 +51,7 @@ KERAS = re.compile(
 CONSTANTS = {f"__{kind}__" for kind in ("keras_tensor", "tensor", "numpy", "tuple", "bytes")}
 CONSTANTS |= {"__ellipsis__", "__slice__", "__complex__"}
 CODE = {"Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"}
+NAMED = re.compile(r"([\w.-]+>)?[A-Za-z_]\w*")  # behind the package that it is registered under
 FUNCTIONS = {"", "builtins"} | {
     f"keras.{each}"
     for each in ("activations", "initializers", "losses", "metrics", "ops", "regularizers")
@@ -451,7 +452,7 @@ def _check_config(config: Any, path: Path) -> None:
         code = kind in CODE or (kind.startswith("__") and kind not in CONSTANTS)
         builtin = module == "builtins" and not function and kind not in CONSTANTS
         stray = module.split(".")[0] == "keras" and not KERAS.fullmatch(module)
-        stray |= function and (module not in FUNCTIONS or not str(name).isidentifier())
+        stray |= function and (module not in FUNCTIONS or not NAMED.fullmatch(str(name)))
         stray |= function and bool(REACHING.fullmatch(str(name)))
         stray |= bool(KERAS.fullmatch(module)) and kind[:1].islower() and not function
         if code or builtin or stray:

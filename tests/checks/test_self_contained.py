@@ -65,7 +65,7 @@ def test_a_file_that_no_runtime_can_load_is_told(linear: Linear) -> None:
     (linear.complete_model / "model.onnx").write_bytes(b"no model at all")
     linear.seal()
     (found,) = linear.judge("self_contained")
-    assert found.startswith("loading it: InvalidProtobuf")
+    assert found.startswith("loading it: ValueError: complete-model/model.onnx: no ONNX that can")
 
 
 def test_a_format_that_promises_nothing_may_need_its_source(evidence: Evidence) -> None:
