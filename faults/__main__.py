@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 import sys
 import tempfile
 import time
@@ -28,7 +29,7 @@ def main() -> int:
             chosen = asked.name or names()
             tallies = list(pool.map(lambda name: _apart(name, asked, scratch), chosen))
     found = dict(zip(chosen, tallies, strict=True))
-    if not asked.short and not asked.repeats and not asked.name:
+    if not asked.short and not asked.repeats:
         _write(found)
     for name, tally in found.items():
         print(*(f"broken: {name}: {line}" for line in tally.broken), sep="\n", end="")
@@ -69,13 +70,20 @@ def line(name: str, tally: Tally, seconds: float) -> str:
 
 
 def _write(found: dict[str, Tally]) -> None:
-    before, _, after = PAGE.read_text().split(MARK)
-    PAGE.write_text(f"{before}{MARK}\n{table(found)}{MARK}{after}")
+    """Their rows; those of other faults stay."""
+    before, rows, after = PAGE.read_text().split(MARK)
+    old = {name: row for row in rows.splitlines() for name in re.findall(r"\(`(\w+)`\)", row)}
+    PAGE.write_text(f"{before}{MARK}\n{table(found, old)}{MARK}{after}")
 
 
-def table(found: dict[str, Tally]) -> str:
-    rows = [COLUMNS, tuple("---" for _ in COLUMNS), *(_row(*each) for each in found.items())]
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+def table(found: dict[str, Tally], old: dict[str, str] | None = None) -> str:
+    rows = (old or {}) | {name: _line(_row(name, tally)) for name, tally in found.items()}
+    head = (_line(COLUMNS), _line(tuple("---" for _ in COLUMNS)))
+    return "".join(f"{row}\n" for row in (*head, *(rows[name] for name in sorted(rows))))
+
+
+def _line(cells: tuple[str, ...]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def _row(name: str, tally: Tally) -> tuple[str, ...]:

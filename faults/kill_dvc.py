@@ -17,7 +17,7 @@ SHORT = 2
 MUST = "the stage ends too, or a second `dvc repro` is refused with the holder's pid"
 PARAMS = ("model=torch_cnn", "train.epochs=8", "train.batch_size=64", "checkpoint.many=16")
 
-SOON = 5
+SOON = 30
 """Seconds within which the stage must have ended by itself."""
 
 

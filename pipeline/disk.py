@@ -12,7 +12,7 @@ from pipeline.errors import FormatError, NotWritten, PipelineError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM)
-WORDS = ("no space left on device", "database or disk is full")
+WORDS = ("no space left on device", "database or disk is full", "out of diskspace")
 
 LEAST = 1 << 20
 """Bytes: with less than this free a framework's error is put down to it, which it may not say."""

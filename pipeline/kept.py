@@ -11,7 +11,7 @@ from pathlib import Path
 
 def keep(output: Path) -> None:
     """The files of the output as they are now, and no others."""
-    place = _place(output)
+    place = place_of(output)
     place.mkdir(exist_ok=True)
     found = {path.name: path for path in output.iterdir() if path.is_file()}
     for name, path in found.items():
@@ -28,7 +28,7 @@ def keep(output: Path) -> None:
 
 def bring_back(output: Path, mark: str) -> None:
     """Where the output has lost `mark`, which stands in an unfinished one, and it was kept."""
-    place = _place(output)
+    place = place_of(output)
     if (place / mark).is_file() and not (output / mark).is_file():
         print(f"{output}: unfinished work is back from {place}", flush=True)
         shutil.rmtree(output, ignore_errors=True)
@@ -36,10 +36,10 @@ def bring_back(output: Path, mark: str) -> None:
 
 
 def drop(output: Path) -> None:
-    shutil.rmtree(_place(output), ignore_errors=True)
+    shutil.rmtree(place_of(output), ignore_errors=True)
 
 
-def _place(output: Path) -> Path:
+def place_of(output: Path) -> Path:
     return output.with_name(f".{output.name}.kept")
 
 

@@ -18,7 +18,7 @@ from pipeline.params import TrackingParams
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import LoggedModel, Run
+    from mlflow.entities import DatasetInput, LoggedModel, Run
 
 # MLflow's limits.
 LONGEST_DATASET_DIGEST = 36
@@ -132,7 +132,21 @@ def _log_dataset(client: "MlflowClient", run: "Run", made: Made) -> None:
     told["provenance.data"] = provenance.digest(made.data)
     about = [InputTag(name, value) for name, value in told.items()]
     about.append(InputTag("mlflow.data.context", "training"))
-    client.log_inputs(run.info.run_id, [DatasetInput(dataset, about)])
+    _log_input(client, run, DatasetInput(dataset, about))
+
+
+def _log_input(client: "MlflowClient", run: "Run", named: "DatasetInput") -> None:
+    """Of several runs that name the same new data to a server at once, its database lets one insert
+    them; the others find them there a moment later."""
+    from mlflow.exceptions import MlflowException
+
+    for left in (3, 2, 1, 0):
+        try:
+            client.log_inputs(run.info.run_id, [named])
+            return
+        except MlflowException as error:
+            if not left or "INSERT INTO datasets" not in str(error):
+                raise
 
 
 def _log_model(client: "MlflowClient", run: "Run", made: Made) -> str:

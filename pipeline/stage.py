@@ -14,7 +14,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import disk, experiment, interruption, lineage, plain, provenance, unfinished
+from pipeline import disk, experiment, interruption, kept, lineage, plain, provenance, unfinished
 from pipeline.errors import ChangedMeanwhile, IncompleteArtifact, ParamsError, PipelineError
 from pipeline.params import FILE, PARENTS
 from pipeline.typed import load_yaml, read
@@ -93,6 +93,7 @@ def _run(
         for option, path in arguments.items():
             if isinstance(path, Path) and path != written and option not in judges:
                 _demand_complete(path, made_by)
+                kept.drop(path)  # DVC has it by now
         if "output" in arguments:
             _fill(stage, arguments, resumes)
         else:
@@ -115,22 +116,22 @@ def _fill(stage: Callable[..., None], arguments: Mapping[str, Any], resumes: boo
     """Ends with the statement of what the output was made from, or without one."""
     output: Path = arguments["output"]
     code, patch = provenance.code(Path())
-    with _steady(stage, code) as definition:
-        plan = _without_code(definition)
-        if not (resumes and unfinished.goes_on(output, plan)):
-            unfinished.begin(output, plan)
-        try:
-            with disk.told(output):  # before it is removed and its room is free again
+    try:
+        with disk.told(output):  # before it is removed and its room is free again
+            with _steady(stage, code) as definition:
+                plan = _without_code(definition)
+                if not (resumes and unfinished.goes_on(output, plan)):
+                    unfinished.begin(output, plan)
                 stage(**arguments)
-        except BaseException:
-            if not resumes:
-                shutil.rmtree(output, ignore_errors=True)
-            raise
-    (output / provenance.PATCH).unlink(missing_ok=True)
-    if patch:
-        (output / provenance.PATCH).write_bytes(patch)
-    lineage.carry(_deps(stage), output)
-    provenance.write(output, definition, without=unfinished.NAME)
+            (output / provenance.PATCH).unlink(missing_ok=True)
+            if patch:
+                (output / provenance.PATCH).write_bytes(patch)
+            lineage.carry(_deps(stage), output)
+            provenance.write(output, definition, without=unfinished.NAME)
+    except BaseException:
+        if not resumes and (output / unfinished.NAME).is_file():
+            shutil.rmtree(output, ignore_errors=True)
+        raise
     unfinished.end(output)
 
 

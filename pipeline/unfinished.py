@@ -21,9 +21,12 @@ def begin(output: Path, plan: Mapping[str, Any]) -> None:
 
 
 def end(output: Path) -> None:
-    """Once the statement stands."""
+    """Once the statement stands; what is kept stays until the next stage, when DVC has it."""
+    found = _read(output)
+    if found["saved"]:
+        _write(output, found | {"finished": True})
+        kept.keep(output)
     (output / NAME).unlink()
-    kept.drop(output)
 
 
 def save(output: Path, *files: Path) -> None:
@@ -59,6 +62,10 @@ def goes_on(output: Path, plan: Mapping[str, Any]) -> bool:
     """Whether what lies there was begun from the same params, data and code. If not, it is set
     aside, and what was set aside before comes back if that was."""
     aside, spare = (output.with_name(f".{output.name}.{name}") for name in ("aside", "spare"))
+    there = kept.place_of(output)
+    again = (output / provenance.NAME).is_file() and _made_from(output) == plan
+    if _read_if(there).get("finished") and (again or _plan(there) != plan):
+        kept.drop(output)
     kept.bring_back(output, NAME)
     begun = _plan(output)
     if begun == plan:
@@ -78,6 +85,12 @@ def goes_on(output: Path, plan: Mapping[str, Any]) -> bool:
     return back
 
 
+def _made_from(output: Path) -> Mapping[str, Any]:
+    """The plan that the statement tells of, which has the commit as well."""
+    found: dict[str, Any] = provenance.read(output)["predicate"]["buildDefinition"]
+    return found | {"resolvedDependencies": found["resolvedDependencies"][1:]}
+
+
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """The params, packages and deps that two plans differ in, by name."""
     old, new = map(_leaves, (before, now))
@@ -93,11 +106,16 @@ def _leaves(plan: Mapping[str, Any]) -> dict[str, Any]:
 
 def _plan(output: Path) -> Mapping[str, Any] | None:
     """None for what was not begun, or cannot be read any more."""
+    found: Mapping[str, Any] | None = _read_if(output).get("plan")
+    return found
+
+
+def _read_if(output: Path) -> dict[str, Any]:
     try:
-        found: Mapping[str, Any] = _read(output)["plan"]
-        return found
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+        found = _read(output)
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _read(output: Path) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import kept
+from pipeline import kept, provenance, unfinished
 
 
 @pytest.fixture
@@ -66,3 +66,32 @@ def test_a_finished_output_leaves_nothing_behind(output: Path) -> None:
     kept.drop(output)
     kept.drop(output)
     assert [path.name for path in output.parent.iterdir()] == ["train"]
+
+
+def test_a_training_that_is_run_again_begins_again(tmp_path: Path) -> None:
+    output, plan = tmp_path / "train", {"externalParameters": {"params": {"lr": 1}}}
+    unfinished.begin(output, plan)
+    (output / "epoch_0001.pt").write_bytes(b"1" * 4096)
+    unfinished.save(output, output / "epoch_0001.pt")
+    definition = plan | {"resolvedDependencies": [{"name": "git"}]}
+    provenance.write(output, definition, without=unfinished.NAME)
+    unfinished.end(output)
+    assert not (output / unfinished.NAME).exists() and provenance.faults(output) == []
+    wanted = plan | {"resolvedDependencies": []}
+    assert not unfinished.goes_on(output, wanted), "run again, it begins again"
+
+
+def test_finished_work_comes_back_for_its_own_plan_alone(tmp_path: Path) -> None:
+    """A kill between the stage's end and DVC's saving it must not cost the training."""
+    output, plan = tmp_path / "train", {"resolvedDependencies": []}
+    for wanted, back in (
+        (plan, True),
+        ({"resolvedDependencies": [{"name": "a", "digest": {}}]}, False),
+    ):
+        unfinished.begin(output, plan)
+        (output / "epoch_0001.pt").write_bytes(b"1" * 4096)
+        unfinished.save(output, output / "epoch_0001.pt")
+        unfinished.end(output)
+        shutil.rmtree(output)
+        assert unfinished.goes_on(output, wanted) is back
+        assert (output / "epoch_0001.pt").exists() is back

@@ -108,7 +108,7 @@ def longer(trained, tmp_path_factory):
     """Four epochs of twelve steps, and what they are when nothing disturbs them. Copy it."""
     root = shutil.copytree(trained.root, tmp_path_factory.mktemp("longer") / "project")
     project = type(trained)(Path(root))
-    project.params("model=torch_cnn", "train.epochs=4", "train.batch_size=128")
+    project.params("model=torch_cnn", "train.epochs=4", "train.batch_size=16")
     project.stage("train")
     statement = project.root / "artifacts/train" / provenance.NAME
     return project, statement.read_bytes()
@@ -119,11 +119,14 @@ def test_a_run_that_is_asked_to_end_goes_on_at_the_very_step(longer, copy_of, nu
     whole, undisturbed = longer
     project = copy_of(whole)
     output = project.root / "artifacts/train"
-    running = begin(project, "epoch 1/4")
-    time.sleep(0.1)
-    said = ended(running, number)
-    assert running.returncode == 128 + number
-    assert f"train: ended by {number.name}" in said
+    for epoch in (1, 2, 3):  # the signal may come while an epoch is judged and saved
+        running = begin(project, f"epoch {epoch}/4")
+        time.sleep(0.1)
+        said = ended(running, number)
+        assert running.returncode == 128 + number
+        assert f"train: ended by {number.name}" in said
+        if (output / "within.pt").is_file():
+            break
     assert (output / "within.pt").is_file()
     again = project.stage("train").stdout
     assert re.search(r"going on after step \d+ of epoch \d", again)
@@ -164,7 +167,7 @@ def test_what_was_begun_from_other_params_is_refused_and_kept_until_they_are_bac
     before = project.read("params.yaml")
     statement = project.root / "artifacts/train" / provenance.NAME
     ended(begin(project, "epoch 2/4"), signal.SIGKILL)
-    project.params("model=torch_cnn", "train.epochs=4", "train.batch_size=128", "train.lr=0.5")
+    project.params("model=torch_cnn", "train.epochs=4", "train.batch_size=16", "train.lr=0.5")
     said = project.stage("train").stdout
     assert re.search(
         r"artifacts/train: begun from other .*train.lr.*; kept in artifacts/.train", said
