@@ -13,7 +13,7 @@ from pathlib import Path
 from faults import _ground as ground
 from faults._apart import isolated
 from faults.tally import Tally
-from pipeline import provenance
+from pipeline import kept, provenance
 from tests.conftest import TINY, Project
 
 REPEATS = 3  # sizes of the disk, for each stage and framework
@@ -155,6 +155,7 @@ def _remove(project: Project, writing: Writing) -> None:
     for out in writing.outs:
         path = project.root / out
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        kept.drop(path)
 
 
 def _bytes(project: Project, writing: Writing) -> object:
