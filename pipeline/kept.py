@@ -31,8 +31,11 @@ def bring_back(output: Path, mark: str) -> None:
     place = place_of(output)
     if (place / mark).is_file() and not (output / mark).is_file():
         print(f"{output}: unfinished work is back from {place}", flush=True)
-        shutil.rmtree(output, ignore_errors=True)
-        shutil.copytree(place, output, copy_function=_link)
+        whole = output.with_name(f".{output.name}.back")
+        for old in (whole, output):
+            shutil.rmtree(old, ignore_errors=True)
+        shutil.copytree(place, whole, copy_function=_link)
+        whole.rename(output)
 
 
 def drop(output: Path) -> None:

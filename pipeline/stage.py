@@ -93,7 +93,8 @@ def _run(
         for option, path in arguments.items():
             if isinstance(path, Path) and path != written and option not in judges:
                 _demand_complete(path, made_by)
-                kept.drop(path)  # DVC has it by now
+                if path.as_posix() in made_by:
+                    kept.drop(path)  # DVC has it by now
         if "output" in arguments:
             _fill(stage, arguments, resumes)
         else:

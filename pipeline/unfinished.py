@@ -62,6 +62,8 @@ def goes_on(output: Path, plan: Mapping[str, Any]) -> bool:
     """Whether what lies there was begun from the same params, data and code. If not, it is set
     aside, and what was set aside before comes back if that was."""
     aside, spare = (output.with_name(f".{output.name}.{name}") for name in ("aside", "spare"))
+    if spare.is_dir() and not aside.is_dir():  # killed between the two
+        spare.rename(aside)
     there = kept.place_of(output)
     again = (output / provenance.NAME).is_file() and _made_from(output) == plan
     if _read_if(there).get("finished") and (again or _plan(there) != plan):
@@ -87,8 +89,11 @@ def goes_on(output: Path, plan: Mapping[str, Any]) -> bool:
 
 def _made_from(output: Path) -> Mapping[str, Any]:
     """The plan that the statement tells of, which has the commit as well."""
-    found: dict[str, Any] = provenance.read(output)["predicate"]["buildDefinition"]
-    return found | {"resolvedDependencies": found["resolvedDependencies"][1:]}
+    try:
+        found: dict[str, Any] = provenance.read(output)["predicate"]["buildDefinition"]
+        return found | {"resolvedDependencies": found["resolvedDependencies"][1:]}
+    except (ValueError, LookupError, TypeError):
+        return {}
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
