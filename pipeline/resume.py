@@ -92,11 +92,11 @@ def values(parent: str, overrides: list[str]) -> dict[str, Any]:
     """The parent's model and training, everything else as `python -m pipeline` composes it, and
     what is overridden."""
     named = names(overrides)
-    found, plain = (resolved(composition(CONF, each), {}, []) for each in (overrides, []))
+    found, default = (resolved(composition(CONF, each), {}, []) for each in (overrides, []))
     recorded = provenance.params(PARENTS / parent)
     mine = {name.split(".")[1] for name in named if name.startswith("train.")}
     # An experiment sets values without naming them on the command line.
-    mine |= {k for k, v in found["train"].items() if v != plain["train"].get(k)}
+    mine |= {k for k, v in found["train"].items() if v != default["train"].get(k)}
     if "train" not in named:
         found["train"] |= {k: v for k, v in recorded["train"].items() if k not in mine}
     found["train"]["parent"] = parent

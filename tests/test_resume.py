@@ -276,3 +276,17 @@ def test_a_parent_that_was_changed_is_told_before_any_work(
     shutil.rmtree(kept)
     done = copy.stage("train", check=False)
     assert f"error: train: parents/{whole.name}: missing; fetch it with `dvc pull" in done.stdout
+
+
+def test_generators_are_saved_within_an_epoch_of_a_model_that_is_trained_on() -> None:
+    """They belong to the framework beneath, which knows nothing of the complete model."""
+    import torch
+
+    from pipeline.frameworks import pytorch
+
+    training = resume.resumed.Training(None, pytorch, pytorch, [])
+    before = resume.resumed.randomness(training)
+    drawn = torch.rand(5)
+    assert not torch.equal(torch.rand(5), drawn)
+    resume.resumed.set_randomness(training, before)
+    assert torch.equal(torch.rand(5), drawn)

@@ -108,12 +108,12 @@ def seed(value: int, training: Training | None = None) -> None:
         state.assign(np.array([drawn >> 1, 0]))
 
 
-def randomness(training: Training) -> dict[str, np.ndarray]:
+def randomness(_: Any) -> dict[str, np.ndarray]:
     """Nothing: the states of a model's generators are variables of it, which `save` keeps."""
     return {}
 
 
-def set_randomness(training: Training, states: Arrays) -> None:
+def set_randomness(_: Any, states: Arrays) -> None:
     assert not states
 
 

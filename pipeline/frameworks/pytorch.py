@@ -55,16 +55,16 @@ def seed(value: int, training: Training | None = None) -> None:
     torch.manual_seed(value)
 
 
-def randomness(training: Training) -> dict[str, np.ndarray]:
+def randomness(_: Any) -> dict[str, np.ndarray]:
     """The states of torch's own generators."""
     found = {"cpu": torch.get_rng_state()}
-    if training.device.type == "cuda":
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         states = torch.cuda.get_rng_state_all()
         found |= {f"cuda:{index}": state for index, state in enumerate(states)}
     return {name: state.numpy() for name, state in found.items()}
 
 
-def set_randomness(training: Training, states: Arrays) -> None:
+def set_randomness(_: Any, states: Arrays) -> None:
     for device, state in states.items():
         if device == "cpu":
             torch.set_rng_state(torch.from_numpy(state))
