@@ -773,8 +773,6 @@ def screen(directory: Path) -> None:
 
 
 def _check_programs(path: Path) -> None:
-    if not zipfile.is_zipfile(path):
-        raise ValueError(f"{path}: not a .pt2 archive; export it again")
     members = _members(path)
     roots = {name.partition("/")[0] for name in members}
     if len(roots) != 1:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.formats.conftest import FirstOutput, pixels, plugin, torch_case
@@ -386,11 +386,15 @@ def test_every_operator_that_is_let_in_takes_known_texts_only() -> None:
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7), data=st.data())
+@given(
+    place=st.floats(0, 1, exclude_max=True),
+    bit=st.integers(0, 7),
+    file=st.sampled_from([form.FILE, form.OPTIMIZER]),
+)
+@example(place=0.998932044055593, bit=0, file=form.FILE)  # one of several disks, for zipfile
 def test_one_changed_bit_is_let_in_or_refused_and_frees_no_attack(
-    place: float, bit: int, data: st.DataObject, written: Path, tmp_path: Path
+    place: float, bit: int, file: str, written: Path, tmp_path: Path
 ) -> None:
-    file = data.draw(st.sampled_from([form.FILE, form.OPTIMIZER]))
     mark, directory = tmp_path / "mark", tmp_path / "changed"
     if not directory.is_dir():
         copied(written, directory)
