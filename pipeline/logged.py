@@ -1,7 +1,6 @@
 """What is logged of a complete model, in plain values: nothing of MLflow is loaded here.
 
-It is read from the artifacts; of the machine's state only what a run may tell: host, user and
-DVC's name of the experiment.
+It is read from the artifacts, and from `Details`: what the run alone tells.
 """
 
 import contextlib
@@ -19,15 +18,40 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pipeline import lineage, plain, plots, provenance, stage
+from pipeline import lineage, plain, plots, provenance
 from pipeline.errors import IncompleteArtifact, PipelineError
-from pipeline.mlflow_store import KEY, without_login
+from pipeline.mlflow_store import KEY, repository, without_login
+from pipeline.resolve import dvc as resolve_dvc
 
 RAW = "data"
 """The folder of raw data, as dvc.yaml names it."""
 
 LONGEST_PARAM = 6000
 """MLflow's limit; what is cut stands whole in the artifact params.yaml."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Details:
+    """What no artifact tells; reports/mlflow.json keeps it, so that a run can be made again."""
+
+    start_time: int | None = None
+    """Milliseconds since 1970; null is now."""
+    end_time: int | None = None
+    tags: Mapping[str, str]
+    """Of those in TOLD."""
+
+
+TOLD = ("host", "mlflow.user", "dvc.exp.name")
+
+
+def here() -> Details:
+    """Of this process, now."""
+    tags = {"host": socket.gethostname()}
+    with contextlib.suppress(KeyError, OSError):  # a container's user may have no name
+        tags["mlflow.user"] = getpass.getuser()
+    if "DVC_EXP_NAME" in os.environ:
+        tags["dvc.exp.name"] = os.environ["DVC_EXP_NAME"]
+    return Details(tags=tags)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +63,8 @@ class Made:
     train: Path
     data: Path
     verify_report: Path
+    sections: Mapping[str, Any]
+    """Of params.yaml; those count that no statement has."""
 
     @property
     def directories(self) -> tuple[Path, ...]:
@@ -54,9 +80,32 @@ class Made:
 
     @cached_property
     def params(self) -> dict[str, Any]:
-        """Sections as the artifacts' statements have them; those in none of them as they stand."""
+        """Sections as the artifacts' statements have them, and those in none of them."""
         recorded = [provenance.params(directory) for directory in self.directories]
-        return {k: v for sections in (stage.params_file(), *recorded) for k, v in sections.items()}
+        return {k: v for sections in (self.sections, *recorded) for k, v in sections.items()}
+
+    @property
+    def by_reference(self) -> bool:
+        """Whether MLflow is told where the files are, in place of getting them."""
+        tracking: dict[str, Any] = self.params.get("tracking", {})
+        return tracking.get("upload") == "reference"
+
+    @cached_property
+    def reference(self) -> dict[str, str]:
+        """Where DVC has the files, as tags; the remote only if there is one."""
+        root = repository()
+        lock = root / resolve_dvc.LOCK
+        entry = resolve_dvc.stages(lock.read_bytes() if lock.is_file() else None, str(lock))
+        path, _ = resolve_dvc.output(entry.get("export-complete", {})) or (self.complete_model, "")
+        found = {"dvc.path": str(path), "dvc.md5": resolve_dvc.md5_of(self.complete_model)}
+        remote = resolve_dvc.remote(root)
+        return found | ({"dvc.remote": without_login(remote)} if remote else {})
+
+    @property
+    def unrecorded(self) -> dict[str, Any]:
+        """The sections that no statement has."""
+        recorded = {name for each in self.directories for name in provenance.params(each)}
+        return {name: self.params[name] for name in self.params if name not in recorded}
 
     @cached_property
     def flat_params(self) -> dict[str, str]:
@@ -146,9 +195,10 @@ def verdict(report: Mapping[str, Any]) -> dict[str, float]:
     return found | ({"verify/max_abs_diff": max(measured)} if measured else {})
 
 
-def tags(made: Made) -> dict[str, str]:
+def tags(made: Made, details: Details) -> dict[str, str]:
     commit, patch = made.node.commit, made.node.patch
     found = {
+        **details.tags,
         KEY: made.digest,
         "provenance.checkpoint": provenance.digest(made.checkpoint),
         "provenance.train": provenance.digest(made.train),
@@ -158,19 +208,16 @@ def tags(made: Made) -> dict[str, str]:
         "mlflow.note.content": description(made),
         "mlflow.source.name": "dvc.yaml",
         "mlflow.source.type": "PROJECT",
-        "host": socket.gethostname(),
     }
     if commit:
         found |= {"git.commit": commit, "mlflow.source.git.commit": commit}
         found |= {"git.patched": str(patch is not None).lower()}
     if patch:
         found["git.patch"] = patch
+    if made.by_reference:
+        found |= made.reference
     if "train.parent" in made.flat_params and made.flat_params["train.parent"] != "null":
         found["provenance.parent"] = made.flat_params["train.parent"]
-    if "DVC_EXP_NAME" in os.environ:
-        found["dvc.exp.name"] = os.environ["DVC_EXP_NAME"]
-    with contextlib.suppress(KeyError, OSError):  # a container's user may have no name
-        found["mlflow.user"] = getpass.getuser()
     return found
 
 
@@ -192,10 +239,20 @@ def description(made: Made) -> str:
             f"Its statement of provenance has sha256 `{made.digest}`.",
             *("", f"Code: commit `{commit}`{changed}."),
             *("", f"Data: {data}."),
+            *(_elsewhere(made) if made.by_reference else ()),
             *("", "| metric | value |", "|---|---|", *rows),
             *("", "In a clone, what it was made from, and made again:", "```", *commands, "```"),
         ]
     )
+
+
+def _elsewhere(made: Made) -> Iterator[str]:
+    """How to get what MLflow was only told of."""
+    told = made.reference
+    remote = f", remote {_code(told['dvc.remote'])}" if "dvc.remote" in told else ""
+    yield from ("", f"Its files are not here but in DVC: {_code(told['dvc.path'])}{remote}.")
+    yield from ("In a clone that has the remote:", "```")
+    yield from (f"python -m pipeline.fetch {told['dvc.md5']} complete-model", "```")
 
 
 def _code(text: str) -> str:

@@ -19,13 +19,20 @@ from pipeline.errors import PipelineError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Experiment
+    from mlflow.entities import Experiment, Run
 
 KEY = "provenance.complete-model"
 """The tag that names a run's complete model; a finished run with it is never made twice."""
 
 UI = "http://127.0.0.1:5000"
 """Where `make ui` serves a store that is no server itself."""
+
+REFUSED = {
+    "401": "it asks for a login (401), and got none or a wrong one; set MLFLOW_TRACKING_USERNAME "
+    "and MLFLOW_TRACKING_PASSWORD",
+    "403": "this login may not do that (403); ask who keeps the server for the permission",
+}
+"""By HTTP status, what the answer means to who has to do with it."""
 
 TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
@@ -109,7 +116,7 @@ def opened(store: Store) -> Iterator["MlflowClient"]:
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     with _without_pandas():
-        from mlflow import MlflowClient
+        from mlflow import MlflowClient, set_tracking_uri
         from mlflow.exceptions import MlflowException
         from requests import RequestException
 
@@ -120,6 +127,7 @@ def opened(store: Store) -> Iterator["MlflowClient"]:
     try:
         with locked(store.lock), _default_artifacts(store), disk.told(store.lock):
             _create(store)
+            set_tracking_uri(store.uri)  # MLflow's own registry looks for the logged model there
             yield MlflowClient(store.uri)
     except (MlflowException, RequestException) as error:
         raise PipelineError(
@@ -151,6 +159,10 @@ def _reason(error: BaseException) -> str:
     if isinstance(found, MaxRetryError) and found.reason:
         found = found.reason
     text = re.sub(r"^HTTPS?Connection\w*\([^)]*\): ", "", " ".join(str(found).split()))
+    if status := re.search(r"error code (40[13])\b|^(40[13]) Client Error", text):
+        return REFUSED[status[1] or status[2]]
+    if told := re.search(r'"message": "((?:[^"\\]|\\.)+)"', text):
+        text = told[1]
     return without_login(text)[:500]
 
 
@@ -232,3 +244,13 @@ def _made(client: "MlflowClient", store: Store, name: str) -> "Experiment":
         if error.error_code != "RESOURCE_ALREADY_EXISTS" or found is None:
             raise
         return found
+
+
+def model_of(run: "Run") -> str:
+    """The id of its logged model. Raises PipelineError when somebody has taken it away."""
+    for output in run.outputs.model_outputs if run.outputs else ():
+        return output.model_id
+    raise PipelineError(
+        f"MLflow's run {run.info.run_id}: found no logged model, expected the one that it was "
+        "finished with; delete the run, then run `dvc repro`"
+    )

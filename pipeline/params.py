@@ -1,5 +1,6 @@
 """params.yaml as frozen dataclasses; meaning, unit and range of a value stand at its field."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from pipeline.typed import Component, Plugin, Range
 FILE = Path("params.yaml")
 PARENTS = Path("parents")
 """Complete models that others are trained on from, each under its digest."""
+REGISTERED = re.compile(r"[\w -]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,8 +173,34 @@ class Verify:
 class Tracking:
     name: str
     uri: str | None
-    """MLflow's tracking URI; null is mlflow.db in the repository."""
+    """MLflow's tracking URI; null is mlflow.db in the repository. A login is not part of it: MLflow
+    takes MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN."""
     experiment: str
+    register: str | None
+    """The registered model of which the complete model becomes a version; null registers none."""
+    promote: Literal["better", "always", "never"]
+    """When the alias `verified` moves to the new version: unless its metric on the test split is
+    worse than that of the version it names, in any case, or not at all. The metric is that of
+    checkpoint.metric, and checkpoint.mode says what is worse."""
+    upload: Literal["files", "reference"]
+    """Whether MLflow gets the complete model's files, or where they are in DVC."""
+
+    def __post_init__(self) -> None:
+        if self.uri is not None and re.search("//[^/]*@", self.uri):
+            raise ParamsError(
+                "tracking.uri: found a login in it, expected none, for every artifact and run "
+                "would tell it; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+            )
+        if self.register is not None and not REGISTERED.fullmatch(self.register):
+            raise ParamsError(
+                f"tracking.register: found {self.register!r}, expected a name that fits into "
+                "models:/<name>@verified: letters, digits, space, - and _"
+            )
+        if self.register and self.upload == "reference":
+            raise ParamsError(
+                "tracking.register: a model whose files are not uploaded cannot be served from the "
+                "registry; set tracking.upload=files, or tracking.register=null"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,7 @@
 """Real MLflow on a real sqlite store; the artifacts are small ones made by hand."""
 
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -16,11 +18,12 @@ import pytest
 from faults._logged import held
 from faults._server import Proxy, before, serving
 from pipeline import mlflow_store, provenance
-from pipeline.errors import PipelineError
+from pipeline.errors import ParamsError, PipelineError
 from pipeline.log_to_mlflow import log_to_mlflow
 from pipeline.logged import LONGEST_PARAM, Made, flatten, source, verdict
 from pipeline.mlflow_store import KEY
 from pipeline.params import Tracking, TrackingParams
+from pipeline.resolve import dvc as resolve_dvc
 from tests.conftest import Project
 
 ROOT = Path(__file__).parents[1]
@@ -34,7 +37,15 @@ SECTIONS = {
     },
     "model": {"name": "torch_mlp", "scheduler": None, "outputs": ["logits"], "note": LONG},
     "train": {"lr": 0.1, "epochs": 2, "seed": 7, "device": "cpu"},
-    "tracking": {"name": "local", "uri": None, "experiment": "digits"},
+    "checkpoint": {"metric": "val/accuracy", "mode": "max"},
+    "tracking": {
+        "name": "local",
+        "uri": None,
+        "experiment": "digits",
+        "register": None,
+        "promote": "better",
+        "upload": "files",
+    },
 }
 SCHEMA = {
     "inputs": {"pixels": {"dtype": "float32", "shape": [64]}},
@@ -163,9 +174,11 @@ def make_report(**changes: object) -> None:
     OUTPUTS["verify_report"].write_text(json.dumps({**REPORT, "complete_model": digest, **changes}))
 
 
-def log(uri: str | None = None, experiment: str = "digits") -> dict:
-    """The stage in this process."""
-    tracking = Tracking(name="local", uri=uri, experiment=experiment)
+def log(**changes: Any) -> dict:
+    """The stage in this process, with changes of tracking."""
+    tracking = SECTIONS["tracking"] | changes
+    Path("params.yaml").write_text(json.dumps({**SECTIONS, "tracking": tracking}))
+    tracking = Tracking(**tracking)
     log_to_mlflow(**OUTPUTS, params=TrackingParams(tracking=tracking))
     return json.loads(OUTPUTS["report"].read_text())
 
@@ -293,7 +306,8 @@ def test_a_remote_s_login_is_in_no_source(logged: Logged, tmp_path: Path) -> Non
             name: logged.root / path
             for name, path in OUTPUTS.items()
             if name in Made.__dataclass_fields__
-        }
+        },
+        sections={},
     )
     project = Project(tmp_path)
     project.run("git", "init", "--quiet")
@@ -340,8 +354,9 @@ def test_files_of_the_run_are_the_report_statements_params_and_pictures(logged: 
 
 
 def test_the_complete_model_is_a_logged_model_with_its_metrics_and_every_file(
-    logged: Logged, monkeypatch: pytest.MonkeyPatch
+    logged: Logged,
 ) -> None:
+    import mlflow
     from mlflow.artifacts import download_artifacts
 
     model = client(logged.root).get_logged_model(logged.report["model_id"])
@@ -349,10 +364,98 @@ def test_the_complete_model_is_a_logged_model_with_its_metrics_and_every_file(
     assert model.name == "torch_mlp"
     assert model.params["train.lr"] == "0.1"
     assert {m.key: m.value for m in model.metrics}["test/accuracy"] == 0.5
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", logged.report["tracking_uri"])
+    mlflow.set_tracking_uri(logged.report["tracking_uri"])
     copy = download_artifacts(artifact_uri=logged.report["model_uri"])
     added_by_mlflow = f"{copy}/registered_model_meta: not in the statement"
     assert [fault for fault in provenance.faults(Path(copy)) if fault != added_by_mlflow] == []
+
+
+def make_version(accuracy: float, **changes: Any) -> tuple[str, dict[str, str]]:
+    """Another complete model with this accuracy; what is printed, and the aliases afterwards."""
+    metrics = {"test/loss": 2 - accuracy, "test/accuracy": accuracy}
+    (OUTPUTS["checkpoint"] / "metrics.json").write_text(json.dumps(metrics))
+    (OUTPUTS["complete_model"] / "metrics.json").write_text(json.dumps(metrics))
+    make_model(SCHEMA, f"flavors: {{of{accuracy}: {{}}}}")
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        report = log(register="digits", **changes)
+    registered = client(Path.cwd()).get_registered_model("digits")
+    assert {KEY: report["complete_model"]} in [v.tags for v in versions(Path.cwd())]
+    aliases = {name: str(version) for name, version in registered.aliases.items()}
+    return out.getvalue().splitlines()[0], aliases
+
+
+def versions(root: Path) -> list:
+    return client(root).search_model_versions("name = 'digits'")
+
+
+def test_the_alias_never_moves_to_a_worse_test_metric_unless_told(repository: Path) -> None:
+    said, aliases = make_version(0.5)
+    assert aliases == {"verified": "1"} and "names it now" in said
+    said, aliases = make_version(0.75)
+    assert aliases == {"verified": "2"} and "test/accuracy 0.75, there 0.5" in said
+    said, aliases = make_version(0.625)
+    assert aliases == {"verified": "2"} and "tracking.promote=always moves it" in said
+    said, aliases = make_version(0.625, promote="always")
+    assert aliases == {"verified": "3"} and "moved here from version 2" in said
+    said, aliases = make_version(0.875, promote="never")
+    assert aliases == {"verified": "3"} and "stays at version 3 (tracking.promote=never)" in said
+    said, aliases = make_version(float("nan"))
+    assert aliases == {"verified": "3"} and "test/accuracy nan, there 0.625" in said
+    assert len(versions(repository)) == 5
+
+
+def test_what_is_worse_is_said_by_the_mode_of_the_checkpoint(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SECTIONS, "checkpoint", {"metric": "val/loss", "mode": "min"})
+    make_version(0.5)
+    assert make_version(0.75)[1] == {"verified": "2"}
+    assert make_version(0.625)[1] == {"verified": "2"}
+
+
+def test_a_version_is_the_logged_model_of_its_run(repository: Path) -> None:
+    make_version(0.5)
+    make_version(0.5)
+    (version,) = versions(repository)
+    report = json.loads(OUTPUTS["report"].read_text())
+    assert version.source == report["model_uri"] and version.run_id == report["run_id"]
+    assert "A complete `torch_mlp`" in version.description
+
+
+def test_by_reference_only_what_tells_what_it_is_is_uploaded(repository: Path) -> None:
+    (repository / ".dvc/config").write_text(
+        "[core]\n    remote = team\n['remote \"team\"']\n    url = s3://me:secret@bucket/store\n"
+    )
+    (OUTPUTS["complete_model"] / "README.md").write_text("# The card")
+    make_model(SCHEMA)
+    report = log(upload="reference")
+    (model,) = (repository / "mlartifacts/models").iterdir()
+    held = sorted(p.name for p in (model / "artifacts").iterdir())
+    assert held == ["README.md", "provenance.json", "reference.json", "schema.json"]
+    told = json.loads((model / "artifacts/reference.json").read_text())
+    assert told["dvc.remote"] == "s3://bucket/store"
+    assert told["dvc.md5"] == resolve_dvc.md5_of(OUTPUTS["complete_model"])
+    run = client(repository).get_run(report["run_id"])
+    assert told.items() <= run.data.tags.items()
+    command = f"python -m pipeline.fetch {told['dvc.md5']} complete-model"
+    assert command in run.data.tags["mlflow.note.content"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"uri": "http://me:secret@server"}, "MLFLOW_TRACKING_PASSWORD"),
+        ({"uri": "postgresql://me:secret@server/mlflow"}, "MLFLOW_TRACKING_PASSWORD"),
+        ({"register": "a/b"}, "letters, digits, space"),
+        ({"register": "digits", "upload": "reference"}, "tracking.upload=files"),
+    ],
+)
+def test_what_cannot_be_tracked_so_is_refused_without_the_password(
+    changes: dict[str, str], said: str
+) -> None:
+    with pytest.raises(ParamsError, match=said) as caught:
+        Tracking(**SECTIONS["tracking"] | changes)
+    assert "secret" not in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_regression_has_a_scatter_in_place_of_the_confusion_matrix(repository: Path) -> None:
@@ -381,22 +484,49 @@ def test_the_same_complete_model_is_logged_once_and_another_one_again(
     assert len(runs(repository)) == 2
 
 
-def test_an_attempt_that_was_killed_leaves_no_run_running(repository: Path) -> None:
+def test_an_attempt_that_was_killed_is_taken_up_and_finished(repository: Path) -> None:
+    """On any machine: all that is logged may be logged again."""
     found = client(repository)
     experiment = found.create_experiment("digits", (repository / "mlartifacts").as_uri())
     digest = provenance.digest(OUTPUTS["complete_model"])
-    half = found.create_run(experiment, tags={KEY: digest})
-    model = found.create_logged_model(experiment, source_run_id=half.info.run_id)
+    tags = {KEY: digest, "host": "elsewhere"}
+    half = found.create_run(experiment, tags=tags).info.run_id
+    model = found.create_logged_model(experiment, source_run_id=half).model_id
+    found.log_model_artifact(model, str(OUTPUTS["complete_model"] / "MLmodel"))
+    found.log_param(half, "tracking.uri", "of the attempt")
+    before = repository / f"mlartifacts/models/{model}/artifacts/MLmodel"
+    written = before.stat().st_ino
+    found.create_run(experiment, tags={KEY: digest}, start_time=int(time.time() * 1000) + 9)
 
     report = log()
 
-    assert {run.info.run_id: run.info.status for run in runs(repository)} == {
-        half.info.run_id: "KILLED",
-        report["run_id"]: "FINISHED",
+    assert (report["run_id"], report["model_id"]) == (half, model)
+    states = {
+        (r.info.run_id == half, r.info.status, r.info.lifecycle_stage) for r in runs(repository)
     }
-    assert [run.info.run_id for run in found.search_runs([experiment])] == [report["run_id"]]
-    alive = {m.model_id for m in found.search_logged_models([experiment])}
-    assert alive == {report["model_id"]} and model.model_id not in alive
+    assert states == {(True, "FINISHED", "active"), (False, "KILLED", "deleted")}
+    assert before.stat().st_ino == written, "what the store has was sent again"
+    assert (before.parent / "provenance.json").is_file()
+    assert found.get_run(half).data.params["tracking.uri"] == "of the attempt"
+
+
+def test_an_attempt_that_fell_at_any_request_becomes_the_same_run(
+    repository: Path, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    proxy.set("")
+    log(uri=proxy.uri, experiment="whole", register="whole")
+    requests = proxy.requests
+    _, (whole,) = held(proxy.server.store, "whole", proxy.server.files)
+    for sound in range(0, requests, 3):
+        proxy.set("500", sound=sound)
+        with pytest.raises(PipelineError, match="nothing is lost"):
+            log(uri=proxy.uri, experiment=f"fell {sound}", register=f"fell {sound}")
+        proxy.set("")
+        log(uri=proxy.uri, experiment=f"fell {sound}", register=f"fell {sound}")
+        states, (run,) = held(proxy.server.store, f"fell {sound}", proxy.server.files)
+        assert states == [("FINISHED", "active")], sound
+        assert run == whole, sound
 
 
 def test_an_error_while_logging_leaves_the_run_failed_and_the_next_attempt_finishes(
@@ -412,8 +542,7 @@ def test_an_error_while_logging_leaves_the_run_failed_and_the_next_attempt_finis
 
     history.write_text(content)
     log()
-    active = [run for run in runs(repository) if run.info.lifecycle_stage == "active"]
-    assert [run.info.status for run in active] == ["FINISHED"]
+    assert [run.info.status for run in runs(repository)] == ["FINISHED"]
 
 
 def test_a_copy_of_the_repository_logs_to_the_real_one(
@@ -432,15 +561,15 @@ def test_a_copy_of_the_repository_logs_to_the_real_one(
     assert default.artifact_location.startswith((real / "mlartifacts").as_uri())
 
 
-@pytest.mark.parametrize("uri", ["http://name:secret@127.0.0.1:9", "file:///nowhere", "nonsense"])
-def test_a_store_that_cannot_be_used_is_one_line_without_the_password(
+@pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "file:///nowhere", "nonsense"])
+def test_a_store_that_cannot_be_used_is_one_line(
     repository: Path, uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(PipelineError, match=r"tracking\.uri") as caught:
         log(uri=uri)
     said = str(caught.value)
-    assert "\n" not in said and "secret" not in said
+    assert "\n" not in said
     assert "nothing is lost" in said and "run `dvc repro`" in said
 
 
@@ -530,7 +659,7 @@ def test_a_refused_upload_is_one_line_and_the_next_attempt_finishes(
     proxy.set("")
     log(uri=proxy.uri, experiment="refused")
     states, runs = held(proxy.server.store, "refused", proxy.server.files)
-    assert sorted(states) == [("FAILED", "deleted"), ("FINISHED", "active")] and len(runs) == 1
+    assert states == [("FINISHED", "active")] and len(runs) == 1
 
 
 def test_four_processes_at_once_share_a_fresh_store(repository: Path, tmp_path: Path) -> None:
