@@ -8,12 +8,28 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 ROOT = Path(__file__).parent.parent
 PARTS = ("conf", "data", "models", "pipeline", "dvc.yaml", "params.yaml", "conf.lock.yaml")
 PARTS += (".dvcignore", ".gitignore", "requirements.lock")
 TINY = ("experiment=smoke", "export.attempt=[]", "train.epochs=2")
+# How long an example takes says nothing on a busy machine.
+hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.load_profile("suite")
+PACKAGED = (os.environ["PATH"], *map(str, Path("/usr/lib/postgresql").glob("*/bin")))
+
+
+def needs(program: str) -> Path:
+    """A program of the distribution; without it a test is skipped, and fails in CI.
+
+    `needs("chromium")`, `needs("initdb")`.
+    """
+    if found := shutil.which(program, path=os.pathsep.join(PACKAGED)):
+        return Path(found)
+    reason = f"{program} is not installed; `sudo scripts/install_servers` installs what it needs"
+    return pytest.fail(reason) if os.environ.get("NOTHING_SKIPPED") else pytest.skip(reason)
 
 
 @pytest.fixture(autouse=True, scope="session")

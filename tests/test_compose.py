@@ -179,7 +179,7 @@ VALUES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=10, deadline=None, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=10, phases=[Phase.explicit, Phase.generate])
 @given(first=VALUES, then=VALUES)
 def test_params_hold_every_value_the_user_changed(first, then):
     """Whatever was changed before it, and whatever else is changed with it."""

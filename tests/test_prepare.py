@@ -182,7 +182,7 @@ def write_all(folder: Path, columns: dict[str, np.ndarray]) -> None:
     np.savez_compressed(folder / "t.npz", **columns)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(st.floats(-1e30, 1e30), min_size=9, max_size=40), st.randoms())
 def test_every_kind_of_file_and_order_of_columns_gives_the_same_bytes(
     tmp_path_factory: pytest.TempPathFactory, values: list[float], random: Any

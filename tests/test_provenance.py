@@ -45,7 +45,7 @@ def test_a_directory_without_a_statement_is_not_complete(artifact):
     assert "missing, so the directory is not complete" in provenance.faults(artifact)[0]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(data=st.data())
 def test_any_flipped_bit_is_found_and_its_file_named(data, tmp_path_factory):
     directory = tmp_path_factory.mktemp("flip")

@@ -94,9 +94,7 @@ def test_what_the_pipeline_writes_is_read_as_it_was(tmp_path: Path) -> None:
             assert np.array_equal(found[name], expected[name])
 
 
-@settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 def test_one_changed_bit_is_let_in_or_refused(place: float, bit: int, tmp_path: Path) -> None:
     whole = bytearray(written(tmp_path / "whole.npz").read_bytes())

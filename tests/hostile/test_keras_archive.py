@@ -248,9 +248,7 @@ def test_a_forged_archive_is_refused(name: str, copy: Path, mark: Path) -> None:
     refused(form, copy, mark, r"model\.keras")
 
 
-@settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 def test_one_changed_bit_is_let_in_or_refused(
     place: float, bit: int, exported: Exported, tmp_path: Path

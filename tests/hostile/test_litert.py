@@ -91,9 +91,7 @@ def test_what_is_packed_anew_unchanged_passes(copy: Path) -> None:
     form.screen(copy)
 
 
-@settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 def test_one_changed_bit_is_let_in_or_refused(
     place: float, bit: int, exported: Exported, tmp_path: Path

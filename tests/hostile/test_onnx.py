@@ -233,9 +233,7 @@ def test_a_training_graph_that_reaches_out_is_refused(attack: str, copy: Path, m
     refused(train, copy, mark, "onnx_train")
 
 
-@settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 def test_one_changed_bit_is_let_in_or_refused(
     place: float, bit: int, exported: Exported, tmp_path: Path

@@ -230,9 +230,7 @@ def test_every_operator_that_is_let_in_leaves_files_alone() -> None:
     assert found == {"ReadVariableOp", "DisableCopyOnRead"}
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7), data=st.data())
 def test_one_changed_bit_is_let_in_or_refused(
     place: float, bit: int, data: st.DataObject, exported: Exported, tmp_path: Path

@@ -383,9 +383,7 @@ def test_every_operator_that_is_let_in_takes_known_texts_only() -> None:
     assert not {target: found for target, found in taken.items() if found - harmless}
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     place=st.floats(0, 1, exclude_max=True),
     bit=st.integers(0, 7),
