@@ -18,14 +18,13 @@ from pipeline.resolve import git as resolve_git
 from pipeline.resolve import mlflow as resolve_mlflow
 from pipeline.resolve import statements as statements
 from pipeline.resolve.mlflow import Local, Logged
-from pipeline.resolve.statements import statement
+from pipeline.resolve.statements import STAGE, statement
 
 FORMS = (
     "a complete model's directory or any file in it, another artifact's directory, an MLflow run "
     "id, models:/<name>/<version>, models:/<id>, runs:/<id>/..., a sha256 (eight digits are "
     "enough), a git revision, or a DVC experiment's name"
 )
-STAGE = "export-complete"
 SHA256 = re.compile(r"[0-9a-f]{8,64}")
 RUN = re.compile(r"[0-9a-f]{32}")
 LISTED = 5
@@ -241,6 +240,10 @@ def _sha256(what: str, root: Path) -> Found | None:
     """Of a statement, else of a file in one, else of something that one was made from."""
     if not SHA256.fullmatch(what):
         return None
+    for directory in statements.named(what, root):
+        nodes = {node.digest: node for node in statements.of(directory)}
+        if fitting := [node for node in nodes.values() if node.digest.startswith(what)]:
+            return gather(fitting[0], root, known=nodes)
     nodes = statements.every(root)
     kinds: tuple[Callable[[Node], Iterable[str]], ...] = (
         lambda node: [node.digest],

@@ -18,10 +18,13 @@ from typing import Any
 
 from pipeline import provenance
 from pipeline.errors import PipelineError
-from pipeline.mlflow_store import KEY, without_login
+from pipeline.mlflow_store import KEY, REFUSED, without_login
 from pipeline.params import FILE
 from pipeline.typed import load_yaml
 
+TAGS = (KEY, "provenance.checkpoint", "provenance.train", "provenance.data")
+ENOUGH = 5
+"""Logged models that one is looked for in: thousands may be made from the same data."""
 SECONDS = 5
 """Until a server that does not answer is given up."""
 
@@ -143,6 +146,16 @@ class Local:
             for run, name, status, stage, place in self.rows(query, KEY, digest)
         ]
 
+    def directories(self, digest: str) -> list[Path]:
+        """Of logged models whose run names an artifact with this digest, or one that begins so."""
+        query = (
+            "SELECT m.artifact_location FROM tags t "
+            "JOIN logged_models m ON m.source_run_id = t.run_uuid "
+            "WHERE t.key IN (?, ?, ?, ?) AND t.value BETWEEN ? AND ? LIMIT ?"
+        )
+        found = self.rows(query, *TAGS, digest, f"{digest}g", ENOUGH)
+        return [path for (place,) in found if (path := self.path(place))]
+
     def _models(self, run: str) -> dict[str, Path | None]:
         query = "SELECT model_id, artifact_location FROM logged_models WHERE source_run_id = ?"
         return {model: self.path(place) for model, place in self.rows(query, run)}
@@ -168,7 +181,8 @@ class Server:
         except urllib.error.HTTPError as fault:
             if fault.code in (400, 404):
                 return None
-            raise PipelineError(f"MLflow at {self.shown}: answered {fault.code}") from None
+            told = REFUSED.get(str(fault.code), f"answered {fault.code}")
+            raise PipelineError(f"MLflow at {self.shown}: {told}") from None
         except OSError as fault:
             reason = getattr(fault, "reason", fault)
             raise PipelineError(

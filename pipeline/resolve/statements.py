@@ -1,16 +1,22 @@
 """Every statement at hand: in artifacts/, parents/, MLflow's files and DVC's cache, and those that
 they carry in lineage/."""
 
+import contextlib
+import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from pipeline import lineage, provenance
+from pipeline.errors import PipelineError
 from pipeline.lineage import Node
 from pipeline.params import PARENTS
 from pipeline.resolve import dvc as resolve_dvc
 from pipeline.resolve import mlflow as resolve_mlflow
+from pipeline.resolve.mlflow import Local
 
 ARTIFACTS = Path("artifacts")
+STAGE = "export-complete"
+"""That makes what MLflow logs."""
 
 
 def parse(content: bytes) -> Node | None:
@@ -48,6 +54,15 @@ def logged(root: Path) -> Iterator[Path]:
     folder = resolve_mlflow.folder(root)
     for pattern in ("models/*/artifacts", "*/models/*/artifacts"):
         yield from (p.parent for p in sorted(folder.glob(f"{pattern}/{provenance.NAME}")))
+
+
+def named(digest: str, root: Path) -> Iterator[Path]:
+    """Directories near and logged models that may have an artifact with this digest, or one that
+    begins so; in a store of thousands the others are not looked at."""
+    yield from near(root)
+    with contextlib.suppress(PipelineError):
+        if isinstance(store := resolve_mlflow.store(root), Local):
+            yield from store.directories(digest)
 
 
 def cached(root: Path) -> Iterator[tuple[str, Path]]:
@@ -106,11 +121,11 @@ def lacking(nodes: Mapping[str, Node]) -> set[str]:
 
 def places(nodes: Mapping[str, Node], root: Path) -> dict[str, Path]:
     """Digest -> directory at hand."""
-    found: dict[str, Path] = {}
-    for source in (near, logged):
-        if set(nodes) - set(found):
-            for directory in source(root):
-                found.setdefault(provenance.digest(directory), directory)
+    found = {provenance.digest(directory): directory for directory in reversed([*near(root)])}
+    for digest, node in nodes.items():
+        if digest not in found and node.stage == STAGE:
+            every = (each for each in named(digest, root) if provenance.digest(each) == digest)
+            found |= {digest: each for each in itertools.islice(every, 1)}
     return {digest: path for digest, path in found.items() if digest in nodes}
 
 
