@@ -49,7 +49,7 @@ class DvcSource(DatasetSource):
 
     def load(self) -> str:
         """A copy's path. Raises DataError when the bytes are not those that were used."""
-        from dvc.api import DVCFileSystem  # type: ignore[import-untyped]
+        from dvc.api import DVCFileSystem
 
         target = Path(tempfile.mkdtemp(prefix="dvc-")) / Path(self.path).name
         DVCFileSystem(self.url, rev=self.rev).get(self.path, str(target), recursive=True)

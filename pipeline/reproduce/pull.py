@@ -12,9 +12,9 @@ OWN = "the-cache-of-the-repository"
 
 def main(source: str, clone: str, *targets: str) -> int:
     """0 when every target came; else the reasons on stdout, a line each."""
-    from dvc.config import Config  # type: ignore[import-untyped]
-    from dvc.exceptions import DvcException  # type: ignore[import-untyped]
-    from dvc.repo import Repo  # type: ignore[import-untyped]
+    from dvc.config import Config
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
 
     theirs = Config(dvc_dir=str(Path(source) / ".dvc"))
     cache = theirs["cache"].get("dir") or str(Path(source) / ".dvc/cache")

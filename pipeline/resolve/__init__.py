@@ -18,7 +18,8 @@ from pipeline.resolve import git as resolve_git
 from pipeline.resolve import mlflow as resolve_mlflow
 from pipeline.resolve import statements as statements
 from pipeline.resolve.mlflow import Local, Logged
-from pipeline.resolve.statements import STAGE, statement
+from pipeline.resolve.statements import STAGE as STAGE
+from pipeline.resolve.statements import statement
 
 FORMS = (
     "a complete model's directory or any file in it, another artifact's directory, an MLflow run "

@@ -2,7 +2,6 @@
 they carry in lineage/."""
 
 import contextlib
-import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
@@ -124,8 +123,8 @@ def places(nodes: Mapping[str, Node], root: Path) -> dict[str, Path]:
     found = {provenance.digest(directory): directory for directory in reversed([*near(root)])}
     for digest, node in nodes.items():
         if digest not in found and node.stage == STAGE:
-            every = (each for each in named(digest, root) if provenance.digest(each) == digest)
-            found |= {digest: each for each in itertools.islice(every, 1)}
+            for directory in named(digest, root):
+                found.setdefault(provenance.digest(directory), directory)
     return {digest: path for digest, path in found.items() if digest in nodes}
 
 

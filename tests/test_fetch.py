@@ -1,0 +1,71 @@
+"""Real DVC: a repository with an artifact, a remote, and a clone with an empty cache."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipeline import provenance
+from pipeline.resolve import dvc as resolve_dvc
+from tests.conftest import ROOT, Project
+
+CODE = {"name": "git", "digest": {"gitCommit": "0123abcd" * 5}, "annotations": {}}
+
+
+@pytest.fixture(scope="module")
+def pushed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone that has the remote and nothing else; beside it `artifact`, what was pushed."""
+    folder = tmp_path_factory.mktemp("fetch")
+    first, artifact = Project(folder / "first"), folder / "artifact"
+    (artifact / "lineage").mkdir(parents=True)
+    (artifact / "model.pt2").write_text("weights")
+    (artifact / "lineage/train.json").write_text("{}")
+    provenance.write(artifact, provenance.build_definition("export-complete", {}, [], CODE))
+    first.root.mkdir()
+    shutil.copytree(artifact, first.root / "artifact")
+    first.run("git", "init", "--quiet")
+    first.run("dvc", "init", "--quiet")
+    first.run("dvc", "remote", "add", "--default", "team", str(folder / "remote"))
+    first.run("dvc", "add", "--quiet", "artifact")
+    first.run("dvc", "push", "--quiet")
+    shutil.copytree(
+        first.root, folder / "second", ignore=shutil.ignore_patterns("cache", "artifact")
+    )
+    return folder / "second"
+
+
+def fetch(root: Path, md5: str, directory: Path):
+    command = ("python", "-m", "pipeline.fetch", md5, str(directory))
+    return Project(root).run(*command, check=False, PYTHONPATH=str(ROOT))
+
+
+def test_what_a_run_names_comes_from_the_remote(pushed: Path, tmp_path: Path) -> None:
+    artifact = pushed.parent / "artifact"
+    md5 = resolve_dvc.md5_of(artifact)
+    for given in (md5, md5.removesuffix(".dir")):
+        done = fetch(pushed, given, tmp_path / given)
+        assert done.returncode == 0, done.stdout
+        assert provenance.digest(artifact) in done.stdout
+        assert provenance.faults(tmp_path / given) == []
+        (tmp_path / given / "model.pt2").write_text("mine to change, and not DVC's object")
+    again = fetch(pushed, md5, tmp_path / md5)
+    assert again.returncode == 1 and "is there already" in again.stdout
+
+
+def test_what_nobody_pushed_is_told_in_one_line(pushed: Path, tmp_path: Path) -> None:
+    for given, code, said in (("0" * 32, 2, "dvc push"), ("../../etc", 1, "expected 32 digits")):
+        done = fetch(pushed, given, tmp_path / "there")
+        assert done.returncode == code and said in done.stdout.splitlines()[-1]
+        assert done.stdout.splitlines()[-1].startswith("error: fetch: ")
+        assert not (tmp_path / "there").exists()
+
+
+def test_a_rotten_object_is_not_fetched(pushed: Path, tmp_path: Path) -> None:
+    md5 = resolve_dvc.md5_of(pushed.parent / "artifact")
+    assert fetch(pushed, md5, tmp_path / "sound").returncode == 0
+    held = resolve_dvc.listing(pushed, md5)["model.pt2"]
+    held.chmod(0o644)
+    held.write_text("weighed")
+    done = fetch(pushed, md5, tmp_path / "there")
+    assert done.returncode == 1 and "model.pt2" in done.stdout
+    assert list(tmp_path.iterdir()) == [tmp_path / "sound"]
