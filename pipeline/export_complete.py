@@ -67,7 +67,7 @@ def export_complete(checkpoint: Path, models: Path, output: Path, params: Export
     kept = {"held": held, "trains": trains, "refused": refused}
     write_atomically(output / "formats.json", json.dumps(kept, indent=1) + "\n")
     write_atomically(output / "requirements.txt", requirements(formats))
-    mlmodel.write(output, schema, list(formats))
+    mlmodel.write(output, schema, list(formats), np.load(output / "examples/one.npz"))
     write_atomically(
         output / "README.md", model_card.card(params, schema, checkpoint, formats, trains, output)
     )

@@ -4,9 +4,11 @@ It names the files that MLflow's own loaders take, so nothing of ours is on the 
 loads or serves the model. There is no uuid and no time in it: MLflow does without both, and the
 same model gives the same bytes.
 
-A request's body at /invocations gives each input by its name, rows first:
+A request's body at /invocations is JSON and gives each input by its name, rows first, as
+serving_input_example.json does:
     {"inputs": {"pixels": [[0.0, 1.0], [2.0, 3.0]]}}
     {"instances": [{"pixels": [0.0, 1.0]}, {"pixels": [2.0, 3.0]}]}
+    {"dataframe_split": {"columns": ["pixels"], "data": [[[0.0, 1.0]], [[2.0, 3.0]]]}}
 Without ONNX, MLflow's PyTorch loader takes one array without a name: {"inputs": [[0.0, 1.0]]}.
 """
 
@@ -17,21 +19,84 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 # MLflow's default is CUDA first and a warning wherever there is none.
 PROVIDERS = ["CPUExecutionProvider"]
 
 
-def write(directory: Path, schema: dict[str, Any], formats: list[str]) -> None:
+ENVIRONMENT, CONDA = "python_env.yaml", "conda.yaml"
+EXAMPLE, REQUEST = "input_example.json", "serving_input_example.json"
+FILES = ("MLmodel", ENVIRONMENT, CONDA, EXAMPLE, REQUEST)
+
+RUNTIMES = {
+    "mlflow.onnx": "onnxruntime",
+    "mlflow.pytorch": "torch",
+    "mlflow.tensorflow": "tensorflow",
+}
+"""What each of MLflow's loaders predicts with."""
+
+SERVER = ("mlflow-skinny", "numpy", "pandas")
+"""What the loaders and MLflow's server themselves need; skinny is MLflow without its store."""
+
+
+def write(
+    directory: Path, schema: dict[str, Any], formats: list[str], example: Mapping[str, np.ndarray]
+) -> None:
     """Only what `formats` can serve is claimed; with none of them MLflow says which it misses.
 
-    Writes MLmodel and python_env.yaml. `schema` is the checkpoint's, with inputs and outputs.
+    Writes FILES. `schema` is the checkpoint's, with inputs and outputs; `example` is that of
+    examples/one.npz.
     """
-    content = {"flavors": flavors(schema, formats), "signature": signature(schema, formats)}
+    claimed = flavors(schema, formats)
+    content = {
+        "flavors": claimed,
+        "saved_input_example_info": {
+            "artifact_path": EXAMPLE,
+            "serving_input_path": REQUEST,
+            "type": "ndarray",
+        },
+        "signature": signature(schema, formats),
+    }
     (directory / "MLmodel").write_text(_yaml(content))
-    environment = {"python": PYTHON, "dependencies": ["-r requirements.txt"]}
-    (directory / "python_env.yaml").write_text(_yaml(environment))
+    needed = needs(claimed)
+    (directory / ENVIRONMENT).write_text(_yaml({"python": PYTHON, "dependencies": needed}))
+    (directory / CONDA).write_text(_yaml(_conda(needed)))
+    rows = [_plain(example[f"input.{name}"]) for name in schema["inputs"]]
+    named = dict(zip(schema["inputs"], rows, strict=True)) if _named(schema, formats) else rows[0]
+    (directory / EXAMPLE).write_text(json.dumps(named) + "\n")
+    (directory / REQUEST).write_text(json.dumps({"inputs": named}) + "\n")
+
+
+def needs(claimed: Mapping[str, Any]) -> list[str]:
+    """Serving takes one runtime; requirements.txt, what every format takes, would install all."""
+    loader = claimed.get("python_function", {}).get("loader_module")
+    needed = sorted([*SERVER, *([RUNTIMES[loader]] if loader else [])])
+    return [f"{name}=={_version(name)}" for name in needed]
+
+
+def _conda(needed: list[str]) -> dict[str, Any]:
+    return {
+        "name": "mlflow-env",
+        "channels": ["conda-forge"],
+        "dependencies": [f"python={PYTHON}", "pip", {"pip": needed}],
+    }
+
+
+def _version(distribution: str) -> str:
+    """Without a build's own mark, as no index has it."""
+    return version(distribution).partition("+")[0]
+
+
+def _plain(rows: np.ndarray) -> list[Any]:
+    """The shortest numbers that are these in their own dtype; MLflow reads null as NaN."""
+    if rows.dtype.kind == "f":
+        numbers = rows.astype(str).astype(float)
+        rows = np.where(np.isnan(numbers), None, numbers)  # type: ignore[call-overload]
+    found: list[Any] = rows.tolist()
+    return found
 
 
 def flavors(schema: Mapping[str, Any], formats: list[str]) -> dict[str, Any]:
@@ -60,10 +125,12 @@ def flavors(schema: Mapping[str, Any], formats: list[str]) -> dict[str, Any]:
 
 
 def _python_function(loader: str, data: str) -> dict[str, Any]:
+    """Both environments are named: without conda's MLflow 3.17 ends uv with a KeyError, without
+    the other a Dockerfile starts from another image."""
     return {
         "loader_module": loader,
         "data": data,
-        "env": {"virtualenv": "python_env.yaml"},
+        "env": {"conda": CONDA, "virtualenv": ENVIRONMENT},
         "python_version": PYTHON,
     }
 
@@ -72,9 +139,14 @@ def _single(schema: Mapping[str, Any]) -> bool:
     return len(schema["inputs"]) == 1 and len(schema["outputs"]) == 1
 
 
+def _named(schema: Mapping[str, Any], formats: list[str]) -> bool:
+    """Where the loader takes names."""
+    return bool({"onnx", "saved_model"} & set(formats)) or not _single(schema)
+
+
 def signature(schema: Mapping[str, Any], formats: list[str]) -> dict[str, str]:
     """Any batch size; by name where the loader takes names."""
-    named = bool({"onnx", "saved_model"} & set(formats)) or not _single(schema)
+    named = _named(schema, formats)
     return {side: json.dumps(tensors(schema[side], named)) for side in ("inputs", "outputs")}
 
 

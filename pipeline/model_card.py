@@ -6,7 +6,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from pipeline import provenance
+from pipeline import mlmodel, provenance
 from pipeline.params import ExportParams
 
 
@@ -28,6 +28,7 @@ def card(
         "## Set up\n\n```sh\npip install -r requirements.txt\n```",
         *(_format(name, written, schema, name in trains) for name, written in formats.items()),
         _check(schema),
+        *_serving(schema, list(formats)),
         *([_training(formats, trains, schema, directory)] if trains else []),
         _origin(params),
     ]
@@ -93,10 +94,30 @@ def _check(schema: Mapping[str, Any]) -> str:
         f'expected = numpy.load("examples/one.npz")["output.{first}"]\n'
         "answer = outputs[0] if isinstance(outputs, (list, tuple)) else outputs\n"
         "print(abs(numpy.asarray(answer) - expected).max())\n"
-        "```\n\n"
-        'MLflow takes the directory as it is: `mlflow.pyfunc.load_model(".")`,\n'
-        "`mlflow models serve -m . --env-manager local`."
+        "```"
     )
+
+
+def _serving(schema: Mapping[str, Any], formats: Sequence[str]) -> list[str]:
+    """Nothing where no loader of MLflow's own takes the model."""
+    claimed = mlmodel.flavors(schema, list(formats))
+    if "python_function" not in claimed:
+        return []
+    needed = ", ".join(mlmodel.needs(claimed))
+    return [
+        f"""## Serve
+
+MLflow takes the directory as it is; the second command is for another terminal:
+
+```sh
+mlflow models serve -m . --env-manager local -p 5001
+curl http://127.0.0.1:5001/invocations -H "Content-Type: application/json" \\
+  -d @{mlmodel.REQUEST}
+```
+
+`--env-manager uv` makes the environment first: {needed}.
+In Python, `mlflow.pyfunc.load_model(".")` takes the same inputs."""
+    ]
 
 
 def _training(

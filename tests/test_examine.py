@@ -209,7 +209,21 @@ HOSTILE: dict[str, tuple[Spoil, str, str]] = {
     ),
     "card": (edit("README.md", "#", "\x1b]0;title\x07#"), "descriptions", "control characters"),
     "more": (write("sitecustomize.py", "1"), "descriptions", "of no format that it says it holds"),
-    "conda": (write("conda.yaml", "1"), "descriptions", "of no format that it says it holds"),
+    "conda": (
+        edit("conda.yaml", "- conda-forge", "- http://x"),
+        "MLflow",
+        "conda.yaml: line 3: found '- http://x', expected '- conda-forge'",
+    ),
+    "example": (
+        edit("input_example.json", "[[", "[[1000.5, "),
+        "MLflow",
+        "input_example.json: line 1: found '[[1000.5, ",
+    ),
+    "request": (
+        edit("serving_input_example.json", '{"inputs"', '{"params": {}, "inputs"'),
+        "MLflow",
+        "serving_input_example.json: line 1: found",
+    ),
     "loader": (
         edit("MLmodel", MODEL_LOADER, "loader_module: evil"),
         "MLflow",
@@ -234,9 +248,9 @@ HOSTILE: dict[str, tuple[Spoil, str, str]] = {
     "option": (write("requirements.txt", "--index-url http://x\n"), "MLflow", "--index-url"),
     "package": (write("requirements.txt", "requests==2.0\n"), "MLflow", "requests==2.0"),
     "environment": (
-        edit("python_env.yaml", "- -r", "- evil\n- -r"),
+        edit("python_env.yaml", "- numpy", "- evil==1.0\n- numpy"),
         "MLflow",
-        "found '- evil'",
+        "found '- evil==*', expected '- numpy==*'",
     ),
 }
 

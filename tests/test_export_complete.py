@@ -37,6 +37,7 @@ def test_the_directory_holds_what_the_readme_lists(exported):
         *("README.md", "MLmodel", "model.pt2", "model.onnx", "model.pickle.pt"),
         *("model.pickle.json", "examples", "metrics.json", "schema.json", "provenance.json"),
         *("requirements.txt", "python_env.yaml", "formats.json", "optimizer.pt", "lineage"),
+        *("conda.yaml", "input_example.json", "serving_input_example.json"),
     }
 
 

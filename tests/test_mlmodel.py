@@ -1,16 +1,9 @@
-"""MLflow itself loads and serves a directory that MLflow did not write."""
+"""MLflow itself loads a directory that MLflow did not write; test_serving.py serves it."""
 
 import io
 import json
-import os
-import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +56,7 @@ def make(directory: Path, formats: list[str]) -> Path:
         write_onnx(exported.model_proto, directory)
     (directory / "requirements.txt").write_text("torch\nnumpy\nonnxruntime\n")
     np.save(directory / "logits.npy", model(example).detach().numpy())
-    mlmodel.write(directory, SCHEMA, formats)
+    mlmodel.write(directory, SCHEMA, formats, {"input.pixels": PIXELS[:1]})
     return directory
 
 
@@ -156,95 +149,65 @@ def test_a_signature_names_the_inputs_where_the_loader_takes_names() -> None:
 
 def test_two_writes_give_the_same_bytes_without_mlflow(tmp_path: Path) -> None:
     script = (
-        "import pathlib, sys; from pipeline import mlmodel; "
-        "mlmodel.write(pathlib.Path(sys.argv[1]), eval(sys.argv[2]), ['onnx']); "
+        "import pathlib, sys; import numpy; from pipeline import mlmodel; "
+        "example = {'input.pixels': numpy.linspace(-1, 1, 6, dtype=numpy.float32)[None]}; "
+        "mlmodel.write(pathlib.Path(sys.argv[1]), eval(sys.argv[2]), ['onnx'], example); "
         "assert 'mlflow' not in sys.modules and 'torch' not in sys.modules"
     )
     for name in ("one", "other"):
         (tmp_path / name).mkdir()
         command = [sys.executable, "-c", script, str(tmp_path / name), repr(SCHEMA)]
         subprocess.run(command, check=True, cwd=Path(__file__).parents[1])
-    for name in ("MLmodel", "python_env.yaml"):
+    for name in mlmodel.FILES:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "other" / name).read_bytes()
 
 
-@pytest.fixture(scope="module")
-def served(named: Path) -> Iterator[Callable[[Any], tuple[int, Any]]]:
-    """Posts a body to /invocations and gives status and answer."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    mlflow = Path(sys.executable).with_name("mlflow")
-    command = [mlflow, "models", "serve", "-m", named, "--env-manager", "local"]
-    environ = {**os.environ, "PATH": f"{mlflow.parent}:{os.environ['PATH']}"}
-    server = subprocess.Popen(
-        [*map(str, command), "-h", "127.0.0.1", "-p", str(port)],
-        cwd=named,
-        env=environ | {"MLFLOW_DISABLE_TELEMETRY": "true"},
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        wait_for(f"http://127.0.0.1:{port}/ping", server)
-        yield lambda body: post(f"http://127.0.0.1:{port}/invocations", body)
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(timeout=30)
+def test_the_example_is_read_back_by_mlflow_as_the_very_numbers(tmp_path: Path) -> None:
+    """The shortest digits of float32 are written, and what is no number comes back as none."""
+    from mlflow.models import Model
+
+    bits = np.random.default_rng(0).integers(0, 2**32, (200, 6), np.uint32).view(np.float32)
+    bits[0, 0], bits[~np.isfinite(bits)] = np.float32(0.1), np.nan
+    mlmodel.write(tmp_path, SCHEMA, NAMED, {"input.pixels": bits})
+    found = Model.load(str(tmp_path)).load_input_example(str(tmp_path))["pixels"]
+    assert found.dtype == np.float32 and np.isnan(found).any()
+    np.testing.assert_array_equal(found, bits)
+    written = (tmp_path / mlmodel.EXAMPLE).read_text()
+    assert written.startswith('{"pixels": [[0.1, ') and "NaN" not in written
+    request = json.loads((tmp_path / mlmodel.REQUEST).read_text())
+    assert request == {"inputs": json.loads(written)}
 
 
-def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + 120
-    while time.monotonic() < end and server.poll() is None:
-        try:
-            urllib.request.urlopen(url, timeout=5).close()
-            return
-        except OSError:
-            time.sleep(0.3)
-    pytest.fail(f"no answer from {url}; the server ended with {server.poll()}")
+def test_the_example_of_texts_and_of_an_input_without_a_name_is_read_back(
+    tmp_path: Path, unnamed: Path
+) -> None:
+    from mlflow.models import Model
 
-
-def post(url: str, body: Any) -> tuple[int, Any]:
-    header = {"Content-Type": "application/json"}
-    request = urllib.request.Request(url, json.dumps(body).encode(), header)
-    try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        return error.code, json.load(error)
+    schema = TWO | {"inputs": {"word": {"dtype": "string", "shape": []}, **TWO["inputs"]}}
+    rows = {"word": np.array(["Zürich"]), **{n: np.ones((1, 2, 3), np.float32) for n in ("a", "b")}}
+    mlmodel.write(tmp_path, schema, NAMED, {f"input.{name}": row for name, row in rows.items()})
+    found = Model.load(str(tmp_path)).load_input_example(str(tmp_path))
+    assert list(found) == list(rows)
+    for name, row in rows.items():
+        assert found[name].dtype == row.dtype
+        np.testing.assert_array_equal(found[name], row)
+    one = Model.load(str(unnamed)).load_input_example(str(unnamed))
+    np.testing.assert_array_equal(one, PIXELS[:1])
 
 
 @pytest.mark.parametrize(
-    "body",
-    [
-        {"inputs": {"pixels": PIXELS.tolist()}},
-        {"instances": [{"pixels": row} for row in PIXELS.tolist()]},
-        {"dataframe_split": {"columns": ["pixels"], "data": [[row] for row in PIXELS.tolist()]}},
-    ],
-    ids=["inputs", "instances", "dataframe_split"],
+    ("formats", "runtime"),
+    [(NAMED, "onnxruntime"), (UNNAMED, "torch"), (["saved_model"], "tensorflow")],
 )
-def test_the_server_answers_with_the_models_outputs(
-    served: Callable[[Any], tuple[int, Any]], named: Path, body: Any
+def test_the_environment_holds_the_one_runtime_that_serves(
+    tmp_path: Path, formats: list[str], runtime: str
 ) -> None:
-    status, answer = served(body)
-    assert status == 200
-    np.testing.assert_allclose(answer["predictions"]["logits"], expected(named), atol=1e-6)
+    """As MLflow itself reads it, for uv and for conda."""
+    from mlflow.utils.environment import _PythonEnv
 
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"inputs": {"pixel": PIXELS.tolist()}},
-        {"inputs": {"pixels": PIXELS[:, :4].tolist()}},
-        {"inputs": {"pixels": [["dark"] * 6]}},
-        {"dataframe_split": {"columns": ["pixel"], "data": [[row] for row in PIXELS.tolist()]}},
-        {"pixels": PIXELS.tolist()},
-    ],
-    ids=["name", "shape", "dtype", "column", "body"],
-)
-def test_the_server_answers_a_wrong_request_with_400(
-    served: Callable[[Any], tuple[int, Any]], body: Any
-) -> None:
-    status, answer = served(body)
-    assert status == 400
-    assert answer["message"]
+    mlmodel.write(tmp_path, SCHEMA, formats, {"input.pixels": PIXELS[:1]})
+    of_uv = _PythonEnv.from_yaml(tmp_path / mlmodel.ENVIRONMENT)
+    of_conda = _PythonEnv.from_conda_yaml(tmp_path / mlmodel.CONDA)
+    assert of_uv.dependencies == of_conda.dependencies and of_uv.python == of_conda.python
+    named = [line.partition("==")[0] for line in of_uv.dependencies]
+    assert sorted(named) == sorted([*mlmodel.SERVER, runtime])

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.reproduce.compare import Difference, Verdict, measure, predictions
+from pipeline.reproduce.compare import PROSE, Difference, Verdict, measure, predictions
 from pipeline.reproduce.tensors import tensors
 from tests.conftest import Project
 
@@ -131,7 +131,7 @@ def test_every_file_of_a_complete_model_but_its_card_can_be_looked_into(trained:
     model = trained.root / "artifacts/complete-model"
     for path in sorted(p for p in model.iterdir() if p.is_file()):
         held = tensors(model, path.name)
-        assert held or path.name in ("README.md", "MLmodel", "python_env.yaml"), path.name
+        assert held or path.name in PROSE, path.name
     assert "torch_export: layers.0.weight" in tensors(model, "model.pt2")
 
 

@@ -24,7 +24,8 @@ FILES = ("MLmodel", "README.md", "examples/one.npz", "examples/seven.npz", "metr
 FILES += ("examples/training.npz", "optimizer.pt")
 FILES += ("lineage/checkpoint.json", "lineage/prepare.json", "lineage/train.json")
 FILES += ("model.onnx", "model.pickle.json", "model.pickle.pt", "model.pt2", "provenance.json")
-FILES += ("formats.json", "python_env.yaml", "requirements.txt", "schema.json")
+FILES += ("formats.json", "python_env.yaml", "requirements.txt", "schema.json", "conda.yaml")
+FILES += ("input_example.json", "serving_input_example.json")
 
 
 @pytest.fixture(scope="session")

@@ -36,8 +36,8 @@ def admitted(
         "statement": lambda: _statement(copy),
         "lineage": lambda: _lineage(copy),
         "descriptions": lambda: content.descriptions(copy),
-        "MLflow": lambda: content.served(copy),
         "examples": lambda: content.examples(copy),
+        "MLflow": lambda: content.served(copy),
         "formats": lambda: rooms.screened(copy, verify.limits),
     }
     for name, check in checks.items():

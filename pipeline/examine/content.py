@@ -29,12 +29,14 @@ DTYPES = (
     *("bool", "string"),
 )
 WORD = re.compile(r"[A-Za-z_][\w.\-]{0,99}")
-VERSION = re.compile(r"^(\s*(?:\w+_version|python): )'?\d[\w.+]{0,40}'?$", re.MULTILINE)
+VERSION = re.compile(
+    r"^(\s*(?:\w+_version: |python: |- [\w.\-]{1,100}==?))'?\d[\w.+]{0,40}'?$", re.MULTILINE
+)
 REQUIREMENT = re.compile(r"([\w.\-]{1,100})==\d[\w.+!\-]{0,40}")
 
 FILES = (
-    *("MLmodel", "README.md", "formats.json", "metrics.json", "schema.json", "python_env.yaml"),
-    *("requirements.txt", "examples", lineage.FOLDER, provenance.NAME, provenance.PATCH),
+    *("README.md", "formats.json", "metrics.json", "schema.json", "requirements.txt", "examples"),
+    *(*mlmodel.FILES, lineage.FOLDER, provenance.NAME, provenance.PATCH),
 )
 
 
@@ -166,19 +168,20 @@ def _demand_text(path: Path) -> None:
 
 
 def served(directory: Path) -> str:
-    """MLmodel, python_env.yaml and requirements.txt but for versions. Raises ValueError."""
+    """MLmodel, its environment and its example, and requirements.txt, but for versions; after
+    `examples`. Raises ValueError."""
     held, _ = formats(directory)
     described = schema(directory)
     with tempfile.TemporaryDirectory() as scratch:
-        mlmodel.write(Path(scratch), described, held)
-        for name in ("MLmodel", "python_env.yaml"):
+        mlmodel.write(Path(scratch), described, held, arrays.read(directory / "examples/one.npz"))
+        for name in mlmodel.FILES:
             _demand_written(directory / name, (Path(scratch) / name).read_text())
     _demand_requirements(directory / "requirements.txt", held)
     return "MLmodel names MLflow's own loaders, requirements.txt what the formats need, no code"
 
 
 def _demand_written(path: Path, expected: str) -> None:
-    found = VERSION.sub(r"\1*", plain.read(path, TEXT))
+    found = VERSION.sub(r"\1*", plain.read(path, max(TEXT, len(expected))))
     wanted = VERSION.sub(r"\1*", expected)
     if found == wanted:
         return
@@ -238,6 +241,6 @@ def _demand_arrays(
         _demand(sorted(set(step.tolist())) == list(range(count)), "rows for each step")
     for name, each in wanted.items():
         array = found[name]
-        kind = "string" if array.dtype.kind in "UST" else str(array.dtype)
+        kind = "string" if array.dtype.kind == "U" else str(array.dtype)
         fits = array.shape == (rows, *each["shape"]) and kind == each["dtype"]
         _demand(fits, f"{name} as {each['dtype']}{[rows, *each['shape']]}, found {kind}")
