@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import mlflow_store, projection, provenance, stage
+from pipeline import experiment_page, mlflow_store, projection, provenance, stage
 from pipeline.errors import VerificationFailed
 from pipeline.logged import TOLD, Made, here
 from pipeline.mlflow_store import Store
@@ -48,6 +48,7 @@ def summary(store: Store, run: "Run", made: Made) -> dict[str, Any]:
     """
     model_id = mlflow_store.model_of(run)
     place = f"{store.page}/#/experiments/{run.info.experiment_id}"
+    kind = f"?{experiment_page.KIND}"
     return {
         "run_id": run.info.run_id,
         "run_name": run.info.run_name,
@@ -56,8 +57,9 @@ def summary(store: Store, run: "Run", made: Made) -> dict[str, Any]:
         "model_uri": f"models:/{model_id}",
         "tracking_uri": store.shown,
         "links": {
-            "run": f"{place}/runs/{run.info.run_id}",
-            "model": f"{place}/models/{model_id}",
+            "runs": experiment_page.address(store.page, run.info.experiment_id),
+            "run": f"{place}/runs/{run.info.run_id}{kind}",
+            "model": f"{place}/models/{model_id}{kind}",
         },
         "complete_model": made.digest,
         "start_time": run.info.start_time,

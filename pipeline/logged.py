@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,9 @@ from typing import Any
 from pipeline import lineage, plain, plots, provenance
 from pipeline.errors import IncompleteArtifact, PipelineError
 from pipeline.mlflow_store import KEY, repository, without_login
+from pipeline.params import Params
 from pipeline.resolve import dvc as resolve_dvc
+from pipeline.resolve.statements import STAGE
 
 RAW = "data"
 """The folder of raw data, as dvc.yaml names it."""
@@ -80,9 +82,12 @@ class Made:
 
     @cached_property
     def params(self) -> dict[str, Any]:
-        """Sections as the artifacts' statements have them, and those in none of them."""
+        """Sections as the artifacts' statements have them, and those in none of them; in the order
+        of params.yaml."""
         recorded = [provenance.params(directory) for directory in self.directories]
-        return {k: v for sections in (self.sections, *recorded) for k, v in sections.items()}
+        every = {k: v for sections in (self.sections, *recorded) for k, v in sections.items()}
+        order = [section.name for section in fields(Params)]
+        return {name: every[name] for name in order if name in every} | every
 
     @property
     def by_reference(self) -> bool:
@@ -92,14 +97,15 @@ class Made:
 
     @cached_property
     def reference(self) -> dict[str, str]:
-        """Where DVC has the files, as tags; the remote only if there is one."""
+        """Where DVC has the files, as tags; path and remote if there are any."""
         root = repository()
         lock = root / resolve_dvc.LOCK
         entry = resolve_dvc.stages(lock.read_bytes() if lock.is_file() else None, str(lock))
-        path, _ = resolve_dvc.output(entry.get("export-complete", {})) or (self.complete_model, "")
-        found = {"dvc.path": str(path), "dvc.md5": resolve_dvc.md5_of(self.complete_model)}
-        remote = resolve_dvc.remote(root)
-        return found | ({"dvc.remote": without_login(remote)} if remote else {})
+        path, _ = resolve_dvc.output(entry.get(STAGE, {})) or ("", "")
+        remote = without_login(resolve_dvc.remote(root) or "")
+        md5 = resolve_dvc.md5_of(self.complete_model)
+        found = {"dvc.md5": md5, "dvc.path": path, "dvc.remote": remote}
+        return {name: value for name, value in found.items() if value}
 
     @property
     def unrecorded(self) -> dict[str, Any]:
@@ -118,7 +124,8 @@ class Made:
     @property
     def run_name(self) -> str:
         """The model, what people vary most, and the digest's beginning."""
-        varied = {"lr": "train.lr", "epochs": "train.epochs", "seed": "train.seed"}
+        train = {"lr": "lr", "bs": "batch_size", "ep": "epochs", "seed": "seed"}
+        varied = {short: f"train.{name}" for short, name in train.items()}
         known = [f"{k}{self.flat_params[v]}" for k, v in varied.items() if v in self.flat_params]
         return plain.escaped("-".join([self.model, *known, self.digest[:8]]))
 
@@ -128,8 +135,9 @@ class Made:
 
     @cached_property
     def final(self) -> dict[str, float]:
-        """On the test split and from verify, by name."""
-        return _json(self.checkpoint / "metrics.json") | verdict(self.verified)
+        """At the chosen epoch, which is test/epoch, and from verify, by name."""
+        chosen = {"test/epoch": float(self.schema["epoch"])}
+        return _json(self.checkpoint / "metrics.json") | chosen | verdict(self.verified)
 
     @cached_property
     def verified(self) -> dict[str, Any]:
@@ -179,20 +187,25 @@ def _cut(value: str) -> str:
 
 
 def verdict(report: Mapping[str, Any]) -> dict[str, float]:
-    """What verify measured, under names that are the same in every run."""
-    found = {"verify/passed": float(report.get("passed", False))}
-    directory = report.get("sizes", {}).get("directory")
-    differences, sizes = {}, {} if directory is None else {"complete-model": directory}
-    seconds = {}
-    for name, entry in report.get("formats", {}).items():
-        differences[name] = entry.get("max_abs_diff")
-        sizes[name] = entry.get("bytes")
-        seconds[name] = entry.get("timing", {}).get("load_seconds")
-    metrics = {"max_abs_diff": differences, "size": sizes, "load_seconds": seconds}
-    for metric, by_name in metrics.items():
-        found |= {f"{metric}/{k}": float(v) for k, v in by_name.items() if v is not None}
-    measured = [float(value) for value in differences.values() if value is not None]
-    return found | ({"verify/max_abs_diff": max(measured)} if measured else {})
+    """What verify measured, under names that are the same in every run; of each format, too.
+
+    MLflow sorts charts into sections by what stands before the last slash.
+    """
+    formats = report.get("formats", {})
+    differences = [entry.get("max_abs_diff") for entry in formats.values()]
+    found = {
+        "max_abs_diff": max((each for each in differences if each is not None), default=None),
+        "size_mb": _megabytes(report.get("sizes", {}).get("directory")),
+    }
+    for name, entry in formats.items():
+        found[f"{name}/max_abs_diff"] = entry.get("max_abs_diff")
+        found[f"{name}/size_mb"] = _megabytes(entry.get("bytes"))
+        found[f"{name}/load_seconds"] = entry.get("timing", {}).get("load_seconds")
+    return {f"verify/{k}": float(v) for k, v in found.items() if v is not None}
+
+
+def _megabytes(count: int | None) -> float | None:
+    return None if count is None else count / 1e6
 
 
 def tags(made: Made, details: Details) -> dict[str, str]:
@@ -222,7 +235,8 @@ def tags(made: Made, details: Details) -> dict[str, str]:
 
 
 def description(made: Made) -> str:
-    """What it is, what it reached and how to get it again, as markdown.
+    """What it is, what it reached and how to get it again, as markdown; MLflow folds away all but
+    the first lines.
 
     The data are named here because MLflow's page of a data set shows no source of a kind that it
     does not bring itself.
@@ -231,17 +245,17 @@ def description(made: Made) -> str:
     commit = made.node.commit or "none: it was not in git"
     changed = f" with `{provenance.PATCH}` on top" if made.node.patch else ""
     data = f"{_code(raw['path'])} at revision `{raw['rev']}`, sha256 `{raw['sha256']}`"
-    rows = [f"| {_code(name)} | {value:.6g} |" for name, value in made.final.items()]
-    commands = [f"python -m pipeline.{each} {made.digest[:12]}" for each in ("trace", "reproduce")]
+    tested = {name: value for name, value in made.final.items() if name.startswith("test/")}
+    reached = ", ".join(f"{_code(name)} {value:.6g}" for name, value in tested.items())
+    commands = [f"python -m pipeline.{each} {made.digest[:12]}" for each in ("reproduce", "trace")]
     return "\n".join(
         [
-            f"A complete {_code(made.model)}: it needs none of its source code.",
-            f"Its statement of provenance has sha256 `{made.digest}`.",
+            f"A complete {_code(made.model)}, verified, that needs none of its source: {reached}.",
+            *("", "In a clone, made again, and what it was made from:", "```", *commands, "```"),
+            *(_elsewhere(made) if made.by_reference else ()),
             *("", f"Code: commit `{commit}`{changed}."),
             *("", f"Data: {data}."),
-            *(_elsewhere(made) if made.by_reference else ()),
-            *("", "| metric | value |", "|---|---|", *rows),
-            *("", "In a clone, what it was made from, and made again:", "```", *commands, "```"),
+            *("", f"Statement of provenance: sha256 `{made.digest}`."),
         ]
     )
 
@@ -249,8 +263,8 @@ def description(made: Made) -> str:
 def _elsewhere(made: Made) -> Iterator[str]:
     """How to get what MLflow was only told of."""
     told = made.reference
-    remote = f", remote {_code(told['dvc.remote'])}" if "dvc.remote" in told else ""
-    yield from ("", f"Its files are not here but in DVC: {_code(told['dvc.path'])}{remote}.")
+    where = ", ".join(f"{_code(name)} {_code(value)}" for name, value in told.items())
+    yield from ("", f"Its files are not here but in DVC: {where}.")
     yield from ("In a clone that has the remote:", "```")
     yield from (f"python -m pipeline.fetch {told['dvc.md5']} complete-model", "```")
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline import disk, provenance
+from pipeline import disk, experiment_page, provenance
 from pipeline.errors import PipelineError
 
 if TYPE_CHECKING:
@@ -223,13 +223,17 @@ def _default_artifacts(store: Store) -> Iterator[None]:
 
 
 def experiment(client: "MlflowClient", store: Store, name: str) -> str:
-    """Its id; made if there is none. Raises PipelineError when it lies in MLflow's bin."""
+    """Its id; made if there is none, and its page set up. Raises PipelineError when it lies in
+    MLflow's bin."""
     found = client.get_experiment_by_name(name) or _made(client, store, name)
     if found.lifecycle_stage != "active":
         raise PipelineError(
             f"tracking.experiment: {name} was deleted; restore it with `mlflow experiments restore "
             f"--experiment-id {found.experiment_id}` or choose another name"
         )
+    for tag, value in experiment_page.tags().items():
+        if tag not in found.tags:
+            client.set_experiment_tag(found.experiment_id, tag, value)
     return found.experiment_id
 
 

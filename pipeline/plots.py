@@ -41,18 +41,21 @@ def read_history(path: Path) -> list[tuple[int, dict[str, float]]]:
 
 
 def learning_curves(history: Sequence[tuple[int, Mapping[str, float]]]) -> "Figure":
-    """One panel for each metric, a line for each split; `history` is (epoch, {"val/loss": ..})."""
+    """One panel for each metric, a line for each split, in its color; `history` is
+    (epoch, {"val/loss": ..})."""
     from matplotlib.figure import Figure
 
     columns = list(dict.fromkeys(name for _, row in history for name in row))
     metrics = list(dict.fromkeys(name.rpartition("/")[2] for name in columns))
+    splits = list(dict.fromkeys(name.rpartition("/")[0] for name in columns))
     figure = Figure(figsize=(5 * max(len(metrics), 1), 4), layout="constrained")
     for index, metric in enumerate(metrics, 1):
         axes = figure.add_subplot(1, len(metrics), index)
         for column in columns:
             if column.rpartition("/")[2] == metric:
                 drawn = [(epoch, row[column]) for epoch, row in history if column in row]
-                axes.plot(*zip(*drawn, strict=True), marker=".", label=column)
+                color = f"C{splits.index(column.rpartition('/')[0])}"
+                axes.plot(*zip(*drawn, strict=True), marker=".", label=column, color=color)
         axes.set(xlabel="epoch", ylabel=metric)
         axes.locator_params(axis="x", integer=True)
         axes.grid(alpha=0.3)
@@ -72,7 +75,7 @@ def confusion_matrix(pairs: Iterable[tuple[int, int]], classes: int) -> "Figure"
     figure = Figure(figsize=(6, 6), layout="constrained")
     axes = figure.add_subplot()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set(xlabel="predicted", ylabel="actual")
+    axes.set(xlabel="predicted", ylabel="actual", title="test split")
     if classes <= READABLE:
         axes.set(xticks=range(classes), yticks=range(classes))
         for row, column in np.argwhere(counts):
@@ -82,7 +85,7 @@ def confusion_matrix(pairs: Iterable[tuple[int, int]], classes: int) -> "Figure"
 
 def _write_count(axes: "Axes", row: int, column: int, count: int, share: float) -> None:
     color = "white" if share > 0.5 else "black"
-    axes.text(column, row, str(count), ha="center", va="center", color=color, fontsize=8)
+    axes.text(column, row, str(count), ha="center", va="center", color=color, fontsize=10)
 
 
 def predicted_against_actual(pairs: Iterable[tuple[float, float]]) -> "Figure":
@@ -94,7 +97,7 @@ def predicted_against_actual(pairs: Iterable[tuple[float, float]]) -> "Figure":
     actual, predicted = zip(*pairs, strict=True)
     axes.scatter(actual, predicted, s=8, alpha=0.5)
     axes.axline((actual[0], actual[0]), slope=1, color="gray", linestyle="--")
-    axes.set(xlabel="actual", ylabel="predicted")
+    axes.set(xlabel="actual", ylabel="predicted", title="test split")
     axes.grid(alpha=0.3)
     return figure
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline import mlflow_store, provenance, registry
-from pipeline.logged import Details, Files, Made, artifacts, drawing, source, tags
+from pipeline.logged import Details, Files, Made, artifacts, description, drawing, source, tags
 from pipeline.mlflow_store import KEY, Store
 from pipeline.mlmodel import tensors
 from pipeline.params import Tracking
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import DatasetInput, LoggedModel, Run
 
+DATASET_DIGEST = 12
+"""Digits of it that MLflow shows beside the data's name; source and tag have it in full."""
+
 # MLflow's limits.
-LONGEST_DATASET_DIGEST = 36
 PARAMS_A_CALL, METRICS_A_CALL = 100, 1000
 GONE = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST")
 """How MLflow refuses what is written to a run, or to a logged model, that was deleted."""
@@ -32,14 +34,13 @@ GONE = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST")
 def project(
     client: "MlflowClient", store: Store, made: Made, details: Details, tracking: Tracking
 ) -> "Run":
-    """The finished run of this complete model, logged if there is none; then registered."""
+    """The finished run of this complete model, logged if there is none; and registered."""
     experiment = mlflow_store.experiment(client, store, tracking.experiment)
     run = find(client, experiment, made.digest)
     if run is None or run.info.status != "FINISHED":
         with drawing(made) as pictures:
-            run = _logged(client, experiment, made, details, pictures)
-    if tracking.register:
-        registry.register(client, tracking.register, made, run, tracking.promote)
+            return _logged(client, experiment, made, details, tracking, pictures)
+    registry.register(client, tracking, made, run)
     return run
 
 
@@ -81,6 +82,7 @@ def _logged(
     experiment: str,
     made: Made,
     details: Details,
+    tracking: Tracking,
     pictures: Callable[[], Files],
 ) -> "Run":
     """Everything of one run. FAILED when anything in it raises; where another machine finished
@@ -101,6 +103,7 @@ def _logged(
                 _log_metrics(client, run, made, model_id)
                 _log_params(client, run, made)
                 _log_artifacts(client, run, [*artifacts(made), *pictures()])
+                registry.register(client, tracking, made, client.get_run(run.info.run_id))
         except MlflowException as error:
             if error.error_code not in GONE or _active(client, run):
                 raise
@@ -131,15 +134,14 @@ def ending(client: "MlflowClient", run: "Run", end_time: int | None) -> Iterator
 
 
 def _log_dataset(client: "MlflowClient", run: "Run", made: Made) -> None:
-    """The raw data. The digest is cut to what MLflow's database holds; source and tag have it in
-    full. pipeline/dvc_source.py reads the source."""
+    """The raw data. pipeline/dvc_source.py reads the source."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    raw = made.raw
+    raw, (name, digest) = made.raw, _dataset(made)
     spec = {"features": json.dumps(tensors(made.schema["inputs"]))}
     dataset = Dataset(
-        name=made.flat_params.get("data.name", "data"),
-        digest=raw["sha256"][:LONGEST_DATASET_DIGEST],
+        name=name,
+        digest=digest,
         source_type="dvc",
         source=json.dumps(source(made, mlflow_store.repository())),
         schema=json.dumps({"mlflow_tensorspec": spec}),
@@ -150,6 +152,10 @@ def _log_dataset(client: "MlflowClient", run: "Run", made: Made) -> None:
     about = [InputTag(name, value) for name, value in told.items()]
     about.append(InputTag("mlflow.data.context", "training"))
     _log_input(client, run, DatasetInput(dataset, about))
+
+
+def _dataset(made: Made) -> tuple[str, str]:
+    return made.flat_params.get("data.name", "data"), made.raw["sha256"][:DATASET_DIGEST]
 
 
 def _log_input(client: "MlflowClient", run: "Run", named: "DatasetInput") -> None:
@@ -173,7 +179,7 @@ def _log_model(client: "MlflowClient", run: "Run", made: Made) -> str:
             run.info.experiment_id,
             name=made.model,
             source_run_id=run.info.run_id,
-            tags={KEY: made.digest} | (made.reference if made.by_reference else {}),
+            tags=_about(made),
             params=made.flat_params,
         )
     model, *twins = _models(client, run)
@@ -186,6 +192,11 @@ def _log_model(client: "MlflowClient", run: "Run", made: Made) -> str:
     client.finalize_logged_model(model.model_id, "READY")
     _link(client, run, model.model_id)
     return model.model_id
+
+
+def _about(made: Made) -> dict[str, str]:
+    told = {KEY: made.digest, "mlflow.note.content": description(made)}
+    return told | (made.reference if made.by_reference else {})
 
 
 def _link(client: "MlflowClient", run: "Run", model_id: str) -> None:
@@ -202,9 +213,11 @@ def _link(client: "MlflowClient", run: "Run", model_id: str) -> None:
 
 
 def _log_metrics(client: "MlflowClient", run: "Run", made: Made, model_id: str) -> None:
-    """Curves with the epoch as step; final values, at the chosen epoch, belong to the model too.
+    """Curves with the epoch as step; final values belong to the model too, which by them is known
+    to come from the data.
 
-    All are of the moment in which the run began, so that one logged again is the same metric.
+    MLflow draws bars of what has no step but 0; a final value that has a curve lies on it. All are
+    of the moment in which the run began, so that one logged again is the same metric.
     """
     from mlflow.entities import Metric
 
@@ -214,9 +227,11 @@ def _log_metrics(client: "MlflowClient", run: "Run", made: Made, model_id: str) 
         for epoch, row in made.history
         for name, value in row.items()
     ]
-    chosen = made.schema.get("epoch", 0)
+    steps = {metric.key: made.schema["epoch"] for metric in curves}
+    data, digest = _dataset(made)
+    about = {"dataset_name": data, "dataset_digest": digest, "run_id": run.info.run_id}
     final = [
-        Metric(name, float(value), then, chosen, model_id=model_id, run_id=run.info.run_id)
+        Metric(name, float(value), then, steps.get(name, 0), model_id=model_id, **about)
         for name, value in made.final.items()
     ]
     every = curves + final

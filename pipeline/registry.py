@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.logged import Made
 from pipeline.mlflow_store import KEY, model_of
+from pipeline.params import Tracking
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -14,14 +15,13 @@ if TYPE_CHECKING:
 ALIAS = "verified"
 
 
-def register(
-    client: "MlflowClient", name: str, made: Made, run: "Run", promote: str
-) -> "ModelVersion":
+def register(client: "MlflowClient", tracking: Tracking, made: Made, run: "Run") -> None:
     """The version of this complete model, made if there is none; the alias follows as
     tracking.promote says. What did not pass verify never comes here. Prints what became of it."""
-    version = _version(client, name, run) or _made(client, name, made, run)
-    print(f"MLflow: {name} version {version.version}; {_promote(client, version, made, promote)}")
-    return version
+    if name := tracking.register:
+        version = _version(client, name, run) or _made(client, name, made, run)
+        told = _promote(client, version, made, tracking.promote)
+        print(f"MLflow: {name} version {version.version}; {told}")
 
 
 def _version(client: "MlflowClient", name: str, run: "Run") -> "ModelVersion | None":

@@ -25,10 +25,11 @@ def summary() -> str:
         "complete": f"{MODEL}/  ({', '.join(formats)})",
         "verified": f"{'passed' if verified['passed'] else 'FAILED'}: {checks}",
         "report": f"{VERIFICATION.with_suffix('.html')}",
-        "MLflow": f"run {run['run_id']}; `make ui` shows it",
+        "MLflow": f"run {run['run_id']}; `make ui` shows it and all others:",
+        "": run["links"]["runs"],
         "next": f"{MODEL}/README.md loads it anywhere; `python -m pipeline --help` changes it",
     }
-    return "\n" + "\n".join(f"{name + ':':<10}{text}" for name, text in lines.items())
+    return "\n" + "\n".join(f"{name + ':' * bool(name):<10}{text}" for name, text in lines.items())
 
 
 if __name__ == "__main__":

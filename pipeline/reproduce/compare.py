@@ -23,8 +23,10 @@ TOLERANCE = Tolerance(atol=1e-4, rtol=1e-4)
 another number of threads does."""
 
 
-PROSE = ("README.md", "MLmodel", "requirements.txt", "python_env.yaml", "conda.yaml")
-PROSE += (provenance.PATCH,)
+PROSE = (
+    *("README.md", "MLmodel", "requirements.txt", "python_env.yaml", "conda.yaml"),
+    provenance.PATCH,
+)
 """They describe an artifact; there is nothing in them to compute with."""
 
 
