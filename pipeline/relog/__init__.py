@@ -1,0 +1,172 @@
+"""`python -m pipeline.relog`: MLflow's runs made again from DVC's cache, its experiments and git.
+
+MLflow is a projection: what it shows of a run lies in the artifacts, and what lies in none of them
+in reports/mlflow.json, which DVC keeps as well. Exit code 0: all runs are there; 1: some could not
+be made; 2: it could not run.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pipeline import disk, fetch, interruption, mlflow_store, plain, projection, stage
+from pipeline.errors import IncompleteArtifact, NotWritten, PipelineError
+from pipeline.log_to_mlflow import summary
+from pipeline.mlflow_store import KEY, Store, repository
+from pipeline.params import Tracking, TrackingParams
+from pipeline.relog import runs
+from pipeline.relog.executions import executions
+from pipeline.relog.runs import Known
+from pipeline.relog.sources import Sources
+from pipeline.summary import RUN
+from pipeline.typed import read
+
+MADE, WOULD, THERE, CANNOT = "made", "would be made", "there already", "cannot be made"
+FETCH = "`dvc fetch --all-commits --run-cache` or `dvc exp pull` may bring it, or --pull"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    what: str
+    text: str
+    report: tuple[str, str] | None = None
+    """md5 of the complete model and reports/mlflow.json's content, where the one that DVC has names
+    another run."""
+
+
+def main(arguments: list[str]) -> int:
+    given = _parser().parse_args(arguments)
+    try:
+        interruption.install()
+        os.chdir(repository())
+        return _relog(given)
+    except PipelineError as error:
+        print(f"error: relog: {plain.escaped(str(error))}", file=sys.stderr)
+        return 2
+    except interruption.Interrupted as end:
+        print(f"relog: ended by {end}; run it again to go on", file=sys.stderr)
+        return 128 + end.number
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.relog",
+        description="Makes every run of MLflow again, with its own name, params, metrics, tags and "
+        "times, from what DVC and git keep: for a store that was lost, or a new one. A run is "
+        "known by its complete model's digest; one that is there is left alone.",
+        epilog="exit code: 0 all runs are there, 1 some could not be made, 2 it could not run",
+    )
+    add = parser.add_argument
+    add("--to", metavar="URI", help="another store than tracking.uri in params.yaml names")
+    add("--pull", action="store_true", help="get what DVC's cache lacks from its remote")
+    add("--dry-run", action="store_true", help="say what would be made, and log nothing")
+    return parser
+
+
+def _relog(given: argparse.Namespace) -> int:
+    tracking = read(TrackingParams, stage.params_file()).tracking
+    target = replace(tracking, uri=given.to) if given.to else tracking
+    store = mlflow_store.locate(target.uri)
+    scratch = RUN.with_name("relog")
+    with disk.told(scratch), stage.lock(scratch), disk.scratch(scratch):
+        every, faults = _known(given.pull)
+        print(f"{len(every)} runs are known; MLflow at {store.shown}", flush=True)
+        outcomes = []
+        for number, each in enumerate(every, 1):
+            outcome = _outcome(each, store, given.dry_run)
+            print(f"[{number}/{len(every)}] {plain.escaped(outcome.text)}", flush=True)
+            outcomes.append(outcome)
+    for fault in faults:
+        print(f"cannot be read: {plain.escaped(fault)}", flush=True)
+    counts = Counter(outcome.what for outcome in outcomes)
+    print(", ".join(f"{count} {what}" for what, count in counts.items()) or "nothing to do")
+    recorded = given.to is not None or given.dry_run or _record(tracking, outcomes)
+    return 0 if recorded and not faults and not counts[CANNOT] else 1
+
+
+def _known(pull: bool) -> tuple[list[Known], list[str]]:
+    """Runs, and texts that cannot be read."""
+    root = Path.cwd()
+    found, faults = executions(root)
+    every = runs.known(found, Sources(root=root))
+    lacking = [held for each in every if each.first.missing for held in each.every]
+    if pull and lacking:
+        wanted = {md5 for held in lacking for md5 in held.wanted}
+        if fault := fetch.pulled(root, wanted):
+            print(f"pull: {plain.escaped(fault)}", flush=True)
+        every = runs.known(found, Sources(root=root))
+    return every, faults
+
+
+def _outcome(each: Known, store: Store, dry: bool) -> Outcome:
+    """Raises PipelineError where no other run could be made either."""
+    try:
+        return _logged(each, store, dry)
+    except NotWritten:
+        raise
+    except PipelineError as error:
+        with mlflow_store.opened(store) as client:
+            client.search_experiments(max_results=1)
+        return Outcome(what=CANNOT, text=f"{each.name}: {CANNOT}: {error}")
+
+
+def _logged(each: Known, store: Store, dry: bool) -> Outcome:
+    held, tracking = each.first, runs.tracking(each.first)
+    with mlflow_store.opened(store) as client:
+        run = _there(client, tracking.experiment, each.name)
+    if run and (dry or held.missing or _names(each.report, run, store)):
+        return Outcome(what=THERE, text=f"{run.info.run_name}: {THERE}")
+    if held.missing:
+        lacking = f"{', '.join(held.missing)} ({held.execution.where})"
+        raise IncompleteArtifact(f"not in DVC's cache: {lacking}; {FETCH}")
+    with tempfile.TemporaryDirectory() as scratch:
+        made = runs.made(held, Path(scratch))
+        if dry:
+            return Outcome(what=WOULD, text=f"{made.run_name}: {WOULD}")
+        what = THERE if run else MADE
+        with mlflow_store.opened(store) as client:
+            run = run or projection.project(client, store, made, runs.details(held), tracking)
+        content = json.dumps(summary(store, run, made), indent=1) + "\n"
+    report = held.execution.model, content
+    return Outcome(what=what, text=f"{run.info.run_name}: {what}", report=report)
+
+
+def _there(client: Any, experiment: str, digest: str) -> Any:
+    """The finished run, or None; nothing is begun or removed."""
+    found = client.get_experiment_by_name(experiment)
+    named = f"tags.`{KEY}` = '{digest}' and attributes.status = 'FINISHED'"
+    if found is None or found.lifecycle_stage != "active":
+        return None
+    return next(iter(client.search_runs([found.experiment_id], named)), None)
+
+
+def _names(report: Mapping[str, Any], run: Any, store: Store) -> bool:
+    return (report.get("run_id"), report.get("tracking_uri")) == (run.info.run_id, store.shown)
+
+
+def _record(tracking: Tracking, outcomes: Sequence[Outcome]) -> bool:
+    """What DVC restores later, and the work tree has now, names the runs that are there."""
+    reports = dict(outcome.report for outcome in outcomes if outcome.report)
+    if not reports:
+        return True
+    script = Path(__file__).with_name("record.py")
+    done = subprocess.run(
+        [sys.executable, "-I", str(script), str(Path.cwd())],
+        input=json.dumps({"uri": tracking.uri, "reports": reports}),
+        capture_output=True,
+        text=True,
+    )
+    said = (done.stdout.strip() or done.stderr.strip()).rpartition("\n")[2]
+    if done.returncode:
+        said = f"{RUN}: still names runs that are gone: {said}; run relog again"
+    if said:
+        print(plain.escaped(said), flush=True)
+    return done.returncode == 0

@@ -1,0 +1,160 @@
+"""The files that an execution read and wrote, in DVC's cache or in the work tree, held to their
+md5 and to the statements before anything is logged of them."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pipeline import provenance
+from pipeline.errors import IncompleteArtifact, PipelineError
+from pipeline.lineage import Node
+from pipeline.relog.executions import ARTIFACTS, Execution, leads_out
+from pipeline.resolve import dvc
+from pipeline.resolve.statements import statement
+from pipeline.trace.files import intact
+
+Files = Mapping[str, Path]
+"""Name within a path, "" for a path that is one file -> where its bytes are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    root: Path
+    _md5: dict[str, str] = field(default_factory=dict)
+    """Of what lies in the work tree, which is hashed once and only where the cache lacks it."""
+
+    def files(self, path: str, md5: str) -> Files | None:
+        """None when not all of them are at hand."""
+        if md5.endswith(".dir"):
+            held = dvc.listing(self.root, md5)
+        else:
+            held = {"": dvc.stored(self.root, md5)}
+        if held and all(place.is_file() for place in held.values()):
+            return held
+        return self._in_work_tree(path) if self._work_tree_md5(path) == md5 else None
+
+    def _work_tree_md5(self, path: str) -> str:
+        place = self.root / path
+        if path not in self._md5:
+            self._md5[path] = dvc.md5_of(place) if place.exists() else ""
+        return self._md5[path]
+
+    def _in_work_tree(self, path: str) -> Files:
+        place = self.root / path
+        if place.is_file():
+            return {"": place}
+        return {name: place / name for name in (*provenance.files(place), provenance.NAME)}
+
+    def of(self, execution: Execution) -> "Held":
+        found = {path: self.files(path, md5) for path, md5 in execution.md5.items()}
+        return Held(
+            root=self.root,
+            execution=execution,
+            files={path: files for path, files in found.items() if files is not None},
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """An execution and what is at hand of it."""
+
+    root: Path
+    execution: Execution
+    files: Mapping[str, Files]
+    """By path; one that is not wholly at hand is not there."""
+
+    @property
+    def missing(self) -> list[str]:
+        return sorted(set(self.execution.md5) - set(self.files))
+
+    @property
+    def wanted(self) -> set[str]:
+        """md5 of every object that the cache lacks. DVC takes a directory for whole when it has its
+        list, so the files of that are named, too."""
+        found = {self.execution.md5[path] for path in self.missing}
+        listed = (dvc.listing(self.root, md5) or {} for md5 in set(found))
+        places = {place for each in listed for place in each.values() if not place.is_file()}
+        return found | {place.parent.name + place.name for place in places}
+
+    def at(self, option: str) -> Files | None:
+        return self.files.get(self.execution.paths[option])
+
+    @cached_property
+    def digest(self) -> str | None:
+        """Of the complete model: by its statement, else as the report of verify names it."""
+        if place := (self.at("complete-model") or {}).get(provenance.NAME):
+            return provenance.digest(place)
+        return self._json("verify-report").get("complete_model")
+
+    @cached_property
+    def report(self) -> dict[str, Any]:
+        """reports/mlflow.json as it was written; empty when it is not at hand."""
+        return self._json("report")
+
+    def _json(self, option: str) -> dict[str, Any]:
+        """Empty where it is not what was recorded, which `check` tells."""
+        files = self.at(option)
+        if files is None or _md5(files[""]) != self.execution.md5[self.execution.paths[option]]:
+            return {}
+        found: dict[str, Any] = json.loads(files[""].read_bytes())
+        return found
+
+    def check(self) -> None:
+        """Raises PipelineError, which names the first file that is not what was recorded."""
+        artifacts = [self.execution.paths[each] for each in ARTIFACTS]
+        nodes = [self._checked(path) for path in artifacts]
+        named = {digest for node in nodes for digest in node.deps.values()}
+        for node in nodes[1:]:
+            if node.digest not in named:
+                raise IncompleteArtifact(
+                    f"{self.execution.where}: names a {node.stage} ({node.digest[:12]}) that the "
+                    "complete model was not made from; no run was ever logged of these"
+                )
+        for path in set(self.execution.md5) - set(artifacts):
+            for place in self.files[path].values():
+                self._demand(place, _md5(place), self.execution.md5[path])
+
+    def _checked(self, path: str) -> Node:
+        """The list of an artifact's files, its statement, and every file by that."""
+        files, md5 = self.files[path], self.execution.md5[path]
+        listed = dvc.stored(self.root, md5)
+        if listed.is_file():
+            self._demand(listed, f"{_md5(listed)}.dir", md5)
+        place = files.get(provenance.NAME)
+        node = statement(place) if place else None
+        if node is None or not intact(node):
+            raise self._rotten(place or listed, "no statement of provenance whose seal fits")
+        if odd := set(files) ^ {*node.subject, provenance.NAME}:
+            raise self._rotten(listed, f"not the files of the statement: {', '.join(sorted(odd))}")
+        for name, recorded in node.subject.items():
+            self._demand(files[name], provenance.digest(files[name]), recorded)
+        return node
+
+    def _demand(self, place: Path, found: str, recorded: str) -> None:
+        if found != recorded:
+            raise self._rotten(place, f"has the digest {found}, recorded is {recorded}")
+
+    def _rotten(self, place: Path, found: str) -> PipelineError:
+        cached = place.is_relative_to(dvc.cache(self.root))
+        todo = "remove it, then `dvc fetch --all-commits --run-cache`" if cached else "`dvc repro`"
+        return IncompleteArtifact(f"{place}: rotten: {found}; {todo}")
+
+    def lay_out(self, directory: Path) -> dict[str, Path]:
+        """Option -> path below `directory`, where links stand for the files; none is copied."""
+        for path, files in self.files.items():
+            for name, place in files.items():
+                if leads_out(name):
+                    raise IncompleteArtifact(f"{path}: {name}: leads out of its directory")
+                link = directory / path / name if name else directory / path
+                link.parent.mkdir(parents=True, exist_ok=True)
+                link.symlink_to(place.absolute())
+        return {option: directory / path for option, path in self.execution.paths.items()}
+
+
+def _md5(place: Path) -> str:
+    with place.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
