@@ -37,8 +37,10 @@ def log_to_mlflow(
     store = mlflow_store.locate(params.tracking.uri)
     with mlflow_store.opened(store) as client:
         run = projection.project(client, store, made, here(), params.tracking)
-    provenance.write_atomically(report, json.dumps(summary(store, run, made), indent=1) + "\n")
-    print(f"MLflow: run {run.info.run_name} ({run.info.run_id}); `make ui` shows it")
+    found = summary(store, run, made)
+    provenance.write_atomically(report, json.dumps(found, indent=1) + "\n")
+    shown = f"see {found['links']['run']}" if store.is_server else "`make ui` shows it"
+    print(f"MLflow: run {run.info.run_name} ({run.info.run_id}); {shown}")
 
 
 def summary(store: Store, run: "Run", made: Made) -> dict[str, Any]:

@@ -66,12 +66,16 @@ class Store:
         return self.uri.startswith("sqlite:")
 
     @property
+    def is_server(self) -> bool:
+        return _is_server(self.uri)
+
+    @property
     def shown(self) -> str:
         return without_login(self.uri)
 
     @property
     def page(self) -> str:
-        return self.shown.rstrip("/") if _is_server(self.uri) else UI
+        return self.shown.rstrip("/") if self.is_server else UI
 
 
 def without_login(text: str) -> str:

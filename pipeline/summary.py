@@ -20,16 +20,17 @@ def summary() -> str:
     formats = json.loads((MODEL / "formats.json").read_text())["held"]
     checks = ", ".join(verified["checks"])
     scores = "  ".join(f"{k} {v:.4f}" for k, v in metrics.items() if k.startswith("test/"))
+    first = "" if run["tracking_uri"].startswith("http") else "  (`make ui` first)"
     lines = {
         "model": f"{params['model']['name']}  {scores}",
         "complete": f"{MODEL}/  ({', '.join(formats)})",
         "verified": f"{'passed' if verified['passed'] else 'FAILED'}: {checks}",
         "report": f"{VERIFICATION.with_suffix('.html')}",
-        "MLflow": f"run {run['run_id']}; `make ui` shows it and all others:",
-        "": run["links"]["runs"],
+        "MLflow": f"run {run['run_id']}",
+        "all runs": f"{run['links']['runs']}{first}",
         "next": f"{MODEL}/README.md loads it anywhere; `python -m pipeline --help` changes it",
     }
-    return "\n" + "\n".join(f"{name + ':' * bool(name):<10}{text}" for name, text in lines.items())
+    return "\n" + "\n".join(f"{name + ':':<10}{text}" for name, text in lines.items())
 
 
 if __name__ == "__main__":
