@@ -1,5 +1,6 @@
 """The registered model: a version for each complete model, and an alias that names one of them."""
 
+import json
 import math
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 ALIAS = "verified"
+VERSIONS = "mlflow.modelVersions"
 
 
 def register(client: "MlflowClient", tracking: Tracking, made: Made, run: "Run") -> None:
@@ -20,6 +22,7 @@ def register(client: "MlflowClient", tracking: Tracking, made: Made, run: "Run")
     tracking.promote says. What did not pass verify never comes here. Prints what became of it."""
     if name := tracking.register:
         version = _version(client, name, run) or _made(client, name, made, run)
+        _show(client, version, model_of(run))
         told = _promote(client, version, made, tracking.promote)
         print(f"MLflow: {name} version {version.version}; {told}")
 
@@ -52,6 +55,16 @@ def _made(client: "MlflowClient", name: str, made: Made, run: "Run") -> "ModelVe
     version = _version(client, name, run)
     assert version, f"{name}: a version was made of run {run.info.run_id}, and is not found again"
     return version
+
+
+def _show(client: "MlflowClient", version: "ModelVersion", model_id: str) -> None:
+    """The logged model's page reads its versions from a tag, which MLflow's own register_model sets
+    in the client."""
+    named = json.loads(client.get_logged_model(model_id).tags.get(VERSIONS, "[]"))
+    others = [each for each in named if each["name"] != version.name]
+    every = [*others, {"name": version.name, "version": str(version.version)}]
+    if every != named:
+        client.set_logged_model_tags(model_id, {VERSIONS: json.dumps(every)})
 
 
 def _promote(client: "MlflowClient", version: "ModelVersion", made: Made, promote: str) -> str:

@@ -377,7 +377,7 @@ def make_version(accuracy: float, **changes: Any) -> tuple[str, dict[str, str]]:
     (OUTPUTS["complete_model"] / "metrics.json").write_text(json.dumps(metrics))
     make_model(SCHEMA, f"flavors: {{of{accuracy}: {{}}}}")
     with contextlib.redirect_stdout(io.StringIO()) as out:
-        report = log(register="digits", **changes)
+        report = log(**{"register": "digits"} | changes)
     registered = client(Path.cwd()).get_registered_model("digits")
     assert {KEY: report["complete_model"]} in [v.tags for v in versions(Path.cwd())]
     aliases = {name: str(version) for name, version in registered.aliases.items()}
@@ -420,6 +420,10 @@ def test_a_version_is_the_logged_model_of_its_run(repository: Path) -> None:
     report = json.loads(OUTPUTS["report"].read_text())
     assert version.source == report["model_uri"] and version.run_id == report["run_id"]
     assert "A complete `torch_mlp`" in version.description
+    make_version(0.5, register="other")
+    told = client(repository).get_logged_model(report["model_id"]).tags["mlflow.modelVersions"]
+    named = [{"name": name, "version": "1"} for name in ("digits", "other")]
+    assert json.loads(told) == named
 
 
 def test_by_reference_only_what_tells_what_it_is_is_uploaded(repository: Path) -> None:
