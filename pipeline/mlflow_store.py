@@ -11,10 +11,11 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline import disk, experiment_page, provenance
+from pipeline import disk, experiment_page, mlflow_requests, provenance
 from pipeline.errors import PipelineError
 
 if TYPE_CHECKING:
@@ -33,24 +34,6 @@ REFUSED = {
     "403": "this login may not do that (403); ask who keeps the server for the permission",
 }
 """By HTTP status, what the answer means to who has to do with it."""
-
-TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
-RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
-
-# What the user has set stays. MLflow's own 7 retries of 120 s, and a Retry-After of any length, are
-# minutes a call; these are at most 36 s until a stage knows that nobody answers.
-ENVIRONMENT = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_LOGGING_LEVEL": "WARNING",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
-    RETRIES: "2",
-    TIMEOUT: "10",
-}
-
-BUFFERED, SENT, STORED = 8 << 20, 1 << 18, 1 << 24
-"""Bytes of an upload that the system takes at once; bytes a second that are then sent at least, and
-that a server stores at least before it answers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,12 +95,13 @@ def _is_server(uri: str) -> bool:
 
 
 @contextlib.contextmanager
-def opened(store: Store) -> Iterator["MlflowClient"]:
+def opened(store: Store, again: str = "`dvc repro`") -> Iterator["MlflowClient"]:
     """One process at a time: of several that make a fresh store at once, most fail.
 
-    Raises PipelineError, one line, for whatever MLflow refuses while it is open.
+    Raises PipelineError, one line, for whatever MLflow refuses while it is open; `again` is what to
+    run then.
     """
-    for name, value in ENVIRONMENT.items():
+    for name, value in mlflow_requests.ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     with _without_pandas():
         from mlflow import MlflowClient, set_tracking_uri
@@ -136,7 +120,7 @@ def opened(store: Store) -> Iterator["MlflowClient"]:
     except (MlflowException, RequestException) as error:
         raise PipelineError(
             f"MLflow at {store.shown}: {_reason(error)}; nothing is lost, the artifacts are whole: "
-            "look at the server or at tracking.uri in params.yaml, then run `dvc repro`"
+            f"look at the server or at tracking.uri in params.yaml, then run {again}"
         ) from None
 
 
@@ -168,27 +152,6 @@ def _reason(error: BaseException) -> str:
     if told := re.search(r'"message": "((?:[^"\\]|\\.)+)"', text):
         text = told[1]
     return without_login(text)[:500]
-
-
-@contextlib.contextmanager
-def patience(seconds: int, retries: int | None = None) -> Iterator[None]:
-    """Timeout and retries of the requests made meanwhile."""
-    changes = {TIMEOUT: str(seconds)} | ({} if retries is None else {RETRIES: str(retries)})
-    before = {name: os.environ[name] for name in changes}
-    os.environ.update(changes)
-    try:
-        yield
-    finally:
-        os.environ.update(before)
-
-
-def for_files(directory: Path) -> int:
-    """Seconds without a word that the upload of the largest of these files may take.
-
-    While it is being sent there is no limit in all: the timeout is one of each block of 16 kB.
-    """
-    largest = max((p.stat().st_size for p in directory.rglob("*") if p.is_file()), default=0)
-    return int(os.environ[TIMEOUT]) + min(largest, BUFFERED) // SENT + largest // STORED
 
 
 @contextlib.contextmanager
@@ -237,7 +200,9 @@ def experiment(client: "MlflowClient", store: Store, name: str) -> str:
         )
     for tag, value in experiment_page.tags().items():
         if tag not in found.tags:
-            client.set_experiment_tag(found.experiment_id, tag, value)
+            mlflow_requests.settled(
+                partial(client.set_experiment_tag, found.experiment_id, tag, value)
+            )
     return found.experiment_id
 
 

@@ -8,10 +8,11 @@ import contextlib
 import json
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline import mlflow_store, provenance, registry
+from pipeline import mlflow_requests, mlflow_store, provenance, registry
 from pipeline.logged import Details, Files, Made, artifacts, description, drawing, source, tags
 from pipeline.mlflow_store import KEY, Store
 from pipeline.mlmodel import tensors
@@ -20,15 +21,13 @@ from pipeline.upload import upload, upload_reference
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import DatasetInput, LoggedModel, Run
+    from mlflow.entities import LoggedModel, Run
 
 DATASET_DIGEST = 12
 """Digits of it that MLflow shows beside the data's name; source and tag have it in full."""
 
 # MLflow's limits.
 PARAMS_A_CALL, METRICS_A_CALL = 100, 1000
-GONE = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST")
-"""How MLflow refuses what is written to a run, or to a logged model, that was deleted."""
 
 
 def project(
@@ -64,10 +63,12 @@ def find(client: "MlflowClient", experiment: str, digest: str) -> "Run | None":
 def _remove(client: "MlflowClient", run: "Run") -> None:
     """Into MLflow's bin, where `mlflow gc` finds it, and no longer as RUNNING."""
     for model in _models(client, run):
-        client.delete_logged_model(model.model_id)
-    if run.info.status == "RUNNING":
-        client.set_terminated(run.info.run_id, "KILLED")
-    client.delete_run(run.info.run_id)
+        with mlflow_requests.gone_is_fine():
+            client.delete_logged_model(model.model_id)
+    with mlflow_requests.gone_is_fine():
+        if run.info.status == "RUNNING":
+            client.set_terminated(run.info.run_id, "KILLED")
+        client.delete_run(run.info.run_id)
 
 
 def _models(client: "MlflowClient", run: "Run") -> "list[LoggedModel]":
@@ -105,7 +106,7 @@ def _logged(
                 _log_artifacts(client, run, [*artifacts(made), *pictures()])
                 registry.register(client, tracking, made, client.get_run(run.info.run_id))
         except MlflowException as error:
-            if error.error_code not in GONE or _active(client, run):
+            if error.error_code not in mlflow_requests.GONE or _active(client, run):
                 raise
         begun = find(client, experiment, made.digest)
     assert begun, f"{made.digest}: logged, and not found again"
@@ -127,7 +128,7 @@ def ending(client: "MlflowClient", run: "Run", end_time: int | None) -> Iterator
             client.update_run(run.info.run_id, status="RUNNING")
         yield
     except BaseException:
-        with contextlib.suppress(MlflowException), mlflow_store.patience(5, retries=0):
+        with contextlib.suppress(MlflowException), mlflow_requests.patience(5, retries=0):
             client.set_terminated(run.info.run_id, "FAILED")
         raise
     client.set_terminated(run.info.run_id, "FINISHED", end_time)
@@ -151,25 +152,12 @@ def _log_dataset(client: "MlflowClient", run: "Run", made: Made) -> None:
     told["provenance.data"] = provenance.digest(made.data)
     about = [InputTag(name, value) for name, value in told.items()]
     about.append(InputTag("mlflow.data.context", "training"))
-    _log_input(client, run, DatasetInput(dataset, about))
+    named = DatasetInput(dataset, about)
+    mlflow_requests.settled(lambda: client.log_inputs(run.info.run_id, [named]))
 
 
 def _dataset(made: Made) -> tuple[str, str]:
     return made.flat_params.get("data.name", "data"), made.raw["sha256"][:DATASET_DIGEST]
-
-
-def _log_input(client: "MlflowClient", run: "Run", named: "DatasetInput") -> None:
-    """Of several runs that name the same new data to a server at once, its database lets one insert
-    them; the others find them there a moment later."""
-    from mlflow.exceptions import MlflowException
-
-    for left in (3, 2, 1, 0):
-        try:
-            client.log_inputs(run.info.run_id, [named])
-            return
-        except MlflowException as error:
-            if not left or "INSERT INTO datasets" not in str(error):
-                raise
 
 
 def _log_model(client: "MlflowClient", run: "Run", made: Made) -> str:
@@ -184,7 +172,8 @@ def _log_model(client: "MlflowClient", run: "Run", made: Made) -> str:
         )
     model, *twins = _models(client, run)
     for twin in twins:
-        client.delete_logged_model(twin.model_id)
+        with mlflow_requests.gone_is_fine():
+            client.delete_logged_model(twin.model_id)
     if made.by_reference:
         upload_reference(client, model.model_id, made.complete_model, made.reference)
     else:
@@ -236,7 +225,8 @@ def _log_metrics(client: "MlflowClient", run: "Run", made: Made, model_id: str) 
     ]
     every = curves + final
     for start in range(0, len(every), METRICS_A_CALL):
-        client.log_batch(run.info.run_id, metrics=every[start : start + METRICS_A_CALL])
+        some = every[start : start + METRICS_A_CALL]
+        mlflow_requests.settled(partial(client.log_batch, run.info.run_id, metrics=some))
 
 
 def _log_params(client: "MlflowClient", run: "Run", made: Made) -> None:
@@ -246,7 +236,8 @@ def _log_params(client: "MlflowClient", run: "Run", made: Made) -> None:
     has = client.get_run(run.info.run_id).data.params
     every = [Param(name, value) for name, value in made.flat_params.items() if name not in has]
     for start in range(0, len(every), PARAMS_A_CALL):
-        client.log_batch(run.info.run_id, params=every[start : start + PARAMS_A_CALL])
+        some = every[start : start + PARAMS_A_CALL]
+        mlflow_requests.settled(partial(client.log_batch, run.info.run_id, params=some))
 
 
 def _log_artifacts(client: "MlflowClient", run: "Run", files: Files) -> None:

@@ -5,6 +5,7 @@ import math
 from typing import TYPE_CHECKING
 
 from pipeline.logged import Made
+from pipeline.mlflow_requests import gone_is_fine, settled
 from pipeline.mlflow_store import KEY, model_of
 from pipeline.params import Tracking
 
@@ -21,18 +22,19 @@ def register(client: "MlflowClient", tracking: Tracking, made: Made, run: "Run")
     """The version of this complete model, made if there is none; the alias follows as
     tracking.promote says. What did not pass verify never comes here. Prints what became of it."""
     if name := tracking.register:
-        version = _version(client, name, run) or _made(client, name, made, run)
+        version = version_of(client, name, run) or _made(client, name, made, run)
         _show(client, version, model_of(run))
         told = _promote(client, version, made, tracking.promote)
         print(f"MLflow: {name} version {version.version}; {told}")
 
 
-def _version(client: "MlflowClient", name: str, run: "Run") -> "ModelVersion | None":
+def version_of(client: "MlflowClient", name: str, run: "Run") -> "ModelVersion | None":
     """The first; two machines, or a request whose answer was lost, may have made another."""
     query = f"name = '{name}' and run_id = '{run.info.run_id}'"
     every = sorted(client.search_model_versions(query), key=lambda each: int(each.version))
     for twin in every[1:]:
-        client.delete_model_version(name, twin.version)
+        with gone_is_fine():
+            client.delete_model_version(name, twin.version)
     return every[0] if every else None
 
 
@@ -52,7 +54,7 @@ def _made(client: "MlflowClient", name: str, made: Made, run: "Run") -> "ModelVe
         description=run.data.tags.get("mlflow.note.content"),
         model_id=model_of(run),
     )
-    version = _version(client, name, run)
+    version = version_of(client, name, run)
     assert version, f"{name}: a version was made of run {run.info.run_id}, and is not found again"
     return version
 
@@ -64,7 +66,8 @@ def _show(client: "MlflowClient", version: "ModelVersion", model_id: str) -> Non
     others = [each for each in named if each["name"] != version.name]
     every = [*others, {"name": version.name, "version": str(version.version)}]
     if every != named:
-        client.set_logged_model_tags(model_id, {VERSIONS: json.dumps(every)})
+        tags = {VERSIONS: json.dumps(every)}
+        settled(lambda: client.set_logged_model_tags(model_id, tags))
 
 
 def _promote(client: "MlflowClient", version: "ModelVersion", made: Made, promote: str) -> str:

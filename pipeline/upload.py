@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from pipeline import mlflow_store, provenance
+from pipeline import mlflow_requests, provenance
 from pipeline.lineage import FOLDER
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def upload(client: "MlflowClient", model_id: str, directory: Path) -> None:
     has = dict(_listed(client, model_id))
     left = {name: size for name, size in sizes.items() if has.get(name) != size}
     with (
-        mlflow_store.patience(mlflow_store.for_files(directory)),
+        mlflow_requests.patience(mlflow_requests.for_files(directory)),
         _bar(sum(sizes.values()), sum(sizes.values()) - sum(left.values())) as bar,
     ):
         for name, size in left.items():

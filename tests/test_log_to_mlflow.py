@@ -17,7 +17,7 @@ import pytest
 
 from faults._logged import held
 from faults._server import Proxy, before, serving
-from pipeline import mlflow_store, provenance
+from pipeline import mlflow_requests, mlflow_store, provenance
 from pipeline.errors import ParamsError, PipelineError
 from pipeline.log_to_mlflow import log_to_mlflow
 from pipeline.logged import LONGEST_PARAM, Made, flatten, source, verdict
@@ -600,7 +600,7 @@ def test_what_mlflow_would_wait_for_is_bounded(
         MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER,
     )
 
-    for name in mlflow_store.ENVIRONMENT:
+    for name in mlflow_requests.ENVIRONMENT:
         monkeypatch.delenv(name, raising=False)
     before = MLFLOW_HTTP_REQUEST_TIMEOUT.get() * (1 + MLFLOW_HTTP_REQUEST_MAX_RETRIES.get())
     with mlflow_store.opened(mlflow_store.locate(None)):
@@ -610,8 +610,8 @@ def test_what_mlflow_would_wait_for_is_bounded(
         (repository / "big").mkdir()
         with (repository / "big/file").open("wb") as file:
             file.truncate(1 << 30)
-        seconds = mlflow_store.for_files(repository / "big")
-        with mlflow_store.patience(seconds):
+        seconds = mlflow_requests.for_files(repository / "big")
+        with mlflow_requests.patience(seconds):
             assert MLFLOW_HTTP_REQUEST_TIMEOUT.get() == seconds == 10 + 32 + 64
         assert MLFLOW_HTTP_REQUEST_TIMEOUT.get() == 10
 

@@ -27,14 +27,17 @@ from tests.traced import Traced, traced
 
 RELOG = ("python", "-m", "pipeline.relog")
 OTHER = (*TINY, "train.epochs=1", "train.lr=0.02")
+REGISTERED = "MLflow: later version 1; @verified names it now"
 
 
 @pytest.fixture(scope="module")
 def lived_in(tmp_path_factory: pytest.TempPathFactory) -> Traced:
-    """A committed run, an experiment, and a run that dvc.lock has forgotten. Copy it."""
+    """A committed run, an experiment, and a run that dvc.lock has forgotten, which was registered
+    later. Copy it."""
     base = tmp_path_factory.mktemp("relog")
     project = traced(base).copied(base / "lived-in")
     project.run("python", "-m", "pipeline", *OTHER)
+    project.run("python", "-m", "pipeline", *OTHER, "tracking.register=later")
     forget(project)
     return project
 
@@ -107,7 +110,17 @@ def _told(asked: Any, run: Any, files: Path | None) -> dict[str, Any]:
         "outputs": len(run.outputs.model_outputs),
         "models": [(m.name, str(m.status), m.params, m.tags, _values(m)) for m in models],
         "files": [_files(place, files) for place in _places(run, models)],
+        "versions": [
+            _version(asked, version)
+            for version in asked.search_model_versions(f"run_id='{run_id}'")
+            if KEY in version.tags
+        ],
     }
+
+
+def _version(asked: Any, found: Any) -> tuple[Any, ...]:
+    aliases = asked.get_model_version(found.name, found.version).aliases
+    return found.name, str(found.version), aliases, found.tags, found.description
 
 
 def _input(each: Any) -> tuple[Any, ...]:
@@ -151,6 +164,8 @@ def test_every_run_comes_back_as_it_was(copy: Traced) -> None:
     before = told(store)
     assert len(before) == 3 and all(all(run["files"]) for run in before.values())
     assert [run["tags"].get("dvc.exp.name") for run in before.values()].count("quick") == 1
+    (registered,) = (version for run in before.values() for version in run["versions"])
+    assert registered[:3] == ("later", "1", ["verified"])
     gone = restorable(copy)
     delete_store(copy)
 
@@ -158,6 +173,7 @@ def test_every_run_comes_back_as_it_was(copy: Traced) -> None:
 
     assert [line.split()[-1] for line in said[1:4]] == ["made"] * 3
     assert said[4:] == [
+        REGISTERED,
         "3 made",
         "reports/mlflow.json and dvc.lock name the new run; commit dvc.lock",
     ]
@@ -215,7 +231,7 @@ def test_two_clones_at_once_make_each_run_once_on_a_server(
     uri = f"http://127.0.0.1:{server.port}"
     processes = [begun(each, "--to", uri) for each in clones]
     said = [process.communicate(timeout=500)[0].decode() for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], said
+    assert [process.returncode for process in processes] == [0, 0], "\n".join(said)
     assert told(server) == before
     assert copy.read("reports/mlflow.json") == report, "it names the store of params.yaml"
 
@@ -250,7 +266,7 @@ def test_what_is_rotten_or_missing_is_named_and_the_rest_is_made(copy: Traced) -
 
     rotten.unlink()
     copy.run("dvc", "remote", "add", "--default", "--quiet", "there", "../remote")
-    assert relog(copy, "--pull")[4] == "1 there already, 2 made"
+    assert relog(copy, "--pull")[4:6] == [REGISTERED, "1 there already, 2 made"]
     assert told(store) == before
 
 

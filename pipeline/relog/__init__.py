@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline import disk, fetch, interruption, mlflow_store, plain, projection, stage
+from pipeline import disk, fetch, interruption, mlflow_store, plain, projection, registry, stage
 from pipeline.errors import IncompleteArtifact, NotWritten, PipelineError
 from pipeline.log_to_mlflow import summary
 from pipeline.mlflow_store import KEY, Store, repository
@@ -30,6 +30,7 @@ from pipeline.summary import RUN
 from pipeline.typed import read
 
 MADE, WOULD, THERE, CANNOT = "made", "would be made", "there already", "cannot be made"
+AGAIN = "`python -m pipeline.relog`"
 FETCH = "`dvc fetch --all-commits --run-cache` or `dvc exp pull` may bring it, or --pull"
 
 
@@ -84,6 +85,8 @@ def _relog(given: argparse.Namespace) -> int:
             outcome = _outcome(each, store, given.dry_run)
             print(f"[{number}/{len(every)}] {plain.escaped(outcome.text)}", flush=True)
             outcomes.append(outcome)
+        if not given.dry_run:
+            _register(every, store)
     for fault in faults:
         print(f"cannot be read: {plain.escaped(fault)}", flush=True)
     counts = Counter(outcome.what for outcome in outcomes)
@@ -113,14 +116,14 @@ def _outcome(each: Known, store: Store, dry: bool) -> Outcome:
     except NotWritten:
         raise
     except PipelineError as error:
-        with mlflow_store.opened(store) as client:
+        with mlflow_store.opened(store, AGAIN) as client:
             client.search_experiments(max_results=1)
         return Outcome(what=CANNOT, text=f"{each.name}: {CANNOT}: {error}")
 
 
 def _logged(each: Known, store: Store, dry: bool) -> Outcome:
     held, tracking = each.first, runs.tracking(each.first)
-    with mlflow_store.opened(store) as client:
+    with mlflow_store.opened(store, AGAIN) as client:
         run = _there(client, tracking.experiment, each.name)
     if run and (dry or held.missing or _names(each.report, run, store)):
         return Outcome(what=THERE, text=f"{run.info.run_name}: {THERE}")
@@ -132,11 +135,27 @@ def _logged(each: Known, store: Store, dry: bool) -> Outcome:
         if dry:
             return Outcome(what=WOULD, text=f"{made.run_name}: {WOULD}")
         what = THERE if run else MADE
-        with mlflow_store.opened(store) as client:
-            run = run or projection.project(client, store, made, runs.details(held), tracking)
+        with mlflow_store.opened(store, AGAIN) as client:
+            details, unregistered = runs.details(held), replace(tracking, register=None)
+            run = run or projection.project(client, store, made, details, unregistered)
         content = json.dumps(summary(store, run, made), indent=1) + "\n"
     report = held.execution.model, content
     return Outcome(what=what, text=f"{run.info.run_name}: {what}", report=report)
+
+
+def _register(every: Sequence[Known], store: Store) -> None:
+    """Versions that are not there, in the order in which they were registered: by it the alias
+    comes to where it was, unless somebody had moved it by hand."""
+    asked = [(held.execution.time, each, held) for each in every for held in each.every]
+    for _, each, held in sorted(asked, key=lambda found: found[0]):
+        if held.missing or not (tracking := runs.tracking(held)).register:
+            continue
+        with mlflow_store.opened(store, AGAIN) as client:
+            run = _there(client, tracking.experiment, each.name)
+            if run is None or registry.version_of(client, tracking.register, run):
+                continue
+            with tempfile.TemporaryDirectory() as scratch:
+                registry.register(client, tracking, runs.made(held, Path(scratch)), run)
 
 
 def _there(client: Any, experiment: str, digest: str) -> Any:
