@@ -28,6 +28,8 @@ KEY = "provenance.complete-model"
 UI = "http://127.0.0.1:5000"
 """Where `make ui` serves a store that is no server itself."""
 
+ARTIFACTS = "_MLFLOW_SERVER_ARTIFACT_ROOT"
+
 REFUSED = {
     "401": "it asks for a login (401), and got none or a wrong one; set MLFLOW_TRACKING_USERNAME "
     "and MLFLOW_TRACKING_PASSWORD",
@@ -104,7 +106,7 @@ def opened(store: Store, again: str = "`dvc repro`") -> Iterator["MlflowClient"]
     for name, value in mlflow_requests.ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     with _without_pandas():
-        from mlflow import MlflowClient, set_tracking_uri
+        from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
         from requests import RequestException
 
@@ -113,9 +115,8 @@ def opened(store: Store, again: str = "`dvc repro`") -> Iterator["MlflowClient"]
     # It logs what it raises, which is told in one line below.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     try:
-        with locked(store.lock), _default_artifacts(store), disk.told(store.lock):
+        with locked(store.lock), _environment(store), disk.told(store.lock):
             _create(store)
-            set_tracking_uri(store.uri)  # MLflow's own registry looks for the logged model there
             yield MlflowClient(store.uri)
     except (MlflowException, RequestException) as error:
         raise PipelineError(
@@ -176,17 +177,20 @@ def locked(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _default_artifacts(store: Store) -> Iterator[None]:
-    """A new store's experiment `Default` keeps this place for good; else it is ./mlruns."""
-    name = "_MLFLOW_SERVER_ARTIFACT_ROOT"
-    if store.artifacts is None or name in os.environ:
-        yield
-        return
-    os.environ[name] = store.artifacts
+def _environment(store: Store) -> Iterator[None]:
+    """What MLflow itself asks for: its registry, in which store the logged models are; a new store,
+    where its experiment `Default` keeps files for good, which else is ./mlruns."""
+    wanted = {"MLFLOW_TRACKING_URI": store.uri}
+    if store.artifacts is not None and ARTIFACTS not in os.environ:
+        wanted[ARTIFACTS] = store.artifacts
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
     try:
         yield
     finally:
-        del os.environ[name]
+        for name, value in before.items():
+            os.environ.pop(name)
+            os.environ |= {} if value is None else {name: value}
 
 
 def experiment(client: "MlflowClient", store: Store, name: str) -> str:

@@ -354,9 +354,8 @@ def test_files_of_the_run_are_the_report_statements_params_and_pictures(logged: 
 
 
 def test_the_complete_model_is_a_logged_model_with_its_metrics_and_every_file(
-    logged: Logged,
+    logged: Logged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import mlflow
     from mlflow.artifacts import download_artifacts
 
     model = client(logged.root).get_logged_model(logged.report["model_id"])
@@ -364,7 +363,7 @@ def test_the_complete_model_is_a_logged_model_with_its_metrics_and_every_file(
     assert model.name == "torch_mlp"
     assert model.params["train.lr"] == "0.1"
     assert {m.key: m.value for m in model.metrics}["test/accuracy"] == 0.5
-    mlflow.set_tracking_uri(logged.report["tracking_uri"])
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", logged.report["tracking_uri"])
     copy = download_artifacts(artifact_uri=logged.report["model_uri"])
     added_by_mlflow = f"{copy}/registered_model_meta: not in the statement"
     assert [fault for fault in provenance.faults(Path(copy)) if fault != added_by_mlflow] == []
