@@ -8,7 +8,6 @@ from the middle of the years. The figures are the least of several, and their ra
 
 import argparse
 import contextlib
-import hashlib
 import json
 import os
 import shutil
@@ -140,15 +139,15 @@ def _swapped(value: object, swap: dict[Any, Any]) -> object:
 
 
 def _files(models: Path, model_id: str, copy_id: str, number: int) -> str:
-    """The complete model under another seed, so of another digest; its other files are links."""
+    """The complete model with another statement, so another digest; its other files are links."""
     shutil.copytree(models / model_id, models / copy_id, copy_function=os.link)
     path = models / copy_id / "artifacts" / provenance.NAME
     statement = json.loads(path.read_bytes())
-    params = statement["predicate"]["buildDefinition"]["externalParameters"]["params"]
-    params["train"]["seed"] = 1_000_000 + number
+    definition = statement["predicate"]["buildDefinition"]
+    definition["externalParameters"]["params"]["lineage"]["copy"] = number
     path.unlink()
-    path.write_text(json.dumps(statement))
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    path.write_text(provenance.sealed(statement["subject"], definition))
+    return provenance.digest(path)
 
 
 if __name__ == "__main__":
