@@ -1,6 +1,7 @@
 """What people see of their runs: MLflow's own UI in a real browser, on a real server."""
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -152,7 +153,7 @@ def test_a_run_says_what_it_is_and_which_data_went_in(page: Page, site: Site) ->
     page.goto(site.address("torch_mlp"))
     digest = site.reports["torch_mlp"]["complete_model"][:12]
     expect(page.get_by_text(f"python -m pipeline.reproduce {digest}")).to_be_visible()
-    page.get_by_text("digits (").click()
+    page.get_by_role("button", name=re.compile(r"^digits \([0-9a-f]{12}\)")).click()
     drawer = page.get_by_role("dialog")
     expect(drawer.get_by_text("Digest")).to_be_visible()
     expect(drawer.get_by_text("train: 1078")).to_be_visible()
