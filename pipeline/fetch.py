@@ -58,8 +58,8 @@ def _at_hand(root: Path, md5: str) -> dict[str, Path] | None:
 
 
 def pulled(root: Path, md5s: Collection[str]) -> str | None:
-    """DVC brings these objects, and the files of those that are directories, from its remote into
-    its cache; what went wrong, in one line."""
+    """DVC brings these objects from its remote into its cache; what went wrong, in one line. It
+    takes a directory for whole when it has the list, so the files are asked for by name."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
     from dvc_data.hashfile.hash_info import HashInfo

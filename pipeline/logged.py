@@ -14,7 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -302,6 +302,7 @@ def drawing(made: Made) -> Iterator[Callable[[], Files]]:
         subprocess.Popen([*command, scratch], stderr=subprocess.PIPE, text=True) as process,
     ):
 
+        @cache
         def pictures() -> Files:
             said = process.communicate()[1].split("\n")
             if process.returncode:

@@ -1,7 +1,4 @@
-"""MLflow's store: where it lies, made once, one writer of this repository at a time.
-
-With log_to_mlflow and dvc_source the only module that loads MLflow.
-"""
+"""MLflow's store: where it lies, made once, one writer of this repository at a time."""
 
 import contextlib
 import fcntl

@@ -37,8 +37,10 @@ def project(
     experiment = mlflow_store.experiment(client, store, tracking.experiment)
     run = find(client, experiment, made.digest)
     if run is None or run.info.status != "FINISHED":
+        if run is None:
+            run = _begun(client, experiment, made, details)
         with drawing(made) as pictures:
-            return _logged(client, experiment, made, details, tracking, pictures)
+            return _logged(client, run, made, details.end_time, tracking, pictures)
     registry.register(client, tracking, made, run)
     return run
 
@@ -78,11 +80,20 @@ def _models(client: "MlflowClient", run: "Run") -> "list[LoggedModel]":
     return sorted(found, key=lambda each: (each.creation_timestamp, each.model_id))
 
 
+def _begun(client: "MlflowClient", experiment: str, made: Made, details: Details) -> "Run":
+    """A new run, or that which another machine began a moment before."""
+    start, every = details.start_time, tags(made, details)
+    client.create_run(experiment, start_time=start, run_name=made.run_name, tags=every)
+    run = find(client, experiment, made.digest)
+    assert run, f"{made.digest}: a run was begun, and is not found again"
+    return run
+
+
 def _logged(
     client: "MlflowClient",
-    experiment: str,
+    run: "Run",
     made: Made,
-    details: Details,
+    end_time: int | None,
     tracking: Tracking,
     pictures: Callable[[], Files],
 ) -> "Run":
@@ -90,15 +101,9 @@ def _logged(
     a run of the same complete model meanwhile, that one is the run."""
     from mlflow.exceptions import MlflowException
 
-    begun = find(client, experiment, made.digest)
-    if begun is None:
-        start, every = details.start_time, tags(made, details)
-        client.create_run(experiment, start_time=start, run_name=made.run_name, tags=every)
-        begun = find(client, experiment, made.digest)
-    while begun is not None and begun.info.status != "FINISHED":
-        run = begun
+    while run.info.status != "FINISHED":
         try:
-            with ending(client, run, details.end_time):
+            with ending(client, run, end_time):
                 model_id = _log_model(client, run, made)
                 _log_dataset(client, run, made)
                 _log_metrics(client, run, made, model_id)
@@ -108,9 +113,10 @@ def _logged(
         except MlflowException as error:
             if error.error_code not in mlflow_requests.GONE or _active(client, run):
                 raise
-        begun = find(client, experiment, made.digest)
-    assert begun, f"{made.digest}: logged, and not found again"
-    return begun
+        found = find(client, run.info.experiment_id, made.digest)
+        assert found, f"{made.digest}: logged, and not found again"
+        run = found
+    return run
 
 
 def _active(client: "MlflowClient", run: "Run") -> bool:

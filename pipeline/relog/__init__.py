@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,12 @@ from pipeline.params import Tracking, TrackingParams
 from pipeline.relog import runs
 from pipeline.relog.executions import executions
 from pipeline.relog.runs import Known
-from pipeline.relog.sources import Sources
+from pipeline.relog.sources import Held, Sources
 from pipeline.summary import RUN
 from pipeline.typed import read
 
 MADE, WOULD, THERE, CANNOT = "made", "would be made", "there already", "cannot be made"
+UNREGISTERED = "cannot be registered"
 AGAIN = "`python -m pipeline.relog`"
 FETCH = "`dvc fetch --all-commits --run-cache` or `dvc exp pull` may bring it, or --pull"
 
@@ -85,14 +86,15 @@ def _relog(given: argparse.Namespace) -> int:
             outcome = _outcome(each, store, given.dry_run)
             print(f"[{number}/{len(every)}] {plain.escaped(outcome.text)}", flush=True)
             outcomes.append(outcome)
-        if not given.dry_run:
-            _register(every, store)
+        for outcome in () if given.dry_run else _registered(every, store):
+            print(plain.escaped(outcome.text), flush=True)
+            outcomes.append(outcome)
     for fault in faults:
         print(f"cannot be read: {plain.escaped(fault)}", flush=True)
     counts = Counter(outcome.what for outcome in outcomes)
     print(", ".join(f"{count} {what}" for what, count in counts.items()) or "nothing to do")
     recorded = given.to is not None or given.dry_run or _record(tracking, outcomes)
-    return 0 if recorded and not faults and not counts[CANNOT] else 1
+    return 0 if recorded and not faults and not {CANNOT, UNREGISTERED} & set(counts) else 1
 
 
 def _known(pull: bool) -> tuple[list[Known], list[str]]:
@@ -102,7 +104,7 @@ def _known(pull: bool) -> tuple[list[Known], list[str]]:
     every = runs.known(found, Sources(root=root))
     lacking = [held for each in every if each.first.missing for held in each.every]
     if pull and lacking:
-        wanted = {md5 for held in lacking for md5 in held.wanted}
+        wanted = {held.execution.md5[path] for held in lacking for path in held.missing}
         if fault := fetch.pulled(root, wanted):
             print(f"pull: {plain.escaped(fault)}", flush=True)
         every = runs.known(found, Sources(root=root))
@@ -110,15 +112,19 @@ def _known(pull: bool) -> tuple[list[Known], list[str]]:
 
 
 def _outcome(each: Known, store: Store, dry: bool) -> Outcome:
-    """Raises PipelineError where no other run could be made either."""
     try:
         return _logged(each, store, dry)
-    except NotWritten:
-        raise
     except PipelineError as error:
-        with mlflow_store.opened(store, AGAIN) as client:
-            client.search_experiments(max_results=1)
-        return Outcome(what=CANNOT, text=f"{each.name}: {CANNOT}: {error}")
+        return _fault(CANNOT, each, store, error)
+
+
+def _fault(what: str, each: Known, store: Store, error: PipelineError) -> Outcome:
+    """Raises PipelineError where no other run could be made either."""
+    if isinstance(error, NotWritten):
+        raise error
+    with mlflow_store.opened(store, AGAIN) as client:
+        client.search_experiments(max_results=1)
+    return Outcome(what=what, text=f"{each.name}: {what}: {error}")
 
 
 def _logged(each: Known, store: Store, dry: bool) -> Outcome:
@@ -127,11 +133,8 @@ def _logged(each: Known, store: Store, dry: bool) -> Outcome:
         run = _there(client, tracking.experiment, each.name)
     if run and (dry or held.missing or _names(each.report, run, store)):
         return Outcome(what=THERE, text=f"{run.info.run_name}: {THERE}")
-    if held.missing:
-        lacking = f"{', '.join(held.missing)} ({held.execution.where})"
-        raise IncompleteArtifact(f"not in DVC's cache: {lacking}; {FETCH}")
     with tempfile.TemporaryDirectory() as scratch:
-        made = runs.made(held, Path(scratch))
+        made = runs.made(_whole(held), Path(scratch))
         if dry:
             return Outcome(what=WOULD, text=f"{made.run_name}: {WOULD}")
         what = THERE if run else MADE
@@ -143,19 +146,39 @@ def _logged(each: Known, store: Store, dry: bool) -> Outcome:
     return Outcome(what=what, text=f"{run.info.run_name}: {what}", report=report)
 
 
-def _register(every: Sequence[Known], store: Store) -> None:
-    """Versions that are not there, in the order in which they were registered: by it the alias
-    comes to where it was, unless somebody had moved it by hand."""
-    asked = [(held.execution.time, each, held) for each in every for held in each.every]
-    for _, each, held in sorted(asked, key=lambda found: found[0]):
-        if held.missing or not (tracking := runs.tracking(held)).register:
-            continue
-        with mlflow_store.opened(store, AGAIN) as client:
-            run = _there(client, tracking.experiment, each.name)
-            if run is None or registry.version_of(client, tracking.register, run):
-                continue
-            with tempfile.TemporaryDirectory() as scratch:
-                registry.register(client, tracking, runs.made(held, Path(scratch)), run)
+def _whole(held: Held) -> Held:
+    """Raises IncompleteArtifact where DVC's cache lacks some of it."""
+    if held.missing:
+        lacking = f"{', '.join(held.missing)} ({held.execution.where})"
+        raise IncompleteArtifact(f"not in DVC's cache: {lacking}; {FETCH}")
+    return held
+
+
+def _registered(every: Sequence[Known], store: Store) -> Iterator[Outcome]:
+    """Makes the versions that are not there, in the order in which they were asked for, by which
+    the alias comes to where it was, unless somebody moved it by hand. Gives what could not be."""
+    asked = [(held.execution.time, each.name, each, held) for each in every for held in each.every]
+    new: set[tuple[str, str]] = set()
+    for _, _, each, held in sorted(asked, key=lambda found: found[:2]):
+        try:
+            _register(each, runs.tracking(held), store, new)
+        except PipelineError as error:
+            yield _fault(UNREGISTERED, each, store, error)
+
+
+def _register(each: Known, tracking: Tracking, store: Store, new: set[tuple[str, str]]) -> None:
+    """`new` are the versions made by now: what was asked of them later still moves the alias."""
+    if not (name := tracking.register):
+        return
+    with mlflow_store.opened(store, AGAIN) as client:
+        run = _there(client, tracking.experiment, each.name)
+        known = (name, each.name) not in new
+        if run is None or (known and registry.version_of(client, name, run)):
+            return
+        with tempfile.TemporaryDirectory() as scratch:
+            made = runs.made(_whole(each.first), Path(scratch))
+            registry.register(client, tracking, made, run)
+    new.add((name, each.name))
 
 
 def _there(client: Any, experiment: str, digest: str) -> Any:

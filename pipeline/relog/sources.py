@@ -71,15 +71,6 @@ class Held:
     def missing(self) -> list[str]:
         return sorted(set(self.execution.md5) - set(self.files))
 
-    @property
-    def wanted(self) -> set[str]:
-        """md5 of every object that the cache lacks. DVC takes a directory for whole when it has its
-        list, so the files of that are named, too."""
-        found = {self.execution.md5[path] for path in self.missing}
-        listed = (dvc.listing(self.root, md5) or {} for md5 in set(found))
-        places = {place for each in listed for place in each.values() if not place.is_file()}
-        return found | {place.parent.name + place.name for place in places}
-
     def at(self, option: str) -> Files | None:
         return self.files.get(self.execution.paths[option])
 
