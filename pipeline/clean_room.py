@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import confined
-from pipeline.components import plugin
 from pipeline.errors import ParamsError
 from pipeline.evidence import Answers, Continued, Evidence
 from pipeline.metrics import metric
 from pipeline.params import Train
+from pipeline.plugins import plugin
 
 
 def ask(evidence: Evidence, data: Path) -> Evidence:

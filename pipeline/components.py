@@ -1,43 +1,17 @@
-"""Plug-ins by file name, and the model's parts from the configuration's `_target_`."""
+"""The model's parts as configured, and what trains them."""
 
-import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from pipeline import resumed
+from pipeline.component import component
 from pipeline.errors import ParamsError
 from pipeline.params import PARENTS, Model, Train
-from pipeline.targets import Kind, check
-from pipeline.typed import Component
-
-
-def plugin(folder: str, name: str) -> ModuleType:
-    """pipeline/<folder>/<name>.py; params.py has seen to it that the file exists."""
-    return importlib.import_module(f"pipeline.{folder}.{name}")
-
-
-def component(config: Component, key: str, kind: Kind) -> Callable[..., Any]:
-    """A function that makes what `config` describes, after Hydra's rules for `_target_`.
-
-    Raises ParamsError naming `key` where that is not of the kind; the function does where it
-    refuses its arguments.
-    """
-    from hydra.errors import HydraException
-    from hydra.utils import instantiate
-
-    check(config, key, kind)
-
-    def make(*arguments: Any) -> Any:
-        try:
-            return instantiate(dict(config), *arguments, _convert_="all")
-        except HydraException as fault:
-            text = " ".join(str(fault).split()).removesuffix(f" full_key: {key}")
-            raise ParamsError(f"{key}: {text}; correct its _target_ or its arguments") from None
-
-    return make
+from pipeline.plugins import plugin
+from pipeline.targets import Kind
 
 
 def seed(base: int, epoch: int) -> int:

@@ -11,9 +11,10 @@ from types import ModuleType
 import numpy as np
 
 from pipeline import components, lineage, mlmodel, model_card, provenance, stage
-from pipeline.components import build, plugin
+from pipeline.components import build
 from pipeline.errors import FormatError, ParamsError
 from pipeline.params import ExportParams
+from pipeline.plugins import plugin
 from pipeline.provenance import write_atomically
 
 EXAMPLES = ("one", "seven")

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.components import component
+from pipeline.component import component
 from pipeline.targets import Kind
 from pipeline.typed import Component
 

@@ -3,7 +3,6 @@
 It has the functions of pipeline/frameworks/<name>.py; what they do is the format's `load_training`.
 """
 
-import importlib
 import json
 import tarfile
 import tempfile
@@ -18,6 +17,7 @@ import numpy as np
 from pipeline import provenance
 from pipeline.errors import IncompleteArtifact, ParamsError
 from pipeline.params import PARENTS, Train
+from pipeline.plugins import plugin
 from pipeline.typed import Plugin
 
 SUFFIX = ".tar"
@@ -54,7 +54,7 @@ def form(complete_model: Path) -> str:
     trains: list[str] = json.loads((complete_model / "formats.json").read_text())["trains"]
     known = Plugin("formats").names()
     for name in (each for each in trains if each in known):
-        if hasattr(importlib.import_module(f"pipeline.formats.{name}").Trainer, "evaluate"):
+        if hasattr(plugin("formats", name).Trainer, "evaluate"):
             return name
     raise IncompleteArtifact(
         f"{complete_model}: cannot be trained on; export it again with export.train=true"

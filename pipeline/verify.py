@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import confined, signatures, stage
-from pipeline.components import plugin
 from pipeline.errors import IncompleteArtifact, ParamsError, VerificationFailed
 from pipeline.evidence import Result, gather, not_loaded
 from pipeline.params import VerifyParams
+from pipeline.plugins import plugin
 from pipeline.provenance import write_atomically
 from pipeline.typed import Plugin
 

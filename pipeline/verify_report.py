@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import provenance
-from pipeline.components import plugin
 from pipeline.evidence import Answers, Evidence, Places, Result
+from pipeline.plugins import plugin
 
 WHOLE = ("integrity", "self_contained")
 """Checks that judge a format even when it gave no answer."""

@@ -14,9 +14,10 @@ from torch import nn
 
 from pipeline.checks import continuation
 from pipeline.clean_room import go_on
-from pipeline.components import build, plugin
+from pipeline.components import build
 from pipeline.evidence import Evidence, gather
 from pipeline.params import ExportParams, VerifyParams
+from pipeline.plugins import plugin
 from pipeline.typed import load_yaml, read
 from tests.conftest import TINY, Project, make_project
 

@@ -137,7 +137,8 @@ import json, shutil, sys
 from pathlib import Path
 import numpy as np
 from pipeline import provenance
-from pipeline.components import build, plugin
+from pipeline.components import build
+from pipeline.plugins import plugin
 from pipeline.params import TrainParams
 from pipeline.stage import params_file
 from pipeline.typed import read
@@ -235,7 +236,8 @@ import json
 from pathlib import Path
 import numpy as np
 from pipeline import data
-from pipeline.components import build, plugin
+from pipeline.components import build
+from pipeline.plugins import plugin
 from pipeline.params import TrainParams
 from pipeline.stage import params_file
 from pipeline.typed import read

@@ -66,7 +66,7 @@ import numpy as np
 import tensorflow as tf
 from models.keras_text_tabular import keras_text_tabular
 from pipeline import mlmodel
-from pipeline.components import plugin
+from pipeline.plugins import plugin
 
 directory, formats = Path(sys.argv[1]), sys.argv[2:]
 rng = np.random.default_rng(0)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.components import component
+from pipeline.component import component
 from pipeline.errors import ParamsError
 from pipeline.frameworks import pytorch
 from pipeline.metrics import FUNCTION, metric

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from pipeline import arrays, lineage, mlmodel, plain, provenance
-from pipeline.components import plugin
 from pipeline.confined import UNREADABLE
+from pipeline.plugins import plugin
 from pipeline.typed import Plugin
 
 TEXT = 4 << 20

@@ -9,13 +9,13 @@ from typing import Any
 from pipeline import arrays, confined, provenance
 from pipeline.checks.deterministic import repeats
 from pipeline.compare import Batches, compare
-from pipeline.components import plugin
 from pipeline.confined import UNREADABLE
 from pipeline.errors import ParamsError
 from pipeline.evidence import OURS, Answers, Continued
 from pipeline.examine import content
 from pipeline.examine.line import Line, judged
 from pipeline.params import Limits, Tolerance, Verify
+from pipeline.plugins import plugin
 
 BATCHES = ("one", "seven")
 MOST_THREADS = 256

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.components import plugin
+from pipeline.plugins import plugin
 from pipeline.typed import Plugin
 
 Arrays = dict[str, np.ndarray]

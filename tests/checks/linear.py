@@ -12,10 +12,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from pipeline import provenance
 from pipeline.clean_room import ask
-from pipeline.components import plugin
 from pipeline.errors import VerificationFailed
 from pipeline.evidence import Evidence, gather
 from pipeline.params import VerifyParams
+from pipeline.plugins import plugin
 from pipeline.typed import read
 from pipeline.verify import verify
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.components import plugin
 from pipeline.evidence import Evidence, Result
+from pipeline.plugins import plugin
 from pipeline.typed import Plugin
 
 CHECKS = Plugin("checks").names()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.checkpoint import edges
-from pipeline.components import component
+from pipeline.component import component
 from pipeline.compose import composition, resolved
 from pipeline.frameworks import keras as framework
 from pipeline.targets import Kind
