@@ -1,6 +1,7 @@
 """Every habit of a DVC or Hydra user, with real DVC; the whole pipeline, as it is typed."""
 
 import json
+import shutil
 
 import pytest
 
@@ -63,6 +64,41 @@ def test_dvcs_own_tools_work_on_the_pipeline(whole):
     whole.run("dvc", "plots", "show", "--out", ".dvc/tmp/plots")
     page = whole.read(".dvc/tmp/plots/index.html")
     assert "Confusion matrix" in page and "val/loss" in page
+
+
+@pytest.mark.parametrize(
+    ("module", "stages"),
+    {
+        "pipeline/components.py": ("train", "checkpoint", "export-complete"),  # seed()
+        "pipeline/prepare.py": ("prepare",),  # the split
+        "pipeline/compare.py": ("verify",),
+        "pipeline/confine.py": ("verify",),
+    }.items(),
+)
+def test_a_change_in_code_reruns_the_stages_whose_result_it_can_change(whole, module, stages):
+    before = whole.read(module)
+    (whole.root / module).write_text(f"{before}\nCHANGED = True\n")
+    status = json.loads(whole.run("dvc", "status", "--json").stdout)
+    (whole.root / module).write_text(before)
+    assert status == {stage: [{"changed deps": {module: "modified"}}] for stage in stages}
+
+
+def test_another_seed_function_trains_again_and_goes_on_with_nothing_half_trained(whole, copy_of):
+    project = copy_of(whole)
+    output, first = project.root / "artifacts/train", "epoch_0001.pt"
+    plan = provenance.read(output)["predicate"]["buildDefinition"]
+    plan["resolvedDependencies"].pop(0)  # the commit
+    saved = {first: provenance.digest(output / first)}
+    shutil.copytree(output, project.root / "half")
+    shutil.rmtree(output)
+    (project.root / "half").rename(output)  # no link into DVC's cache
+    (output / "provenance.json").unlink()
+    (output / "unfinished.json").write_text(json.dumps({"plan": plan, "saved": saved}))
+    edit(project, "pipeline/components.py", "[base, epoch]", "[base, epoch, 1]")
+    said = project.run("dvc", "repro", "train").stdout
+    assert "train" in ran(said) and "going on" not in said
+    assert "begun from other pipeline/components.py; kept in" in said
+    assert provenance.digest(output / first) != saved[first]
 
 
 def test_a_comment_in_conf_runs_compose_alone(whole):
