@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 
 from pipeline import provenance
-from tests.conftest import Project, make_project
+from testing.project import Project, make_project
 
 LONGEST = 300
 """Seconds after which a command counts as hanging."""

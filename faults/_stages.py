@@ -1,7 +1,7 @@
 """The stages' commands, as dvc.yaml has them, without DVC."""
 
-from pipeline.typed import load_yaml
-from tests.conftest import Project
+from pipeline.config.reading import load_yaml
+from testing.project import Project
 
 
 def command(project: Project, stage: str) -> list[str]:

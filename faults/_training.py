@@ -11,7 +11,7 @@ import psutil
 
 from faults import _ground as ground
 from faults.tally import Tally
-from tests.conftest import Project
+from testing.project import Project
 
 COMMAND = ("dvc", "repro", "train")
 MODULE = "pipeline.train"

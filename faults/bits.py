@@ -9,7 +9,7 @@ from random import Random
 from faults import _ground as ground
 from faults.tally import Tally, generator
 from pipeline import provenance
-from tests.conftest import TINY, Project
+from testing.project import TINY, Project
 
 REPEATS = 20  # of each file
 SHORT = 2

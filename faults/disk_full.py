@@ -13,8 +13,9 @@ from pathlib import Path
 from faults import _ground as ground
 from faults._apart import isolated
 from faults.tally import Tally
-from pipeline import kept, provenance
-from tests.conftest import TINY, Project
+from pipeline import provenance
+from pipeline.run import safe_copy
+from testing.project import TINY, Project
 
 REPEATS = 3  # sizes of the disk, for each stage and framework
 SHORT = 1
@@ -155,7 +156,7 @@ def _remove(project: Project, writing: Writing) -> None:
     for out in writing.outs:
         path = project.root / out
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        kept.drop(path)
+        safe_copy.drop(path)
 
 
 def _bytes(project: Project, writing: Writing) -> object:

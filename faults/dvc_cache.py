@@ -7,8 +7,8 @@ from pathlib import Path
 from faults import _ground as ground
 from faults.bits import flip, truncate
 from faults.tally import Tally, generator
-from pipeline.typed import load_yaml
-from tests.conftest import TINY, Project
+from pipeline.config.reading import load_yaml
+from testing.project import TINY, Project
 
 REPEATS = 5  # of each artifact
 SHORT = 1

@@ -9,7 +9,7 @@ from pathlib import Path
 from faults import _ground as ground
 from faults import _training as training
 from faults.tally import Tally, generator
-from tests.conftest import TINY, Project
+from testing.project import TINY, Project
 
 REPEATS = 5
 SHORT = 1

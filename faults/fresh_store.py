@@ -9,7 +9,7 @@ from faults._server import serving
 from faults._stages import command
 from faults.tally import Tally
 from pipeline import provenance
-from tests.conftest import TINY, Project
+from testing.project import TINY, Project
 
 REPEATS = 3
 SHORT = 1

@@ -10,7 +10,7 @@ import psutil
 from faults import _ground as ground
 from faults import _training as training
 from faults.tally import Tally, generator
-from tests.conftest import Project
+from testing.project import Project
 
 REPEATS = 10
 SHORT = 2

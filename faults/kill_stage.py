@@ -10,8 +10,8 @@ import psutil
 
 from faults import _ground as ground
 from faults.tally import Tally, generator
-from pipeline.typed import dump_yaml, load_yaml
-from tests.conftest import TINY, Project
+from pipeline.config.reading import dump_yaml, load_yaml
+from testing.project import TINY, Project
 
 REPEATS = 20  # of each stage
 SHORT = 1
@@ -29,7 +29,7 @@ VARYING = ("dvc.lock", "reports/mlflow.json", "reports/verify.html")
 COMMAND = ("dvc", "repro", "--no-run-cache", "--single-item")
 
 STORE = """
-from pipeline import mlflow_store
+from pipeline.tracking import store as mlflow_store
 store = mlflow_store.locate(None)
 with mlflow_store.opened(store) as client:
     mlflow_store.experiment(client, store, "complete-models")

@@ -12,7 +12,7 @@ import psutil
 from faults import _ground as ground
 from faults import _training as training
 from faults.tally import Tally, generator
-from tests.conftest import Project
+from testing.project import Project
 
 REPEATS = 100
 SHORT = 4

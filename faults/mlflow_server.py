@@ -12,7 +12,7 @@ from faults import _ground as ground
 from faults._logged import Held, held
 from faults._server import Proxy, Server, before, serving
 from faults.tally import Tally, generator
-from tests.conftest import TINY, Project
+from testing.project import TINY, Project
 
 REPEATS = 5
 SHORT = 1

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from faults import _ground as ground
 from faults.tally import Tally
-from tests.conftest import TINY
+from testing.project import TINY
 
 REPEATS = 10
 SHORT = 1

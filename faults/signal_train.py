@@ -10,7 +10,7 @@ import numpy as np
 from faults import _ground as ground
 from faults import _training as training
 from faults.tally import Tally, generator
-from tests.conftest import Project
+from testing.project import Project
 
 REPEATS = 20
 SHORT = 2

@@ -10,7 +10,7 @@ from faults import _ground as ground
 from faults import _training as training
 from faults.tally import Tally
 from pipeline import provenance
-from tests.conftest import Project
+from testing.project import Project
 
 REPEATS = 1  # of each change
 SHORT = 1
@@ -60,9 +60,9 @@ CHANGES = (
     ),
     Change(
         "pipeline code",
-        _text("pipeline/metrics.py", '"""', '"""Changed. '),
+        _text("pipeline/training/metrics.py", '"""', '"""Changed. '),
         "train",
-        "pipeline/metrics.py",
+        "pipeline/training/metrics.py",
     ),
 )
 

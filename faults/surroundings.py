@@ -16,7 +16,7 @@ from pathlib import Path
 from faults import _ground as ground
 from faults._stages import command
 from faults.tally import Tally
-from tests.conftest import TINY, Project
+from testing.project import TINY, Project
 
 REPEATS = 2
 SHORT = 1

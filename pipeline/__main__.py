@@ -9,13 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipeline import experiment
 from pipeline.compose import composition, merge, read_lock, resolved
+from pipeline.config.params import FILE, Params
+from pipeline.config.reading import dump_yaml, flat, load_yaml, read
 from pipeline.errors import PipelineError
-from pipeline.interruption import Interrupted, attended
-from pipeline.params import FILE, Params
 from pipeline.provenance import write_atomically
-from pipeline.typed import dump_yaml, flat, load_yaml, read
+from pipeline.run import experiment
+from pipeline.run.signals import Interrupted, attended
 
 CONF = Path("conf")
 LOCK = Path("conf.lock.yaml")

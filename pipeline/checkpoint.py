@@ -14,14 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import components, stage
-from pipeline import data as prepared
-from pipeline.components import build, seed
+from pipeline.config.params import CheckpointParams
+from pipeline.data import arrays as prepared
 from pipeline.errors import ParamsError
-from pipeline.metrics import labels, score
-from pipeline.params import CheckpointParams
 from pipeline.provenance import write_atomically
+from pipeline.run import stage
 from pipeline.train import HISTORY, best, order, read_history
+from pipeline.training import parts
+from pipeline.training.metrics import labels, score
+from pipeline.training.parts import build, seed
 
 Inputs = dict[str, np.ndarray]
 ROWS = 1 << 16
@@ -33,12 +34,12 @@ def checkpoint(
 ) -> None:
     """Picks the epoch by params.checkpoint.metric and judges it on the test split."""
     schema = prepared.schema(data)
-    framework = components.framework(params.model, params.train)
+    framework = parts.framework(params.model, params.train)
     history = read_history(train / HISTORY)
     chosen = best(history, params.checkpoint.metric, params.checkpoint.mode, "checkpoint.metric")
     source = train / f"epoch_{chosen:04d}{framework.SUFFIX}"
     training = build(params.model, params.train, schema, "cpu")
-    before = components.epochs_before(params.train)
+    before = parts.epochs_before(params.train)
     framework.load(training, source)
     shutil.copyfile(source, output / f"checkpoint{framework.SUFFIX}")
 

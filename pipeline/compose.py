@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import stage
+from pipeline.config.params import Params
+from pipeline.config.reading import Leaves, dump_yaml, flat, load_yaml, nearest, read
 from pipeline.errors import ParamsError
-from pipeline.params import Params
 from pipeline.provenance import write_atomically
-from pipeline.typed import Leaves, dump_yaml, flat, load_yaml, nearest, read
+from pipeline.run import stage
 
 ABSENT = object()
 HEADER = (

@@ -10,12 +10,15 @@ from types import ModuleType
 
 import numpy as np
 
-from pipeline import components, lineage, mlmodel, model_card, provenance, stage
-from pipeline.components import build
+from pipeline import provenance
+from pipeline.complete_model import card, mlmodel
+from pipeline.config.params import ExportParams
+from pipeline.config.plugins import plugin
 from pipeline.errors import FormatError, ParamsError
-from pipeline.params import ExportParams
-from pipeline.plugins import plugin
-from pipeline.provenance import write_atomically
+from pipeline.provenance import lineage, write_atomically
+from pipeline.run import stage
+from pipeline.training import parts
+from pipeline.training.parts import build
 
 EXAMPLES = ("one", "seven")
 """Batches of the reference that travel with the model."""
@@ -30,7 +33,7 @@ def export_complete(checkpoint: Path, models: Path, output: Path, params: Export
     if params.lineage.strict:
         demand_commit(checkpoint)
     schema = json.loads((checkpoint / "schema.json").read_text())
-    framework = components.framework(params.model, params.train)
+    framework = parts.framework(params.model, params.train)
     training = build(params.model, params.train, schema, "cpu")
     framework.load(training, checkpoint / f"checkpoint{framework.SUFFIX}")
     framework.seed(schema["seed"], training)
@@ -70,7 +73,7 @@ def export_complete(checkpoint: Path, models: Path, output: Path, params: Export
     write_atomically(output / "requirements.txt", requirements(formats))
     mlmodel.write(output, schema, list(formats), np.load(output / "examples/one.npz"))
     write_atomically(
-        output / "README.md", model_card.card(params, schema, checkpoint, formats, trains, output)
+        output / "README.md", card.card(params, schema, checkpoint, formats, trains, output)
     )
 
 

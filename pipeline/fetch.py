@@ -11,10 +11,12 @@ import tempfile
 from collections.abc import Collection
 from pathlib import Path
 
-from pipeline import disk, plain, provenance
+from pipeline import files as disk
+from pipeline import provenance
 from pipeline.errors import IncompleteArtifact, PipelineError
-from pipeline.mlflow_store import repository
 from pipeline.resolve import dvc
+from pipeline.text import escaped
+from pipeline.tracking.store import repository
 
 
 def main(arguments: list[str]) -> int:
@@ -34,13 +36,13 @@ def main(arguments: list[str]) -> int:
         print(f"error: fetch: {error}", file=sys.stderr)
         return 1
     digest = provenance.digest(given.directory)
-    print(f"{plain.escaped(str(given.directory))}: {len(files)} files, sha256 {digest}")
+    print(f"{escaped(str(given.directory))}: {len(files)} files, sha256 {digest}")
     return 0
 
 
 def _listed(root: Path, md5: str) -> dict[str, Path] | None:
     if dvc.MD5.fullmatch(md5) is None:
-        raise PipelineError(f"{plain.escaped(md5)}: expected 32 digits as in a run's tag dvc.md5")
+        raise PipelineError(f"{escaped(md5)}: expected 32 digits as in a run's tag dvc.md5")
     reason = None if _at_hand(root, md5) else pulled(root, [md5])
     if files := _at_hand(root, md5):
         return files

@@ -4,11 +4,14 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import experiment_page, mlflow_store, projection, provenance, stage
+from pipeline import provenance
+from pipeline.config.params import TrackingParams
 from pipeline.errors import VerificationFailed
-from pipeline.logged import TOLD, Made, here
-from pipeline.mlflow_store import Store
-from pipeline.params import TrackingParams
+from pipeline.run import stage
+from pipeline.tracking import projection, view
+from pipeline.tracking import store as mlflow_store
+from pipeline.tracking.content import TOLD, Made, here
+from pipeline.tracking.store import Store
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -50,7 +53,7 @@ def summary(store: Store, run: "Run", made: Made) -> dict[str, Any]:
     """
     model_id = mlflow_store.model_of(run)
     place = f"{store.page}/#/experiments/{run.info.experiment_id}"
-    kind = f"?{experiment_page.KIND}"
+    kind = f"?{view.KIND}"
     return {
         "run_id": run.info.run_id,
         "run_name": run.info.run_name,
@@ -59,7 +62,7 @@ def summary(store: Store, run: "Run", made: Made) -> dict[str, Any]:
         "model_uri": f"models:/{model_id}",
         "tracking_uri": store.shown,
         "links": {
-            "runs": experiment_page.address(store.page, run.info.experiment_id),
+            "runs": view.address(store.page, run.info.experiment_id),
             "run": f"{place}/runs/{run.info.run_id}{kind}",
             "model": f"{place}/models/{model_id}{kind}",
         },

@@ -11,11 +11,12 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from pipeline import columns, stage
-from pipeline.columns import Wanted
+from pipeline.config.params import Data, PrepareParams, Split
+from pipeline.data import columns
+from pipeline.data.columns import Wanted
+from pipeline.data.tables import Array, Table, open_table
 from pipeline.errors import DataError, ParamsError
-from pipeline.params import Data, PrepareParams, Split
-from pipeline.tables import Array, Table, open_table
+from pipeline.run import stage
 
 SPLITS = ("train", "val", "test")
 

@@ -12,14 +12,16 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pipeline import plain, provenance, resumed
+from pipeline import provenance
 from pipeline.__main__ import CONF, ROOT, reproduce
 from pipeline.compose import composition, resolved
+from pipeline.config.params import PARENTS
 from pipeline.errors import IncompleteArtifact, ParamsError, PipelineError, VerificationFailed
 from pipeline.examine import demand_admitted
 from pipeline.examine.rooms import loadable
-from pipeline.interruption import Interrupted
-from pipeline.params import PARENTS
+from pipeline.run.signals import Interrupted
+from pipeline.text import escaped
+from pipeline.training import parent as resumed
 
 USAGE = """usage: python -m pipeline.resume <complete-model> [override ...]
 
@@ -37,7 +39,7 @@ def main(arguments: list[str]) -> int:
         demand_same_model(arguments[1:])
         return reproduce(values(keep(given), arguments[1:]), arguments[1:])
     except PipelineError as error:
-        print(f"error: resume: {plain.escaped(str(error))}", file=sys.stderr)
+        print(f"error: resume: {escaped(str(error))}", file=sys.stderr)
         return 1
     except Interrupted as end:
         return 128 + end.number

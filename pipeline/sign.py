@@ -7,8 +7,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from pipeline import provenance, signatures
+from pipeline import provenance
 from pipeline.errors import IncompleteArtifact, PipelineError
+from pipeline.untrusted import signatures
 
 
 def main(arguments: list[str]) -> int:

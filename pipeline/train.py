@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import components, interruption, saved, stage
-from pipeline import data as prepared
-from pipeline.components import build, seed
+from pipeline.config.params import EarlyStopping, Train, TrainParams
+from pipeline.data import arrays as prepared
 from pipeline.errors import Diverged, ParamsError
-from pipeline.metrics import metric, score
-from pipeline.params import EarlyStopping, Train, TrainParams
 from pipeline.provenance import replacing
+from pipeline.run import signals, stage
+from pipeline.training import checkpoints, parts
+from pipeline.training.metrics import metric, score
+from pipeline.training.parts import build, seed
 
 Row = dict[str, float]
 HISTORY = "history.csv"
@@ -26,11 +27,11 @@ HISTORY = "history.csv"
 def train(data: Path, models: Path, output: Path, params: TrainParams) -> None:
     """Writes epoch_0001.pt and on, and history.csv; goes on from what `saved` finds there."""
     schema = prepared.schema(data)
-    framework = components.framework(params.model, params.train)
+    framework = parts.framework(params.model, params.train)
     training = build(params.model, params.train, schema, params.train.device)
     for name, config in params.train.metrics.items():
         metric(config, name)  # what is wrong with one is told now, not after an epoch
-    before = components.epochs_before(params.train)
+    before = parts.epochs_before(params.train)
     inputs, target = prepared.split(data, "train")
     history = resume(framework, training, output)
     if not history:
@@ -38,21 +39,21 @@ def train(data: Path, models: Path, output: Path, params: TrainParams) -> None:
     while len(history) < params.train.epochs and not _stops(history, params.train.early_stopping):
         epoch = len(history) + 1
         batches = order(params.train, before + epoch, len(target))
-        losses = saved.load_within(framework, training, output, epoch)
+        losses = checkpoints.load_within(framework, training, output, epoch)
         if not losses:
             framework.seed(seed(params.train.seed, before + epoch), training)
-        with interruption.deferred() as asked:
+        with signals.deferred() as asked:
             with _progress(params.train.epochs, len(batches), losses, history) as progress:
                 for loss in steps(framework, training, inputs, target, batches, losses):
                     progress(loss)
                     if asked:
-                        saved.save_within(framework, training, output, epoch, losses)
+                        checkpoints.save_within(framework, training, output, epoch, losses)
                         asked.obey()
             row = {"epoch": epoch, "train/loss": mean(losses, batches)}
             row |= validate(framework, training, data, params.train, schema["target"]["classes"])
             _demand_finite(row)
             write_history(output / HISTORY, [*history, row])
-            saved.save_epoch(framework, training, output, epoch)
+            checkpoints.save_epoch(framework, training, output, epoch)
             history.append(row)
             _report(row, params.train.epochs)
             asked.obey()
@@ -91,10 +92,10 @@ def adapt(framework: ModuleType, training: Any, inputs: dict[str, np.ndarray]) -
 
 def resume(framework: ModuleType, training: Any, output: Path) -> list[Row]:
     """Loads the last whole checkpoint in `output`, if there is one; the history up to it."""
-    epoch = saved.last_epoch(framework, output)
+    epoch = checkpoints.last_epoch(framework, output)
     if not epoch:
         return []
-    framework.load(training, saved.epoch_file(framework, output, epoch))
+    framework.load(training, checkpoints.epoch_file(framework, output, epoch))
     print(f"going on after epoch {epoch}", flush=True)
     return read_history(output / HISTORY)[:epoch]
 

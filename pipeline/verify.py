@@ -5,13 +5,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pipeline import confined, signatures, stage
+from pipeline.config.params import VerifyParams
+from pipeline.config.plugins import plugin
+from pipeline.config.reading import Plugin
 from pipeline.errors import IncompleteArtifact, ParamsError, VerificationFailed
-from pipeline.evidence import Result, gather, not_loaded
-from pipeline.params import VerifyParams
-from pipeline.plugins import plugin
 from pipeline.provenance import write_atomically
-from pipeline.typed import Plugin
+from pipeline.run import stage
+from pipeline.sandbox import supervisor
+from pipeline.untrusted import signatures
+from pipeline.verification.evidence import Result, gather, not_loaded
 
 FIRST = "integrity"
 """Judged whatever params.verify.checks says: nothing is loaded from bytes nobody vouches for."""
@@ -32,22 +34,22 @@ def verify(
     }
     evidence = gather(complete_model, checkpoint, data, params, promises)
     evidence = dataclasses.replace(evidence, refused=refused)
-    results: dict[str, Result] = {FIRST: plugin("checks", FIRST).check(evidence)}
+    results: dict[str, Result] = {FIRST: plugin("verification.checks", FIRST).check(evidence)}
     if results[FIRST].faults:
         evidence = not_loaded(evidence, "a file is not what the statement says, see integrity")
     else:
-        from pipeline.clean_room import ask
+        from pipeline.verification.answers import ask
 
         evidence = ask(evidence, data)
     for name in params.verify.checks:
         if name not in results:
-            results[name] = plugin("checks", name).check(evidence)
+            results[name] = plugin("verification.checks", name).check(evidence)
 
-    from pipeline.verify_page import as_page
-    from pipeline.verify_report import summarise
+    from pipeline.verification.page import as_page
+    from pipeline.verification.report import summarise
 
     found = summarise(evidence, results)
-    found |= {"signed_by": signed_by, "confined": confined.told(params.verify.limits)}
+    found |= {"signed_by": signed_by, "confined": supervisor.told(params.verify.limits)}
     page = report.with_suffix(".html")
     write_atomically(report, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
     write_atomically(page, as_page(found))

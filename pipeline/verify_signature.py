@@ -8,8 +8,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from pipeline import plain, signatures
 from pipeline.errors import PipelineError
+from pipeline.text import escaped
+from pipeline.untrusted import signatures
 
 
 def main(arguments: list[str]) -> int:
@@ -26,7 +27,7 @@ def main(arguments: list[str]) -> int:
     except PipelineError as error:
         print(f"error: verify-signature: {error}", file=sys.stderr)
         return 1
-    print(f"{plain.escaped(str(given.directory))}: every file is as the key {digest} signed it")
+    print(f"{escaped(str(given.directory))}: every file is as the key {digest} signed it")
     return 0
 
 

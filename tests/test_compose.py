@@ -9,10 +9,11 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from pipeline.compose import compose, composition, merge, read_lock, resolved
+from pipeline.config.reading import dump_yaml, flat, load_yaml
 from pipeline.errors import ParamsError
-from pipeline.typed import dump_yaml, flat, load_yaml
+from testing.project import ROOT
 
-CONF = Path(__file__).parent.parent / "conf"
+CONF = ROOT / "conf"
 
 
 @pytest.fixture

@@ -2,20 +2,17 @@
 
 import pytest
 
-from pipeline.typed import load_yaml
-from tests.conftest import ROOT
-from tests.imports import closure
+from pipeline.config.reading import load_yaml
+from testing.imports import closure
+from testing.project import ROOT
 
 STAGES = load_yaml((ROOT / "dvc.yaml").read_text(), "dvc.yaml")["stages"]
 
 CHANGES_NO_RESULT = {
     "pipeline/__init__.py": "is a docstring",
-    "pipeline/disk.py": "words the system's errors, and makes a place for temporary files",
     "pipeline/errors.py": "words what a stage ends with when it has no result",
-    "pipeline/experiment.py": "prints how to get back to a branch",
-    "pipeline/interruption.py": "ends a stage, which then has no result",
-    "pipeline/kept.py": "keeps copies, which are compared with their digests before they are used",
-    "pipeline/plain.py": "escapes what is printed",
+    "pipeline/files.py": "words the system's errors, and makes a place for temporary files",
+    "pipeline/text.py": "escapes what is printed",
 }
 
 
@@ -33,3 +30,10 @@ def test_a_stage_depends_on_every_module_that_can_change_its_result(stage):
 
 def test_no_module_is_excused_that_no_stage_loads():
     assert set().union(*map(outside, STAGES)) == set(CHANGES_NO_RESULT)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_on_no_folder_that_it_loads_nothing_of(stage):
+    loaded = closure(ROOT / "pipeline" / f"{stage.replace('-', '_')}.py")
+    ours = [dep for dep in STAGES[stage]["deps"] if dep.startswith("pipeline")]
+    assert [dep for dep in ours if not any(each.startswith(dep) for each in loaded)] == []

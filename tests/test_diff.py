@@ -18,7 +18,7 @@ from pipeline.diff import page as diff_page
 from pipeline.diff import text as diff_text
 from pipeline.diff import weights as diff_weights
 from pipeline.errors import PipelineError
-from tests.conftest import TINY, Project, make_project
+from testing.project import TINY, Project, make_project
 
 MODEL = "artifacts/complete-model"
 STAGES = ("prepare", "train", "checkpoint", "export-complete")

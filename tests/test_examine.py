@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import confine, examine, lineage, provenance, sign
-from tests.conftest import Project
+from pipeline import examine, provenance, sign
+from pipeline.provenance import lineage
+from pipeline.sandbox import launcher
+from testing.project import Project
 
 Spoil = Callable[[Path], object]
 
@@ -385,7 +387,7 @@ def test_what_is_not_there_and_what_cannot_be_confined_end_with_2(
     copy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert examine.main([str(copy / "nowhere")]) == 2
-    monkeypatch.setattr(confine, "lacking", lambda: {"files": "no Landlock"})
+    monkeypatch.setattr(launcher, "lacking", lambda: {"files": "no Landlock"})
     assert examine.main([str(copy)]) == 2
     said = capsys.readouterr().err
     assert "this system cannot confine what is loaded (files: no Landlock)" in said

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline import provenance
-from tests.conftest import TINY, make_project
+from testing.project import TINY, make_project
 
 FORMATS = "export.formats=[torch_export,onnx,torch_pickle]"
 

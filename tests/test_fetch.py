@@ -7,7 +7,7 @@ import pytest
 
 from pipeline import provenance
 from pipeline.resolve import dvc as resolve_dvc
-from tests.conftest import ROOT, Project
+from testing.project import ROOT, Project
 
 CODE = {"name": "git", "digest": {"gitCommit": "0123abcd" * 5}, "annotations": {}}
 

@@ -17,16 +17,17 @@ import pytest
 
 from faults._logged import held
 from faults._server import Proxy, before, serving
-from pipeline import mlflow_requests, mlflow_store, provenance
+from pipeline import provenance
+from pipeline.config.params import Tracking, TrackingParams
 from pipeline.errors import ParamsError, PipelineError
 from pipeline.log_to_mlflow import log_to_mlflow
-from pipeline.logged import LONGEST_PARAM, Made, flatten, source, verdict
-from pipeline.mlflow_store import KEY
-from pipeline.params import Tracking, TrackingParams
 from pipeline.resolve import dvc as resolve_dvc
-from tests.conftest import Project
+from pipeline.tracking import requests as mlflow_requests
+from pipeline.tracking import store
+from pipeline.tracking.content import LONGEST_PARAM, Made, flatten, source, verdict
+from pipeline.tracking.store import KEY
+from testing.project import ROOT, Project
 
-ROOT = Path(__file__).parents[1]
 LONG = "x" * (LONGEST_PARAM + 1)
 SECTIONS = {
     "data": {
@@ -100,7 +101,7 @@ def fresh_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import mlflow  # noqa: F401, with pandas, for the other tests of this process
 
     database = tmp_path_factory.mktemp("store") / "mlflow.db"
-    with mlflow_store.opened(mlflow_store.locate(f"sqlite:///{database}")) as client:
+    with store.opened(store.locate(f"sqlite:///{database}")) as client:
         client.search_experiments()
     return database
 
@@ -602,7 +603,7 @@ def test_what_mlflow_would_wait_for_is_bounded(
     for name in mlflow_requests.ENVIRONMENT:
         monkeypatch.delenv(name, raising=False)
     before = MLFLOW_HTTP_REQUEST_TIMEOUT.get() * (1 + MLFLOW_HTTP_REQUEST_MAX_RETRIES.get())
-    with mlflow_store.opened(mlflow_store.locate(None)):
+    with store.opened(store.locate(None)):
         tries = 1 + MLFLOW_HTTP_REQUEST_MAX_RETRIES.get()
         assert MLFLOW_HTTP_REQUEST_TIMEOUT.get() * tries <= 30 < before
         assert not MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER.get()

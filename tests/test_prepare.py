@@ -17,14 +17,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from pipeline.columns import Wanted, names
+from pipeline.config.params import PrepareParams, Split
+from pipeline.config.reading import read
+from pipeline.data.columns import Wanted, names
+from pipeline.data.tables import open_table
 from pipeline.errors import DataError, ParamsError
-from pipeline.params import PrepareParams, Split
 from pipeline.prepare import SPLITS, _write, assign, prepare
-from pipeline.tables import open_table
-from pipeline.typed import read
+from testing.project import ROOT
 
-ROOT = Path(__file__).parents[1]
 SMALL = "a,b,label\n" + "".join(f"{i},{i / 4},{i % 2}\n" for i in range(20))
 
 
@@ -617,8 +617,8 @@ def peak_memory(folder: Path, file: str) -> int:
     script = """
         import sys
         from pathlib import Path
-        from pipeline.typed import read
-        from pipeline.params import PrepareParams
+        from pipeline.config.reading import read
+        from pipeline.config.params import PrepareParams
         from pipeline.prepare import prepare
         dataset = dict(name="m", file=sys.argv[1], id=None, target=dict(source="label", classes=3),
             inputs=dict(x=dict(source=SOURCE, shape=[50], dtype="float32")),

@@ -16,14 +16,14 @@ from typing import Any
 import pytest
 
 from faults._server import Server, serving
-from pipeline.mlflow_store import KEY
 from pipeline.relog.executions import Execution, executions
 from pipeline.relog.runs import details, sections, tracking
 from pipeline.relog.sources import Held
 from pipeline.resolve import dvc
 from pipeline.resolve.mlflow import Local
-from tests.conftest import TINY, Project
-from tests.traced import Traced, traced
+from pipeline.tracking.store import KEY
+from testing.project import TINY, Project
+from testing.traced import Traced, traced
 
 RELOG = ("python", "-m", "pipeline.relog")
 OTHER = (*TINY, "train.epochs=1", "train.lr=0.02")
@@ -304,7 +304,7 @@ stages:
     - {path: out/train, md5: ccccccccccccccccccccccccccccccca.dir}
     - {path: out/data, md5: ddddddddddddddddddddddddddddddda.dir}
     - {path: out/v.json, md5: eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeea}
-    - {path: pipeline/plots.py, md5: fffffffffffffffffffffffffffffffa}
+    - {path: pipeline/tracking/pictures.py, md5: fffffffffffffffffffffffffffffffa}
     params:
       params.yaml:
         tracking:
@@ -376,7 +376,7 @@ def test_a_run_is_known_by_whatever_has_its_entry_in_dvc_lock(history: Project) 
     assert {n: each.experiment for n, each in found.items() if each.experiment} == {3: "quick-dog"}
     assert len(faults) == 2, faults
     assert all("dvc.lock of commit" in fault and "\n" not in fault for fault in faults)
-    assert "pipeline/plots.py" not in found[1].md5
+    assert "pipeline/tracking/pictures.py" not in found[1].md5
 
 
 def test_a_report_of_an_earlier_version_has_the_time_of_its_commit_and_no_login(

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from pipeline import provenance
-from pipeline.lineage import node
-from tests.conftest import TINY, Project, make_project
+from pipeline.provenance.lineage import node
+from testing.project import TINY, Project, make_project
 
 SETTINGS = (*TINY, "verify.checks=[integrity]")
 STAGES = ("prepare", "train", "checkpoint", "export-complete")
@@ -49,7 +49,7 @@ def params_file():
 def clean(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A complete model from a clean commit. Read it, do not change it."""
     made = make_project(tmp_path_factory.mktemp("reproduce") / "project")
-    stage = made.root / "pipeline/stage.py"
+    stage = made.root / "pipeline/run/stage.py"
     stage.write_text(stage.read_text() + PLANT)
     made.params(*SETTINGS)
     made.commit("settings")

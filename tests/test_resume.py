@@ -8,16 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import lineage, provenance, resume
+from pipeline import provenance, resume
+from pipeline.config.reading import load_yaml
 from pipeline.errors import IncompleteArtifact
-from pipeline.typed import load_yaml
-from tests.conftest import TINY, Project, make_project
+from pipeline.provenance import lineage
+from testing.project import TINY, Project, make_project
 
 WRITE_PARAMS = """
 import sys
 from pathlib import Path
 from pipeline.resume import keep, values
-from pipeline.typed import dump_yaml
+from pipeline.config.reading import dump_yaml
 Path("params.yaml").write_text(dump_yaml(values(keep(Path(sys.argv[1])), sys.argv[2:])))
 """
 STAGES = ("prepare", "train", "checkpoint", "export-complete")

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from pipeline import provenance
-from pipeline.lineage import Node
+from pipeline.provenance.lineage import Node
 from pipeline.trace.page import page
 from pipeline.trace.source import differences
-from tests.conftest import make_project
+from testing.project import make_project
+from testing.traced import Traced, modules, traced
 from tests.test_resume import WRITE_PARAMS
-from tests.traced import Traced, modules, traced
 
 MODEL = "artifacts/complete-model"
 
@@ -271,22 +271,24 @@ def test_a_commit_whose_files_are_not_the_recorded_ones_is_a_contradiction(copy:
 
 
 def test_a_commit_without_the_file_is_a_contradiction(copy: Traced) -> None:
-    (copy.root / "pipeline/model_card.py").unlink()
+    (copy.root / "pipeline/complete_model/card.py").unlink()
     copy.resealed(copy.model, commit=copy.commit("no card"))
     found = [t for _, c, t in copy.checks("contradicted") if c == "code files"]
-    assert len(found) == 1 and found[0].startswith("pipeline/model_card.py does not exist at")
+    assert len(found) == 1 and found[0].startswith(
+        "pipeline/complete_model/card.py does not exist at"
+    )
 
 
 @pytest.fixture
 def patched(copy: Traced) -> Traced:
     """Data prepared from a dirty tree: a changed, a new and a deleted file."""
-    changed = copy.root / "pipeline/columns.py"
+    changed = copy.root / "pipeline/data/columns.py"
     changed.write_text(changed.read_text() + "# changed\n")
-    (copy.root / "pipeline/tables/extra.py").write_text("EXTRA = 1\n")
+    (copy.root / "pipeline/data/tables/extra.py").write_text("EXTRA = 1\n")
     (copy.root / "models/torch_cnn.py").unlink()
     copy.stage("prepare")
     copy.run("git", "checkout", "--", ".")
-    (copy.root / "pipeline/tables/extra.py").unlink()
+    (copy.root / "pipeline/data/tables/extra.py").unlink()
     return copy
 
 
@@ -305,7 +307,9 @@ def test_a_patch_that_is_not_at_hand_is_missing(patched: Traced) -> None:
     (patched.root / DATA / provenance.PATCH).unlink()
     missing = {c: t for _, c, t in patched.checks("missing", DATA)}
     assert set(missing) == {"files", "patch", "code files", "dvc.lock"}
-    assert missing["code files"].startswith("pipeline/columns.py, pipeline/tables: not at hand")
+    assert missing["code files"].startswith(
+        "pipeline/data/columns.py, pipeline/data/tables: not at hand"
+    )
     verified = {c: t for _, c, t in patched.checks("verified", DATA)}
     assert verified["code files"].startswith("1 of 3 (pipeline/prepare.py)")
     assert contradicted(patched, DATA) == []

@@ -18,10 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import provenance
+from pipeline.config.params import Train
 from pipeline.errors import ParamsError
-from pipeline.params import Train
 from pipeline.train import best, order, read_history, write_history
-from tests.conftest import TINY
+from testing.project import TINY
 
 
 def settings_of(**changed) -> Train:

@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
-from pipeline import confine, confined, provenance
+from pipeline import provenance
 from pipeline.errors import IncompleteArtifact, ParamsError, VerificationFailed
+from pipeline.sandbox import launcher, supervisor
 from pipeline.verify import verify
-from tests.checks.linear import CHECKS, Linear, make, params
-from tests.conftest import Project, make_project
+from testing.linear import CHECKS, Linear, make, params
+from testing.project import Project, make_project
 
 FORMATS = ("torch_export", "onnx", "torch_pickle")
 FILES = ("MLmodel", "README.md", "examples/one.npz", "examples/seven.npz", "metrics.json")
@@ -96,7 +97,7 @@ def test_the_report_says_how_its_processes_were_confined(
     assert told["files"].startswith("Landlock") and told["calls"].startswith("seccomp")
     assert told["limits"] == "memory_gib 4, minutes 2, file_gib 1"
     assert "files: Landlock" in page.read_text()
-    monkeypatch.setattr(confine, "lacking", lambda: {"files": "an old <kernel>"})
+    monkeypatch.setattr(launcher, "lacking", lambda: {"files": "an old <kernel>"})
     report = linear.verify()
     assert report["passed"] and report["confined"]["files"] == "NOT CONFINED: an old <kernel>"
     assert "files: NOT CONFINED: an old &lt;kernel&gt;" in page.read_text()
@@ -188,7 +189,7 @@ def test_the_processes_know_nothing_of_this_one_s_environment(
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path.cwd()))
     monkeypatch.setenv("SECRET", "value")
-    found = confined.environment(2, tmp_path)
+    found = supervisor.environment(2, tmp_path)
     assert set(found) - {"PATH", "LD_LIBRARY_PATH"} == {
         *("HOME", "TMPDIR", "LANG", "CUDA_VISIBLE_DEVICES"),
         *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"),
@@ -200,13 +201,13 @@ def test_the_processes_know_nothing_of_this_one_s_environment(
 
 def test_a_process_that_was_killed_is_told_with_its_last_words() -> None:
     expected = "the process ended with signal 9 and no report: out of memory"
-    assert confined._death(-9, "out of memory") == expected
-    assert confined._death(0, "") == "the process ended with exit code 0 and no report"
+    assert supervisor._death(-9, "out of memory") == expected
+    assert supervisor._death(0, "") == "the process ended with exit code 0 and no report"
 
 
 def test_verifying_loads_no_framework_and_no_model(linear: Linear) -> None:
     code = (
-        "import sys; from pathlib import Path; from tests.checks.linear import Linear;"
+        "import sys; from pathlib import Path; from testing.linear import Linear;"
         f"Linear(Path({str(linear.root)!r})).verify();"
         "print(sorted({n.split('.')[0] for n in sys.modules}"
         " & {'torch', 'tensorflow', 'keras', 'models', 'mlflow', 'onnxruntime'}))"
@@ -281,8 +282,8 @@ def test_a_flipped_bit_in_any_file_of_a_trained_model_is_named(
 
 
 def verify_params(project: Project) -> Any:
-    from pipeline.params import VerifyParams
-    from pipeline.typed import load_yaml, read
+    from pipeline.config.params import VerifyParams
+    from pipeline.config.reading import load_yaml, read
 
     return read(VerifyParams, load_yaml(project.read("params.yaml"), "params.yaml"))
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipeline import lineage, plain
+from pipeline.config.reading import flat
 from pipeline.diff import code as diff_code
 from pipeline.diff import data as diff_data
 from pipeline.diff import page as diff_page
@@ -18,8 +18,9 @@ from pipeline.diff import text as diff_text
 from pipeline.diff import weights as diff_weights
 from pipeline.diff.side import Side, changed, grouped
 from pipeline.errors import ParamsError, PipelineError
+from pipeline.provenance import lineage
 from pipeline.resolve import resolve
-from pipeline.typed import flat
+from pipeline.text import escaped, escaped_lines
 
 METRICS = "metrics.json"
 MODEL = "export-complete"
@@ -43,10 +44,10 @@ def main(arguments: list[str]) -> int:
         if given.html:
             _write(given.html, diff_page.as_page(report))
     except PipelineError as error:
-        print(f"error: diff: {plain.escaped(str(error))}", file=sys.stderr)
+        print(f"error: diff: {escaped(str(error))}", file=sys.stderr)
         return 2
     said = json.dumps(report, indent=1) if given.json else None
-    print(said or plain.page(diff_text.as_text(report)), flush=True)
+    print(said or escaped_lines(diff_text.as_text(report)), flush=True)
     return int(report["differ"])
 
 

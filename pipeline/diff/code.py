@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.diff.side import Side, changed, grouped
-from pipeline.lineage import Node
 from pipeline.provenance import NOT_CODE
+from pipeline.provenance.lineage import Node
 from pipeline.resolve.git import git, line
 
 READABLE = (

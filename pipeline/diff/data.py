@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import provenance
+from pipeline.config.reading import load_yaml
 from pipeline.diff.side import Side
 from pipeline.errors import PipelineError
 from pipeline.resolve import dvc as resolve_dvc
 from pipeline.resolve import git as resolve_git
-from pipeline.typed import load_yaml
 
 FOLDER = "data"
 LARGEST = 200_000_000
@@ -205,7 +205,7 @@ def _read(path: Path) -> tuple[list[str], list[Row]]:
         with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
             columns, *rows = [tuple(row) for row in csv.reader(file) if row] or [()]
         return list(columns), rows
-    from pipeline.tables import open_table
+    from pipeline.data.tables import open_table
 
     table = open_table(path)
     names = list(table.shapes)

@@ -5,8 +5,8 @@ from html import escape
 from typing import Any
 
 from pipeline.diff import text as diff_text
-from pipeline.page import number
-from pipeline.verify_page import STYLE
+from pipeline.html.pieces import number
+from pipeline.verification.page import STYLE
 
 Report = dict[str, Any]
 

@@ -6,9 +6,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pipeline import lineage, provenance
-from pipeline.lineage import Node
-from pipeline.params import PARENTS
+from pipeline import provenance
+from pipeline.config.params import PARENTS
+from pipeline.provenance import lineage
+from pipeline.provenance.lineage import Node
 from pipeline.resolve import Found
 from pipeline.resolve import git as resolve_git
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.confined import UNREADABLE
+from pipeline.config.reading import Plugin
 from pipeline.diff.side import Side
-from pipeline.typed import Plugin
+from pipeline.sandbox.supervisor import UNREADABLE
 
 FIRST = ("torch_export", "saved_model")
 """These own the weights; the other formats repeat or point to them."""

@@ -15,13 +15,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import confine, confined, plain
+from pipeline.config.params import FILE, Verify
+from pipeline.config.reading import load_yaml, read
 from pipeline.errors import CannotRun, ParamsError, PipelineError, VerificationFailed
 from pipeline.examine import rooms
 from pipeline.examine.admission import admitted
 from pipeline.examine.line import Line
-from pipeline.params import FILE, Verify
-from pipeline.typed import load_yaml, read
+from pipeline.sandbox import launcher, supervisor
+from pipeline.text import escaped
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -48,10 +49,10 @@ def main(arguments: list[str]) -> int:
         _demand_confinement(given.unconfined)
         lines = _told(_examine(given), quiet=given.json)
     except ParamsError as error:
-        print(f"error: examine: {plain.escaped(str(error))}", file=sys.stderr)
+        print(f"error: examine: {escaped(str(error))}", file=sys.stderr)
         return 1
     except PipelineError as error:
-        print(f"error: examine: {plain.escaped(str(error))}", file=sys.stderr)
+        print(f"error: examine: {escaped(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
@@ -79,7 +80,7 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
 
 
 def _demand_confinement(unconfined: bool) -> None:
-    lacking = confine.lacking()
+    lacking = launcher.lacking()
     if lacking and not unconfined:
         what = "; ".join(f"{name}: {reason}" for name, reason in lacking.items())
         raise CannotRun(
@@ -119,7 +120,7 @@ def demand_admitted(directory: Path, copy: Path) -> None:
     verify = settings()
     for line in admitted(directory, copy, verify, trusted(verify), None):
         if line.verdict == "FAILED":
-            raise VerificationFailed(f"{line.check}: {plain.escaped(line.text)}; do not load it")
+            raise VerificationFailed(f"{line.check}: {escaped(line.text)}; do not load it")
 
 
 def _told(lines: Iterator[Line], quiet: bool) -> list[Line]:
@@ -127,7 +128,7 @@ def _told(lines: Iterator[Line], quiet: bool) -> list[Line]:
     for line in lines:
         found.append(line)
         if not quiet:
-            text = plain.escaped(line.text)
+            text = escaped(line.text)
             print(f"{line.verdict:<9} {line.check:<26} {text}", flush=True)
     return found
 
@@ -137,18 +138,18 @@ def _report(directory: Path, lines: Sequence[Line], passed: bool) -> dict[str, o
         "directory": str(directory),
         "passed": passed,
         "checks": [dataclasses.asdict(line) for line in lines],
-        "confined": confined.told(settings().limits),
+        "confined": supervisor.told(settings().limits),
         "not_proved": list(NOT_PROVED),
     }
 
 
 def _conclude(directory: Path, passed: bool) -> None:
-    name = plain.escaped(str(directory))
+    name = escaped(str(directory))
     if not passed:
         print(f"\n{name}: DO NOT LOAD IT")
         return
     print(f"\n{name}: passed all of this")
-    for what, how in confined.told(settings().limits).items():
+    for what, how in supervisor.told(settings().limits).items():
         print(f"  confined, {what}: {how}")
     for each in NOT_PROVED:
         print(f"  not proved: {each}")

@@ -9,13 +9,15 @@ import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from pipeline import lineage, plain, provenance, signatures
-from pipeline.confined import GIB
+from pipeline import provenance
+from pipeline.config.params import Verify
 from pipeline.errors import PipelineError
 from pipeline.examine import content, rooms
 from pipeline.examine.line import Line, judged
-from pipeline.lineage import Node
-from pipeline.params import Verify
+from pipeline.provenance import lineage
+from pipeline.provenance.lineage import Node
+from pipeline.sandbox.supervisor import GIB
+from pipeline.untrusted import plain_files, signatures
 
 STAGE = "urn:complete-models:stage:v1"
 MODELS = "export-complete"
@@ -26,7 +28,7 @@ def admitted(
 ) -> Iterator[Line]:
     """Lines up to the first fault. `copy` is written: what is judged, and what may be loaded."""
     most = int(verify.limits.file_gib * GIB)
-    faults = plain.faults(directory, most)
+    faults = plain_files.faults(directory, most)
     yield judged("plain files", faults, "no link, pipe, device or odd name; not too many")
     if faults:
         return
@@ -67,7 +69,7 @@ def _copied(directory: Path, copy: Path, most: int) -> str:
             if not stat.S_ISREG(status.st_mode) or left < 0:
                 raise ValueError(f"{path}: changed while it was copied")
             shutil.copyfileobj(source, written)
-    if faults := plain.faults(copy, most):
+    if faults := plain_files.faults(copy, most):
         raise ValueError(faults[0])
     return "what follows is of a private copy"
 

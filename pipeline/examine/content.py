@@ -13,10 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import arrays, lineage, mlmodel, plain, provenance
-from pipeline.confined import UNREADABLE
-from pipeline.plugins import plugin
-from pipeline.typed import Plugin
+from pipeline import provenance
+from pipeline.complete_model import mlmodel
+from pipeline.config.plugins import plugin
+from pipeline.config.reading import Plugin
+from pipeline.examine import arrays
+from pipeline.provenance import lineage
+from pipeline.sandbox.supervisor import UNREADABLE
+from pipeline.untrusted import plain_files
 
 TEXT = 4 << 20
 """Bytes of a description."""
@@ -82,7 +86,7 @@ def _own(name: str) -> set[str]:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(plain.read(path, TEXT), parse_constant=_refuse)
+        found = json.loads(plain_files.read(path, TEXT), parse_constant=_refuse)
     except (ValueError, RecursionError, OSError) as fault:
         raise ValueError(f"{path}: {fault}") from None
     if not isinstance(found, dict):
@@ -162,7 +166,7 @@ def _demand_metrics(found: Mapping[str, Any]) -> None:
 
 
 def _demand_text(path: Path) -> None:
-    text = plain.read(path, TEXT)
+    text = plain_files.read(path, TEXT)
     if not text.replace("\n", "").replace("\t", "").isprintable():
         raise ValueError(f"{path}: holds control characters")
 
@@ -181,7 +185,7 @@ def served(directory: Path) -> str:
 
 
 def _demand_written(path: Path, expected: str) -> None:
-    found = VERSION.sub(r"\1*", plain.read(path, max(TEXT, len(expected))))
+    found = VERSION.sub(r"\1*", plain_files.read(path, max(TEXT, len(expected))))
     wanted = VERSION.sub(r"\1*", expected)
     if found == wanted:
         return
@@ -199,7 +203,7 @@ def _padded(text: str) -> list[str]:
 
 def _demand_requirements(path: Path, held: list[str]) -> None:
     allowed = {name for each in held for name in plugin("formats", each).REQUIRES}
-    found = plain.read(path, TEXT).splitlines()
+    found = plain_files.read(path, TEXT).splitlines()
     for line in found:
         match = REQUIREMENT.fullmatch(line)
         if match is None or match[1] not in allowed:

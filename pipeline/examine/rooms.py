@@ -6,16 +6,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline import arrays, confined, provenance
-from pipeline.checks.deterministic import repeats
-from pipeline.compare import Batches, compare
-from pipeline.confined import UNREADABLE
+from pipeline import provenance
+from pipeline.config.params import Limits, Tolerance, Verify
+from pipeline.config.plugins import plugin
 from pipeline.errors import ParamsError
-from pipeline.evidence import OURS, Answers, Continued
-from pipeline.examine import content
+from pipeline.examine import arrays, content
 from pipeline.examine.line import Line, judged
-from pipeline.params import Limits, Tolerance, Verify
-from pipeline.plugins import plugin
+from pipeline.sandbox import supervisor
+from pipeline.sandbox.supervisor import UNREADABLE
+from pipeline.verification.checks.deterministic import repeats
+from pipeline.verification.comparison import Batches, compare
+from pipeline.verification.evidence import OURS, Answers, Continued
 
 BATCHES = ("one", "seven")
 MOST_THREADS = 256
@@ -24,7 +25,7 @@ MOST_THREADS = 256
 def screened(copy: Path, limits: Limits) -> str:
     """What each format says of its own files before they are loaded. Raises ValueError."""
     safe = loadable(copy)
-    with tempfile.TemporaryDirectory() as scratch, confined.together() as pool:
+    with tempfile.TemporaryDirectory() as scratch, supervisor.together() as pool:
         asked = {name: pool.submit(_screen, copy, name, Path(scratch), limits) for name in safe}
         for name, each in asked.items():
             if error := each.result().error:
@@ -52,7 +53,7 @@ def answers(copy: Path, verify: Verify) -> Iterator[Line]:
     names = loadable(copy)
     _demand_tolerances(names, trains, verify)
     baseline = {n: _outputs(arrays.read(copy / f"examples/{n}.npz")) for n in BATCHES}
-    with tempfile.TemporaryDirectory() as scratch, confined.together() as pool:
+    with tempfile.TemporaryDirectory() as scratch, supervisor.together() as pool:
         place = Path(scratch)
         given = {name: pool.submit(_answer, copy, name, place, verify.limits) for name in names}
         more = {
@@ -109,15 +110,15 @@ def _outputs(example: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _screen(copy: Path, name: str, scratch: Path, limits: Limits) -> Answers:
-    return confined.read(Answers, *_run(copy, name, scratch, limits, "screen"), limits)
+    return supervisor.read(Answers, *_run(copy, name, scratch, limits, "screen"), limits)
 
 
 def _answer(copy: Path, name: str, scratch: Path, limits: Limits) -> Answers:
-    return confined.read(Answers, *_run(copy, name, scratch, limits, "answer"), limits)
+    return supervisor.read(Answers, *_run(copy, name, scratch, limits, "answer"), limits)
 
 
 def _go_on(copy: Path, name: str, scratch: Path, limits: Limits) -> Continued:
-    return confined.read(Continued, *_run(copy, name, scratch, limits, "go_on"), limits)
+    return supervisor.read(Continued, *_run(copy, name, scratch, limits, "go_on"), limits)
 
 
 def _run(
@@ -138,12 +139,12 @@ def _run(
         "test": {},
         "threads": threads,
         "refuse": sorted({*OURS, *content.schema(copy)["sources"]} - {*LIBRARIES}),
-        "repository": str(confined.SCRIPT.parents[1]),
+        "repository": str(supervisor.REPOSITORY),
         "source": None,
         "answers": str(room / "answers.npz"),
         "report": str(room / "report.json"),
     }
-    return job, confined.run(job, room, [copy], limits, threads, room / "empty")
+    return job, supervisor.run(job, room, [copy], limits, threads, room / "empty")
 
 
 LIBRARIES = ("torch", "tensorflow", "keras", "numpy", "onnxruntime", "onnx")

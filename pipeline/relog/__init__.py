@@ -17,17 +17,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline import disk, fetch, interruption, mlflow_store, plain, projection, registry, stage
+from pipeline import fetch, files
+from pipeline.config.params import Tracking, TrackingParams
+from pipeline.config.reading import read
 from pipeline.errors import IncompleteArtifact, NotWritten, PipelineError
 from pipeline.log_to_mlflow import summary
-from pipeline.mlflow_store import KEY, Store, repository
-from pipeline.params import Tracking, TrackingParams
 from pipeline.relog import runs
 from pipeline.relog.executions import executions
 from pipeline.relog.runs import Known
 from pipeline.relog.sources import Held, Sources
+from pipeline.run import signals, stage
 from pipeline.summary import RUN
-from pipeline.typed import read
+from pipeline.text import escaped
+from pipeline.tracking import projection, registry
+from pipeline.tracking import store as mlflow_store
+from pipeline.tracking.store import KEY, Store, repository
 
 MADE, WOULD, THERE, CANNOT = "made", "would be made", "there already", "cannot be made"
 UNREGISTERED = "cannot be registered"
@@ -47,13 +51,13 @@ class Outcome:
 def main(arguments: list[str]) -> int:
     given = _parser().parse_args(arguments)
     try:
-        interruption.install()
+        signals.install()
         os.chdir(repository())
         return _relog(given)
     except PipelineError as error:
-        print(f"error: relog: {plain.escaped(str(error))}", file=sys.stderr)
+        print(f"error: relog: {escaped(str(error))}", file=sys.stderr)
         return 2
-    except interruption.Interrupted as end:
+    except signals.Interrupted as end:
         print(f"relog: ended by {end}; run it again to go on", file=sys.stderr)
         return 128 + end.number
 
@@ -78,19 +82,19 @@ def _relog(given: argparse.Namespace) -> int:
     target = replace(tracking, uri=given.to) if given.to else tracking
     store = mlflow_store.locate(target.uri)
     scratch = RUN.with_name("relog")
-    with disk.told(scratch), stage.lock(scratch), disk.scratch(scratch):
+    with files.told(scratch), stage.lock(scratch), files.scratch(scratch):
         every, faults = _known(given.pull)
         print(f"{len(every)} runs are known; MLflow at {store.shown}", flush=True)
         outcomes = []
         for number, each in enumerate(every, 1):
             outcome = _outcome(each, store, given.dry_run)
-            print(f"[{number}/{len(every)}] {plain.escaped(outcome.text)}", flush=True)
+            print(f"[{number}/{len(every)}] {escaped(outcome.text)}", flush=True)
             outcomes.append(outcome)
         for outcome in () if given.dry_run else _registered(every, store):
-            print(plain.escaped(outcome.text), flush=True)
+            print(escaped(outcome.text), flush=True)
             outcomes.append(outcome)
     for fault in faults:
-        print(f"cannot be read: {plain.escaped(fault)}", flush=True)
+        print(f"cannot be read: {escaped(fault)}", flush=True)
     counts = Counter(outcome.what for outcome in outcomes)
     print(", ".join(f"{count} {what}" for what, count in counts.items()) or "nothing to do")
     recorded = given.to is not None or given.dry_run or _record(tracking, outcomes)
@@ -106,7 +110,7 @@ def _known(pull: bool) -> tuple[list[Known], list[str]]:
     if pull and lacking:
         wanted = {held.execution.md5[path] for held in lacking for path in held.missing}
         if fault := fetch.pulled(root, wanted):
-            print(f"pull: {plain.escaped(fault)}", flush=True)
+            print(f"pull: {escaped(fault)}", flush=True)
         every = runs.known(found, Sources(root=root))
     return every, faults
 
@@ -210,5 +214,5 @@ def _record(tracking: Tracking, outcomes: Sequence[Outcome]) -> bool:
     if done.returncode:
         said = f"{RUN}: still names runs that are gone: {said}; run relog again"
     if said:
-        print(plain.escaped(said), flush=True)
+        print(escaped(said), flush=True)
     return done.returncode == 0

@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pipeline import provenance
+from pipeline.config.params import FILE
 from pipeline.errors import ParamsError
-from pipeline.params import FILE
 from pipeline.resolve import dvc, git
 
 STAGE = "log-to-mlflow"

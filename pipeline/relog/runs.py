@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.config.params import Tracking, TrackingParams
+from pipeline.config.reading import read
 from pipeline.errors import VerificationFailed
-from pipeline.logged import TOLD, Details, Made
-from pipeline.mlflow_store import without_login
-from pipeline.params import Tracking, TrackingParams
 from pipeline.relog.executions import Execution
 from pipeline.relog.sources import Held, Sources
-from pipeline.typed import read
+from pipeline.tracking.content import TOLD, Details, Made
+from pipeline.tracking.store import without_login
 
 SINCE = {"register": None, "promote": "better", "upload": "files"}
 """What tracking did before it had these keys."""

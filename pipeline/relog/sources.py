@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeline import provenance
 from pipeline.errors import IncompleteArtifact, PipelineError
-from pipeline.lineage import Node
+from pipeline.provenance.lineage import Node
 from pipeline.relog.executions import ARTIFACTS, Execution, leads_out
 from pipeline.resolve import dvc
 from pipeline.resolve.statements import statement

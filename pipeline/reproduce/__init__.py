@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline import plain, provenance
+from pipeline import provenance
 from pipeline.errors import CannotRun, PipelineError
-from pipeline.lineage import Node
+from pipeline.provenance.lineage import Node
 from pipeline.reproduce import code as reproduce_code
 from pipeline.reproduce import page as reproduce_page
 from pipeline.reproduce import run as reproduce_run
@@ -24,6 +24,7 @@ from pipeline.reproduce.compare import judge, predictions
 from pipeline.reproduce.inputs import bring
 from pipeline.reproduce.report import Report
 from pipeline.resolve import Found, resolve
+from pipeline.text import escaped, escaped_lines
 
 MODEL = "export-complete"
 VERIFY = "verify"
@@ -41,14 +42,14 @@ def main(arguments: list[str]) -> int:
     given = _arguments(arguments)
 
     def say(text: str) -> None:
-        print(plain.page(text), file=sys.stderr if given.json else sys.stdout, flush=True)
+        print(escaped_lines(text), file=sys.stderr if given.json else sys.stdout, flush=True)
 
     try:
         report = reproduce(
             given.what, Path(given.repository), given.environment == "recorded", given.keep, say
         )
     except PipelineError as fault:
-        print(f"error: reproduce: {plain.escaped(str(fault))}", file=sys.stderr)
+        print(f"error: reproduce: {escaped(str(fault))}", file=sys.stderr)
         if given.json:
             print(json.dumps({"what": given.what, "result": "could not run", "error": str(fault)}))
         return 2
@@ -57,7 +58,7 @@ def main(arguments: list[str]) -> int:
     if given.json:
         print(json.dumps(report.as_json(), indent=1))
     else:
-        print(plain.page(reproduce_page.result(report)), flush=True)
+        print(escaped_lines(reproduce_page.result(report)), flush=True)
     return 0 if report.same else 1
 
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline import provenance
-from pipeline.lineage import Node
-from pipeline.params import PARENTS
+from pipeline.config.params import PARENTS
+from pipeline.config.reading import flat
+from pipeline.provenance.lineage import Node
 from pipeline.reproduce.code import files
-from pipeline.typed import flat
 
 UPSTREAM = "upstream"
 THREADS = "train.threads"

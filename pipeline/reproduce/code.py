@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pipeline import provenance
 from pipeline.errors import CannotRun
-from pipeline.lineage import FOLDER, Node
+from pipeline.provenance.lineage import FOLDER, Node
 
 # Set inside a git hook, they would point every git command at the user's repository; the others
 # would put code or settings into a stage that no statement knows of.

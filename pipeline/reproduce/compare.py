@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from pipeline import provenance
-from pipeline.compare import compare
-from pipeline.lineage import FOLDER, Node, node
-from pipeline.params import Tolerance
+from pipeline.config.params import Tolerance
+from pipeline.provenance.lineage import FOLDER, Node, node
 from pipeline.reproduce.cause import Cause, causes
 from pipeline.reproduce.tensors import Arrays, tensors
+from pipeline.verification.comparison import compare
 
 TOLERANCE = Tolerance(atol=1e-4, rtol=1e-4)
 """What conf/verify/default.yaml allows a runtime that computes in another order, as another CPU or

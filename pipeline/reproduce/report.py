@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.lineage import Node
+from pipeline.provenance.lineage import Node
 from pipeline.reproduce.cause import UPSTREAM, Cause, likely
 from pipeline.reproduce.code import Code, Repository
 from pipeline.reproduce.compare import Difference, Stage, Verdict

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import lineage
 from pipeline.compose import composition, resolved
+from pipeline.config.params import FILE, PARENTS
+from pipeline.config.reading import dump_yaml, load_yaml
 from pipeline.errors import CannotRun
-from pipeline.lineage import Node
-from pipeline.params import FILE, PARENTS
+from pipeline.provenance import lineage
+from pipeline.provenance.lineage import Node
 from pipeline.reproduce.code import environ, last_line
-from pipeline.typed import dump_yaml, load_yaml
 
 TAIL = 12
 """Lines of a stage's output that are shown when it fails."""

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.plugins import plugin
-from pipeline.typed import Plugin
+from pipeline.config.plugins import plugin
+from pipeline.config.reading import Plugin
 
 Arrays = dict[str, np.ndarray]
 Place = tuple[str, int, int, str]

@@ -11,8 +11,7 @@ from pathlib import Path
 
 from pipeline import provenance
 from pipeline.errors import PipelineError
-from pipeline.lineage import Node
-from pipeline.mlflow_store import KEY
+from pipeline.provenance.lineage import Node
 from pipeline.resolve import dvc as resolve_dvc
 from pipeline.resolve import git as resolve_git
 from pipeline.resolve import mlflow as resolve_mlflow
@@ -20,6 +19,7 @@ from pipeline.resolve import statements as statements
 from pipeline.resolve.mlflow import Local, Logged
 from pipeline.resolve.statements import STAGE as STAGE
 from pipeline.resolve.statements import statement
+from pipeline.tracking.store import KEY
 
 FORMS = (
     "a complete model's directory or any file in it, another artifact's directory, an MLflow run "

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import provenance
-from pipeline.typed import load_yaml
+from pipeline.config.reading import load_yaml
 
 LOCK = "dvc.lock"
 HELD = re.compile(rb'"md5": "([0-9a-f]{32})", "relpath": "provenance\.json"')

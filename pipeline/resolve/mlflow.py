@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import provenance
+from pipeline.config.params import FILE
+from pipeline.config.reading import load_yaml
 from pipeline.errors import PipelineError
-from pipeline.mlflow_store import KEY, REFUSED, without_login
-from pipeline.params import FILE
-from pipeline.typed import load_yaml
+from pipeline.tracking.store import KEY, REFUSED, without_login
 
 TAGS = (KEY, "provenance.checkpoint", "provenance.train", "provenance.data")
 ENOUGH = 5

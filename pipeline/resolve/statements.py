@@ -5,10 +5,11 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
-from pipeline import lineage, provenance
+from pipeline import provenance
+from pipeline.config.params import PARENTS
 from pipeline.errors import PipelineError
-from pipeline.lineage import Node
-from pipeline.params import PARENTS
+from pipeline.provenance import lineage
+from pipeline.provenance.lineage import Node
 from pipeline.resolve import dvc as resolve_dvc
 from pipeline.resolve import mlflow as resolve_mlflow
 from pipeline.resolve.mlflow import Local

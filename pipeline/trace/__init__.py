@@ -12,18 +12,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline import lineage, plain, provenance
+from pipeline import provenance
 from pipeline.errors import ParamsError, PipelineError
-from pipeline.lineage import Node
-from pipeline.mlflow_store import repository
+from pipeline.provenance import lineage
+from pipeline.provenance.lineage import Node
 from pipeline.resolve import FORMS, STAGE, Found, resolve
 from pipeline.resolve import dvc as resolve_dvc
 from pipeline.resolve import git as resolve_git
+from pipeline.text import escaped, escaped_values
 from pipeline.trace.claims import Case, Check, direct, kind
 from pipeline.trace.code import Source
 from pipeline.trace.files import carried, files, links, params, path_of, seal
 from pipeline.trace.records import dvc, mlflow
 from pipeline.trace.source import code, code_files, data, environment, sources
+from pipeline.tracking.store import repository
 
 VERDICTS = ("verified", "missing", "contradicted")
 
@@ -42,7 +44,7 @@ def main(arguments: list[str]) -> int:
     try:
         found = resolve(given.what, root)
     except PipelineError as error:
-        print(f"error: trace: {plain.escaped(str(error))}", file=sys.stderr)
+        print(f"error: trace: {escaped(str(error))}", file=sys.stderr)
         return 2
     told = trace(given.what, found, root)
     if given.json:
@@ -50,7 +52,7 @@ def main(arguments: list[str]) -> int:
     else:
         from pipeline.trace.page import page
 
-        print(page(plain.pages(told)), end="")
+        print(page(escaped_values(told)), end="")
     return 1 if told["counts"]["contradicted"] else 0
 
 

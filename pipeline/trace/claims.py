@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pipeline import lineage, provenance
-from pipeline.lineage import Node
-from pipeline.params import PARENTS
+from pipeline import provenance
+from pipeline.config.params import PARENTS
+from pipeline.provenance import lineage
+from pipeline.provenance.lineage import Node
 from pipeline.resolve import Found
 from pipeline.resolve import dvc as resolve_dvc
 from pipeline.resolve.statements import is_artifact

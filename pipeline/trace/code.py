@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from pipeline import provenance
+from pipeline.config.reading import load_yaml
 from pipeline.errors import ParamsError
 from pipeline.resolve import dvc as resolve_dvc
 from pipeline.resolve import git as resolve_git
 from pipeline.resolve.git import git, line
-from pipeline.typed import load_yaml
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline import lineage, provenance
-from pipeline.lineage import Node
-from pipeline.params import PARENTS
+from pipeline import provenance
+from pipeline.config.params import PARENTS
+from pipeline.provenance import lineage
+from pipeline.provenance.lineage import Node
 from pipeline.resolve.statements import ARTIFACTS, statement
 from pipeline.trace.claims import SHORT, Case, Check, artifacts, count, in_lock, kind, named, some
 

@@ -5,16 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import provenance
+from pipeline.config.params import PARENTS
+from pipeline.config.reading import load_yaml
 from pipeline.errors import ParamsError, PipelineError
-from pipeline.lineage import Node
-from pipeline.mlflow_store import KEY
-from pipeline.params import PARENTS
+from pipeline.provenance.lineage import Node
 from pipeline.resolve import dvc as resolve_dvc
 from pipeline.resolve import mlflow as resolve_mlflow
 from pipeline.resolve.mlflow import Local, Run
 from pipeline.trace.claims import SHORT, Case, Check, in_lock, some
 from pipeline.trace.files import differing
-from pipeline.typed import load_yaml
+from pipeline.tracking.store import KEY
 
 
 def dvc(node: Node, case: Case) -> Iterator[Check]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from pipeline import provenance
-from pipeline.lineage import Node
+from pipeline.provenance.lineage import Node
 from pipeline.resolve import git as resolve_git
 from pipeline.trace.claims import SHORT, Case, Check, artifacts, count, some
 from pipeline.trace.code import Source, look

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from models.torch_cnn import TorchCNN
 from models.torch_mlp import TorchMLP
+from testing.project import ROOT
 
-FOLDER = Path(__file__).parents[2] / "pipeline" / "formats"
+FOLDER = ROOT / "pipeline" / "formats"
 FORMATS = sorted(path.stem for path in FOLDER.glob("[!_]*.py"))
 MODELS = {
     "pytorch": ("mlp", "cnn", "pair"),
@@ -52,7 +53,7 @@ class Case:
 
     def eager(self, inputs: Arrays) -> Arrays:
         if self.framework == "keras":
-            from tests.formats.keras_models import predicted
+            from testing.keras_models import predicted
 
             return {self.outputs[0]: predicted(self.model, inputs)}
         with torch.no_grad():
@@ -106,7 +107,7 @@ def torch_case(name: str) -> Case:
 
 
 def keras_case(name: str) -> Case:
-    from tests.formats import keras_models
+    from testing import keras_models
 
     inputs = partial(keras_models.inputs, name)
     return Case("keras", keras_models.built(name), inputs, ["probabilities"])

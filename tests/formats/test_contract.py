@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.clean_process import perturb
+from pipeline.sandbox.worker import perturb
 from tests.formats.conftest import (
     FOLDER,
     FORMATS,
@@ -72,7 +72,7 @@ for path in paths:
 KERAS_IN_ANOTHER_PLACE = """
 import importlib.util, pathlib, sys
 sys.path.insert(0, ".")
-from tests.formats.keras_models import built, inputs
+from testing.keras_models import built, inputs
 out, paths = pathlib.Path(sys.argv[1]), sys.argv[2:]
 built("functional")  # another history of the process
 for name in ("custom", "strings", "functional"):
@@ -237,12 +237,12 @@ def test_another_process_elsewhere_writes_the_same_bytes_and_leaves_no_trace_of_
 
 
 def test_another_process_elsewhere_writes_the_same_bytes_of_keras_models(tmp_path: Path) -> None:
-    from tests.formats.keras_models import built, inputs
+    from testing.keras_models import built, inputs
 
     here, there, sources = (tmp_path / name for name in ("here", "there", TELLTALE))
-    for folder in (here, there, sources / "tests" / "formats"):
+    for folder in (here, there, sources / "testing"):
         folder.mkdir(parents=True)
-    shutil.copy(ROOT / "tests/formats/keras_models.py", sources / "tests/formats/keras_models.py")
+    shutil.copy(ROOT / "testing/keras_models.py", sources / "testing/keras_models.py")
     order = in_order([f for f in SAME_BYTES if f in KERAS])
     models = ("functional", "custom", "strings")
     for name in models:

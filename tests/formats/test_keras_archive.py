@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from keras import layers
 
+from testing.keras_models import CUSTOM, built, given, inputs
 from tests.formats.conftest import FOLDER, Cases, Exported, plugin
-from tests.formats.keras_models import CUSTOM, built, given, inputs
 
 form = plugin("keras_archive")
 
@@ -96,7 +96,7 @@ def test_it_comes_back_with_optimizer_and_loss_and_trains_on_as_before(
 
 
 def test_it_names_the_classes_it_needs(exported: Exported) -> None:
-    module = "tests.formats.keras_models"
+    module = "testing.keras_models"
     assert form.needs(exported / "dense") == [f"{module}.Dense"]
     assert form.needs(exported / "custom") == [f"{module}.Custom", f"{module}.Distance"]
     assert form.needs(exported / "functional") == [f"{module}.wavy"]

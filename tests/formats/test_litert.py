@@ -11,9 +11,10 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
-from pipeline.clean_process import perturb
+from pipeline.sandbox.worker import perturb
+from testing.keras_cases import UNFIT, Case, Inverse, make, numbers, pixels, unfit
+from testing.project import ROOT
 from tests.formats.conftest import FOLDER, plugin
-from tests.formats.keras_cases import UNFIT, Case, Inverse, make, numbers, pixels, unfit
 
 form = plugin("litert")
 MODELS = ("subclassed", "custom", "functional", "text")
@@ -82,7 +83,7 @@ def test_without_the_source_it_answers_and_another_process_writes_the_same_bytes
     litert: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "telltale").mkdir()
-    shutil.copy(Path(__file__).with_name("keras_cases.py"), tmp_path / "telltale")
+    shutil.copy(ROOT / "testing/keras_cases.py", tmp_path / "telltale")
     there = tmp_path / "there"
     command = [sys.executable, "-I", "-c", ELSEWHERE, FOLDER / "litert.py", litert, there]
     environment = os.environ | {"PYTHONHASHSEED": "7"}

@@ -11,9 +11,10 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
-from pipeline.clean_process import perturb
+from pipeline.sandbox.worker import perturb
+from testing.keras_cases import UNFIT, Case, make, pixels, unfit
+from testing.project import ROOT
 from tests.formats.conftest import FOLDER, plugin
-from tests.formats.keras_cases import UNFIT, Case, make, pixels, unfit
 
 form = plugin("onnx")
 MODELS = ("subclassed", "custom", "functional", "text")
@@ -140,7 +141,7 @@ def test_another_process_elsewhere_writes_the_same_bytes(
         (tmp_path / "here" / name).mkdir(parents=True)
         form.export(case.model, case.inputs(2), OUTPUTS, tmp_path / "here" / name)
     (tmp_path / "telltale").mkdir()
-    shutil.copy(Path(__file__).with_name("keras_cases.py"), tmp_path / "telltale")
+    shutil.copy(ROOT / "testing/keras_cases.py", tmp_path / "telltale")
     there = tmp_path / "there"
     command = [sys.executable, "-I", "-c", ELSEWHERE, FOLDER / "onnx.py", there]
     environment = os.environ | {"PYTHONHASHSEED": "7"}

@@ -12,8 +12,8 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from testing.keras_models import built, inputs
 from tests.formats.conftest import Cases, Exported, plugin
-from tests.formats.keras_models import built, inputs
 
 form = plugin("saved_model")
 

@@ -1,6 +1,6 @@
 """Program `train` and optimizer.pt: what comes along, bit for bit, and what is refused by name.
 
-That a process without the source does the same is in tests/test_continuation.py.
+That a process without the source does the same is in tests/end_to_end/test_continuation.py.
 """
 
 import json

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from pipeline import provenance
-from pipeline.components import seed as seed_of
 from pipeline.frameworks import keras as framework
 from pipeline.train import mean, order, steps
-from tests.conftest import Project, make_project
+from pipeline.training.parts import seed as seed_of
+from testing.project import Project, make_project
 from tests.test_train import settings_of
 
 import keras  # isort: skip  # by now the framework has chosen the backend

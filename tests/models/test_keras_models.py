@@ -2,26 +2,25 @@
 
 import csv
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from pipeline.checkpoint import edges
-from pipeline.component import component
 from pipeline.compose import composition, resolved
+from pipeline.config.component import component
+from pipeline.config.reading import Component
+from pipeline.config.targets import Kind
 from pipeline.frameworks import keras as framework
-from pipeline.targets import Kind
 from pipeline.train import order, steps
-from pipeline.typed import Component
+from testing.project import ROOT
 from tests.test_train import settings_of
 
 import keras  # isort: skip  # by now the framework has chosen the backend
 from models.keras_custom import Affine, GeneralizedCrossEntropy  # isort: skip
 from models.keras_functional import REACH, soft_clip  # isort: skip
 
-ROOT = Path(__file__).parents[2]
 NAMES = ("keras_mlp", "keras_custom", "keras_functional", "keras_text_tabular")
 Split = tuple[dict[str, np.ndarray], np.ndarray]
 

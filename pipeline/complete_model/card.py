@@ -1,0 +1,156 @@
+"""README.md of a complete model: what it is, how to load it, where it came from."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pipeline import provenance
+from pipeline.complete_model import mlmodel
+from pipeline.config.params import ExportParams
+
+
+def card(
+    params: ExportParams,
+    schema: Mapping[str, Any],
+    checkpoint: Path,
+    formats: Mapping[str, ModuleType],
+    trains: Sequence[str],
+    directory: Path,
+) -> str:
+    """Markdown; `trains` are the formats that can be trained on.
+
+    Each ```python block runs as it stands, from inside the directory.
+    """
+    sections = [
+        f"# {params.model.name}",
+        _introduction(schema, checkpoint),
+        "## Set up\n\n```sh\npip install -r requirements.txt\n```",
+        *(_format(name, written, schema, name in trains) for name, written in formats.items()),
+        _check(schema),
+        *_serving(schema, list(formats)),
+        *([_training(formats, trains, schema, directory)] if trains else []),
+        _origin(params),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _introduction(schema: Mapping[str, Any], checkpoint: Path) -> str:
+    metrics = json.loads((checkpoint / "metrics.json").read_text())
+    scores = ", ".join(f"{k} {v:.4f}" for k, v in metrics.items() if k.startswith("test/"))
+    return "\n".join(
+        [
+            "A complete model: architecture, weights and preprocessing in one directory. It takes",
+            "raw values, any number of rows, and needs none of the code it was trained with.",
+            "",
+            "| | name | dtype | shape |",
+            "|---|---|---|---|",
+            *(_tensor("input", name, spec) for name, spec in schema["inputs"].items()),
+            *(_tensor("output", name, spec) for name, spec in schema["outputs"].items()),
+            "",
+            f"Epoch {schema['epoch']}, on the test split: {scores}.",
+        ]
+    )
+
+
+def _tensor(kind: str, name: str, spec: Mapping[str, Any]) -> str:
+    shape = ", ".join(["rows", *map(str, spec["shape"])])
+    return f"| {kind} | `{name}` | {spec['dtype']} | ({shape}) |"
+
+
+def _format(name: str, written: ModuleType, schema: Mapping[str, Any], trains: bool) -> str:
+    promises = written.PROMISES | {"trainable": trains}
+    does = [text for key, text in PROMISED.items() if promises[key]]
+    does_not = [text for key, text in PROMISED.items() if not promises[key]]
+    lines = [
+        f"## {name}",
+        "",
+        f"Runs in {', '.join(promises['runtimes'])}.",
+        f"Promised and verified: {'; '.join(does) or 'nothing'}.",
+        f"Not promised: {'; '.join(does_not) or 'nothing'}.",
+    ]
+    lines += [promises["note"], "", "```python"]
+    lines += [written.card(list(schema["inputs"]), list(schema["outputs"])).strip(), "```"]
+    return "\n".join(lines)
+
+
+PROMISED = {
+    "code_free": "loads without its source code",
+    "safe_to_load": "loading runs no code from the file",
+    "trainable": "can be trained on",
+    "same_bytes": "the same model gives the same bytes",
+}
+
+
+def _check(schema: Mapping[str, Any]) -> str:
+    first = next(iter(schema["outputs"]))
+    return (
+        "## Is it right?\n\n"
+        f"`examples/one.npz` and `examples/seven.npz` hold inputs (`input.<name>`) and what the\n"
+        f"trained model answered to them (`output.{first}`). After one of the blocks above:\n\n"
+        "```python\n"
+        "import numpy\n"
+        "\n"
+        f'expected = numpy.load("examples/one.npz")["output.{first}"]\n'
+        "answer = outputs[0] if isinstance(outputs, (list, tuple)) else outputs\n"
+        "print(abs(numpy.asarray(answer) - expected).max())\n"
+        "```"
+    )
+
+
+def _serving(schema: Mapping[str, Any], formats: Sequence[str]) -> list[str]:
+    """Nothing where no loader of MLflow's own takes the model."""
+    claimed = mlmodel.flavors(schema, list(formats))
+    if "python_function" not in claimed:
+        return []
+    needed = ", ".join(mlmodel.needs(claimed))
+    return [
+        f"""## Serve
+
+MLflow takes the directory as it is; the second command is for another terminal:
+
+```sh
+mlflow models serve -m . --env-manager local -p 5001
+curl http://127.0.0.1:5001/invocations -H "Content-Type: application/json" \\
+  -d @{mlmodel.REQUEST}
+```
+
+`--env-manager uv` makes the environment first: {needed}.
+In Python, `mlflow.pyfunc.load_model(".")` takes the same inputs."""
+    ]
+
+
+def _training(
+    formats: Mapping[str, ModuleType],
+    trains: Sequence[str],
+    schema: Mapping[str, Any],
+    directory: Path,
+) -> str:
+    lines = [
+        "## Train on",
+        "",
+        "`examples/training.npz` has the rows of a few more steps, `step` says which belong to",
+        "which, and `loss` what the source code found in each; yours take their place.",
+    ]
+    for name in trains:
+        code = formats[name].training_card(
+            list(schema["inputs"]), list(schema["outputs"]), directory
+        )
+        lines += ["", f"With {name}:", "", "```python", code.strip(), "```"]
+    return "\n".join(lines)
+
+
+def _origin(params: ExportParams) -> str:
+    code, patch = provenance.code(Path())
+    commit = code["digest"]["gitCommit"] or "none: it was not in git"
+    changed = " and `source.patch`, which is to be applied to it" if patch else ""
+    return (
+        "## Where it came from\n\n"
+        f"Made from commit `{commit}`{changed}.\n"
+        "`provenance.json` names the sha256 of every file here and everything it was made from:\n"
+        "code, data, parameters and installed packages; `lineage/` has the same of its\n"
+        "checkpoint, its training and its data. In a clone of its repository,\n"
+        "`python -m pipeline.trace` with this directory checks all of it, and\n"
+        "`python -m pipeline.reproduce` makes it again."
+    )

@@ -1,0 +1,265 @@
+"""params.yaml as frozen dataclasses; meaning, unit and range of a value stand at its field."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pipeline.config.reading import Component, Plugin, Range
+from pipeline.errors import ParamsError
+
+FILE = Path("params.yaml")
+PARENTS = Path("parents")
+"""Complete models that others are trained on from, each under its digest."""
+REGISTERED = re.compile(r"[\w -]+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Input:
+    source: str | tuple[str, ...]
+    """Column, list of columns or range such as "pixel_{0..63}"; in an .npz the array's name."""
+    shape: tuple[int, ...]
+    """Of one row, without the batch dimension; () is a scalar."""
+    dtype: Literal["float32", "float64", "int64", "uint8", "string"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    source: str
+    """Column, or in an .npz the array, that is predicted."""
+    classes: Annotated[int, Range(least=2)] | None
+    """Labels are 0 to classes - 1; null for regression."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    val: Annotated[float, Range(above=0, below=1)]
+    """Fraction of the rows that chooses the epoch."""
+    test: Annotated[float, Range(above=0, below=1)]
+    """Fraction of the rows that is looked at once, at the end. The rest trains."""
+    seed: Annotated[int, Range(least=0)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    name: str
+    file: str
+    """Below data/: .csv, .parquet or .npz."""
+    inputs: Mapping[str, Input]
+    """The model's inputs by name, in the order of its call."""
+    target: Target
+    id: str | None
+    """Column whose values must differ; it is no input."""
+    split: Split
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    name: str
+    framework: Annotated[str, Plugin("frameworks")]
+    net: Component
+    loss: Component
+    """Called as loss(outputs, target)."""
+    optimizer: Component
+    """With PyTorch it gets the net's parameters as its first argument, with Keras nothing."""
+    scheduler: Component | None
+    """Advances once an epoch. With PyTorch it gets the optimizer as its first argument; with Keras
+    it is a LearningRateSchedule that is asked for the rate with the number of epochs trained."""
+    outputs: tuple[str, ...]
+    """Names of what the net returns, in order; the first is scored by the metrics."""
+    formats: tuple[Annotated[str, Plugin("formats")], ...]
+    """What export.formats is unless it is set."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EarlyStopping:
+    metric: str
+    """A column of history.csv, for instance val/loss."""
+    mode: Literal["min", "max"]
+    patience: Annotated[int, Range(least=1)]
+    """Epochs without a better value after which training ends."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    epochs: Annotated[int, Range(least=1)]
+    batch_size: Annotated[int, Range(least=1)]
+    """Rows a step; the last step of an epoch takes what is left."""
+    lr: Annotated[float, Range(above=0)]
+    """Learning rate; reaches the optimizer through ${train.lr}."""
+    seed: Annotated[int, Range(least=0)]
+    """Of the initial weights, of dropout and of the order of the rows."""
+    device: Literal["cpu", "cuda", "auto"]
+    threads: Annotated[int, Range(least=1)]
+    """Of the arithmetic; changes the last bits of larger models, so it is a parameter."""
+    parent: str | None
+    """Digest of the complete model in parents/ that training goes on from, with its optimizer where
+    it stood (`python -m pipeline.resume`); null trains the model from the beginning."""
+    clip_norm: Annotated[float, Range(above=0)] | None
+    """Largest norm of the whole gradient; null does not clip."""
+    early_stopping: EarlyStopping | None
+    metrics: Mapping[str, Component]
+    """Functions (y_true, y_pred) -> float; y_pred is the label of the largest output, or the
+    output itself for regression. Logged as val/<name> and test/<name>."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    metric: str
+    """The column of history.csv that chooses the epoch."""
+    mode: Literal["min", "max"]
+    many: Annotated[int, Range(least=8)]
+    """Rows of the largest batch of the reference; the others have 1 and 7."""
+    steps: Annotated[int, Range(least=5)]
+    """That the source takes on from the chosen epoch, for the check continuation to take after."""
+    batch_sizes: tuple[Annotated[int, Range(least=1)], ...]
+    """Rows of these steps, in turn; two sizes at least."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    formats: tuple[Annotated[str, Plugin("formats")], ...]
+    """Each must hold the model, or the stage fails."""
+    attempt: tuple[Annotated[str, Plugin("formats")], ...]
+    """Tried as well if they take the framework's models; one that cannot hold this model is
+    reported and left out."""
+    train: bool
+    """Whether formats that can be trained on hold the step and the optimizer's state, too."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lineage:
+    strict: bool
+    """Whether a model is exported only if a commit alone names its code: that of the export and of
+    every stage before it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tolerance:
+    """|candidate - baseline| <= atol + rtol * |baseline|; integers compare exactly."""
+
+    atol: Annotated[float, Range(least=0)]
+    rtol: Annotated[float, Range(least=0)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Of each process that loads a model; one that goes beyond is ended, and a line says why."""
+
+    memory_gib: Annotated[float, Range(above=0)]
+    """In use; the framework's own is 0.3 to 0.8, to which the model comes up to four times."""
+    minutes: Annotated[float, Range(above=0)]
+    """From its start to its end."""
+    file_gib: Annotated[float, Range(above=0)]
+    """That it writes, all files together: a copy of the model whose weights are perturbed, and its
+    answers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verify:
+    checks: tuple[Annotated[str, Plugin("verification.checks")], ...]
+    tolerance: Mapping[str, Tolerance]
+    """Of answers, by format."""
+    continuation: Mapping[str, Tolerance]
+    """Of losses, weights, optimizer's state and answers after more training, by format."""
+    limits: Limits
+    trusted_keys: tuple[str, ...]
+    """Files of public keys (PEM, P-256 or P-384), of which one must have signed a complete model
+    before any file of it is parsed (`python -m pipeline.sign`); empty asks for no signature."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tracking:
+    name: str
+    uri: str | None
+    """MLflow's tracking URI; null is mlflow.db in the repository. A login is not part of it: MLflow
+    takes MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN."""
+    experiment: str
+    register: str | None
+    """The registered model of which the complete model becomes a version; null registers none."""
+    promote: Literal["better", "always", "never"]
+    """When the alias `verified` moves to the new version: unless its metric on the test split is
+    worse than that of the version it names, in any case, or not at all. The metric is that of
+    checkpoint.metric, and checkpoint.mode says what is worse."""
+    upload: Literal["files", "reference"]
+    """Whether MLflow gets the complete model's files, or where they are in DVC."""
+
+    def __post_init__(self) -> None:
+        if self.uri is not None and re.search("//[^/]*@", self.uri):
+            raise ParamsError(
+                "tracking.uri: found a login in it, expected none, for every artifact and run "
+                "would tell it; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+            )
+        if self.register is not None and not REGISTERED.fullmatch(self.register):
+            raise ParamsError(
+                f"tracking.register: found {self.register!r}, expected a name that fits into "
+                "models:/<name>@verified: letters, digits, space, - and _"
+            )
+        if self.register and self.upload == "reference":
+            raise ParamsError(
+                "tracking.register: a model whose files are not uploaded cannot be served from the "
+                "registry; set tracking.upload=files, or tracking.register=null"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareParams:
+    data: Data
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainParams:
+    model: Model
+    train: Train
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointParams(TrainParams):
+    checkpoint: Checkpoint
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportParams:
+    model: Model
+    train: Train
+    export: Export
+    lineage: Lineage
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyParams:
+    train: Train
+    verify: Verify
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackingParams:
+    tracking: Tracking
+
+
+@dataclass(frozen=True, kw_only=True)
+class Params:
+    """The whole of params.yaml: a section a config group."""
+
+    data: Data
+    model: Model
+    train: Train
+    checkpoint: Checkpoint
+    export: Export
+    lineage: Lineage
+    verify: Verify
+    tracking: Tracking
+
+    def __post_init__(self) -> None:
+        if self.data.split.val + self.data.split.test >= 1:
+            raise ParamsError("data.split: val + test leave no rows to train; lower one of them")
+        if len(set(self.checkpoint.batch_sizes)) < 2:
+            sizes = list(self.checkpoint.batch_sizes)
+            raise ParamsError(f"checkpoint.batch_sizes: found {sizes}, expected two sizes at least")
+        for name in (*self.export.formats, *self.export.attempt):
+            if name not in self.verify.tolerance:
+                raise ParamsError(
+                    f"verify.tolerance: nothing for the format {name} of export; "
+                    f"add verify.tolerance.{name} with atol and rtol"
+                )

@@ -1,0 +1,200 @@
+"""Plain mappings into dataclasses, strictly: every key known, every value of its type and range."""
+
+import difflib
+import io
+import math
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from pipeline.errors import ParamsError
+
+PACKAGE = Path(__file__).parents[1]
+T = TypeVar("T")
+Leaves = dict[str, Any]
+"""Values by dotted path; lists and empty mappings are leaves."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """Bounds of a number: `least` and `most` belong to it, `above` and `below` do not."""
+
+    least: float | None = None
+    most: float | None = None
+    above: float | None = None
+    below: float | None = None
+
+    def fault(self, value: float) -> str | None:
+        low = (self.least is None or value >= self.least) and (
+            self.above is None or value > self.above
+        )
+        high = (self.most is None or value <= self.most) and (
+            self.below is None or value < self.below
+        )
+        return None if low and high else str(self)
+
+    def __str__(self) -> str:
+        words = {"at least": self.least, "at most": self.most}
+        words |= {"above": self.above, "below": self.below}
+        return " and ".join(
+            f"{word} {limit:g}" for word, limit in words.items() if limit is not None
+        )
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """The name of a module in a folder of the package, `data.tables`; it is the registry."""
+
+    folder: str
+
+    def names(self) -> list[str]:
+        files = (PACKAGE / self.folder.replace(".", "/")).glob("[!_]*.py")
+        return sorted(file.stem for file in files)
+
+    def fault(self, value: str) -> str | None:
+        return None if value in self.names() else f"one of {', '.join(self.names())}"
+
+
+class Component(dict[str, Any]):
+    """A mapping with a `_target_`: a class by its dotted name, and its arguments."""
+
+
+def load_yaml(text: str, where: str) -> Any:
+    """YAML 1.2 by the parser DVC uses, so that both read the same values (1e-3 is a number).
+
+    Raises ParamsError naming `where` and the line.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError
+
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    except MarkedYAMLError as fault:
+        line = fault.problem_mark.line + 1 if fault.problem_mark else "?"
+        raise ParamsError(f"{where}: line {line}: no YAML: {fault.problem}") from None
+
+
+def dump_yaml(values: Any) -> str:
+    """Block style, keys in their order; the same text for the same values."""
+    from ruamel.yaml import YAML
+
+    yaml: Any = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.sort_base_mapping_type_on_output = False
+    yaml.width = 100
+    stream = io.StringIO()
+    yaml.dump(values, stream)
+    return stream.getvalue()
+
+
+def read(kind: type[T], values: Mapping[str, Any]) -> T:
+    """The sections that `kind` has as fields; others are left alone. Raises ParamsError."""
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    found: T = convert({name: values[name] for name in names if name in values}, kind, "")
+    return found
+
+
+def convert(value: Any, kind: Any, key: str) -> Any:
+    """`value` as a `kind`, or a ParamsError naming `key`, what was found and what is allowed."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _within(convert(value, arguments[0], key), arguments[1], key)
+    if origin in (Union, types.UnionType):
+        return _one_of(value, arguments, key)
+    if origin is Literal:
+        return value if value in arguments else _refuse(key, value, f"one of {_listed(arguments)}")
+    if is_dataclass(kind):
+        return _dataclass(value, kind, key)
+    if kind is Component:
+        return _component(value, key)
+    if origin is tuple:
+        return _items(value, arguments[0], key)
+    if origin is Mapping:
+        _demand(isinstance(value, Mapping), key, value, "a mapping")
+        return {str(k): convert(v, arguments[1], f"{key}.{k}") for k, v in value.items()}
+    return _scalar(value, kind, key)
+
+
+def _within(value: Any, bounds: Range | Plugin, key: str) -> Any:
+    expected = bounds.fault(value)
+    return value if expected is None else _refuse(key, value, expected)
+
+
+def _one_of(value: Any, kinds: tuple[Any, ...], key: str) -> Any:
+    if value is None and type(None) in kinds:
+        return None
+    kinds = tuple(kind for kind in kinds if kind is not type(None))
+    if isinstance(value, list | tuple):
+        kinds = tuple(kind for kind in kinds if get_origin(kind) is tuple) or kinds
+    return convert(value, kinds[0], key)
+
+
+def _dataclass(value: Any, kind: Any, key: str) -> Any:
+    _demand(isinstance(value, Mapping), key, value, "a mapping")
+    hints = get_type_hints(kind, include_extras=True)
+    prefix = f"{key}." if key else ""
+    for name in value:
+        if name not in hints:
+            raise ParamsError(f"{prefix}{name}: no such key; {nearest(str(name), list(hints))}")
+    for name in hints:
+        if name not in value:
+            raise ParamsError(f"{prefix}{name}: missing; run `dvc repro compose` or add it")
+    return kind(**{n: convert(value[n], hint, f"{prefix}{n}") for n, hint in hints.items()})
+
+
+def _component(value: Any, key: str) -> Component:
+    target = value.get("_target_") if isinstance(value, Mapping) else None
+    dotted = isinstance(target, str) and "." in target
+    _demand(dotted, key, value, "a mapping whose _target_ is a class's dotted name")
+    return Component(value)
+
+
+def _items(value: Any, kind: Any, key: str) -> tuple[Any, ...]:
+    _demand(isinstance(value, list | tuple), key, value, "a list")
+    return tuple(convert(item, kind, f"{key}[{index}]") for index, item in enumerate(value))
+
+
+def _scalar(value: Any, kind: Any, key: str) -> Any:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if kind is float:
+        _demand(number and math.isfinite(value), key, value, "a finite number")
+        return float(value)
+    if kind is int:
+        _demand(number and isinstance(value, int), key, value, "an integer")
+    if kind is str:
+        _demand(isinstance(value, str) and value != "", key, value, "a text that is not empty")
+    if kind is bool:
+        _demand(isinstance(value, bool), key, value, "true or false")
+    return value
+
+
+def _demand(holds: bool, key: str, value: Any, expected: str) -> None:
+    if not holds:
+        _refuse(key, value, expected)
+
+
+def _refuse(key: str, value: Any, expected: str) -> Any:
+    raise ParamsError(f"{key}: found {value!r}, expected {expected}")
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """What is allowed, led by the closest to what was typed."""
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    return f"{hint}allowed: {_listed(known)}"
+
+
+def _listed(values: Any) -> str:
+    return ", ".join(str(value) for value in values)
+
+
+def flat(values: Any, prefix: str = "") -> Leaves:
+    """Leaves by dotted path."""
+    if not isinstance(values, Mapping) or not values:
+        return {prefix: values}
+    leaves: Leaves = {}
+    for key, value in values.items():
+        leaves |= flat(value, f"{prefix}.{key}" if prefix else str(key))
+    return leaves

@@ -1,0 +1,98 @@
+"""Numpy archives: each member is read as a stream."""
+
+import math
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+
+from pipeline.data.tables import BATCH, Array, Batch, Kind, Table
+
+
+class _Header(NamedTuple):
+    rows: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    offset: int
+    """Of the first value, in bytes from the member's start."""
+
+
+_DAMAGED = (zipfile.BadZipFile, zlib.error, KeyError, OSError, RuntimeError, ValueError, EOFError)
+
+
+class Reader(Table):
+    """Arrays with a row each along their first axis, never unpickled and never held whole."""
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        with self._open() as archive:
+            self.headers = {
+                info.filename.removesuffix(".npy"): self._header(archive, info)
+                for info in archive.infolist()
+            }
+        rows = {name: header.rows for name, header in self.headers.items()}
+        if len(set(rows.values())) > 1:
+            found = ", ".join(f"{name} {count}" for name, count in rows.items())
+            raise self.broken(f"arrays differ in their number of rows ({found}), expected the same")
+        return {name: header.shape for name, header in self.headers.items()}
+
+    def _open(self) -> zipfile.ZipFile:
+        try:
+            return zipfile.ZipFile(self.path)
+        except _DAMAGED as fault:
+            raise self.broken(f"no .npz file: {fault}; write it with np.savez") from None
+
+    def _header(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Header:
+        array = f"array {info.filename.removesuffix('.npy')!r}"
+        try:
+            with archive.open(info) as member:
+                shape, by_column, dtype = _npy_header(member)
+                offset = member.tell()
+        except _DAMAGED as fault:
+            raise self.broken(f"{array}: no .npy header: {fault}; use np.savez") from None
+        if dtype.kind not in "biufUS":
+            raise self.broken(f"{array}: found {dtype}, expected numbers; pickles are not read")
+        if by_column or not shape:
+            found = "column-major order" if by_column else "a single value"
+            raise self.broken(f"{array}: found {found}, expected rows; np.ascontiguousarray helps")
+        if offset + math.prod(shape) * dtype.itemsize != info.file_size:
+            raise self.broken(f"{array}: its length does not fit the shape {shape}; write it again")
+        return _Header(shape[0], shape[1:], dtype, offset)
+
+    def batches(self, wanted: Mapping[str, Kind]) -> Iterator[Batch]:
+        chosen = {name: self.headers[name] for name in wanted}
+        for name, header in chosen.items():
+            if wanted[name] != "text" and header.dtype.kind in "US":
+                raise self.broken(f"array {name!r}: found text ({header.dtype}), expected numbers")
+        width = sum(header.dtype.itemsize * math.prod(header.shape) for header in chosen.values())
+        total, rows = next(iter(chosen.values())).rows, max(1, BATCH // max(1, width))
+        try:
+            with self._open() as archive, ExitStack() as stack:
+                members = {n: stack.enter_context(archive.open(f"{n}.npy")) for n in wanted}
+                for name, header in chosen.items():
+                    members[name].read(header.offset)
+                for row in range(0, total, rows):
+                    count = min(rows, total - row)
+                    blocks = {n: _rows(members[n], h, count) for n, h in chosen.items()}
+                    yield {
+                        n: self.texts(row, n, block) if wanted[n] == "text" else block
+                        for n, block in blocks.items()
+                    }
+        except _DAMAGED as fault:
+            raise self.broken(f"damaged: {fault}; write it again") from None
+
+
+def _npy_header(member: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    version = np.lib.format.read_magic(member)
+    if version == (1, 0):
+        return np.lib.format.read_array_header_1_0(member)
+    if version == (2, 0):
+        return np.lib.format.read_array_header_2_0(member)
+    raise ValueError(f"version {version}")
+
+
+def _rows(member: IO[bytes], header: _Header, count: int) -> Array:
+    size = count * math.prod(header.shape) * header.dtype.itemsize
+    return np.frombuffer(member.read(size), header.dtype).reshape(count, *header.shape)

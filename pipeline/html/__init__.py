@@ -1,0 +1,1 @@
+"""Pages for people; what several of them are made of."""

@@ -1,9 +1,0 @@
-"""Plug-ins by file name: the folder is the registry."""
-
-import importlib
-from types import ModuleType
-
-
-def plugin(folder: str, name: str) -> ModuleType:
-    """pipeline/<folder>/<name>.py; params.py has seen to it that the file exists."""
-    return importlib.import_module(f"pipeline.{folder}.{name}")

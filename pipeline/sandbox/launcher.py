@@ -1,0 +1,310 @@
+"""Run by its path, `python -I launcher.py terms.json script argument ...`: the process gives up,
+for good and before any library is imported, what the script does not need; then it runs it.
+
+Files by Landlock, system calls by seccomp, quantities by rlimits; nothing of ours is imported.
+What another process must do, to watch memory, time and disk, is in clean_room.py. terms.json has
+  read     files and directories that may be read, beside what Python and its libraries need
+  write    directories that may be written, too
+  memory   bytes of address space
+  seconds  of processor time
+  file     bytes of a file
+  parent   the process that it dies with
+  files, calls  false where `lacking` says that this system has no such confinement
+"""
+
+import ctypes
+import errno
+import json
+import os
+import platform
+import resource
+import runpy
+import signal
+import struct
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+# Numbers of system calls: x86_64, and aarch64 (Linux' generic ones; 0 is one it does not have).
+COLUMNS = {"x86_64": 0, "aarch64": 1}
+ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+CLONE, CLONE3, TGKILL, PRLIMIT, PRCTL = (56, 220), (435, 435), (234, 131), (302, 261), (157, 167)
+REFUSED = {
+    # Programs and processes; a thread is started by clone, which is let through for it alone.
+    "execve": (59, 221),
+    "execveat": (322, 281),
+    "fork": (57, 0),
+    "vfork": (58, 0),
+    # The network: socket alone opens one, socketpair cannot leave the process.
+    "socket": (41, 198),
+    "io_uring_setup": (425, 425),
+    # Other processes.
+    "ptrace": (101, 117),
+    "process_vm_readv": (310, 270),
+    "process_vm_writev": (311, 271),
+    "process_madvise": (440, 440),
+    "kcmp": (312, 272),
+    "pidfd_open": (434, 434),
+    "pidfd_getfd": (438, 438),
+    "pidfd_send_signal": (424, 424),
+    "kill": (62, 129),
+    "tkill": (200, 130),
+    "rt_sigqueueinfo": (129, 138),
+    "rt_tgsigqueueinfo": (297, 240),
+    "setpriority": (141, 140),
+    "migrate_pages": (256, 238),
+    "move_pages": (279, 239),
+    # What outlives the process and belongs to no directory.
+    "shmget": (29, 194),
+    "msgget": (68, 186),
+    "semget": (64, 190),
+    "mq_open": (240, 180),
+    "keyctl": (250, 219),
+    "add_key": (248, 217),
+    "request_key": (249, 218),
+    # Files whose name is not asked for, and attributes, of which Landlock knows nothing.
+    "name_to_handle_at": (303, 264),
+    "open_by_handle_at": (304, 265),
+    "truncate": (76, 45),
+    "chmod": (90, 0),
+    "fchmod": (91, 52),
+    "fchmodat": (268, 53),
+    "fchmodat2": (452, 452),
+    "chown": (92, 0),
+    "lchown": (94, 0),
+    "fchown": (93, 55),
+    "fchownat": (260, 54),
+    "setxattr": (188, 5),
+    "lsetxattr": (189, 6),
+    "fsetxattr": (190, 7),
+    "setxattrat": (463, 463),
+    "removexattr": (197, 14),
+    "lremovexattr": (198, 15),
+    "fremovexattr": (199, 16),
+    "removexattrat": (466, 466),
+    "utime": (132, 0),
+    "utimes": (235, 0),
+    "futimesat": (261, 0),
+    "utimensat": (280, 88),
+    # The system itself, as far as root may.
+    "mount": (165, 40),
+    "umount2": (166, 39),
+    "pivot_root": (155, 41),
+    "chroot": (161, 51),
+    "fsopen": (430, 430),
+    "fspick": (433, 433),
+    "fsconfig": (431, 431),
+    "fsmount": (432, 432),
+    "move_mount": (429, 429),
+    "open_tree": (428, 428),
+    "mount_setattr": (442, 442),
+    "setns": (308, 268),
+    "unshare": (272, 97),
+    "bpf": (321, 280),
+    "userfaultfd": (323, 282),
+    "perf_event_open": (298, 241),
+    "fanotify_init": (300, 262),
+    "personality": (135, 92),
+    "init_module": (175, 105),
+    "finit_module": (313, 273),
+    "delete_module": (176, 106),
+    "kexec_load": (246, 104),
+    "kexec_file_load": (320, 294),
+    "reboot": (169, 142),
+    "swapon": (167, 224),
+    "swapoff": (168, 225),
+    "acct": (163, 89),
+    "quotactl": (179, 60),
+    "settimeofday": (164, 170),
+    "clock_settime": (227, 112),
+    "adjtimex": (159, 171),
+    "clock_adjtime": (305, 266),
+    "sethostname": (170, 161),
+    "setdomainname": (171, 162),
+    "syslog": (103, 116),
+    "iopl": (172, 0),
+    "ioperm": (173, 0),
+    "setrlimit": (160, 164),
+}
+
+CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
+READ_FILE, READ_DIR, WRITE_FILE, TRUNCATE = 1 << 2, 1 << 3, 1 << 1, 1 << 14
+# Regular files and directories, made, renamed and removed: no links, pipes, sockets or devices.
+WRITE = WRITE_FILE | TRUNCATE | 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8 | 1 << 13
+FOR_FILES = READ_FILE | WRITE_FILE | TRUNCATE
+RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
+"""Landlock's version -> how many kinds of access to files it knows."""
+
+NEEDED = (
+    *("/usr", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/etc/localtime", "/etc/timezone"),
+    *("/etc/nsswitch.conf", "/etc/passwd", "/etc/group", "/etc/os-release", "/proc/self"),
+    *("/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/version", "/proc/filesystems"),
+    *("/proc/sys/kernel", "/proc/sys/vm", "/sys/devices/system", "/sys/fs/cgroup"),
+    *("/sys/kernel/mm", "/dev/zero", "/dev/random", "/dev/urandom"),
+)
+"""By Python, its libraries and the frameworks; of /proc only what is no other process'."""
+
+PDEATHSIG, NO_NEW_PRIVS, SECCOMP, FILTER = 1, 38, 22, 2
+ALLOW, KILL, ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
+LOAD, EQUAL, AT_LEAST, ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+CLONE_THREAD = 0x10000
+
+Line = tuple[int, int, int, int]
+"""Of a seccomp filter: code, lines to skip if true, if false, and a value."""
+
+
+def lacking() -> dict[str, str]:
+    """What this system cannot confine -> why; empty on a Linux that has both. Changes nothing."""
+    if not sys.platform.startswith("linux"):
+        return dict.fromkeys(("files", "calls"), f"{platform.system()} has no such thing")
+    found = {}
+    if _landlock() < 1:
+        found["files"] = "this kernel has no Landlock, or it is not switched on"
+    if platform.machine() not in COLUMNS:
+        found["calls"] = f"the system calls of {platform.machine()} are not known here"
+    # With no filter at all the answer is EFAULT where filters are known, else EINVAL.
+    elif _libc().prctl(SECCOMP, FILTER, None) != -1 or ctypes.get_errno() != errno.EFAULT:
+        found["calls"] = "this kernel has no seccomp filters"
+    return found
+
+
+def confine(terms: Mapping[str, Any]) -> None:
+    """For good, of this process; it must have one thread still. Raises OSError if any part of it
+    is refused."""
+    _quantities(terms)
+    if sys.platform.startswith("linux"):
+        _prctl(PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != terms["parent"]:
+            raise OSError("the process that started it is gone")
+        _prctl(NO_NEW_PRIVS, 1)
+        # Where memory runs out all the same, it is this process that the kernel ends.
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    if terms["files"]:
+        _files([*map(Path, NEEDED), *_python(), *map(Path, terms["read"])], terms["write"])
+    if terms["calls"]:
+        _calls(platform.machine())
+
+
+def _quantities(terms: Mapping[str, Any]) -> None:
+    wanted = {
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_NOFILE: 1024,
+        resource.RLIMIT_FSIZE: terms["file"],
+        resource.RLIMIT_CPU: terms["seconds"],
+    }
+    if sys.platform.startswith("linux"):  # macOS refuses it
+        wanted[resource.RLIMIT_AS] = terms["memory"]
+    for kind, value in wanted.items():
+        most = resource.getrlimit(kind)[1]
+        value = value if most == resource.RLIM_INFINITY else min(value, most)
+        resource.setrlimit(kind, (value, value))
+
+
+def _python() -> list[Path]:
+    """Where modules and libraries are looked for."""
+    places = [
+        sys.prefix,
+        sys.base_prefix,
+        *sys.path,
+        *os.environ.get("LD_LIBRARY_PATH", "").split(":"),
+    ]
+    return [Path(place) for place in places if place]
+
+
+def _files(readable: Iterable[Path], writable: Iterable[str]) -> None:
+    version = _landlock()
+    known = (1 << RIGHTS[min(version, max(RIGHTS))]) - 1
+    network, scopes = (3 if version >= 4 else 0), (3 if version >= 6 else 0)
+    size = 24 if version >= 6 else 16 if version >= 4 else 8
+    attributes = struct.pack("=QQQ", known, network, scopes)[:size]
+    rules = _call(CREATE_RULESET, attributes, ctypes.c_size_t(size), 0)
+    for path in readable:
+        _let(rules, path, READ_FILE | READ_DIR)
+    for place in writable:
+        _let(rules, Path(place), known & (READ_FILE | READ_DIR | WRITE))
+    _let(rules, Path("/dev/null"), known & FOR_FILES)
+    _call(RESTRICT_SELF, rules, 0)
+    os.close(rules)
+
+
+def _let(rules: int, path: Path, access: int) -> None:
+    """Access to a path and all beneath it; what does not exist needs none."""
+    if not path.exists():
+        return
+    place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    access &= -1 if path.is_dir() else FOR_FILES
+    _call(ADD_RULE, rules, 1, struct.pack("=Qi", access, place), 0)
+    os.close(place)
+
+
+def _calls(machine: str) -> None:
+    program = b"".join(struct.pack("=HBBI", *line) for line in program_for(machine, os.getpid()))
+    lines = ctypes.create_string_buffer(program, len(program))
+    header = ctypes.create_string_buffer(
+        struct.pack("@HP", len(program) // 8, ctypes.addressof(lines))
+    )
+    _prctl(SECCOMP, FILTER, ctypes.byref(header))
+
+
+def program_for(machine: str, process: int) -> list[Line]:
+    """The filter; a call of another architecture's numbering ends the process."""
+    column, refuse = COLUMNS[machine], (RETURN, 0, 0, ERRNO | errno.EPERM)
+    found: list[Line] = [
+        (LOAD, 0, 0, 4),
+        (EQUAL, 1, 0, ARCHITECTURES[machine]),
+        (RETURN, 0, 0, KILL),
+    ]
+    found.append((LOAD, 0, 0, 0))
+    if machine == "x86_64":  # the numbers of its 32-bit twin begin here
+        found += [(AT_LEAST, 0, 1, 0x40000000), refuse]
+    for number in sorted({each[column] for each in REFUSED.values()} - {0}):
+        found += [(EQUAL, 0, 1, number), refuse]
+    allow = (RETURN, 0, 0, ALLOW)
+    # Its flags lie in memory, where no filter sees them; without it libc falls back to clone.
+    found += [(EQUAL, 0, 1, CLONE3[column]), (RETURN, 0, 0, ERRNO | errno.ENOSYS)]
+    found += _if(CLONE[column], _argument(0), (ANY_BIT, 1, 0, CLONE_THREAD), refuse, allow)
+    found += _if(TGKILL[column], _argument(0), (EQUAL, 1, 0, process), refuse, allow)
+    found += _if(PRCTL[column], _argument(0), (EQUAL, 0, 1, PDEATHSIG), refuse, allow)
+    asks = [_argument(2), (EQUAL, 0, 2, 0), _argument(2, high=True), (EQUAL, 1, 0, 0)]
+    found += _if(PRLIMIT[column], *asks, refuse, allow)
+    return [*found, allow]
+
+
+def _if(number: int, *lines: Line) -> list[Line]:
+    return [(EQUAL, 0, len(lines), number), *lines]
+
+
+def _argument(position: int, high: bool = False) -> Line:
+    return (LOAD, 0, 0, 16 + 8 * position + 4 * high)
+
+
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _landlock() -> int:
+    """Its version; 0 or less if there is none."""
+    return int(_libc().syscall(CREATE_RULESET, None, ctypes.c_size_t(0), 1))
+
+
+def _call(number: int, *arguments: Any) -> int:
+    return _checked(_libc().syscall(ctypes.c_long(number), *arguments), f"system call {number}")
+
+
+def _prctl(option: int, *arguments: Any) -> None:
+    values = [ctypes.c_ulong(each) if isinstance(each, int) else each for each in arguments]
+    _checked(_libc().prctl(option, *values, *[ctypes.c_ulong(0)] * (4 - len(values))), "prctl")
+
+
+def _checked(result: int, what: str) -> int:
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, f"{what}: {os.strerror(code)}")
+    return result
+
+
+if __name__ == "__main__":
+    confine(json.loads(Path(sys.argv[1]).read_text()))
+    sys.argv = sys.argv[2:]
+    runpy.run_path(sys.argv[0], run_name="__main__")

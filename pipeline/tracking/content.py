@@ -1,0 +1,332 @@
+"""What is logged of a complete model, in plain values: nothing of MLflow is loaded here.
+
+It is read from the artifacts, and from `Details`: what the run alone tells.
+"""
+
+import contextlib
+import getpass
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+from pipeline import provenance
+from pipeline.config.params import Params
+from pipeline.errors import IncompleteArtifact, PipelineError
+from pipeline.provenance import lineage
+from pipeline.resolve import dvc as resolve_dvc
+from pipeline.resolve.statements import STAGE
+from pipeline.text import escaped
+from pipeline.tracking import pictures as plots
+from pipeline.tracking.store import KEY, repository, without_login
+
+RAW = "data"
+"""The folder of raw data, as dvc.yaml names it."""
+
+LONGEST_PARAM = 6000
+"""MLflow's limit; what is cut stands whole in the artifact params.yaml."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Details:
+    """What no artifact tells; reports/mlflow.json keeps it, so that a run can be made again."""
+
+    start_time: int | None = None
+    """Milliseconds since 1970; null is now."""
+    end_time: int | None = None
+    tags: Mapping[str, str]
+    """Of those in TOLD."""
+
+
+TOLD = ("host", "mlflow.user", "dvc.exp.name")
+
+
+def here() -> Details:
+    """Of this process, now."""
+    tags = {"host": socket.gethostname()}
+    with contextlib.suppress(KeyError, OSError):  # a container's user may have no name
+        tags["mlflow.user"] = getpass.getuser()
+    if "DVC_EXP_NAME" in os.environ:
+        tags["dvc.exp.name"] = os.environ["DVC_EXP_NAME"]
+    return Details(tags=tags)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """What the earlier stages made, in plain values."""
+
+    complete_model: Path
+    checkpoint: Path
+    train: Path
+    data: Path
+    verify_report: Path
+    sections: Mapping[str, Any]
+    """Of params.yaml; those count that no statement has."""
+
+    @property
+    def directories(self) -> tuple[Path, ...]:
+        return self.data, self.train, self.checkpoint, self.complete_model
+
+    @cached_property
+    def digest(self) -> str:
+        return provenance.digest(self.complete_model)
+
+    @cached_property
+    def schema(self) -> dict[str, Any]:
+        return _json(self.complete_model / "schema.json")
+
+    @cached_property
+    def params(self) -> dict[str, Any]:
+        """Sections as the artifacts' statements have them, and those in none of them; in the order
+        of params.yaml."""
+        recorded = [provenance.params(directory) for directory in self.directories]
+        every = {k: v for sections in (self.sections, *recorded) for k, v in sections.items()}
+        order = [section.name for section in fields(Params)]
+        return {name: every[name] for name in order if name in every} | every
+
+    @property
+    def by_reference(self) -> bool:
+        """Whether MLflow is told where the files are, in place of getting them."""
+        tracking: dict[str, Any] = self.params.get("tracking", {})
+        return tracking.get("upload") == "reference"
+
+    @cached_property
+    def reference(self) -> dict[str, str]:
+        """Where DVC has the files, as tags; path and remote if there are any."""
+        root = repository()
+        lock = root / resolve_dvc.LOCK
+        entry = resolve_dvc.stages(lock.read_bytes() if lock.is_file() else None, str(lock))
+        path, _ = resolve_dvc.output(entry.get(STAGE, {})) or ("", "")
+        remote = without_login(resolve_dvc.remote(root) or "")
+        md5 = resolve_dvc.md5_of(self.complete_model)
+        found = {"dvc.md5": md5, "dvc.path": path, "dvc.remote": remote}
+        return {name: value for name, value in found.items() if value}
+
+    @property
+    def unrecorded(self) -> dict[str, Any]:
+        """The sections that no statement has."""
+        recorded = {name for each in self.directories for name in provenance.params(each)}
+        return {name: self.params[name] for name in self.params if name not in recorded}
+
+    @cached_property
+    def flat_params(self) -> dict[str, str]:
+        return {name: _cut(value) for name, value in flatten(self.params)}
+
+    @property
+    def model(self) -> str:
+        return self.flat_params.get("model.name", "model")
+
+    @property
+    def run_name(self) -> str:
+        """The model, what people vary most, and the digest's beginning."""
+        train = {"lr": "lr", "bs": "batch_size", "ep": "epochs", "seed": "seed"}
+        varied = {short: f"train.{name}" for short, name in train.items()}
+        known = [f"{k}{self.flat_params[v]}" for k, v in varied.items() if v in self.flat_params]
+        return escaped("-".join([self.model, *known, self.digest[:8]]))
+
+    @cached_property
+    def history(self) -> list[tuple[int, dict[str, float]]]:
+        return plots.read_history(self.train / "history.csv")
+
+    @cached_property
+    def final(self) -> dict[str, float]:
+        """At the chosen epoch, which is test/epoch, and from verify, by name."""
+        chosen = {"test/epoch": float(self.schema["epoch"])}
+        return _json(self.checkpoint / "metrics.json") | chosen | verdict(self.verified)
+
+    @cached_property
+    def verified(self) -> dict[str, Any]:
+        """The report. Raises IncompleteArtifact when it is about another complete model."""
+        found = _json(self.verify_report)
+        if found["complete_model"] != self.digest:
+            raise IncompleteArtifact(
+                f"{self.verify_report}: is about the complete model {found['complete_model']}, "
+                f"found {self.digest} in {self.complete_model}; run `dvc repro verify`"
+            )
+        return found
+
+    @cached_property
+    def node(self) -> lineage.Node:
+        return lineage.node(self.complete_model / provenance.NAME)
+
+    @cached_property
+    def raw(self) -> dict[str, Any]:
+        """The raw data as `prepare` names them: path, revision and sha256; the folder's, where it
+        holds too many files to be listed."""
+        node = lineage.node(self.data / provenance.NAME)
+        folder, file = RAW, node.params["data"]["file"]
+        deps = {dep["name"]: dep for dep in node.definition["resolvedDependencies"]}
+        listed = deps[folder].get("annotations", {}).get("files", {})
+        path = f"{folder}/{file}" if file in listed else folder
+        digest = listed.get(file, deps[folder]["digest"]["sha256"])
+        return {"path": path, "rev": node.commit, "sha256": digest}
+
+
+def _json(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+def flatten(values: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Leaves by their dotted names; text as it is, everything else as JSON spells it."""
+    if isinstance(values, Mapping) and values:
+        for key, value in values.items():
+            yield from flatten(value, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        text = values if isinstance(values, str) else json.dumps(values, ensure_ascii=False)
+        yield re.sub(r"[^\w.:/ -]", "_", prefix), text
+
+
+def _cut(value: str) -> str:
+    return value if len(value) <= LONGEST_PARAM else value[: LONGEST_PARAM - 1] + "…"
+
+
+def verdict(report: Mapping[str, Any]) -> dict[str, float]:
+    """What verify measured, under names that are the same in every run; of each format, too.
+
+    MLflow sorts charts into sections by what stands before the last slash.
+    """
+    formats = report.get("formats", {})
+    differences = [entry.get("max_abs_diff") for entry in formats.values()]
+    found = {
+        "max_abs_diff": max((each for each in differences if each is not None), default=None),
+        "size_mb": _megabytes(report.get("sizes", {}).get("directory")),
+    }
+    for name, entry in formats.items():
+        found[f"{name}/max_abs_diff"] = entry.get("max_abs_diff")
+        found[f"{name}/size_mb"] = _megabytes(entry.get("bytes"))
+        found[f"{name}/load_seconds"] = entry.get("timing", {}).get("load_seconds")
+    return {f"verify/{k}": float(v) for k, v in found.items() if v is not None}
+
+
+def _megabytes(count: int | None) -> float | None:
+    return None if count is None else count / 1e6
+
+
+def tags(made: Made, details: Details) -> dict[str, str]:
+    commit, patch = made.node.commit, made.node.patch
+    found = {
+        **details.tags,
+        KEY: made.digest,
+        "provenance.checkpoint": provenance.digest(made.checkpoint),
+        "provenance.train": provenance.digest(made.train),
+        "provenance.data": provenance.digest(made.data),
+        "data.path": made.raw["path"],
+        "data.sha256": made.raw["sha256"],
+        "mlflow.note.content": description(made),
+        "mlflow.source.name": "dvc.yaml",
+        "mlflow.source.type": "PROJECT",
+    }
+    if commit:
+        found |= {"git.commit": commit, "mlflow.source.git.commit": commit}
+        found |= {"git.patched": str(patch is not None).lower()}
+    if patch:
+        found["git.patch"] = patch
+    if made.by_reference:
+        found |= made.reference
+    if "train.parent" in made.flat_params and made.flat_params["train.parent"] != "null":
+        found["provenance.parent"] = made.flat_params["train.parent"]
+    return found
+
+
+def description(made: Made) -> str:
+    """What it is, what it reached and how to get it again, as markdown; MLflow folds away all but
+    the first lines.
+
+    The data are named here because MLflow's page of a data set shows no source of a kind that it
+    does not bring itself.
+    """
+    raw = made.raw
+    commit = made.node.commit or "none: it was not in git"
+    changed = f" with `{provenance.PATCH}` on top" if made.node.patch else ""
+    data = f"{_code(raw['path'])} at revision `{raw['rev']}`, sha256 `{raw['sha256']}`"
+    tested = {name: value for name, value in made.final.items() if name.startswith("test/")}
+    reached = ", ".join(f"{_code(name)} {value:.6g}" for name, value in tested.items())
+    commands = [f"python -m pipeline.{each} {made.digest[:12]}" for each in ("reproduce", "trace")]
+    return "\n".join(
+        [
+            f"A complete {_code(made.model)}, verified, that needs none of its source: {reached}.",
+            *("", "In a clone, made again, and what it was made from:", "```", *commands, "```"),
+            *(_elsewhere(made) if made.by_reference else ()),
+            *("", f"Code: commit `{commit}`{changed}."),
+            *("", f"Data: {data}."),
+            *("", f"Statement of provenance: sha256 `{made.digest}`."),
+        ]
+    )
+
+
+def _elsewhere(made: Made) -> Iterator[str]:
+    """How to get what MLflow was only told of."""
+    told = made.reference
+    where = ", ".join(f"{_code(name)} {_code(value)}" for name, value in told.items())
+    yield from ("", f"Its files are not here but in DVC: {where}.")
+    yield from ("In a clone that has the remote:", "```")
+    yield from (f"python -m pipeline.fetch {told['dvc.md5']} complete-model", "```")
+
+
+def _code(text: str) -> str:
+    """Nothing in it is markup."""
+    return "`" + escaped(text).replace("`", "'").replace("|", "/") + "`"
+
+
+def source(made: Made, root: Path) -> dict[str, Any]:
+    """What DvcSource takes; `root` stands for the repository that has no remote."""
+    command = ["git", "-C", str(root), "remote", "get-url", "origin"]
+    with contextlib.suppress(FileNotFoundError):  # git is not there
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode == 0:
+            return {**made.raw, "url": without_login(done.stdout.strip())}
+    return {**made.raw, "url": root.as_uri()}
+
+
+Files = list[tuple[str, bytes]]
+"""Name below the run's artifacts, and content."""
+
+
+@contextlib.contextmanager
+def drawing(made: Made) -> Iterator[Callable[[], Files]]:
+    """Draws in another process meanwhile; a call waits for the pictures, without one they go.
+
+    The call raises PipelineError with the last thing that process had to say.
+    """
+    classes = made.schema["target"]["classes"] or 0
+    files = (made.train / "history.csv", made.checkpoint / "predictions.csv")
+    command = [sys.executable, "-m", "pipeline.tracking.pictures", *map(str, files), str(classes)]
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        subprocess.Popen([*command, scratch], stderr=subprocess.PIPE, text=True) as process,
+    ):
+
+        @cache
+        def pictures() -> Files:
+            said = process.communicate()[1].split("\n")
+            if process.returncode:
+                raise PipelineError(f"pictures of {files[0]} and {files[1]}: {said[-2:][0]}")
+            return [(f"plots/{p.name}", p.read_bytes()) for p in sorted(Path(scratch).iterdir())]
+
+        try:
+            yield pictures
+        finally:
+            process.terminate()
+
+
+def artifacts(made: Made) -> Iterator[tuple[str, bytes]]:
+    """Name and content: parameters, statements, the report of verify; pictures come beside them."""
+    import yaml
+
+    yield "params.yaml", yaml.safe_dump(made.params, sort_keys=False, allow_unicode=True).encode()
+    for directory in made.directories:
+        statement = provenance.read(directory)
+        maker = statement["predicate"]["buildDefinition"]["externalParameters"]["stage"]
+        yield f"provenance/{maker}.json", (directory / provenance.NAME).read_bytes()
+    for path in (made.verify_report, made.verify_report.with_suffix(".html")):
+        if path.is_file():
+            yield f"verify/{path.name}", path.read_bytes()

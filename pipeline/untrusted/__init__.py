@@ -1,0 +1,1 @@
+"""What must hold of a directory from elsewhere before anything in it is read."""

@@ -1,0 +1,71 @@
+"""Trained on without its source, a format that promises it becomes what the source would make."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from pipeline.config.params import Tolerance
+from pipeline.verification.comparison import EXACT, Batches, compare, same_bits
+from pipeline.verification.evidence import Continued, Evidence, Result
+
+FAR = 10.0
+"""Times the tolerance, at least, that the steps must move the answers: less proves nothing."""
+
+
+def check(evidence: Evidence) -> Result:
+    """Losses, weights, optimizer's state and answers; params.verify.continuation has tolerances.
+
+    A tolerance of zero asks for equal bits.
+    """
+    faults: list[tuple[str | None, str]] = []
+    measured: dict[str, dict[str, Any]] = {}
+    for name, given in evidence.continued.items():
+        tolerance = evidence.params.verify.continuation[name]
+        faults += [(name, fault) for fault in _faults(evidence, given, tolerance)]
+        measured[name] = _measured(evidence, given, tolerance)
+    return Result(faults=faults, measured=measured)
+
+
+def _faults(evidence: Evidence, given: Continued, tolerance: Tolerance) -> Iterator[str]:
+    if given.at == "integrity":  # nothing was loaded, as self_contained tells
+        return
+    if given.error is not None:
+        yield f"{given.at}: {given.error}"
+        return
+    for package in evidence.sources:
+        if "is refused" not in (given.proofs.get(package) or ""):
+            yield f"the package {package} was not refused, so it may have trained with its source"
+    if tolerance == EXACT:
+        yield from same_bits(given.found, evidence.trained)
+    else:
+        yield from compare(given.found, evidence.trained, tolerance).faults
+    moved, needed = _moved(evidence), FAR * (tolerance.atol + tolerance.rtol)
+    if not moved > needed:
+        text = f"the steps move the answers by {moved:.3g}, expected more than {needed:.3g}"
+        yield f"{text}; so little proves nothing: raise train.lr or checkpoint.steps"
+
+
+def _moved(evidence: Evidence) -> float:
+    """By how much the source's answers to `seven` changed."""
+    before: Batches = {"answers": evidence.baseline["seven"]}
+    return compare(before, {"answers": evidence.trained["answers"]}, EXACT).max_abs
+
+
+def _measured(evidence: Evidence, given: Continued, tolerance: Tolerance) -> dict[str, Any]:
+    kinds = {kind: {kind: arrays} for kind, arrays in evidence.trained.items()}
+    found = {kind: compare(given.found, expected, EXACT) for kind, expected in kinds.items()}
+    losses = given.found.get("losses", {})
+    return {
+        "steps": len(evidence.steps["loss"]),
+        "rows": evidence.steps["rows"].tolist(),
+        "ends_epoch": np.flatnonzero(evidence.steps["ends_epoch"]).tolist(),
+        "losses": [float(losses[key]) for key in losses],
+        "losses_of_source": evidence.steps["loss"].tolist(),
+        "tensors": len(evidence.trained["state"]),
+        "moved": _moved(evidence),
+        "max_abs_diff": {kind: each.max_abs for kind, each in found.items()},
+        "at": found["state"].at,
+        "atol": tolerance.atol,
+        "rtol": tolerance.rtol,
+    }

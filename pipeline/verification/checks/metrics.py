@@ -1,0 +1,64 @@
+"""The complete model reaches the trained model's metrics on the test split."""
+
+import json
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from pipeline.config.params import Tolerance
+from pipeline.training.metrics import score
+from pipeline.verification.evidence import Answers, Evidence, Result
+
+EXACT = Tolerance(atol=0.0, rtol=0.0)
+
+ROUNDING = Tolerance(atol=1e-6, rtol=1e-4)
+"""For a format that may differ from the trained model in the last digits: a mean over rows moves
+with them, and of very many rows a few change sides, where two classes are as good as level."""
+
+
+def check(evidence: Evidence) -> Result:
+    """Equal where the format's own tolerance is zero, within ROUNDING elsewhere."""
+    faults: list[tuple[str | None, str]] = []
+    measured: dict[str, dict[str, Any]] = {}
+    recorded = json.loads((evidence.checkpoint / "metrics.json").read_text())
+    for name, answers, tolerance in evidence.answered():
+        allowed = EXACT if tolerance == EXACT else ROUNDING
+        unfit = list(_unfit(evidence, answers))
+        found = {} if unfit else _score(evidence, answers)
+        unfit += _differences(found, recorded, allowed)
+        faults += [(name, fault) for fault in unfit]
+        measured[name] = {"metrics": found, "atol": allowed.atol, "rtol": allowed.rtol}
+    return Result(faults=faults, measured=measured)
+
+
+def _unfit(evidence: Evidence, answers: Answers) -> Iterator[str]:
+    """Why the answers cannot be scored."""
+    name, output = next(iter(evidence.schema["outputs"].items()))
+    expected, test = (len(evidence.target), *output["shape"]), answers.test
+    if test is None or test.shape != expected:
+        shape = "nothing" if test is None else str(list(test.shape))
+        yield f"test/{name}: found {shape}, expected {list(expected)}"
+    elif evidence.schema["target"]["classes"] is None and not np.isfinite(test).all():
+        yield f"test/{name}: {int((~np.isfinite(test)).sum())} values are not finite"
+
+
+def _score(evidence: Evidence, answers: Answers) -> dict[str, float]:
+    assert answers.test is not None
+    metrics, classes = evidence.params.train.metrics, evidence.schema["target"]["classes"]
+    scores = score(metrics, evidence.target, answers.test, classes)
+    return {f"test/{name}": value for name, value in scores.items()}
+
+
+def _differences(
+    found: dict[str, float], recorded: dict[str, float], allowed: Tolerance
+) -> Iterator[str]:
+    for name, value in found.items():
+        expected = recorded.get(name)
+        if expected is None:
+            yield f"{name}: found {value}, the checkpoint's metrics.json has none"
+        elif math.isnan(value) and math.isnan(expected):
+            continue
+        elif not abs(value - expected) <= allowed.atol + allowed.rtol * abs(expected):
+            yield f"{name}: found {value}, the trained model reached {expected}"

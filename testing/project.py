@@ -1,0 +1,93 @@
+"""A copy of the project with its own git and DVC, in which commands run as a user types them."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PARTS = ("conf", "data", "models", "pipeline", "dvc.yaml", "params.yaml", "conf.lock.yaml")
+PARTS += (".dvcignore", ".gitignore", "requirements.lock")
+TINY = ("experiment=smoke", "export.attempt=[]", "train.epochs=2")
+PACKAGED = (os.environ["PATH"], *map(str, Path("/usr/lib/postgresql").glob("*/bin")))
+
+
+def needs(program: str) -> Path:
+    """A program of the distribution; without it a test is skipped, and fails in CI.
+
+    `needs("chromium")`, `needs("initdb")`.
+    """
+    if found := shutil.which(program, path=os.pathsep.join(PACKAGED)):
+        return Path(found)
+    reason = f"{program} is not installed; `sudo scripts/install_servers` installs what it needs"
+    return pytest.fail(reason) if os.environ.get("NOTHING_SKIPPED") else pytest.skip(reason)
+
+
+@dataclass(frozen=True)
+class Project:
+    """A clone's stand-in: the files of the work tree, committed."""
+
+    root: Path
+
+    def run(self, *command: str, check: bool = True, **environ: str) -> subprocess.CompletedProcess:
+        """stdout and stderr come together in `.stdout`."""
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        done = subprocess.run(
+            command,
+            cwd=self.root,
+            env={**os.environ, "PATH": path, **environ},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        if check and done.returncode:
+            pytest.fail(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}")
+        return done
+
+    def stage(self, name: str, check: bool = True) -> subprocess.CompletedProcess:
+        """As dvc.yaml runs it, but without DVC."""
+        from pipeline.config.reading import load_yaml
+
+        stages = load_yaml((self.root / "dvc.yaml").read_text(), "dvc.yaml")["stages"]
+        return self.run(*stages[name]["cmd"].split(), check=check)
+
+    def params(self, *overrides: str) -> None:
+        """params.yaml as these overrides compose it."""
+        from pipeline.compose import composition, resolved
+        from pipeline.config.reading import dump_yaml
+
+        values = resolved(composition(self.root / "conf", overrides), {}, [])
+        (self.root / "params.yaml").write_text(dump_yaml(values))
+
+    def read(self, path: str) -> str:
+        return (self.root / path).read_text()
+
+    def commit(self, message: str = "change") -> str:
+        self.run("git", "add", "--all")
+        self.run("git", "commit", "--quiet", "--message", message)
+        return self.run("git", "rev-parse", "HEAD").stdout.strip()
+
+
+def make_project(root: Path) -> Project:
+    root.mkdir(parents=True)
+    for part in PARTS:
+        source = ROOT / part
+        if source.is_dir():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(source, root / part, ignore=ignored)
+        elif source.is_file():
+            shutil.copy(source, root / part)
+    (root / ".dvc").mkdir()
+    shutil.copy(ROOT / ".dvc/config", root / ".dvc/config")
+    shutil.copy(ROOT / ".dvc/.gitignore", root / ".dvc/.gitignore")
+    project = Project(root)
+    project.run("git", "init", "--quiet", "--initial-branch=main")
+    project.run("git", "config", "user.name", "A Tester")
+    project.run("git", "config", "user.email", "tester@example.org")
+    project.run("git", "config", "commit.gpgsign", "false")
+    project.commit("start")
+    return project

@@ -1,0 +1,126 @@
+"""A wrong name, type or range names the key, what was found and what is allowed."""
+
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.compose import composition, resolved
+from pipeline.config.params import Params, PrepareParams, TrainParams
+from pipeline.config.reading import Range, dump_yaml, load_yaml, read
+from pipeline.errors import ParamsError
+from testing.project import ROOT
+
+CONF = ROOT / "conf"
+
+
+@pytest.fixture
+def values() -> dict:
+    return resolved(composition(CONF, []), {}, [])
+
+
+def test_the_configuration_reads_into_frozen_dataclasses(values):
+    params = read(Params, values)
+    assert params.train.epochs == 20
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        params.train.epochs = 3
+
+
+def test_no_parameter_has_a_default():
+    def fields(kind):
+        for field in dataclasses.fields(kind):
+            yield field
+            if dataclasses.is_dataclass(field.type):
+                yield from fields(field.type)
+
+    assert all(field.default is dataclasses.MISSING for field in fields(Params))
+
+
+def test_a_stage_reads_its_own_sections_alone(values):
+    del values["train"]
+    assert read(PrepareParams, values).data.target.classes == 10
+    with pytest.raises(ParamsError, match="^train: missing"):
+        read(TrainParams, values)
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "said"),
+    [
+        (
+            "train",
+            "epohcs",
+            3,
+            r"train.epohcs: no such key; did you mean epochs\? allowed: epochs, ",
+        ),
+        ("train", "epochs", "3", "train.epochs: found '3', expected an integer"),
+        ("train", "epochs", 3.0, "train.epochs: found 3.0, expected an integer"),
+        ("train", "epochs", True, "train.epochs: found True, expected an integer"),
+        ("train", "epochs", 0, "train.epochs: found 0, expected at least 1"),
+        ("train", "lr", float("nan"), "train.lr: found nan, expected a finite number"),
+        ("train", "lr", 0, "train.lr: found 0.0, expected above 0"),
+        ("train", "device", "gpu", "train.device: found 'gpu', expected one of cpu, cuda, auto"),
+        ("train", "clip_norm", -1, "train.clip_norm: found -1.0, expected above 0"),
+        (
+            "model",
+            "framework",
+            "jax",
+            "model.framework: found 'jax', expected one of keras, pytorch",
+        ),
+        ("model", "net", {}, "model.net: found {}, expected a mapping whose _target_ is"),
+        ("model", "net", {"_target_": "Net"}, "expected a mapping whose _target_ is"),
+        ("model", "name", "", "model.name: found '', expected a text that is not empty"),
+        ("export", "formats", "onnx", "export.formats: found 'onnx', expected a list"),
+        (
+            "export",
+            "formats",
+            ["onxx"],
+            r"export.formats\[0\]: found 'onxx', expected one of .*onnx",
+        ),
+        ("data", "target", 3, "data.target: found 3, expected a mapping"),
+        (
+            "data",
+            "split",
+            {"val": 0.5, "test": 0.5, "seed": 0},
+            "data.split: val \\+ test leave no",
+        ),
+        ("verify", "tolerance", {}, "verify.tolerance: nothing for the format torch_export"),
+    ],
+)
+def test_a_wrong_value_is_refused_in_one_line(values, section, key, value, said):
+    values[section][key] = value
+    with pytest.raises(ParamsError, match=said) as refusal:
+        read(Params, values)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_missing_key_is_named(values):
+    del values["train"]["lr"]
+    with pytest.raises(ParamsError, match="^train.lr: missing"):
+        read(Params, values)
+
+
+def test_numbers_are_read_as_dvc_reads_them():
+    assert load_yaml("lr: 1e-3\nflag: no\n", "here") == {"lr": 0.001, "flag": "no"}
+
+
+def test_broken_yaml_names_file_and_line():
+    with pytest.raises(ParamsError, match=r"params.yaml: line 2: no YAML: "):
+        load_yaml("a: 1\nb: [", "params.yaml")
+
+
+LEAF = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text("a:#-1.")
+TREE = st.recursive(LEAF, lambda t: st.lists(t) | st.dictionaries(st.text("abc", min_size=1), t))
+
+
+@given(st.dictionaries(st.text("abc", min_size=1), TREE))
+def test_what_is_dumped_loads_as_it_was(values):
+    assert load_yaml(dump_yaml(values), "here") == values
+
+
+@given(st.floats(-5, 5), st.floats(-5, 5))
+def test_bounds_that_belong_and_bounds_that_do_not(value, limit):
+    assert (Range(least=limit).fault(value) is None) == (value >= limit)
+    assert (Range(above=limit).fault(value) is None) == (value > limit)
+    assert (Range(most=limit).fault(value) is None) == (value <= limit)
+    assert (Range(below=limit).fault(value) is None) == (value < limit)

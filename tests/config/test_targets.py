@@ -1,0 +1,75 @@
+"""Nothing is called, and no other package imported, that a `_target_` must not name."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from pipeline.config.component import component
+from pipeline.config.reading import Component
+from pipeline.config.targets import Kind, check
+from pipeline.errors import ParamsError
+from pipeline.frameworks import pytorch
+from pipeline.training.metrics import FUNCTION, metric
+
+NET = Kind(bases=(pytorch.BASES["net"],), **pytorch.PARTS)
+OPTIMIZER = Kind(bases=(pytorch.BASES["optimizer"],), **pytorch.PARTS)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        *("os.system", "builtins.open", "shutil.copy", "joblib.load", "numpy.load", "open"),
+        *("subprocess.run", "pathlib.Path.write_text", "pandas.read_pickle", "torch.load"),
+        *("models.torch_mlp.torch.load", "models.torch_mlp.torch.os.system", "torch.nn.modules"),
+        *("models.torch_mlp", "torch.optim.Adam", "torch.nn.init.eye_", "antigravity", "", 3),
+        *("models.standardize.__builtins__", "models..os", "torch.nn.functional.F", "modelsx.y"),
+        *("torch.nn.Module.__init__.__globals__", "pipeline.provenance.digest", "torch.hub.load"),
+    ],
+)
+def test_what_is_no_net_is_refused_before_it_is_called(target, tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    config = Component({"_target_": target, "command": f"touch {marker}"})
+    with pytest.raises(ParamsError, match=r"^model\.net\._target_: "):
+        component(config, "model.net", NET)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["os.system", "sklearn.utils.joblib.load", "sklearn.metrics.pairwise.sp.load", "numpy.load"],
+)
+def test_what_is_no_metric_is_refused(target) -> None:
+    with pytest.raises(ParamsError, match=r"^train\.metrics\.mine\._target_: "):
+        metric(Component({"_target_": target}), "mine")
+
+
+def test_another_package_is_not_even_imported(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "hostile.py").write_text("raise SystemExit('ran')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ParamsError, match="found 'hostile.Net', expected something of models"):
+        component(Component({"_target_": "hostile.Net"}), "model.net", NET)
+    assert "hostile" not in sys.modules
+
+
+def test_arguments_are_looked_at_too() -> None:
+    hidden = {"_target_": "torch.nn.Sequential", "_args_": [{"_target_": "os.system", "x": "id"}]}
+    with pytest.raises(ParamsError, match=r"^model\.net\._args_\[0\]\._target_: found 'os.system'"):
+        component(Component(hidden), "model.net", NET)
+    secret = {"_target_": "torch.optim.Adam", "lr": "${oc.env:HOME}"}
+    with pytest.raises(ParamsError, match=r"^model\.optimizer\.lr: found .*oc\.env"):
+        component(Component(secret), "model.optimizer", OPTIMIZER)
+
+
+def test_what_is_asked_for_is_made() -> None:
+    layers = [{"_target_": "torch.nn.Linear", "in_features": 2, "out_features": 3}]
+    net = component(Component({"_target_": "torch.nn.Sequential", "_args_": layers}), "net", NET)()
+    assert isinstance(net[0], torch.nn.Linear)
+    check({"_target_": "models.torch_cnn.TorchCNN"}, "model.net", NET)
+    check({"_target_": "sklearn.metrics.f1_score", "average": "macro"}, "metric", FUNCTION)
+
+
+def test_a_misspelt_name_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match=r"but models\.torch_cnn has no TorchCN$"):
+        check({"_target_": "models.torch_cnn.TorchCN"}, "model.net", NET)

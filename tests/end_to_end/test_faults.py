@@ -1,0 +1,122 @@
+"""The fault suite in its short form, its table, and that it can fail."""
+
+import re
+
+import pytest
+
+from faults import bits, disk_full, kill_stage, kill_write
+from faults.__main__ import MARK, PAGE, line, table
+from faults.tally import Tally, fault, generator, names
+
+
+@pytest.mark.parametrize("name", names())
+def test_nothing_is_lost_and_nothing_let_in(name, tmp_path):
+    module = fault(name)
+    if reason := getattr(module, "unavailable", lambda scratch: None)(tmp_path):
+        pytest.skip(reason)
+    tally = module.run(module.SHORT, tmp_path / "run")
+    assert tally.broken == []
+    assert tally.tried > 0
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_fault_says_how_often_and_what_must_come_of_it(name):
+    module = fault(name)
+    assert module.__doc__ and module.MUST
+    assert 0 < module.SHORT <= module.REPEATS
+
+
+def test_the_table_has_a_row_for_each_fault_and_nothing_broken():
+    rows = PAGE.read_text().split(MARK)[1].strip().splitlines()[2:]
+    columns = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+    assert sorted(re.findall(r"\(`(\w+)`\)", "\n".join(rows))) == names()
+    assert all(row[5] == "0" and int(row[1]) > 0 for row in columns)
+
+
+def test_what_is_broken_is_counted_and_told():
+    tally = Tally(tried=3, survived=2)
+    assert not tally.demand(False, "the second: other bytes")
+    assert tally.demand(True, "never said") and tally.broken == ["the second: other bytes"]
+    assert "    1 broken" in line("bits", tally, 1.0)
+    assert "| 3 | 2 | 0 | 0 | 1 |" in table({"bits": tally})
+
+
+def test_the_moments_are_the_same_every_time():
+    assert generator("bits").random() == generator("bits").random() != generator("disk").random()
+
+
+def test_a_verifier_that_overlooks_a_bit_is_told(trained, copy_of, monkeypatch):
+    directory = copy_of(trained).root / "artifacts/checkpoint"
+    file = directory / "metrics.json"
+    for blind, broken in ((False, 0), (True, 1)):
+        if blind:
+            monkeypatch.setattr("pipeline.provenance.faults", lambda directory: [])
+        tally = Tally()
+        bits._noticed(tally, directory, file, bits.flip, generator("bits"))
+        assert (tally.tried, len(tally.broken)) == (1, broken)
+
+
+@pytest.mark.parametrize("kind", bits.KINDS)
+def test_damage_changes_the_directory_and_is_taken_back(trained, copy_of, kind):
+    directory = copy_of(trained).root / "artifacts/checkpoint"
+
+    def content():
+        return {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+    before = content()
+    with bits._damaged(directory, directory / "metrics.json", kind, generator("bits")):
+        assert content() != before
+    assert content() == before
+
+
+WRITING = disk_full.STAGES[1]
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (0, ""),
+        (1, "Traceback (most recent call last):\nOSError: [Errno 28] No space left on device"),
+        (1, "error: train: artifacts/train: something else"),
+        (137, "error: train: artifacts/train: no space left: 0.0 MiB free"),
+    ],
+)
+def test_a_full_disk_that_is_not_told_in_one_line_is_broken(code, said):
+    tally = Tally()
+    assert not disk_full._told(tally, "train", WRITING, code, said)
+    good = "epoch 1/2\nerror: train: artifacts/train: no space left: 0.0 MiB free at /; make room"
+    assert disk_full._told(Tally(), "train", WRITING, 1, good)
+
+
+def test_debris_of_a_killed_stage_is_told(trained, copy_of):
+    project = copy_of(trained)
+    (project.root.parent / "tmp").mkdir()
+    ours = kill_stage.Setting(project, kill_stage._kept(project), {}, b"")
+    assert kill_stage._debris(ours, []) == []
+    (project.root.parent / "tmp/left").mkdir(parents=True)
+    (project.root / "artifacts/data/val/target.npy.partial").touch()
+    told = kill_stage._debris(ours, [])
+    assert [fault.split(": ")[0] for fault in told] == [
+        "left, missing or changed",
+        "left in TMPDIR",
+    ]
+
+
+def test_a_checkpoint_written_onto_the_file_itself_is_found(tmp_path, monkeypatch):
+    """Written twice, so that the file is bad for long enough to be hit."""
+
+    def spoiled(root, *overrides):
+        project = original(root, *overrides)
+        file = project.root / "pipeline/provenance/__init__.py"
+        text = file.read_text()
+        slow = "path.write_bytes(partial.read_bytes()[:99]); __import__('time').sleep(0.01)"
+        assert "partial.replace(path)" in text
+        indent = re.search(r"^( *)partial\.replace\(path\)", text, re.MULTILINE)[1]
+        file.write_text(
+            text.replace("partial.replace(path)", f"{slow}\n{indent}partial.replace(path)")
+        )
+        return project
+
+    original = kill_write.ground.project
+    monkeypatch.setattr("faults._ground.project", spoiled)
+    assert kill_write.run(6, tmp_path).broken

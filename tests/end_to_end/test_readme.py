@@ -1,0 +1,99 @@
+"""What the README claims."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.config.reading import load_yaml
+from testing.project import ROOT
+
+README = (ROOT / "README.md").read_text()
+
+
+def fenced(language: str) -> list[str]:
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    return [text for kind, text in blocks if kind == language]
+
+
+def test_the_picture_names_the_stages_in_order():
+    picture = fenced("")[0]
+    stages = list(load_yaml((ROOT / "dvc.yaml").read_text(), "dvc.yaml")["stages"])
+    assert re.findall(r"(?<=──> )[a-z-]+(?= ──>| )", picture)
+    found = [name for name in re.findall(r"[a-z]+(?:-[a-z]+)*", picture) if name in stages]
+    assert found == stages
+
+
+def test_the_tree_is_what_a_complete_model_holds(trained):
+    tree = next(block for block in fenced("") if "model.pt2 " in block)
+    listed = {line.split()[0].rstrip("/") for line in tree.splitlines() if line.strip()}
+    present = {path.name for path in (trained.root / "artifacts/complete-model").iterdir()}
+    assert present <= listed
+    assert listed - present == {"model.onnx", "source.patch"}
+
+
+def test_the_layout_names_files_that_exist():
+    layout = next(block for block in fenced("") if "dvc.yaml  " in block)
+    for line in layout.splitlines():
+        assert (ROOT / line.split()[0]).exists(), line
+
+
+def test_every_stage_and_every_folder_of_the_package_is_in_the_layout():
+    for path in (ROOT / "pipeline").iterdir():
+        if path.is_dir() and path.name != "__pycache__":
+            assert f"pipeline/{path.name}/" in README
+    for name in load_yaml((ROOT / "dvc.yaml").read_text(), "dvc.yaml")["stages"]:
+        assert f"pipeline/{name.replace('-', '_')}.py" in README
+
+
+def test_the_groups_are_those_of_conf():
+    groups = sorted(path.name for path in (ROOT / "conf").iterdir() if path.is_dir())
+    line = next(line for line in README.splitlines() if "groups:" in line and "conf/" in line)
+    assert sorted(re.findall(r"[a-z]+", line.split("groups:")[1])) == groups
+
+
+def test_every_make_target_it_names_exists():
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    named = set(re.findall(r"make ([a-z]+)", README))
+    assert named <= set(targets)
+    listed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True).stdout
+    assert set(re.findall(r"make ([a-z]+)", listed)) == set(targets) - {"help"} | {"help"}
+
+
+def test_every_override_it_shows_composes():
+    from pipeline.compose import composition
+
+    shown = re.findall(r"python -m pipeline ((?:[a-z_.]+=[\w.]+ ?)+)", README)
+    shown += [
+        " ".join(re.findall(r"-S (\S+)", line)) for line in README.splitlines() if "-S" in line
+    ]
+    assert len(shown) >= 3
+    for overrides in shown:
+        assert composition(ROOT / "conf", overrides.split())
+
+
+@pytest.mark.parametrize("block", fenced("python"), ids=["pytorch", "onnxruntime", "training"])
+def test_the_lines_that_load_or_train_the_model_run_as_they_stand(trained, copy_of, block):
+    """From inside the directory and with nothing of this repository at hand."""
+    ast.parse(block)
+    project = copy_of(trained)
+    if "onnx" in block:
+        from testing.project import TINY
+
+        project.params(*TINY, "export.formats=[torch_export,onnx]")
+        project.stage("export-complete")
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", block],
+        cwd=project.root / "artifacts/complete-model",
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "-" in done.stdout
+
+
+def test_ci_runs_the_two_commands_of_the_readme():
+    assert "make check test" in Path(ROOT / ".ci/run").read_text()

@@ -1,0 +1,135 @@
+"""What stage.main does around every stage."""
+
+import fcntl
+import itertools
+import json
+import os
+
+import pytest
+
+from pipeline import provenance
+from testing.project import TINY
+
+
+@pytest.fixture
+def prepared(project):
+    project.params(*TINY)
+    project.stage("prepare")
+    return project
+
+
+def test_every_option_is_a_path_that_dvc_yaml_names(project):
+    said = project.run("python", "-m", "pipeline.train", check=False)
+    assert said.returncode == 2
+    assert "--data PATH --models PATH --output PATH" in " ".join(said.stdout.split())
+
+
+def test_the_statement_names_exactly_the_stages_deps_and_params(prepared):
+    from pipeline.config.reading import load_yaml
+
+    stages = load_yaml(prepared.read("dvc.yaml"), "dvc.yaml")["stages"]
+    definition = provenance.read(prepared.root / "artifacts/data")["predicate"]["buildDefinition"]
+    named = [dependency["name"] for dependency in definition["resolvedDependencies"]]
+    assert named == ["git", *stages["prepare"]["deps"]]
+    params = load_yaml(prepared.read("params.yaml"), "params.yaml")
+    used = {section: params[section] for section in stages["prepare"]["params"]}
+    assert definition["externalParameters"] == {"stage": "prepare", "params": used}
+
+
+def test_every_stage_depends_in_dvc_on_the_params_it_reads():
+    import importlib
+    from pathlib import Path
+
+    from pipeline.config.reading import load_yaml
+    from pipeline.run import stage
+
+    stages = load_yaml(Path("dvc.yaml").read_text(), "dvc.yaml")["stages"]
+    for name, entry in stages.items():
+        function = name.replace("-", "_")
+        module = importlib.import_module(f"pipeline.{function}")
+        read = stage._sections(getattr(module, function))
+        assert sorted(read) == sorted(entry.get("params", [])), name
+
+
+def test_a_missing_params_file_is_one_line(project):
+    (project.root / "params.yaml").unlink()
+    said = project.stage("prepare", check=False)
+    assert said.returncode == 1
+    assert said.stdout == (
+        "error: prepare: params.yaml: missing; run `dvc repro compose` in the repository's root\n"
+    )
+
+
+def test_an_input_that_was_never_made_names_the_stage_to_run(project):
+    said = project.stage("train", check=False)
+    assert said.returncode == 1
+    assert said.stdout == "error: train: artifacts/data: missing; run `dvc repro prepare`\n"
+
+
+def test_an_input_without_a_statement_is_refused(prepared):
+    (prepared.root / "artifacts/data/provenance.json").unlink()
+    said = prepared.stage("train", check=False)
+    assert said.returncode == 1
+    assert "artifacts/data/provenance.json: missing" in said.stdout
+    assert "dvc repro --force prepare" in said.stdout
+    assert not (prepared.root / "artifacts/train").exists()
+
+
+def test_an_input_whose_bytes_changed_is_refused_and_named(prepared):
+    path = prepared.root / "artifacts/data/val/target.npy"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    said = prepared.stage("train", check=False)
+    assert said.returncode == 1
+    assert said.stdout.startswith(
+        "error: train: artifacts/data/val/target.npy: changed: sha256 is "
+    )
+
+
+def test_a_second_writer_is_refused_and_told_the_first_ones_pid(prepared):
+    with (prepared.root / "artifacts/.data.lock").open("r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        said = prepared.stage("prepare", check=False)
+    assert said.returncode == 1
+    assert f"artifacts/data: process {os.getpid()} is writing it" in said.stdout
+
+
+def test_a_failed_stage_leaves_no_statement(prepared):
+    (prepared.root / "data/digits.csv").write_text("pixel_0,label\n1,2\n")
+    said = prepared.stage("prepare", check=False)
+    assert said.returncode == 1
+    assert said.stdout.startswith("error: prepare: data/digits.csv: ")
+    assert said.stdout.count("\n") == 1
+    assert not (prepared.root / "artifacts/data/provenance.json").exists()
+
+
+def test_running_a_stage_again_gives_the_same_bytes(prepared):
+    before = prepared.read("artifacts/data/provenance.json")
+    prepared.stage("prepare")
+    assert prepared.read("artifacts/data/provenance.json") == before
+
+
+def test_a_dirty_tree_leaves_its_patch_beside_the_artifact(prepared):
+    model = prepared.root / "models/torch_mlp.py"
+    model.write_text(model.read_text() + "# mine\n")
+    prepared.stage("prepare")
+    assert "+# mine" in prepared.read("artifacts/data/source.patch")
+    definition = provenance.read(prepared.root / "artifacts/data")["predicate"]["buildDefinition"]
+    digest = definition["resolvedDependencies"][0]["annotations"]["source.patch"]
+    assert digest == provenance.digest(prepared.root / "artifacts/data/source.patch")
+
+
+def test_statements_form_one_chain_from_the_complete_model_to_the_data(trained):
+    chain = ["complete-model", "checkpoint", "train", "data"]
+    for later, earlier in itertools.pairwise(chain):
+        statement = provenance.read(trained.root / "artifacts" / later)
+        dependencies = statement["predicate"]["buildDefinition"]["resolvedDependencies"]
+        named = {d["name"]: d["digest"].get("sha256") for d in dependencies}
+        expected = provenance.digest(trained.root / f"artifacts/{earlier}/provenance.json")
+        assert named[f"artifacts/{earlier}"] == expected
+    names = json.dumps(provenance.read(trained.root / "artifacts/data"))
+    assert '"name": "data"' in names

@@ -1,0 +1,50 @@
+"""Holds for every file in pipeline/verification/checks/."""
+
+import ast
+import inspect
+from pathlib import Path
+
+import pytest
+
+from pipeline.config.plugins import plugin
+from pipeline.config.reading import Plugin
+from pipeline.verification.evidence import Evidence, Result
+
+CHECKS = Plugin("verification.checks").names()
+FOREIGN = ("models", "pipeline.frameworks", "torch", "tensorflow", "keras")
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_it_judges_evidence(name: str) -> None:
+    signature = inspect.signature(plugin("verification.checks", name).check)
+    assert [p.annotation for p in signature.parameters.values()] == [Evidence]
+    assert signature.return_annotation is Result
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_its_docstring_tells_the_report_s_reader_what_is_checked(name: str) -> None:
+    first = (plugin("verification.checks", name).__doc__ or "").partition("\n")[0]
+    assert first.endswith(".")
+    assert len(first) > 30
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_it_imports_neither_the_source_nor_a_framework(name: str) -> None:
+    tree = ast.parse(Path(str(plugin("verification.checks", name).__file__)).read_text())
+    imported = [
+        n.name for node in ast.walk(tree) if isinstance(node, ast.Import) for n in node.names
+    ]
+    imported += [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    for module in imported:
+        assert not any(module == each or module.startswith(f"{each}.") for each in FOREIGN)
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_it_has_been_seen_to_fail(name: str) -> None:
+    tests = Path(__file__).with_name(f"test_{name}.py").read_text()
+    assert "_found(" in tests or "_told(" in tests or "_named(" in tests or "_fault(" in tests
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_a_healthy_model_passes(name: str, evidence: Evidence) -> None:
+    assert plugin("verification.checks", name).check(evidence).faults == []
