@@ -6,14 +6,12 @@ import shutil
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 
-from pipeline import provenance
+from pipeline import formats, provenance
 from pipeline.complete_model import card, mlmodel
 from pipeline.config.params import ExportParams
-from pipeline.config.plugins import plugin
 from pipeline.errors import FormatError, ParamsError
 from pipeline.provenance import lineage, write_atomically
 from pipeline.run import stage
@@ -43,37 +41,43 @@ def export_complete(checkpoint: Path, models: Path, output: Path, params: Export
 
     outputs = list(schema["outputs"])
     refused: dict[str, str] = {}
-    trains: list[str] = []
-    formats = in_order(chosen(params))
-    for name, written in list(formats.items()):
+
+    def trains_on(name: str) -> bool:
+        if params.train.parent is not None:
+            return bool(name == training.form)
+        return params.export.train and formats.declared(name).promises.trainable
+
+    written = in_order(chosen(params))
+    for name in list(written):
         before = set(provenance.files(output))
         try:
             if params.train.parent is not None:
-                framework.export(training, written, inputs, outputs, output)
-                trains += [name] if written is training.written else []
-            elif params.export.train and written.PROMISES["trainable"]:
-                written.export(framework.predictor(training), inputs, outputs, output, **step)
-                trains.append(name)
+                framework.export(training, name, inputs, outputs, output)
+            elif trains_on(name):
+                model = framework.predictor(training)
+                formats.training_exporter(name).export(model, inputs, outputs, output, **step)
             else:
-                written.export(framework.predictor(training), inputs, outputs, output)
+                model = framework.predictor(training)
+                formats.exporter(name).export(model, inputs, outputs, output)
         except ValueError as fault:
             _leave_out(name, str(fault), params, output, before)
             refused[name] = str(fault)
-            del formats[name]
+            written.remove(name)
         print(f"{name}: {refused.get(name, 'written')}", flush=True)
 
+    trains = [name for name in written if trains_on(name)]
     (output / "examples").mkdir()
     for batch in (*EXAMPLES, *([STEPS] if trains else [])):
         shutil.copyfile(checkpoint / "reference" / f"{batch}.npz", output / f"examples/{batch}.npz")
     for name in ("schema.json", "metrics.json"):
         shutil.copyfile(checkpoint / name, output / name)
-    held = [name for name in chosen(params) if name in formats]
+    held = [name for name in chosen(params) if name in written]
     kept = {"held": held, "trains": trains, "refused": refused}
     write_atomically(output / "formats.json", json.dumps(kept, indent=1) + "\n")
-    write_atomically(output / "requirements.txt", requirements(formats))
-    mlmodel.write(output, schema, list(formats), np.load(output / "examples/one.npz"))
+    write_atomically(output / "requirements.txt", requirements(written))
+    mlmodel.write(output, schema, written, np.load(output / "examples/one.npz"))
     write_atomically(
-        output / "README.md", card.card(params, schema, checkpoint, formats, trains, output)
+        output / "README.md", card.card(params, schema, checkpoint, written, trains, output)
     )
 
 
@@ -98,26 +102,25 @@ def chosen(params: ExportParams) -> list[str]:
     """Required formats, then those to attempt that take the framework's models."""
     framework, export = params.model.framework, params.export
     for name in export.formats:
-        takes = plugin("formats", name).FRAMEWORKS
+        takes = formats.declared(name).frameworks
         if framework not in takes:
             raise ParamsError(
                 f"export.formats: found {name}, which takes models of {', '.join(takes)}, "
                 f"expected formats for {framework}"
             )
-    fitting = [n for n in export.attempt if framework in plugin("formats", n).FRAMEWORKS]
+    fitting = [n for n in export.attempt if framework in formats.declared(n).frameworks]
     return list(dict.fromkeys([*export.formats, *fitting]))
 
 
-def in_order(names: Iterable[str]) -> dict[str, ModuleType]:
-    """Formats by name; one that refers to another's file comes after it."""
-    found = {name: plugin("formats", name) for name in names}
-    return dict(sorted(found.items(), key=lambda item: len(set(item[1].AFTER) & set(found))))
+def in_order(names: list[str]) -> list[str]:
+    """One that refers to another's file comes after it."""
+    return sorted(names, key=lambda name: len(set(formats.declared(name).after) & set(names)))
 
 
 def _leave_out(name: str, fault: str, params: ExportParams, output: Path, before: set[str]) -> None:
     """Removes what the format has begun to write; a required one ends the stage."""
     if name in params.export.formats:
-        trains = params.export.train and plugin("formats", name).PROMISES["trainable"]
+        trains = params.export.train and formats.declared(name).promises.trainable
         raise FormatError(
             f"{params.model.name} does not fit the format {name}: {fault}; "
             f"{'set export.train=false, ' if trains else ''}"
@@ -127,10 +130,10 @@ def _leave_out(name: str, fault: str, params: ExportParams, output: Path, before
         (output / file).unlink()
 
 
-def requirements(formats: dict[str, ModuleType]) -> str:
+def requirements(names: Iterable[str]) -> str:
     """What it takes to load them, at the versions they were written with."""
     needed = sorted(
-        {distribution for written in formats.values() for distribution in written.REQUIRES}
+        {distribution for name in names for distribution in formats.declared(name).requires}
     )
     return "".join(f"{name}=={version(name).partition('+')[0]}\n" for name in needed)
 

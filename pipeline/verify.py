@@ -5,10 +5,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pipeline import formats
 from pipeline.config.params import VerifyParams
 from pipeline.config.plugins import plugin
-from pipeline.config.reading import Plugin
-from pipeline.errors import IncompleteArtifact, ParamsError, VerificationFailed
+from pipeline.errors import IncompleteArtifact, VerificationFailed
 from pipeline.provenance import write_atomically
 from pipeline.run import stage
 from pipeline.sandbox import supervisor
@@ -28,9 +28,10 @@ def verify(
     """
     trusted = [Path(key) for key in params.verify.trusted_keys]
     signed_by = signatures.demand(complete_model, trusted) if trusted else None
-    held, trains, refused = formats(complete_model, params)
+    held, trains, refused = held_formats(complete_model)
     promises = {
-        name: plugin("formats", name).PROMISES | {"trainable": name in trains} for name in held
+        name: formats.declared(name).promises.as_mapping() | {"trainable": name in trains}
+        for name in held
     }
     evidence = gather(complete_model, checkpoint, data, params, promises)
     evidence = dataclasses.replace(evidence, refused=refused)
@@ -58,9 +59,7 @@ def verify(
     _demand_passed(found["faults"], page)
 
 
-def formats(
-    complete_model: Path, params: VerifyParams
-) -> tuple[list[str], list[str], dict[str, str]]:
+def held_formats(complete_model: Path) -> tuple[list[str], list[str], dict[str, str]]:
     """What formats.json says is held, can be trained on, and refused with the reason; nothing if
     there is no reading it, which integrity then tells."""
     try:
@@ -70,15 +69,9 @@ def formats(
     except (OSError, ValueError, KeyError, TypeError):
         return [], [], {}
     for name in held:
-        if name not in Plugin("formats").names():
+        if name not in formats.names():
             text = f"{complete_model}: has the format {name}, which pipeline/formats/ lacks"
             raise IncompleteArtifact(f"{text}; run `dvc repro export-complete`")
-        if name not in params.verify.tolerance:
-            text = f"verify.tolerance: nothing for the format {name} of {complete_model}"
-            raise ParamsError(f"{text}; add verify.tolerance.{name} with atol and rtol")
-        if name in trains and name not in params.verify.continuation:
-            text = f"verify.continuation: nothing for the format {name} of {complete_model}"
-            raise ParamsError(f"{text}; add verify.continuation.{name} with atol and rtol")
     return held, trains, refused
 
 

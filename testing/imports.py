@@ -33,6 +33,8 @@ def loaded(path: Path, root: Path) -> frozenset[Path]:
         for name in _names(node, path, root):
             found |= set(_files(name, root))
         found |= set(_plugins(node, path, root)) | set(_beside(node, path))
+    if 'import_module(f"{__name__}' in path.read_text():
+        found |= set(path.parent.rglob("*.py"))
     return frozenset(found - {path})
 
 
@@ -61,7 +63,7 @@ def _files(name: str, root: Path) -> Iterator[Path]:
 
 
 def _plugins(node: ast.AST, path: Path, root: Path) -> Iterator[Path]:
-    """Of `plugin("formats", name)`: whatever lies in the folder may be loaded."""
+    """Of `plugin("frameworks", name)`: whatever lies in the folder may be loaded."""
     called = isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant)
     if called and ast.unparse(node.func).rpartition(".")[2] == "plugin":
         folder = root.joinpath(PACKAGE, *str(node.args[0].value).split("."))

@@ -15,6 +15,7 @@ from pipeline.config.params import VerifyParams
 from pipeline.config.plugins import plugin
 from pipeline.config.reading import read
 from pipeline.errors import VerificationFailed
+from pipeline.formats import declared
 from pipeline.verification.answers import ask
 from pipeline.verification.evidence import Evidence, gather
 from pipeline.verify import verify
@@ -79,7 +80,7 @@ class Linear:
         return found
 
     def evidence(self, answered: bool = True, **changes: Any) -> Evidence:
-        promises = {"onnx": plugin("formats", "onnx").PROMISES | {"trainable": False}}
+        promises = {"onnx": declared("onnx").promises.as_mapping() | {"trainable": False}}
         arguments = (self.complete_model, self.checkpoint, self.data, params(**changes), promises)
         found = gather(*arguments)
         return ask(found, self.data) if answered else found

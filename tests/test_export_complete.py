@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline import provenance
+from testing import formats
 from testing.project import TINY, make_project
 
 FORMATS = "export.formats=[torch_export,onnx,torch_pickle]"
@@ -169,12 +170,8 @@ def test_an_attempted_format_that_does_not_fit_is_reported_and_leaves_nothing(tr
 def test_a_required_format_of_another_framework_is_refused(trained, copy_of):
     project = copy_of(trained)
     project.params(*TINY)
-    formats = project.root / "pipeline/formats"
-    (formats / "abacus.py").write_text('FRAMEWORKS = ("beads",)\nAFTER = ()\n')
+    formats.write(project.root / "pipeline/formats", "abacus", "", "model.beads", "beads")
     text = project.read("params.yaml").replace("- torch_export", "- abacus", 2)
-    text = text.replace(
-        "    torch_export:\n", "    abacus: {atol: 0, rtol: 0}\n    torch_export:\n"
-    )
     (project.root / "params.yaml").write_text(text)
     done = project.stage("export-complete", check=False)
     assert done.returncode == 1

@@ -3,10 +3,9 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-from pipeline import provenance
+from pipeline import formats, provenance
 from pipeline.complete_model import mlmodel
 from pipeline.config.params import ExportParams
 
@@ -15,7 +14,7 @@ def card(
     params: ExportParams,
     schema: Mapping[str, Any],
     checkpoint: Path,
-    formats: Mapping[str, ModuleType],
+    held: Sequence[str],
     trains: Sequence[str],
     directory: Path,
 ) -> str:
@@ -27,10 +26,10 @@ def card(
         f"# {params.model.name}",
         _introduction(schema, checkpoint),
         "## Set up\n\n```sh\npip install -r requirements.txt\n```",
-        *(_format(name, written, schema, name in trains) for name, written in formats.items()),
+        *(_format(name, schema, name in trains) for name in held),
         _check(schema),
-        *_serving(schema, list(formats)),
-        *([_training(formats, trains, schema, directory)] if trains else []),
+        *_serving(schema, held),
+        *([_training(trains, schema, directory)] if trains else []),
         _origin(params),
     ]
     return "\n\n".join(sections) + "\n"
@@ -59,8 +58,8 @@ def _tensor(kind: str, name: str, spec: Mapping[str, Any]) -> str:
     return f"| {kind} | `{name}` | {spec['dtype']} | ({shape}) |"
 
 
-def _format(name: str, written: ModuleType, schema: Mapping[str, Any], trains: bool) -> str:
-    promises = written.PROMISES | {"trainable": trains}
+def _format(name: str, schema: Mapping[str, Any], trains: bool) -> str:
+    promises = formats.declared(name).promises.as_mapping() | {"trainable": trains}
     does = [text for key, text in PROMISED.items() if promises[key]]
     does_not = [text for key, text in PROMISED.items() if not promises[key]]
     lines = [
@@ -71,7 +70,8 @@ def _format(name: str, written: ModuleType, schema: Mapping[str, Any], trains: b
         f"Not promised: {'; '.join(does_not) or 'nothing'}.",
     ]
     lines += [promises["note"], "", "```python"]
-    lines += [written.card(list(schema["inputs"]), list(schema["outputs"])).strip(), "```"]
+    code = formats.card(name).card(list(schema["inputs"]), list(schema["outputs"]))
+    lines += [code.strip(), "```"]
     return "\n".join(lines)
 
 
@@ -99,12 +99,12 @@ def _check(schema: Mapping[str, Any]) -> str:
     )
 
 
-def _serving(schema: Mapping[str, Any], formats: Sequence[str]) -> list[str]:
+def _serving(schema: Mapping[str, Any], held: Sequence[str]) -> list[str]:
     """Nothing where no loader of MLflow's own takes the model."""
-    claimed = mlmodel.flavors(schema, list(formats))
+    claimed = mlmodel.flavors(schema, held)
     if "python_function" not in claimed:
         return []
-    needed = ", ".join(mlmodel.needs(claimed))
+    needed = ", ".join(mlmodel.needs(schema, held))
     return [
         f"""## Serve
 
@@ -122,7 +122,6 @@ In Python, `mlflow.pyfunc.load_model(".")` takes the same inputs."""
 
 
 def _training(
-    formats: Mapping[str, ModuleType],
     trains: Sequence[str],
     schema: Mapping[str, Any],
     directory: Path,
@@ -134,7 +133,7 @@ def _training(
         "which, and `loss` what the source code found in each; yours take their place.",
     ]
     for name in trains:
-        code = formats[name].training_card(
+        code = formats.card(name).training_card(
             list(schema["inputs"]), list(schema["outputs"]), directory
         )
         lines += ["", f"With {name}:", "", "```python", code.strip(), "```"]

@@ -14,36 +14,31 @@ Without ONNX, MLflow's PyTorch loader takes one array without a name: {"inputs":
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pipeline.formats import declared, serving
+from pipeline.formats.contract import Flavor
+
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
-
-# MLflow's default is CUDA first and a warning wherever there is none.
-PROVIDERS = ["CPUExecutionProvider"]
-
 
 ENVIRONMENT, CONDA = "python_env.yaml", "conda.yaml"
 EXAMPLE, REQUEST = "input_example.json", "serving_input_example.json"
 FILES = ("MLmodel", ENVIRONMENT, CONDA, EXAMPLE, REQUEST)
-
-RUNTIMES = {
-    "mlflow.onnx": "onnxruntime",
-    "mlflow.pytorch": "torch",
-    "mlflow.tensorflow": "tensorflow",
-}
-"""What each of MLflow's loaders predicts with."""
 
 SERVER = ("mlflow-skinny", "numpy", "pandas")
 """What the loaders and MLflow's server themselves need; skinny is MLflow without its store."""
 
 
 def write(
-    directory: Path, schema: dict[str, Any], formats: list[str], example: Mapping[str, np.ndarray]
+    directory: Path,
+    schema: dict[str, Any],
+    formats: Sequence[str],
+    example: Mapping[str, np.ndarray],
 ) -> None:
     """Only what `formats` can serve is claimed; with none of them MLflow says which it misses.
 
@@ -61,7 +56,7 @@ def write(
         "signature": signature(schema, formats),
     }
     (directory / "MLmodel").write_text(_yaml(content))
-    needed = needs(claimed)
+    needed = needs(schema, formats)
     (directory / ENVIRONMENT).write_text(_yaml({"python": PYTHON, "dependencies": needed}))
     (directory / CONDA).write_text(_yaml(_conda(needed)))
     rows = [_plain(example[f"input.{name}"]) for name in schema["inputs"]]
@@ -70,10 +65,10 @@ def write(
     (directory / REQUEST).write_text(json.dumps({"inputs": named}) + "\n")
 
 
-def needs(claimed: Mapping[str, Any]) -> list[str]:
+def needs(schema: Mapping[str, Any], formats: Sequence[str]) -> list[str]:
     """Serving takes one runtime; requirements.txt, what every format takes, would install all."""
-    loader = claimed.get("python_function", {}).get("loader_module")
-    needed = sorted([*SERVER, *([RUNTIMES[loader]] if loader else [])])
+    server = _server(schema, formats)
+    needed = sorted([*SERVER, *([server.runtime] if server else [])])
     return [f"{name}=={_version(name)}" for name in needed]
 
 
@@ -99,37 +94,34 @@ def _plain(rows: np.ndarray) -> list[Any]:
     return found
 
 
-def flavors(schema: Mapping[str, Any], formats: list[str]) -> dict[str, Any]:
-    """ONNX serves if it is there: MLflow's PyTorch loader takes and gives one array only."""
+def flavors(schema: Mapping[str, Any], formats: Sequence[str]) -> dict[str, Any]:
+    """What MLmodel claims, in the order in which it stands there."""
     found: dict[str, Any] = {}
-    if "onnx" in formats:
-        found["python_function"] = _python_function("mlflow.onnx", "model.onnx")
-        found["onnx"] = {
-            "data": "model.onnx",
-            "onnx_version": version("onnx"),
-            "providers": PROVIDERS,
-        }
-    if "torch_export" in formats:
-        found["pytorch"] = {"model_data": ".", "pytorch_version": version("torch")}
-        if "onnx" not in formats and _single(schema):
-            found["python_function"] = _python_function("mlflow.pytorch", ".")
-    if "saved_model" in formats:
-        found["tensorflow"] = {
-            "saved_model_dir": "saved_model",
-            "meta_graph_tags": ["serve"],
-            "signature_def_key": "serving_default",
-        }
-        if "onnx" not in formats:
-            found["python_function"] = _python_function("mlflow.tensorflow", ".")
+    server = _server(schema, formats)
+    for each in _flavors(formats):
+        function = {"python_function": _python_function(each)} if each == server else {}
+        own = {each.name: dict(each.content)}
+        found |= function | own if each.takes_names and each.first == 0 else own | function
     return found
 
 
-def _python_function(loader: str, data: str) -> dict[str, Any]:
+def _flavors(formats: Sequence[str]) -> list[Flavor]:
+    found = [serving(name).flavor() for name in formats if declared(name).serves]
+    return sorted(found, key=lambda each: each.first)
+
+
+def _server(schema: Mapping[str, Any], formats: Sequence[str]) -> Flavor | None:
+    """The first that takes these inputs; none where a loader takes and gives one array only."""
+    able = (each for each in _flavors(formats) if each.takes_names or _single(schema))
+    return next(able, None)
+
+
+def _python_function(flavor: Flavor) -> dict[str, Any]:
     """Both environments are named: without conda's MLflow 3.17 ends uv with a KeyError, without
     the other a Dockerfile starts from another image."""
     return {
-        "loader_module": loader,
-        "data": data,
+        "loader_module": flavor.loader,
+        "data": flavor.data,
         "env": {"conda": CONDA, "virtualenv": ENVIRONMENT},
         "python_version": PYTHON,
     }
@@ -139,12 +131,12 @@ def _single(schema: Mapping[str, Any]) -> bool:
     return len(schema["inputs"]) == 1 and len(schema["outputs"]) == 1
 
 
-def _named(schema: Mapping[str, Any], formats: list[str]) -> bool:
-    """Where the loader takes names."""
-    return bool({"onnx", "saved_model"} & set(formats)) or not _single(schema)
+def _named(schema: Mapping[str, Any], formats: Sequence[str]) -> bool:
+    """Where a loader takes names."""
+    return any(each.takes_names for each in _flavors(formats)) or not _single(schema)
 
 
-def signature(schema: Mapping[str, Any], formats: list[str]) -> dict[str, str]:
+def signature(schema: Mapping[str, Any], formats: Sequence[str]) -> dict[str, str]:
     """Any batch size; by name where the loader takes names."""
     named = _named(schema, formats)
     return {side: json.dumps(tensors(schema[side], named)) for side in ("inputs", "outputs")}

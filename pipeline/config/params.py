@@ -159,10 +159,11 @@ class Limits:
 @dataclass(frozen=True, kw_only=True)
 class Verify:
     checks: tuple[Annotated[str, Plugin("verification.checks")], ...]
-    tolerance: Mapping[str, Tolerance]
-    """Of answers, by format."""
-    continuation: Mapping[str, Tolerance]
-    """Of losses, weights, optimizer's state and answers after more training, by format."""
+    tolerance: Mapping[Annotated[str, Plugin("formats")], Tolerance]
+    """Of answers, by format, in place of the format's own."""
+    continuation: Mapping[Annotated[str, Plugin("formats")], Tolerance]
+    """Of losses, weights, optimizer's state and answers after more training, in place of the
+    format's own."""
     limits: Limits
     trusted_keys: tuple[str, ...]
     """Files of public keys (PEM, P-256 or P-384), of which one must have signed a complete model
@@ -257,9 +258,3 @@ class Params:
         if len(set(self.checkpoint.batch_sizes)) < 2:
             sizes = list(self.checkpoint.batch_sizes)
             raise ParamsError(f"checkpoint.batch_sizes: found {sizes}, expected two sizes at least")
-        for name in (*self.export.formats, *self.export.attempt):
-            if name not in self.verify.tolerance:
-                raise ParamsError(
-                    f"verify.tolerance: nothing for the format {name} of export; "
-                    f"add verify.tolerance.{name} with atol and rtol"
-                )

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from pipeline.errors import ParamsError
 
 PACKAGE = Path(__file__).parents[1]
+CONTRACT = "contract"
 T = TypeVar("T")
 Leaves = dict[str, Any]
 """Values by dotted path; lists and empty mappings are leaves."""
@@ -45,13 +46,14 @@ class Range:
 
 @dataclass(frozen=True)
 class Plugin:
-    """The name of a module in a folder of the package, `data.tables`; it is the registry."""
+    """The name of a module or folder in a folder of the package, as `data.tables`."""
 
     folder: str
 
     def names(self) -> list[str]:
-        files = (PACKAGE / self.folder.replace(".", "/")).glob("[!_]*.py")
-        return sorted(file.stem for file in files)
+        folder = PACKAGE / self.folder.replace(".", "/")
+        files = [path.stem for path in folder.glob("[!_]*.py") if path.stem != CONTRACT]
+        return sorted([*files, *(path.parent.name for path in folder.glob("[!_]*/__init__.py"))])
 
     def fault(self, value: str) -> str | None:
         return None if value in self.names() else f"one of {', '.join(self.names())}"
@@ -113,7 +115,10 @@ def convert(value: Any, kind: Any, key: str) -> Any:
         return _items(value, arguments[0], key)
     if origin is Mapping:
         _demand(isinstance(value, Mapping), key, value, "a mapping")
-        return {str(k): convert(v, arguments[1], f"{key}.{k}") for k, v in value.items()}
+        name, kind = arguments
+        return {
+            convert(str(k), name, key): convert(v, kind, f"{key}.{k}") for k, v in value.items()
+        }
     return _scalar(value, kind, key)
 
 

@@ -1,21 +1,17 @@
 """Tensors of two complete models: which differ, and by how much. No framework is needed."""
 
-import importlib
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from pipeline.config.reading import Plugin
 from pipeline.diff.side import Side
+from pipeline.formats import declared, loader, names
+from pipeline.formats.contract import Loader
 from pipeline.sandbox.supervisor import UNREADABLE
-
-FIRST = ("torch_export", "saved_model")
-"""These own the weights; the other formats repeat or point to them."""
 
 Place = tuple[str, int, int, str]
 
@@ -29,23 +25,22 @@ def compare(a: Side, b: Side) -> dict[str, Any]:
         return {"differ": None, "unsaid": [f"no format that both hold: {kept}"]}
     form = both[0]
     with at_hand(a) as one, at_hand(b) as other:
-        missing = _missing(a, one, held[form]) + _missing(b, other, other_held[form])
+        missing = _missing(a, one, form) + _missing(b, other, form)
         if not missing:
-            return {"format": form, **_tensors(held[form], one, other), "unsaid": []}
-    same = form in FIRST and _own(a, held[form]) == _own(b, held[form])
+            return {"format": form, **_tensors(loader(form), one, other), "unsaid": []}
+    same = declared(form).owns_weights and _own(a, form) == _own(b, form)
     return {"format": form, "differ": False if same else None, "unsaid": [] if same else missing}
 
 
-def formats(side: Side) -> dict[str, ModuleType]:
-    """By name, those that own the weights first, by the files that the statement names."""
-    names = sorted(Plugin("formats").names(), key=lambda name: (name not in FIRST, name))
-    found = {name: importlib.import_module(f"pipeline.formats.{name}") for name in names}
-    return {name: form for name, form in found.items() if form.FILE in side.node.subject}
+def formats(side: Side) -> list[str]:
+    """Those that own the weights first, by the files that the statement names."""
+    first = sorted(names(), key=lambda name: not declared(name).owns_weights)
+    return [name for name in first if declared(name).file in side.node.subject]
 
 
-def _own(side: Side, form: ModuleType) -> dict[str, str]:
+def _own(side: Side, form: str) -> dict[str, str]:
     """The format's files by digest: one file, or all of its folder."""
-    top = form.FILE.split("/")[0]
+    top = declared(form).file.split("/")[0]
     return {name: sha for name, sha in side.node.subject.items() if name.split("/")[0] == top}
 
 
@@ -63,20 +58,21 @@ def at_hand(side: Side) -> Iterator[Path]:
         yield Path(scratch)
 
 
-def _missing(side: Side, directory: Path, form: ModuleType) -> list[str]:
+def _missing(side: Side, directory: Path, form: str) -> list[str]:
     """What of the format's weights is not here as the statement names it."""
-    if side.file(side.node, form.FILE) is None:
-        return [side.lies(side.node, form.FILE)]
+    main = declared(form).file
+    if side.file(side.node, main) is None:
+        return [side.lies(side.node, main)]
     try:
-        files = {place[0] for place in form.weights(directory).values()} - {form.FILE}
+        files = {place[0] for place in loader(form).weights(directory).values()} - {main}
     except UNREADABLE as fault:
-        return [f"{form.FILE} of {side.name} cannot be read: {' '.join(str(fault).split())[:200]}"]
+        return [f"{main} of {side.name} cannot be read: {' '.join(str(fault).split())[:200]}"]
     return [
         side.lies(side.node, name) for name in sorted(files) if side.file(side.node, name) is None
     ]
 
 
-def _tensors(form: ModuleType, one: Path, other: Path) -> dict[str, Any]:
+def _tensors(form: Loader, one: Path, other: Path) -> dict[str, Any]:
     a, b = form.weights(one), form.weights(other)
     differing = []
     for name in (name for name in a if name in b):

@@ -15,9 +15,8 @@ import numpy as np
 
 from pipeline import provenance
 from pipeline.complete_model import mlmodel
-from pipeline.config.plugins import plugin
-from pipeline.config.reading import Plugin
 from pipeline.examine import arrays
+from pipeline.formats import declared, names
 from pipeline.provenance import lineage
 from pipeline.sandbox.supervisor import UNREADABLE
 from pipeline.untrusted import plain_files
@@ -78,10 +77,7 @@ def descriptions(directory: Path) -> str:
 
 def _own(name: str) -> set[str]:
     """What lies at the top of a complete model for a format."""
-    written = plugin("formats", name)
-    named = [getattr(written, key, None) for key in ("FILE", "OPTIMIZER", "OVERFLOW")]
-    named += [f"{Path(written.FILE).stem}.json"] if not written.PROMISES["code_free"] else []
-    return {each.partition("/")[0] for each in named if each}
+    return set(declared(name).entries)
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -105,7 +101,7 @@ def _demand(holds: bool, what: str) -> None:
 
 def _demand_formats(found: Mapping[str, Any]) -> None:
     _demand(set(found) == {"held", "trains", "refused"}, "held, trains and refused alone")
-    known = Plugin("formats").names()
+    known = names()
     held, trains, refused = found["held"], found["trains"], found["refused"]
     _demand(isinstance(held, list) and bool(held), "a list of formats held")
     _demand(all(name in known for name in held), f"formats of {', '.join(known)}")
@@ -202,7 +198,7 @@ def _padded(text: str) -> list[str]:
 
 
 def _demand_requirements(path: Path, held: list[str]) -> None:
-    allowed = {name for each in held for name in plugin("formats", each).REQUIRES}
+    allowed = {name for each in held for name in declared(each).requires}
     found = plain_files.read(path, TEXT).splitlines()
     for line in found:
         match = REQUIREMENT.fullmatch(line)

@@ -1,19 +1,17 @@
 """What is asked of each format in a confined process: its screen, its answers, its training."""
 
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline import provenance
+from pipeline import formats, provenance
 from pipeline.config.params import Limits, Tolerance, Verify
-from pipeline.config.plugins import plugin
-from pipeline.errors import ParamsError
 from pipeline.examine import arrays, content
 from pipeline.examine.line import Line, judged
 from pipeline.sandbox import supervisor
 from pipeline.sandbox.supervisor import UNREADABLE
+from pipeline.verification import tolerances
 from pipeline.verification.checks.deterministic import repeats
 from pipeline.verification.comparison import Batches, compare
 from pipeline.verification.evidence import OURS, Answers, Continued
@@ -39,9 +37,8 @@ def loadable(copy: Path) -> list[str]:
     """Formats that promise to be safe to load, and look at their files before. Raises ValueError
     where there is none."""
     held, _ = content.formats(copy)
-    modules = {name: plugin("formats", name) for name in held}
-    safe = {n: each for n, each in modules.items() if each.PROMISES["safe_to_load"]}
-    found = [name for name, each in safe.items() if hasattr(each, "screen")]
+    declared = {name: formats.declared(name) for name in held}
+    found = [n for n, each in declared.items() if each.promises.safe_to_load and each.screens]
     if not found:
         raise ValueError(f"{', '.join(held)}: can run code from its file, so nothing is loaded")
     return found
@@ -51,7 +48,6 @@ def answers(copy: Path, verify: Verify) -> Iterator[Line]:
     """Loads what `screened` has let through, and holds it to the examples."""
     _, trains = content.formats(copy)
     names = loadable(copy)
-    _demand_tolerances(names, trains, verify)
     baseline = {n: _outputs(arrays.read(copy / f"examples/{n}.npz")) for n in BATCHES}
     with tempfile.TemporaryDirectory() as scratch, supervisor.together() as pool:
         place = Path(scratch)
@@ -62,19 +58,14 @@ def answers(copy: Path, verify: Verify) -> Iterator[Line]:
             if name in trains
         }
         for name in names:
-            yield _judged_answers(name, given[name].result(), baseline, verify.tolerance[name])
+            yield _judged_answers(
+                name,
+                given[name].result(),
+                baseline,
+                tolerances.of_answers(verify, name),
+            )
             if name in more:
                 yield _judged_steps(name, more[name].result(), copy, verify)
-
-
-def _demand_tolerances(names: list[str], trains: list[str], verify: Verify) -> None:
-    for key, wanted in {"tolerance": names, "continuation": trains}.items():
-        for name in wanted:
-            if name in names and name not in getattr(verify, key):
-                raise ParamsError(
-                    f"verify.{key}: nothing for the format {name}; "
-                    f"add verify.{key}.{name} with atol and rtol"
-                )
 
 
 def _judged_answers(name: str, given: Answers, baseline: Batches, tolerance: Tolerance) -> Line:
@@ -98,7 +89,11 @@ def _judged_steps(name: str, given: Continued, copy: Path, verify: Verify) -> Li
     expected = {"losses": {str(step): loss for step, loss in enumerate(losses)}}
     try:
         given_losses = {"losses": given.found.get("losses", {})}
-        found = compare(given_losses, expected, verify.continuation[name])
+        found = compare(
+            given_losses,
+            expected,
+            tolerances.of_training(verify, name),
+        )
     except UNREADABLE as fault:
         return judged(f"trains on: {name}", [f"cannot be compared: {fault}"], "")
     text = f"{len(losses)} steps, their losses off by {found.max_abs:.3g} at most"
@@ -127,11 +122,11 @@ def _run(
     """Nothing but the copy can be read, and the room be written."""
     room = scratch / f"{name}-{task}"
     (room / "empty").mkdir(parents=True)
-    file = Path(str(plugin("formats", name).__file__))
     threads = _threads(copy)
     job = {
         "task": task,
-        "format": str(shutil.copyfile(file, room / "empty" / file.name)),
+        "formats": str(supervisor.formats_alone(room)),
+        "format": name,
         "directory": str(copy.resolve()),
         "copy": None,
         "reference": {batch: str(copy.resolve() / f"examples/{batch}.npz") for batch in BATCHES},

@@ -1,1 +1,65 @@
-"""One file a format. A format imports a framework and numpy, nothing of ours."""
+"""Formats, a folder each: what it declares, and the parts that do it.
+
+This module finds them by name, wherever the folder lies. contract.py says what each has to be.
+"""
+
+import importlib
+from pathlib import Path
+from typing import Any, cast
+
+from .contract import (
+    Exporter,
+    Format,
+    Loader,
+    Screen,
+    Serving,
+    TrainingCard,
+    TrainingExporter,
+    TrainingLoader,
+)
+
+
+def names() -> list[str]:
+    folders = Path(__file__).parent.glob("[!_]*/__init__.py")
+    return sorted(path.parent.name for path in folders)
+
+
+def declared(name: str) -> Format:
+    return cast(Format, importlib.import_module(f"{__name__}.{name}").FORMAT)
+
+
+def exporter(name: str) -> Exporter:
+    return cast(Exporter, _part(name, "export"))
+
+
+def training_exporter(name: str) -> TrainingExporter:
+    """Of a format that promises to be trainable."""
+    return cast(TrainingExporter, _part(name, "export"))
+
+
+def loader(name: str) -> Loader:
+    return cast(Loader, _part(name, "load"))
+
+
+def training_loader(name: str) -> TrainingLoader:
+    """Of a format that promises to be trainable."""
+    return cast(TrainingLoader, _part(name, "train"))
+
+
+def screen(name: str) -> Screen:
+    """Of a format that screens."""
+    return cast(Screen, _part(name, "screen"))
+
+
+def card(name: str) -> TrainingCard:
+    """`training_card` is there for a format that promises to be trainable."""
+    return cast(TrainingCard, _part(name, "card"))
+
+
+def serving(name: str) -> Serving:
+    """Of a format that serves."""
+    return cast(Serving, _part(name, "serving"))
+
+
+def _part(name: str, part: str) -> Any:
+    return importlib.import_module(f"{__name__}.{name}.{part}")

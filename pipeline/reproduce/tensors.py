@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.config.plugins import plugin
-from pipeline.config.reading import Plugin
+from pipeline import formats as known
 
 Arrays = dict[str, np.ndarray]
 Place = tuple[str, int, int, str]
@@ -48,11 +47,11 @@ def _by_format(directory: Path, file: str) -> Arrays:
 def formats(directory: Path, file: str) -> list[str]:
     """The formats in `directory` that `file` is a part of."""
     found = []
-    for name in Plugin("formats").names():
-        written = plugin("formats", name)
-        if (directory / written.FILE).is_file():
-            files = {written.FILE, *(place[0] for place in _places(directory, name).values())}
-            if file in files or _contents(file, written.FILE):
+    for name in known.names():
+        main = known.declared(name).file
+        if (directory / main).is_file():
+            files = {main, *(place[0] for place in _places(directory, name).values())}
+            if file in files or _contents(file, main):
                 found.append(name)
     return found
 
@@ -66,10 +65,9 @@ def _contents(file: str, main: str) -> bool:
 def _places(directory: Path, name: str) -> dict[str, Place]:
     """Weights and the optimizer's state; what lies in a file that is read by its ending is left to
     that, which knows names and dtypes."""
-    written = plugin("formats", name)
-    found: dict[str, Place] = dict(written.weights(directory))
-    if hasattr(written, "optimizer_state"):
-        slots: dict[str, Place] = written.optimizer_state(directory)
+    found: dict[str, Place] = dict(known.loader(name).weights(directory))
+    if known.declared(name).promises.trainable:
+        slots = known.training_loader(name).optimizer_state(directory)
         found |= {f"optimizer/{k}": p for k, p in slots.items() if Path(p[0]).suffix not in READERS}
     return found
 

@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -24,6 +25,7 @@ from pipeline.verification.evidence import Answers, Continued
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SCRIPT = Path(__file__).resolve().with_name("worker.py")
+FORMATS = Path(__file__).resolve().parents[1] / "formats"
 CONFINE = SCRIPT.with_name("launcher.py")
 
 GIB = 1 << 30
@@ -117,6 +119,14 @@ def _terms(room: Path, given: Iterable[Path], limits: Limits, threads: int) -> d
         "files": "files" not in lacking,
         "calls": "calls" not in lacking,
     }
+
+
+def formats_alone(room: Path) -> Path:
+    """A copy of the formats in the room, which is on the import path there: nothing else of ours
+    can be. With the bytecode that is at hand, since none is written there."""
+    there = room / "alone"
+    shutil.copytree(FORMATS, there / FORMATS.name)
+    return there
 
 
 def linked(directory: Path) -> list[Path]:

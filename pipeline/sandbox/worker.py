@@ -1,9 +1,10 @@
 """Run alone, `python -I worker.py job.json`: a format answers, or trains on, where no source
 can be had.
 
-Nothing of ours is imported; the format is one file, executed by its path. job.json has
+Nothing of ours is imported but a copy of the formats that lies alone. job.json has
   task        answer, go_on to train, or screen to look at the files and load nothing
-  format      the format's file, alone in its directory
+  formats     a directory in which nothing lies but a copy of the package formats
+  format      the format's name
   directory   the complete model
   copy        where a perturbed copy of it may be written; null for none
   reference   batch -> .npz whose arrays "input.<name>" are given to the model
@@ -22,7 +23,6 @@ Nothing of ours is imported; the format is one file, executed by its path. job.j
 
 import gc
 import importlib
-import importlib.util
 import json
 import os
 import shutil
@@ -109,7 +109,7 @@ def answer(job: Mapping[str, Any], found: dict[str, Any], arrays: Arrays) -> Non
 
     def load(at: str, source: Path = directory) -> Callable[[Arrays], Arrays]:
         found["at"], start = at, time.perf_counter()
-        predict: Callable[[Arrays], Arrays] = written.load(source)
+        predict: Callable[[Arrays], Arrays] = loader.load(source)
         timing[f"{at}_seconds"] = time.perf_counter() - start
         if "torch" in sys.modules:
             sys.modules["torch"].set_num_threads(job["threads"])
@@ -123,7 +123,7 @@ def answer(job: Mapping[str, Any], found: dict[str, Any], arrays: Arrays) -> Non
             arrays.update({f"{at}/{batch}/{k}": plain(k, v) for k, v in outputs.items()})
 
     found["at"] = "import"
-    written = execute(Path(job["format"]))
+    loader = formats(job).loader(job["format"])
     gc.disable()  # what a framework makes on import stays: a fifth of the time went looking at it
     predict = load("first_load")
     gc.enable()
@@ -138,8 +138,11 @@ def answer(job: Mapping[str, Any], found: dict[str, Any], arrays: Arrays) -> Non
     if job["copy"] is None:
         return
     found["at"] = "weights"
-    places = {name: tuple(place) for name, place in written.weights(directory).items()}
-    found |= {"file": written.FILE, "places": sorted({place[:3] for place in places.values()})}
+    places = {name: tuple(place) for name, place in loader.weights(directory).items()}
+    found |= {
+        "file": formats(job).declared(job["format"]).file,
+        "places": sorted({place[:3] for place in places.values()}),
+    }
     found["weight"] = perturb(places, directory, Path(job["copy"]))
     call("perturbed", load("perturbed", Path(job["copy"])))
 
@@ -150,10 +153,10 @@ def go_on(job: Mapping[str, Any], found: dict[str, Any], arrays: Arrays) -> None
     with np.load(job["training"]) as every:
         data = {name: every[name] for name in every}
     found["at"] = "import"
-    written = execute(Path(job["format"]))
+    loader = formats(job).training_loader(job["format"])
     found["at"], start = "loading it", time.perf_counter()
     gc.disable()
-    trainer = written.load_training(directory)
+    trainer = loader.load_training(directory)
     gc.enable()
     timing["first_load_seconds"] = time.perf_counter() - start
     if "torch" in sys.modules:
@@ -172,25 +175,22 @@ def go_on(job: Mapping[str, Any], found: dict[str, Any], arrays: Arrays) -> None
     answers = trainer.predict(inputs(Path(job["reference"]["seven"])))
     arrays.update({f"answers/{name}": plain(name, each) for name, each in answers.items()})
     timing["peak_mib"] = peak_mib()
-    places = written.optimizer_state(directory).values()
+    places = loader.optimizer_state(directory).values()
     found["places"] = sorted({tuple(place[:3]) for place in places})
 
 
 def screen(job: Mapping[str, Any], found: dict[str, Any], arrays: Arrays) -> None:
     """The format's own look at its files, which raises ValueError for what it would not load."""
     found["at"] = "screen"
-    execute(Path(job["format"])).screen(Path(job["directory"]))
+    formats(job).screen(job["format"]).screen(Path(job["directory"]))
 
 
-def execute(path: Path) -> ModuleType:
-    """Its bytecode is not written beside it, where nothing else may lie."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.dont_write_bytecode, before = True, sys.dont_write_bytecode
-    spec.loader.exec_module(module)
-    sys.dont_write_bytecode = before
-    return module
+def formats(job: Mapping[str, Any]) -> ModuleType:
+    """The copy of the package. No bytecode is written beside it."""
+    sys.dont_write_bytecode = True
+    if job["formats"] not in sys.path:
+        sys.path.insert(0, job["formats"])
+    return importlib.import_module("formats")
 
 
 def inputs(path: Path) -> Arrays:

@@ -14,10 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import provenance
+from pipeline import formats, provenance
 from pipeline.config.params import PARENTS, Train
-from pipeline.config.plugins import plugin
-from pipeline.config.reading import Plugin
 from pipeline.errors import IncompleteArtifact, ParamsError
 
 SUFFIX = ".tar"
@@ -27,7 +25,7 @@ Arrays = Mapping[str, np.ndarray]
 @dataclass
 class Training:
     trainer: Any
-    written: ModuleType
+    form: str
     """The format that the trainer is of."""
     base: ModuleType
     """Of the framework: it sets the process up."""
@@ -52,25 +50,24 @@ def form(complete_model: Path) -> str:
     A training step alone is not enough: the stages look at losses between the steps, too.
     """
     trains: list[str] = json.loads((complete_model / "formats.json").read_text())["trains"]
-    known = Plugin("formats").names()
+    known = formats.names()
     for name in (each for each in trains if each in known):
-        if hasattr(plugin("formats", name).Trainer, "evaluate"):
+        if formats.declared(name).evaluates:
             return name
     raise IncompleteArtifact(
         f"{complete_model}: cannot be trained on; export it again with export.train=true"
     )
 
 
-def build(
-    base: ModuleType, written: ModuleType, train: Train, described: Mapping[str, Any]
-) -> Training:
+def build(base: ModuleType, train: Train, described: Mapping[str, Any]) -> Training:
     """The parent's training program, with its optimizer where it stood; only the learning rate may
     be set anew. `described` is the schema of the data. Raises ParamsError."""
     parent = PARENTS / str(train.parent)
     before, recorded = schema(parent.name), provenance.params(parent)["train"]
     _demand_alike(described, before)
     base.configure(train.threads)
-    trainer = written.load_training(parent)
+    name = form(parent)
+    trainer = formats.training_loader(name).load_training(parent)
     if train.clip_norm != recorded["clip_norm"]:
         raise ParamsError(
             f"train.clip_norm: found {train.clip_norm}, but {parent} clips to "
@@ -81,7 +78,7 @@ def build(
             trainer.set_learning_rate(train.lr)
         except ValueError as fault:
             raise ParamsError(f"train.lr: {fault}") from None
-    return Training(trainer, written, base, list(before["sources"]))
+    return Training(trainer, name, base, list(before["sources"]))
 
 
 def demand_whole(parent: Path) -> None:
@@ -179,21 +176,23 @@ def load(training: Training, path: Path) -> None:
     """As when `save` was called."""
     with tempfile.TemporaryDirectory() as scratch, tarfile.open(path) as archive:
         archive.extractall(scratch, filter="data")
-        training.trainer = training.written.load_training(Path(scratch))
+        loader = formats.training_loader(training.form)
+        training.trainer = loader.load_training(Path(scratch))
 
 
 def export(
     training: Training,
-    written: ModuleType,
+    form: str,
     inputs: dict[str, np.ndarray],
     outputs: list[str],
     directory: Path,
 ) -> None:
     """ValueError for a format that takes the source's model where a program will not do."""
-    if written is training.written:
+    if form == training.form:
         training.trainer.save(directory)
         return
-    predictor = getattr(training.trainer, "predictor", None)
-    if predictor is None or not written.PROMISES["code_free"]:
+    promises = formats.declared(form).promises
+    predictor = training.trainer.predictor() if promises.code_free else None
+    if predictor is None:
         raise ValueError("is made from the model's source, which a complete model does not hold")
-    written.export(predictor(), inputs, outputs, directory)
+    formats.exporter(form).export(predictor, inputs, outputs, directory)

@@ -35,8 +35,7 @@ def build(model: Model, train: Train, schema: Mapping[str, Any], device: str) ->
     framework = plugin("frameworks", model.framework)
     if train.parent is not None:
         parent.demand_whole(PARENTS / train.parent)
-        written = plugin("formats", parent.form(PARENTS / train.parent))
-        return parent.build(framework, written, train, schema)
+        return parent.build(framework, train, schema)
     framework.configure(train.threads)
     framework.seed(seed(train.seed, 0))
     configs = {name: getattr(model, name) for name in ("net", "loss", "optimizer", "scheduler")}

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config.params import Train
-from pipeline.config.plugins import plugin
 from pipeline.errors import ParamsError
 from pipeline.sandbox import supervisor
 from pipeline.training.metrics import metric
@@ -67,11 +66,11 @@ def _run(
 
 
 def _job(evidence: Evidence, data: Path, name: str, room: Path, source: bool) -> dict[str, Any]:
-    file = Path(str(plugin("formats", name).__file__))
     test = data.resolve() / "test" / "inputs"
     reference = evidence.checkpoint.resolve() / "reference"
     return {
-        "format": str(shutil.copyfile(file, room / "empty" / file.name)),
+        "formats": str(supervisor.formats_alone(room)),
+        "format": name,
         "directory": str(evidence.complete_model.resolve()),
         "copy": str(room / "perturbed"),
         "reference": {batch: str(reference / f"{batch}.npz") for batch in evidence.baseline},

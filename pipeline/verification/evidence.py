@@ -12,6 +12,7 @@ import numpy as np
 from pipeline.config.params import Tolerance, VerifyParams
 from pipeline.data import arrays as prepared
 from pipeline.errors import IncompleteArtifact
+from pipeline.verification import tolerances
 from pipeline.verification.comparison import Batches
 
 BATCHES = ("one", "seven", "many", "edge")
@@ -138,7 +139,7 @@ class Evidence:
         """The formats that there is something to judge of; for the others self_contained speaks."""
         for name, answers in self.answers.items():
             if answers.complete:
-                yield name, answers, self.params.verify.tolerance[name]
+                yield name, answers, tolerances.of_answers(self.params.verify, name)
 
 
 @dataclass(frozen=True, kw_only=True)

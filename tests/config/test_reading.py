@@ -84,7 +84,12 @@ def test_a_stage_reads_its_own_sections_alone(values):
             {"val": 0.5, "test": 0.5, "seed": 0},
             "data.split: val \\+ test leave no",
         ),
-        ("verify", "tolerance", {}, "verify.tolerance: nothing for the format torch_export"),
+        (
+            "verify",
+            "tolerance",
+            {"onyx": {"atol": 0.0, "rtol": 0.0}},
+            "verify.tolerance: found 'onyx', expected one of keras_archive, ",
+        ),
     ],
 )
 def test_a_wrong_value_is_refused_in_one_line(values, section, key, value, said):

@@ -15,6 +15,7 @@ from torch import nn
 from pipeline.config.params import ExportParams, VerifyParams
 from pipeline.config.plugins import plugin
 from pipeline.config.reading import load_yaml, read
+from pipeline.formats import declared, exporter
 from pipeline.training.parts import build
 from pipeline.verification.answers import go_on
 from pipeline.verification.checks import continuation
@@ -42,7 +43,7 @@ def sections(project: Project) -> dict[str, Any]:
 def judged(project: Project, complete_model: Path, room: Path) -> tuple[Evidence, list[str]]:
     """The faults that continuation finds after a clean process has trained on."""
     artifacts = project.root / "artifacts"
-    promises = plugin("formats", "torch_export").PROMISES
+    promises = declared("torch_export").promises.as_mapping()
     params = read(VerifyParams, sections(project))
     places = (complete_model, artifacts / "checkpoint", artifacts / "data", params)
     evidence = gather(*places, {"torch_export": promises})
@@ -63,7 +64,7 @@ def exported_again(project: Project, target: Path, spoil: Callable[[Any], None])
     steps = np.load(checkpoint / "reference/training.npz")
     inputs = {"pixels": steps["input.pixels"]}
     given = {"training": training, "target": steps["target"], "seed": schema["seed"]}
-    form = plugin("formats", "torch_export")
+    form = exporter("torch_export")
     form.export(framework.predictor(training), inputs, ["logits"], target, **given)
 
 

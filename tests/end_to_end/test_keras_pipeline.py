@@ -139,6 +139,7 @@ import numpy as np
 from pipeline import provenance
 from pipeline.training.parts import build
 from pipeline.config.plugins import plugin
+from pipeline.formats import exporter
 from pipeline.config.params import TrainParams
 from pipeline.run.stage import params_file
 from pipeline.config.reading import read
@@ -198,7 +199,7 @@ for name, mutation in json.loads(sys.argv[1]).items():
     names = {"model": fresh(), "drop": drop, "swap": swap, "zero": zero, "reorder": reorder}
     names["always_training"] = always_training
     exec(mutation, names)
-    plugin("formats", "saved_model").export(names["model"], inputs, list(schema["outputs"]), copy)
+    exporter("saved_model").export(names["model"], inputs, list(schema["outputs"]), copy)
     definition = provenance.read(original)["predicate"]["buildDefinition"]
     (copy / provenance.NAME).unlink()
     provenance.write(copy, definition)
@@ -238,6 +239,7 @@ import numpy as np
 from pipeline.data import arrays as data
 from pipeline.training.parts import build
 from pipeline.config.plugins import plugin
+from pipeline.formats import exporter
 from pipeline.config.params import TrainParams
 from pipeline.run.stage import params_file
 from pipeline.config.reading import read

@@ -66,7 +66,7 @@ import numpy as np
 import tensorflow as tf
 from models.keras_text_tabular import keras_text_tabular
 from pipeline.complete_model import mlmodel
-from pipeline.config.plugins import plugin
+from pipeline.formats import exporter
 
 directory, formats = Path(sys.argv[1]), sys.argv[2:]
 rng = np.random.default_rng(0)
@@ -77,7 +77,7 @@ for name, rows in inputs.items():
     kind = "lookup" if name in words else "normalization"
     model.get_layer(f"{name}_{kind}").adapt(rows)
 for name in formats:
-    plugin("formats", name).export(model, inputs, ["probabilities"], directory)
+    exporter(name).export(model, inputs, ["probabilities"], directory)
 answers = model({name: tf.constant(rows) for name, rows in inputs.items()}).numpy()
 (directory / "examples").mkdir()
 for batch, count in {"one": 1, "seven": 7}.items():

@@ -1,11 +1,10 @@
 """Tiny models of every shape that a format must hold, each exported once."""
 
-import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,10 +14,10 @@ from torch import Tensor, nn
 
 from models.torch_cnn import TorchCNN
 from models.torch_mlp import TorchMLP
-from testing.project import ROOT
+from testing.formats import NAMES
+from testing.formats import form as plugin
 
-FOLDER = ROOT / "pipeline" / "formats"
-FORMATS = sorted(path.stem for path in FOLDER.glob("[!_]*.py"))
+FORMATS = NAMES
 MODELS = {
     "pytorch": ("mlp", "cnn", "pair"),
     "keras": ("dense", "custom", "functional", "strings"),
@@ -62,21 +61,12 @@ class Case:
         return {name: each.numpy() for name, each in zip(self.outputs, found, strict=True)}
 
 
-def plugin(name: str) -> ModuleType:
-    """The format, executed alone by its path as a stranger would."""
-    spec = importlib.util.spec_from_file_location(f"format_{name}", FOLDER / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def in_order(names: list[str]) -> list[str]:
     """Each format behind those that it must be written after."""
     order: list[str] = []
     while len(order) < len(names):
         left = [name for name in names if name not in order]
-        order += [n for n in left if set(plugin(n).AFTER) & set(names) <= set(order)]
+        order += [n for n in left if set(plugin(n).FORMAT.after) & set(names) <= set(order)]
     return order
 
 
@@ -137,7 +127,7 @@ def write(form: str, case: Case, directory: Path, rows: int = 5) -> None:
 
 
 def holds(form: str, model: str) -> bool:
-    framework = any(model in MODELS[each] for each in plugin(form).FRAMEWORKS)
+    framework = any(model in MODELS[each] for each in plugin(form).FORMAT.frameworks)
     return framework and (form, model) not in REFUSED
 
 

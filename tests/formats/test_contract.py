@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,9 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline import formats
+from pipeline.formats.contract import Format, Promises
 from pipeline.sandbox.worker import perturb
+from testing.formats import FOLDER
+from testing.formats import form as plugin
+from testing.project import ROOT
 from tests.formats.conftest import (
-    FOLDER,
     FORMATS,
     MODELS,
     TRAINS_ONLY,
@@ -22,31 +27,38 @@ from tests.formats.conftest import (
     holds,
     in_order,
     pixels,
-    plugin,
     trained,
 )
 
-ROOT = FOLDER.parents[1]
-CODE_FREE = [name for name in FORMATS if plugin(name).PROMISES["code_free"]]
+CODE_FREE = [name for name in FORMATS if plugin(name).FORMAT.promises.code_free]
 SAME_BYTES = [
-    name for name in FORMATS if plugin(name).PROMISES["same_bytes"] and name not in TRAINS_ONLY
+    name for name in FORMATS if plugin(name).FORMAT.promises.same_bytes and name not in TRAINS_ONLY
 ]
-TORCH = [name for name in FORMATS if "pytorch" in plugin(name).FRAMEWORKS]
-KERAS = [name for name in FORMATS if "keras" in plugin(name).FRAMEWORKS]
+TORCH = [name for name in FORMATS if "pytorch" in plugin(name).FORMAT.frameworks]
+KERAS = [name for name in FORMATS if "keras" in plugin(name).FORMAT.frameworks]
 PAIRS = [(f, m) for f in FORMATS for some in MODELS.values() for m in some if holds(f, m)]
 TELLTALE = "telltale_folder"
 
 every_format = pytest.mark.parametrize("form", FORMATS)
 every_pair = pytest.mark.parametrize(("form", "model"), PAIRS)
 
+PARTS = {
+    "export": "Exporter",
+    "load": "Loader",
+    "train": "TrainingLoader",
+    "screen": "Screen",
+    "card": "Card",
+    "serving": "Serving",
+}
+
 IN_A_CLEAN_PROCESS = """
-import importlib.util, sys, pathlib
+import sys, pathlib
 import numpy as np
 given = sys.argv[1:]
 for path, directory in zip(given[::2], map(pathlib.Path, given[1::2])):
-    spec = importlib.util.spec_from_file_location("form", path)
-    form = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(form)
+    sys.path.append(str(pathlib.Path(path).parents[1]))
+    from form import Form
+    form = Form(pathlib.Path(path).name)
     example = np.load(directory / "examples/one.npz")
     inputs = {k[6:]: example[k] for k in example.files if k.startswith("input.")}
     for name, found in form.load(directory)(inputs).items():
@@ -56,21 +68,21 @@ print("loaded", len(given) // 2)
 """
 
 IN_ANOTHER_PLACE = """
-import importlib.util, pathlib, sys
+import pathlib, sys
 import numpy as np, torch
 from telltale_models.torch_cnn import TorchCNN
 out, paths = pathlib.Path(sys.argv[1]), sys.argv[2:]
 model = TorchCNN(4, 10, 0.3)
 model.load_state_dict(torch.load(out / "weights.pt"))
 for path in paths:
-    spec = importlib.util.spec_from_file_location("form", path)
-    form = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(form)
+    sys.path.append(str(pathlib.Path(path).parents[1]))
+    from form import Form
+    form = Form(pathlib.Path(path).name)
     form.export(model.eval(), {"pixels": np.ones((9, 64), np.float32)}, ["logits"], out)
 """
 
 KERAS_IN_ANOTHER_PLACE = """
-import importlib.util, pathlib, sys
+import pathlib, sys
 sys.path.insert(0, ".")
 from testing.keras_models import built, inputs
 out, paths = pathlib.Path(sys.argv[1]), sys.argv[2:]
@@ -78,9 +90,9 @@ built("functional")  # another history of the process
 for name in ("custom", "strings", "functional"):
     (out / name).mkdir()
     for path in paths:
-        spec = importlib.util.spec_from_file_location("form", path)
-        form = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(form)
+        sys.path.append(str(pathlib.Path(path).parents[1]))
+        from form import Form
+        form = Form(pathlib.Path(path).name)
         form.export(built(name), inputs(name, 9), ["probabilities"], out / name)
 """
 
@@ -95,24 +107,52 @@ def run(script: str, *arguments: object, cwd: Path, **environment: str) -> str:
 
 
 @every_format
-def test_it_says_what_it_promises(form: str) -> None:
-    found = plugin(form)
-    kinds = {key: type(value) for key, value in found.PROMISES.items()}
-    truths = dict.fromkeys(("code_free", "safe_to_load", "trainable", "same_bytes"), bool)
-    assert kinds == truths | {"runtimes": list, "note": str}
-    assert "\n" not in found.PROMISES["note"]
-    assert set(found.AFTER) <= set(FORMATS)
-    assert found.REQUIRES
-    assert set(found.FRAMEWORKS) <= set(MODELS)
-    assert found.FRAMEWORKS
+def test_it_declares_what_it_promises_and_has_the_parts_for_it(form: str) -> None:
+    found = formats.declared(form)
+    assert isinstance(found, Format) and isinstance(found.promises, Promises)
+    assert "\n" not in found.promises.note
+    assert set(found.after) <= set(FORMATS) - {form}
+    assert set(found.frameworks) <= set(MODELS) and found.frameworks and found.requires
+    assert found.file.partition("/")[0] in found.entries
+    assert found.promises.trainable is (found.continuation is not None)
+    assert not found.promises.safe_to_load or found.screens
+    wanted = {"export", "load", "card"}
+    wanted |= {"train"} if found.promises.trainable else set()
+    wanted |= {"screen"} if found.screens else set()
+    wanted |= {"serving"} if found.serves else set()
+    parts = {path.stem for path in (FOLDER / form).glob("[!_]*.py")}
+    assert parts & {"export", "load", "card", "train", "screen", "serving"} == wanted
+
+
+def test_the_type_checker_holds_every_part_to_its_contract(tmp_path: Path) -> None:
+    """A part is loaded by its name, where mypy sees nothing of it."""
+    lines = ["from pipeline.formats import contract"]
+    for form in FORMATS:
+        for part, protocol in PARTS.items():
+            if (FOLDER / form / f"{part}.py").is_file():
+                lines.append(f"from pipeline.formats.{form} import {part} as {form}_{part}")
+                trains = formats.declared(form).promises.trainable and part in ("export", "card")
+                held_to = f"contract.{'Training' if trains else ''}{protocol}"
+                lines.append(f"_{form}_{part}: {held_to} = {form}_{part}")
+    (tmp_path / "held.py").write_text("\n".join(lines))
+    command = [sys.executable, "-m", "mypy", "--no-error-summary", str(tmp_path / "held.py")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout == ""
 
 
 @every_format
-def test_it_imports_nothing_of_ours(form: str) -> None:
-    tree = ast.parse((FOLDER / f"{form}.py").read_text())
-    names = {alias.name for n in ast.walk(tree) if isinstance(n, ast.Import) for alias in n.names}
-    names |= {n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
-    assert not {name.split(".")[0] for name in names} & {"", "models", "pipeline", "tests"}
+def test_it_imports_nothing_of_ours_but_what_lies_beside_it(form: str) -> None:
+    for path in (FOLDER / form).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                names = {alias.name.split(".")[0] for alias in node.names}
+                assert not names & {"models", "pipeline", "tests", "testing", "formats"}, path
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                top = str(node.module).split(".")[0]
+                assert top not in {"models", "pipeline", "tests", "testing", "formats"}, path
+            elif isinstance(node, ast.ImportFrom):
+                shared = node.level == 2 and re.match(r"contract$|_\w+", node.module or "")
+                assert node.level == 1 or shared, f"{path}: line {node.lineno}"
 
 
 @every_pair
@@ -202,7 +242,7 @@ def test_the_code_free_ones_load_where_there_is_no_source(
     framework: str, exported: Exported, tmp_path: Path
 ) -> None:
     pairs = [(f, m) for f, m in PAIRS if f in CODE_FREE and m in MODELS[framework]]
-    given = [each for f, m in pairs for each in (FOLDER / f"{f}.py", exported / m)]
+    given = [each for f, m in pairs for each in (FOLDER / f, exported / m)]
     said = run(IN_A_CLEAN_PROCESS, *given, cwd=tmp_path, PYTHONPATH="")
     assert said.split()[-2:] == ["loaded", str(len(pairs))]
 
@@ -225,7 +265,7 @@ def test_another_process_elsewhere_writes_the_same_bytes_and_leaves_no_trace_of_
     order = in_order([name for name in SAME_BYTES if name in TORCH])
     for name in order:
         plugin(name).export(model, pixels(2), ["logits"], here)
-    scripts = [FOLDER / f"{name}.py" for name in order]
+    scripts = [FOLDER / name for name in order]
     run(IN_ANOTHER_PLACE, there, *scripts, cwd=sources, PYTHONHASHSEED="7", PYTHONPATH="")
     files = sorted(path.name for path in here.iterdir())
     assert files == sorted({path.name for path in there.iterdir()} - {"weights.pt"})
@@ -250,7 +290,7 @@ def test_another_process_elsewhere_writes_the_same_bytes_of_keras_models(tmp_pat
         for form in order:
             if holds(form, name):
                 plugin(form).export(built(name), inputs(name, 2), ["probabilities"], here / name)
-    scripts = [FOLDER / f"{form}.py" for form in order]
+    scripts = [FOLDER / form for form in order]
     run(KERAS_IN_ANOTHER_PLACE, there, *scripts, cwd=sources, PYTHONHASHSEED="7", PYTHONPATH="")
     files = sorted(path.relative_to(here) for path in here.rglob("*") if path.is_file())
     assert files == sorted(p.relative_to(there) for p in there.rglob("*") if p.is_file())

@@ -16,16 +16,18 @@ import numpy as np
 import pytest
 from keras import layers
 
+from testing.formats import FOLDER
+from testing.formats import form as plugin
 from testing.keras_models import CUSTOM, built, given, inputs
-from tests.formats.conftest import FOLDER, Cases, Exported, plugin
+from tests.formats.conftest import Cases, Exported
 
 form = plugin("keras_archive")
 
 LOAD = """
-import importlib.util, pathlib, sys
-spec = importlib.util.spec_from_file_location("form", sys.argv[1])
-form = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(form)
+import pathlib, sys
+sys.path.append(str(pathlib.Path(sys.argv[1]).parents[1]))
+from form import Form
+form = Form(pathlib.Path(sys.argv[1]).name)
 for name in sys.argv[2:]:
     try:
         form.load(pathlib.Path(name))
@@ -107,7 +109,7 @@ def test_without_the_source_it_loads_only_if_all_classes_are_keras_own(
     exported: Exported, tmp_path: Path
 ) -> None:
     folders = [exported / "custom", exported / "strings"]
-    command = [sys.executable, "-I", "-c", LOAD, FOLDER / "keras_archive.py", *folders]
+    command = [sys.executable, "-I", "-c", LOAD, FOLDER / "keras_archive", *folders]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     missing, loaded = done.stdout.splitlines()
     assert missing.startswith("No module named 'tests")

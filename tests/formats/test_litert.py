@@ -12,9 +12,10 @@ import pytest
 pytest.importorskip("tensorflow")
 
 from pipeline.sandbox.worker import perturb
+from testing.formats import FOLDER
+from testing.formats import form as plugin
 from testing.keras_cases import UNFIT, Case, Inverse, make, numbers, pixels, unfit
 from testing.project import ROOT
-from tests.formats.conftest import FOLDER, plugin
 
 form = plugin("litert")
 MODELS = ("subclassed", "custom", "functional", "text")
@@ -22,12 +23,12 @@ OUTPUTS = ["probabilities"]
 every_model = pytest.mark.parametrize("name", MODELS)
 
 ELSEWHERE = """
-import importlib.util, pathlib, sys
+import pathlib, sys
 import numpy as np
 sys.path.insert(0, sys.argv[4])
-spec = importlib.util.spec_from_file_location("form", sys.argv[1])
-form = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(form)
+sys.path.append(str(pathlib.Path(sys.argv[1]).parents[1]))
+from form import Form
+form = Form(pathlib.Path(sys.argv[1]).name)
 for directory in sorted(pathlib.Path(sys.argv[2]).iterdir()):
     predict, example = form.load(directory), np.load(directory / "example.npz")
     inputs = {k[6:]: example[k] for k in example.files if k.startswith("input.")}
@@ -85,7 +86,7 @@ def test_without_the_source_it_answers_and_another_process_writes_the_same_bytes
     (tmp_path / "telltale").mkdir()
     shutil.copy(ROOT / "testing/keras_cases.py", tmp_path / "telltale")
     there = tmp_path / "there"
-    command = [sys.executable, "-I", "-c", ELSEWHERE, FOLDER / "litert.py", litert, there]
+    command = [sys.executable, "-I", "-c", ELSEWHERE, FOLDER / "litert", litert, there]
     environment = os.environ | {"PYTHONHASHSEED": "7"}
     done = subprocess.run(
         [*command, tmp_path / "telltale"], env=environment, capture_output=True, text=True

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from models.torch_mlp import TorchMLP
-from tests.formats.conftest import Case, pixels, plugin, trained
+from testing.formats import form as plugin
+from tests.formats.conftest import Case, pixels, trained
 
 form = plugin("onnx")
 pt2 = plugin("torch_export")

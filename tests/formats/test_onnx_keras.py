@@ -12,9 +12,10 @@ import pytest
 pytest.importorskip("tensorflow")
 
 from pipeline.sandbox.worker import perturb
+from testing.formats import FOLDER
+from testing.formats import form as plugin
 from testing.keras_cases import UNFIT, Case, make, pixels, unfit
 from testing.project import ROOT
-from tests.formats.conftest import FOLDER, plugin
 
 form = plugin("onnx")
 MODELS = ("subclassed", "custom", "functional", "text")
@@ -22,12 +23,12 @@ OUTPUTS = ["probabilities"]
 every_model = pytest.mark.parametrize("name", MODELS)
 
 ELSEWHERE = """
-import importlib.util, pathlib, sys
+import pathlib, sys
 sys.path.insert(0, sys.argv[3])
 import keras_cases
-spec = importlib.util.spec_from_file_location("form", sys.argv[1])
-form = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(form)
+sys.path.append(str(pathlib.Path(sys.argv[1]).parents[1]))
+from form import Form
+form = Form(pathlib.Path(sys.argv[1]).name)
 for name, case in keras_cases.make().items():
     directory = pathlib.Path(sys.argv[2]) / name
     directory.mkdir(parents=True)
@@ -36,11 +37,11 @@ assert not {name.split(".")[0] for name in sys.modules} & {"torch", "pipeline", 
 """
 
 WITHOUT_SOURCE = """
-import importlib.util, pathlib, sys
+import pathlib, sys
 import numpy as np
-spec = importlib.util.spec_from_file_location("form", sys.argv[1])
-form = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(form)
+sys.path.append(str(pathlib.Path(sys.argv[1]).parents[1]))
+from form import Form
+form = Form(pathlib.Path(sys.argv[1]).name)
 for directory in sorted(pathlib.Path(sys.argv[2]).iterdir()):
     predict, example = form.load(directory), np.load(directory / "example.npz")
     inputs = {k[6:]: example[k] for k in example.files if k.startswith("input.")}
@@ -104,7 +105,7 @@ def test_its_inputs_are_the_models_and_no_statistics(
 
 def test_it_loads_with_onnxruntime_alone(onnx_from_keras: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(onnx_from_keras, tmp_path / "copy")
-    command = [sys.executable, "-I", "-c", WITHOUT_SOURCE, FOLDER / "onnx.py", copy]
+    command = [sys.executable, "-I", "-c", WITHOUT_SOURCE, FOLDER / "onnx", copy]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
@@ -143,7 +144,7 @@ def test_another_process_elsewhere_writes_the_same_bytes(
     (tmp_path / "telltale").mkdir()
     shutil.copy(ROOT / "testing/keras_cases.py", tmp_path / "telltale")
     there = tmp_path / "there"
-    command = [sys.executable, "-I", "-c", ELSEWHERE, FOLDER / "onnx.py", there]
+    command = [sys.executable, "-I", "-c", ELSEWHERE, FOLDER / "onnx", there]
     environment = os.environ | {"PYTHONHASHSEED": "7"}
     done = subprocess.run(
         [*command, tmp_path / "telltale"], env=environment, capture_output=True, text=True

@@ -18,7 +18,9 @@ from models.torch_cnn import FocalLoss, TorchCNN
 from models.torch_mlp import TorchMLP
 from pipeline.frameworks import pytorch
 from pipeline.frameworks.pytorch import Training
-from tests.formats.conftest import FOLDER, Pair, pair_inputs, plugin
+from testing.formats import FOLDER
+from testing.formats import form as plugin
+from tests.formats.conftest import Pair, pair_inputs
 
 form = plugin("onnx_train")
 ROWS = 120
@@ -30,16 +32,16 @@ ENDS_EPOCH = 2  # after this step an epoch ends
 LR = 1e-3
 
 WITHOUT_TORCH = """
-import importlib.util, pathlib, sys
+import pathlib, sys
 class Refusal:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in ("torch", "models", "pipeline", "onnx", "onnxscript"):
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, Refusal())
 import numpy as np
-spec = importlib.util.spec_from_file_location("form", sys.argv[1])
-form = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(form)
+sys.path.append(str(pathlib.Path(sys.argv[1]).parents[1]))
+from form import Form
+form = Form(pathlib.Path(sys.argv[1]).name)
 directory, out = map(pathlib.Path, sys.argv[2:4])
 given = np.load(out / "given.npz")
 inputs = {k[6:]: given[k] for k in given.files if k.startswith("input.")}
@@ -219,7 +221,7 @@ def test_it_trains_on_as_the_source_does_where_there_is_no_torch(
     weights within 3e-6; but where rounding is all the gradient, Adam's steps are its own."""
     given = rows_of_steps()
     np.savez(tmp_path / "given.npz", **given)
-    run(WITHOUT_TORCH, FOLDER / "onnx_train.py", written(name), tmp_path, ENDS_EPOCH, cwd=tmp_path)
+    run(WITHOUT_TORCH, FOLDER / "onnx_train", written(name), tmp_path, ENDS_EPOCH, cwd=tmp_path)
     source = made(name)
     with torch.no_grad():
         before = source.net(torch.from_numpy(given["input.pixels"])).numpy()

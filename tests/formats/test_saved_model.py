@@ -12,8 +12,9 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from testing.formats import form as plugin
 from testing.keras_models import built, inputs
-from tests.formats.conftest import Cases, Exported, plugin
+from tests.formats.conftest import Cases, Exported
 
 form = plugin("saved_model")
 

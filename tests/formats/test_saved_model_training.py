@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 
 from pipeline.frameworks import keras as framework
-from tests.formats.conftest import FOLDER, plugin
+from testing.formats import FOLDER
+from testing.formats import form as plugin
+from testing.project import ROOT
 
 import keras  # isort: skip  # by now the framework has chosen the backend
 import tensorflow as tf  # isort: skip
@@ -26,7 +28,6 @@ schedules = optimizers.schedules
 Classes = keras.losses.SparseCategoricalCrossentropy
 
 form = plugin("saved_model")
-ROOT = FOLDER.parents[1]
 STEPS = (7, 32, 7, 32, 32, 7)
 """Rows of each step; an epoch ends after the third."""
 
@@ -202,14 +203,14 @@ RATES = {
 }
 
 IN_A_CLEAN_PROCESS = """
-import importlib.util, json, os, sys, pathlib
+import json, os, sys, pathlib
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import numpy as np, tensorflow as tf
 tf.config.threading.set_intra_op_parallelism_threads(1)
 tf.config.threading.set_inter_op_parallelism_threads(1)
-spec = importlib.util.spec_from_file_location("form", sys.argv[1])
-form = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(form)
+sys.path.append(str(pathlib.Path(sys.argv[1]).parents[1]))
+from form import Form
+form = Form(pathlib.Path(sys.argv[1]).name)
 for directory in map(pathlib.Path, sys.argv[2:]):
     data = np.load(directory / "examples/training.npz")
     trainer, losses = form.load_training(directory), []
@@ -335,7 +336,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in CASES:
         (root / name).mkdir()
         examples(name, go_on(export(name, root / name), name), root / name)
-    script = FOLDER / "saved_model.py"
+    script = FOLDER / "saved_model"
     python(IN_A_CLEAN_PROCESS, script, *(root / name for name in CASES), cwd=root)
     return root
 

@@ -14,7 +14,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.formats.conftest import pixels, plugin
+from testing.formats import form as plugin
+from tests.formats.conftest import pixels
 
 form = plugin("torch_export")
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn, optim
 
 from pipeline.frameworks import pytorch as framework
 from pipeline.train import steps
-from tests.formats.conftest import plugin
+from testing.formats import form as plugin
 from tests.formats.test_torch_export import ATTACKS, Touch, rewritten
 
 form = plugin("torch_export")

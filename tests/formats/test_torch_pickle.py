@@ -7,31 +7,33 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from tests.formats.conftest import FOLDER, Case, pixels, plugin
+from testing.formats import FOLDER
+from testing.formats import form as plugin
+from tests.formats.conftest import Case, pixels
 
 form = plugin("torch_pickle")
 
 LOAD = """
-import importlib.util, pathlib, sys
-spec = importlib.util.spec_from_file_location("form", sys.argv[1])
-form = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(form)
+import pathlib, sys
+sys.path.append(str(pathlib.Path(sys.argv[1]).parents[1]))
+from form import Form
+form = Form(pathlib.Path(sys.argv[1]).name)
 form.load(pathlib.Path(sys.argv[2]))
 """
 
 
 def test_without_the_source_it_does_not_load(exported: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-I", "-c", LOAD, FOLDER / "torch_pickle.py", exported / "mlp"]
+    command = [sys.executable, "-I", "-c", LOAD, FOLDER / "torch_pickle", exported / "mlp"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "No module named 'models'" in done.stderr
 
 
 def test_it_does_not_claim_otherwise() -> None:
-    assert not form.PROMISES["code_free"]
-    assert not form.PROMISES["safe_to_load"]
-    assert "source" in form.PROMISES["note"]
-    assert "trust" in form.PROMISES["note"]
+    assert not form.FORMAT.promises.code_free
+    assert not form.FORMAT.promises.safe_to_load
+    assert "source" in form.FORMAT.promises.note
+    assert "trust" in form.FORMAT.promises.note
 
 
 def test_the_bytes_do_not_depend_on_the_directory(cases: dict[str, Case], tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.formats.conftest import Exported, plugin
+from testing.formats import form as plugin
+from tests.formats.conftest import Exported
 from tests.hostile.conftest import copied, refused
 
 form = plugin("litert")

@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from tests.formats.conftest import Exported, pixels, plugin
+from testing.formats import form as plugin
+from tests.formats.conftest import Exported, pixels
 from tests.hostile.conftest import copied, refused
 
 form, train = plugin("onnx"), plugin("onnx_train")

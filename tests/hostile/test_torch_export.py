@@ -17,7 +17,8 @@ import torch
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.formats.conftest import FirstOutput, pixels, plugin, torch_case
+from testing.formats import form as plugin
+from tests.formats.conftest import FirstOutput, pixels, torch_case
 from tests.hostile.conftest import (
     FORGERIES,
     Touch,

@@ -18,6 +18,7 @@ import pytest
 from pipeline.config.params import Limits
 from pipeline.sandbox import launcher, supervisor
 from pipeline.verification.evidence import Answers
+from testing import formats
 
 pytestmark = pytest.mark.skipif(bool(launcher.lacking()), reason=str(launcher.lacking()))
 
@@ -50,13 +51,13 @@ class Den:
     def job(self, code: str) -> dict[str, Any]:
         room = self.root / "room"
         text = ATTEMPT.format(outside=str(self.outside), code=code)
-        (room / "empty" / "plain.py").write_text(text)
-        job = {"format": "room/empty/plain.py", "directory": "model", "copy": "room/copy"}
+        formats.write(room / "alone/formats", "plain", text, "weights.npy")
+        job = {"formats": "room/alone", "directory": "model", "copy": "room/copy"}
         job |= {"answers": "room/answers.npz", "report": "room/report.json", "repository": "none"}
         job = {name: str(self.root / path) for name, path in job.items()}
         job |= {"reference": {"one": str(self.root / "given/one.npz")}, "task": "answer"}
         job |= {"test": {"x": str(self.root / "given/x.npy")}, "score": "y", "rows": 4}
-        return job | {"threads": 1, "refuse": ["pipeline"], "source": None}
+        return job | {"format": "plain", "threads": 1, "refuse": ["pipeline"], "source": None}
 
     def run(self, code: str, **limits: float) -> Answers:
         kept = dataclasses.replace(ROOMY, **limits)

@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.sandbox.supervisor import SCRIPT, environment
 from pipeline.verification.evidence import Answers, Continued
+from testing import formats
 
 PLAIN = """
 import numpy as np
@@ -34,7 +35,7 @@ class Room:
         return Answers.read(*self.report(text, **changes))
 
     def report(self, text: str, **changes: Any) -> tuple[Path, Path]:
-        (self.root / "empty" / "plain.py").write_text(text)
+        formats.write(self.root / "alone/formats", "plain", text, "weights.npy")
         (self.root / "job.json").write_text(json.dumps({**self.job, **changes}))
         command = [sys.executable, "-I", str(SCRIPT), str(self.root / "job.json")]
         done = subprocess.run(
@@ -54,12 +55,12 @@ def room(tmp_path: Path) -> Room:
     for name, rows in {"one": 1, "seven": 7}.items():
         np.savez(tmp_path / f"{name}.npz", **{"input.x": np.ones((rows, 3), np.float32)})
     np.save(tmp_path / "x.npy", np.arange(30, dtype=np.float32).reshape(10, 3))
-    paths = {"format": "empty/plain.py", "directory": "model", "copy": "copy"}
+    paths = {"formats": "alone", "directory": "model", "copy": "copy"}
     paths |= {"answers": "answers.npz", "report": "report.json", "repository": "repository"}
     job: dict[str, Any] = {key: str(tmp_path / path) for key, path in paths.items()}
     job["reference"] = {name: str(tmp_path / f"{name}.npz") for name in ("one", "seven")}
     job |= {"test": {"x": str(tmp_path / "x.npy")}, "score": "y", "rows": 4, "threads": 1}
-    job |= {"task": "answer", "training": str(tmp_path / "training.npz")}
+    job |= {"format": "plain", "task": "answer", "training": str(tmp_path / "training.npz")}
     return Room(tmp_path, job | {"refuse": ["pipeline", "models"], "source": None})
 
 
@@ -138,7 +139,7 @@ def test_nothing_lies_beside_the_format_and_the_repository_is_off_the_path(room:
     text = PLAIN.replace(
         "    weights =",
         "    import os, sys\n"
-        "    assert os.listdir() == ['plain.py'], os.listdir()\n"
+        "    assert os.listdir() == [], os.listdir()\n"
         f"    assert {str(room.root / 'repository')!r} not in sys.path\n"
         f"    assert {str(SCRIPT.parent)!r} not in sys.path\n"
         "    assert '' not in sys.path and os.getcwd() not in sys.path\n"

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.config.params import Tolerance
+from pipeline.verification import tolerances
 from pipeline.verification.comparison import EXACT, Batches, compare, same_bits
 from pipeline.verification.evidence import Continued, Evidence, Result
 
@@ -21,7 +22,7 @@ def check(evidence: Evidence) -> Result:
     faults: list[tuple[str | None, str]] = []
     measured: dict[str, dict[str, Any]] = {}
     for name, given in evidence.continued.items():
-        tolerance = evidence.params.verify.continuation[name]
+        tolerance = tolerances.of_training(evidence.params.verify, name)
         faults += [(name, fault) for fault in _faults(evidence, given, tolerance)]
         measured[name] = _measured(evidence, given, tolerance)
     return Result(faults=faults, measured=measured)

@@ -25,18 +25,6 @@ if TYPE_CHECKING:
 
 Arrays = dict[str, np.ndarray]
 
-PROMISES = {
-    "code_free": True,
-    "safe_to_load": True,
-    "trainable": False,
-    "same_bytes": True,
-    "runtimes": ["tensorflow", "ai-edge-litert"],
-    "note": "Agrees with Keras within rounding, not bit for bit, and it cannot be trained on; it "
-    "holds the weights once more, and only operators that are built into LiteRT.",
-}
-FRAMEWORKS = ("keras",)
-REQUIRES = ("tensorflow", "numpy")
-AFTER: tuple[str, ...] = ()
 
 FILE = "model.tflite"
 ENDPOINT = "serve"

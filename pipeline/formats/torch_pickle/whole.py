@@ -16,19 +16,7 @@ if TYPE_CHECKING:
 
 Arrays = dict[str, np.ndarray]
 
-PROMISES = {
-    "code_free": False,
-    "safe_to_load": False,
-    "trainable": False,
-    "same_bytes": False,
-    "runtimes": ["torch"],
-    "note": "Needs the model's source at the same import path to load, and runs whatever code the "
-    "file names while loading: open it only where you trust whoever wrote it.",
-}
-REQUIRES = ("torch", "numpy")
-AFTER: tuple[str, ...] = ()
 
-FRAMEWORKS = ("pytorch",)
 FILE = "model.pickle.pt"
 INDEX = "model.pickle.json"
 

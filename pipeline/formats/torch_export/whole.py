@@ -34,19 +34,7 @@ if TYPE_CHECKING:
 
 Arrays = dict[str, np.ndarray]
 
-PROMISES = {
-    "code_free": True,
-    "safe_to_load": True,
-    "trainable": True,
-    "same_bytes": True,
-    "runtimes": ["torch"],
-    "note": "Mode is baked into each program, model.pt2 and optimizer.pt take PyTorch to read, and "
-    "only PyTorch's own operators, optimizers and schedulers are taken.",
-}
-REQUIRES = ("torch", "numpy")
-AFTER: tuple[str, ...] = ()
 
-FRAMEWORKS = ("pytorch",)
 FILE = "model.pt2"
 OPTIMIZER = "optimizer.pt"
 PROGRAM = "model"

@@ -28,18 +28,6 @@ if TYPE_CHECKING:
 
 Arrays = dict[str, np.ndarray]
 
-PROMISES = {
-    "code_free": True,
-    "safe_to_load": True,
-    "trainable": True,
-    "same_bytes": True,
-    "runtimes": ["tensorflow"],
-    "note": "It takes TensorFlow to read, and only operators that touch neither files nor Python; "
-    "it trains on with the loss, optimizer and clipping that are baked in, not with others.",
-}
-FRAMEWORKS = ("keras",)
-REQUIRES = ("tensorflow", "numpy")
-AFTER: tuple[str, ...] = ()
 
 FOLDER = "saved_model"
 FILE = f"{FOLDER}/saved_model.pb"
@@ -241,6 +229,9 @@ class Trainer:
     def predict(self, inputs: Arrays) -> Arrays:
         """In evaluation mode, with the weights as they are now."""
         return self._predict(inputs)
+
+    def predictor(self) -> None:
+        """No program by itself: other formats are made from the Keras model."""
 
     def evaluate(self, inputs: Arrays, target: np.ndarray) -> tuple[Arrays, np.ndarray]:
         """Answers in evaluation mode, and their loss, a scalar."""

@@ -27,19 +27,6 @@ if TYPE_CHECKING:
 
 Arrays = dict[str, np.ndarray]
 
-PROMISES = {
-    "code_free": False,
-    "safe_to_load": False,
-    "trainable": False,
-    "same_bytes": True,
-    "runtimes": ["keras"],
-    "note": "Loads without source only if every class in it is Keras' own: the modules of others, "
-    "which the file names, are imported and so run. The optimizer is in it, dropout's seed state "
-    "is not, so that training on, with the source at hand, ends otherwise.",
-}
-FRAMEWORKS = ("keras",)
-REQUIRES = ("keras", "tensorflow", "numpy")
-AFTER: tuple[str, ...] = ()
 
 FILE = "model.keras"
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"

@@ -30,18 +30,6 @@ if TYPE_CHECKING:
 
 Arrays = dict[str, np.ndarray]
 
-PROMISES = {
-    "code_free": True,
-    "safe_to_load": True,
-    "trainable": False,
-    "same_bytes": True,
-    "runtimes": ["onnxruntime"],
-    "note": "Agrees with the framework within rounding, not bit for bit, and it cannot be trained "
-    "on; it reads its weights from model.pt2 or saved_model/ beside it, where there is one.",
-}
-REQUIRES = ("onnxruntime", "numpy")
-AFTER = ("torch_export", "saved_model")
-FRAMEWORKS = ("pytorch", "keras")
 FILE = "model.onnx"
 SHARED = "model.pt2"
 VARIABLES = "saved_model/variables/variables.data-00000-of-00001"

@@ -32,19 +32,6 @@ import numpy as np
 
 Arrays = dict[str, np.ndarray]
 
-PROMISES = {
-    "code_free": True,
-    "safe_to_load": True,
-    "trainable": True,
-    "same_bytes": True,
-    "runtimes": ["onnxruntime"],
-    "note": "Experimental: the training step as one ONNX graph, for SGD, Adam and AdamW. It agrees "
-    "with PyTorch within rounding, and Adam makes steps of the learning rate out of rounding where "
-    "a gradient is almost zero; a network that draws random numbers while training is refused.",
-}
-REQUIRES = ("onnxruntime", "numpy")
-AFTER = ("torch_export",)
-FRAMEWORKS = ("pytorch",)
 FOLDER = "onnx_train"
 FILE = f"{FOLDER}/state.json"
 STEP, PREDICT = f"{FOLDER}/step.onnx", f"{FOLDER}/predict.onnx"

@@ -1,0 +1,201 @@
+"""What a format is: a folder that declares what it promises and does it in parts.
+
+Each part is a module that loads by itself: `load` never imports `export`. Within `formats/` imports
+are relative, and nothing else of ours is imported, so that a copy of the folder runs alone.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+Arrays = dict[str, np.ndarray]
+Place = tuple[str, int, int, str]
+"""File in the complete model, offset and length in bytes, and dtype as numpy names it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tolerance:
+    """A value may differ from its baseline by atol + rtol * |baseline|."""
+
+    atol: float
+    rtol: float
+
+
+EXACT = Tolerance(atol=0.0, rtol=0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promises:
+    """What `verify` holds a format to, and card and report tell."""
+
+    code_free: bool
+    """It loads, answers and trains on without the model's source."""
+    safe_to_load: bool
+    """Loading runs no code from the file."""
+    trainable: bool
+    """It can be trained on, if it was exported with a training."""
+    same_bytes: bool
+    """The same model gives the same bytes."""
+    runtimes: tuple[str, ...]
+    note: str
+    """One line for people: what it does not promise."""
+
+    def as_mapping(self) -> dict[str, Any]:
+        return asdict(self) | {"runtimes": list(self.runtimes)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Format:
+    """What a format says of itself, as `FORMAT` in its __init__.py."""
+
+    promises: Promises
+    frameworks: tuple[str, ...]
+    """Whose models it takes."""
+    requires: tuple[str, ...]
+    """Distributions that loading takes."""
+    file: str
+    """Its main file in a complete model."""
+    entries: tuple[str, ...]
+    """All that may lie at the top of a complete model for it: files and folders."""
+    after: tuple[str, ...] = ()
+    """Formats whose files its own refer to, so that it is exported after them."""
+    owns_weights: bool = False
+    """Other formats refer to the weights in its files."""
+    screens: bool = True
+    """It has the part `screen`."""
+    serves: bool = False
+    """It has the part `serving`: MLflow has a loader for it."""
+    evaluates: bool = False
+    """Its Trainer can be asked for a loss between two steps, as the stages do that train it on."""
+    tolerance: Tolerance
+    """Of answers."""
+    continuation: Tolerance | None = None
+    """Of losses, weights, optimizer's state and answers after more training; None where it cannot
+    be trained on."""
+
+
+class Exporter(Protocol):
+    """The part `export`."""
+
+    def export(self, model: Any, inputs: Arrays, outputs: list[str], directory: Path) -> None:
+        """Writes the model, in evaluation mode, for any number of rows.
+
+        `inputs` is an example, `outputs` are the names of what the model returns. Raises ValueError
+        in one line where the model does not fit; what it has begun to write is then removed by the
+        caller.
+        """
+
+
+class TrainingExporter(Protocol):
+    """The part `export` of a format that promises to be trainable."""
+
+    def export(
+        self,
+        model: Any,
+        inputs: Arrays,
+        outputs: list[str],
+        directory: Path,
+        training: Any = None,
+        target: np.ndarray | None = None,
+        seed: int = 0,
+    ) -> None:
+        """Writes the model as an Exporter does, and with `training`, what the framework built, also
+        what it takes to go on; `target` is an example, `seed` that of the random numbers."""
+
+
+class Loader(Protocol):
+    """The part `load`."""
+
+    def load(self, directory: Path) -> Callable[[Arrays], Arrays]:
+        """Outputs by name from inputs by name, rows first. Raises ValueError for a file that the
+        format would not have written."""
+
+    def weights(self, directory: Path) -> Mapping[str, Place]:
+        """Where each weight lies, without a framework."""
+
+
+class Trainer(Protocol):
+    """A training that goes on where it stood when it was exported."""
+
+    def step(self, inputs: Arrays, target: np.ndarray) -> np.ndarray:
+        """One step on these rows; its loss, a scalar."""
+
+    def end_epoch(self) -> None: ...
+
+    def predict(self, inputs: Arrays) -> Arrays: ...
+
+    def state(self) -> Arrays:
+        """Weights and optimizer's state by name, as the framework names them."""
+
+    def save(self, directory: Path) -> None:
+        """Writes the format's files anew."""
+
+
+class EvaluatingTrainer(Trainer, Protocol):
+    """A trainer that the stages can train on with: `Format.evaluates`."""
+
+    def seed(self, value: int) -> None: ...
+
+    def set_learning_rate(self, value: float) -> None:
+        """Raises ValueError where the rate is baked in."""
+
+    def evaluate(self, inputs: Arrays, target: np.ndarray) -> tuple[Arrays, np.ndarray]:
+        """Answers and mean loss in evaluation mode."""
+
+    def predictor(self) -> Any | None:
+        """The program that predicts, for other formats to export; None where it cannot be had."""
+
+
+class TrainingLoader(Protocol):
+    """The part `train`."""
+
+    def load_training(self, directory: Path) -> Any:
+        """A Trainer; an EvaluatingTrainer where the format says so."""
+
+    def optimizer_state(self, directory: Path) -> Mapping[str, Place]:
+        """Where each tensor of the optimizer's state lies, without a framework."""
+
+
+class Screen(Protocol):
+    """The part `screen`."""
+
+    def screen(self, directory: Path) -> None:
+        """Raises ValueError for anything in the format's files that could run, reach out or unpack
+        beyond its size. No framework reads them for this."""
+
+
+class Card(Protocol):
+    """The part `card`: lines of Python for README.md, which run from inside the directory."""
+
+    def card(self, inputs: list[str], outputs: list[str]) -> str: ...
+
+
+class TrainingCard(Card, Protocol):
+    def training_card(self, inputs: list[str], outputs: list[str], directory: Path) -> str: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flavor:
+    """How MLflow's own loaders take the format, for MLmodel."""
+
+    name: str
+    content: Mapping[str, Any]
+    loader: str
+    """The module of MLflow that serves it."""
+    data: str
+    """What that loader is given, from the complete model."""
+    runtime: str
+    """The distribution that the loader predicts with."""
+    takes_names: bool
+    """Inputs go by name; otherwise one array in, one out."""
+    first: int
+    """Of several formats the one with the lowest number serves."""
+
+
+class Serving(Protocol):
+    """The part `serving`."""
+
+    def flavor(self) -> Flavor: ...

@@ -1,0 +1,5 @@
+"""Lines for the card."""
+
+from .whole import card
+
+__all__ = ["card"]

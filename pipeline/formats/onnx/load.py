@@ -1,0 +1,5 @@
+"""Loads the format."""
+
+from .whole import load, weights
+
+__all__ = ["load", "weights"]

@@ -1,0 +1,5 @@
+"""Writes the format."""
+
+from .whole import export
+
+__all__ = ["export"]
