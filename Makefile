@@ -43,9 +43,10 @@ clean:  ## remove the environment and everything a run made, but for MLflow's st
 
 # The copy is made last, so that an interrupted installation is done again. pip's own setting
 # for where wheels lie (a CPU build of torch, say) is handed on to uv, which does not read it.
-$(SETUP): requirements.lock
+$(SETUP): requirements.lock pyproject.toml
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet uv==0.13.9
 	UV_FIND_LINKS="$$($(BIN)/python -m pip config list | sed -n "s/.*find-links='\(.*\)'/\1/p" | head -1 | tr ' ' ',')" \
 	  $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --requirement requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	cp requirements.lock $@

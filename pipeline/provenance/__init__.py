@@ -29,6 +29,9 @@ NOT_CODE = (
     *("docs", "tests", "benchmarks", "faults", ".gitignore", "**/*.md", "**/*.dvc"),
 )
 
+OWN = "complete_models"
+"""The distribution that is this project: it is named by its code, not by a version."""
+
 CODE = ("models", "pipeline")
 """What lies in them is read when a stage runs, whatever it is and whether git is told of it."""
 
@@ -103,14 +106,17 @@ def _dependency(name: str) -> dict[str, Any]:
 
 
 def environment() -> dict[str, Any]:
-    """The interpreter and every installed distribution, read from the names of their folders."""
+    """The interpreter and every installed distribution but this project itself, read from the names
+    of their folders."""
     folders = [Path(folder) for folder in site.getsitepackages() if Path(folder).is_dir()]
     found = (info.name[: -len(".dist-info")] for f in folders for info in f.glob("*.dist-info"))
     pairs = sorted(name.rsplit("-", 1) for name in found)
     return {
         "python": platform.python_version(),
         "platform": f"{platform.system()}-{platform.machine()}".lower(),
-        "packages": {name.lower().replace("_", "-"): version for name, version in pairs},
+        "packages": {
+            name.lower().replace("_", "-"): version for name, version in pairs if name != OWN
+        },
     }
 
 

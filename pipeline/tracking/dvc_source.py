@@ -1,6 +1,6 @@
 """Where raw data come from, as MLflow's own kind of source: a path in a DVC repository.
 
-MLflow finds it through the entry point in complete_models-*.dist-info, so that
+MLflow finds it through the entry point in pyproject.toml, so that
 `mlflow.data.get_source(...)` of a run's data set gives it, and `.load()` the bytes.
 """
 
