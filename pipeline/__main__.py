@@ -13,7 +13,7 @@ from pipeline.compose import composition, merge, read_lock, resolved
 from pipeline.config.params import FILE, Params
 from pipeline.config.reading import dump_yaml, flat, load_yaml, read
 from pipeline.errors import PipelineError
-from pipeline.provenance import write_atomically
+from pipeline.files import write_atomically
 from pipeline.run import experiment
 from pipeline.run.signals import Interrupted, attended
 

@@ -17,7 +17,7 @@ import numpy as np
 from pipeline.config.params import CheckpointParams
 from pipeline.data import arrays as prepared
 from pipeline.errors import ParamsError
-from pipeline.provenance import write_atomically
+from pipeline.files import write_atomically
 from pipeline.run import stage
 from pipeline.train import HISTORY, best, order, read_history
 from pipeline.training import parts

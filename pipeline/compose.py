@@ -14,7 +14,7 @@ from typing import Any
 from pipeline.config.params import Params
 from pipeline.config.reading import Leaves, dump_yaml, flat, load_yaml, nearest, read
 from pipeline.errors import ParamsError
-from pipeline.provenance import write_atomically
+from pipeline.files import write_atomically
 from pipeline.run import stage
 
 ABSENT = object()

@@ -13,7 +13,8 @@ from pipeline import formats, provenance
 from pipeline.complete_model import card, mlmodel
 from pipeline.config.params import ExportParams
 from pipeline.errors import FormatError, ParamsError
-from pipeline.provenance import lineage, write_atomically
+from pipeline.files import write_atomically
+from pipeline.provenance import lineage
 from pipeline.run import stage
 from pipeline.training import parts
 from pipeline.training.parts import build

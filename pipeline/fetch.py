@@ -11,9 +11,9 @@ import tempfile
 from collections.abc import Collection
 from pathlib import Path
 
-from pipeline import files as disk
 from pipeline import provenance
 from pipeline.errors import IncompleteArtifact, PipelineError
+from pipeline.files import translate_os_errors
 from pipeline.resolve import dvc
 from pipeline.text import escaped
 from pipeline.tracking.store import repository
@@ -81,7 +81,7 @@ def _copy(files: dict[str, Path], directory: Path) -> None:
     """The directory appears whole, and only if every file is what the statement says."""
     if directory.exists():
         raise PipelineError(f"{directory}: is there already; give a directory that is not")
-    with disk.told(directory):
+    with translate_os_errors(directory):
         directory.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=directory.parent) as scratch:
             copy = Path(scratch) / directory.name

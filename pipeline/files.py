@@ -1,10 +1,9 @@
-"""What the operating system refuses to write, as one line; and a place for temporary files."""
+"""A file is written whole or not at all; what the system refuses to write is one line."""
 
 import contextlib
 import errno
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,45 +11,76 @@ from pipeline.errors import FormatError, NotWritten, PipelineError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM)
-WORDS = ("no space left on device", "database or disk is full", "out of diskspace")
+FULL_WORDS = ("no space left on device", "database or disk is full", "out of diskspace")
 
-LEAST = 1 << 20
+LEAST_FREE = 1 << 20
 """Bytes: with less than this free a framework's error is put down to it, which it may not say."""
 
 
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Writes the file whole, or leaves what was there before."""
+    with replacing(path) as partial:
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
 @contextlib.contextmanager
-def told(place: Path) -> Iterator[None]:
-    """Raises NotWritten, one line, for a full disk, a read-only place or a missing permission."""
+def replacing(path: Path) -> Iterator[Path]:
+    """Gives a path to write; afterwards `path` is that file, whole, or what it was before."""
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        with translate_os_errors(path):  # before the partial file frees its space again
+            yield partial
+            with partial.open("rb") as file:
+                os.fsync(file.fileno())
+            partial.replace(path)
+            _flush_names(path.parent)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _flush_names(directory: Path) -> None:
+    """Flushes a directory's names; a file's own bytes are flushed before it gets its name."""
+    opened = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+@contextlib.contextmanager
+def translate_os_errors(path: Path) -> Iterator[None]:
+    """Raises NotWritten, one line, for a full disk, a read-only path or a missing permission."""
     try:
         yield
     except NotWritten:
         raise
     except Exception as fault:
-        line = _line(fault, place)
+        line = _explanation(fault, path)
         if line is None:
             raise
         raise NotWritten(line) from fault
 
 
-def _line(fault: BaseException, place: Path) -> str | None:
+def _explanation(fault: BaseException, path: Path) -> str | None:
+    """The line to print, or None where the disk is not to blame."""
     chain = list(_chain(fault))
     system = [each for each in chain if isinstance(each, OSError)]
-    above = _existing(place)
-    free = shutil.disk_usage(above).free
+    directory = _existing(path)
+    free = shutil.disk_usage(directory).free
     full = any(each.errno in FULL for each in system)
-    full = full or any(words in str(each).lower() for each in chain for words in WORDS)
-    plain = isinstance(fault, PipelineError) and not isinstance(fault, FormatError)
-    if full or (free < LEAST and not plain):
+    full = full or any(words in str(each).lower() for each in chain for words in FULL_WORDS)
+    own_error = isinstance(fault, PipelineError) and not isinstance(fault, FormatError)
+    if full or (free < LEAST_FREE and not own_error):
         what = "" if full else f" ({' '.join(f'{type(fault).__name__}: {fault}'.split())[:200]})"
         return (
-            f"{place}: no space left: {free / 2**20:.1f} MiB free at {above.resolve()}{what}; "
+            f"{path}: no space left: {free / 2**20:.1f} MiB free at {directory.resolve()}{what}; "
             "make room and run `dvc repro` again, what was finished before is intact"
         )
     refused = next((each for each in system if each.errno in REFUSED), None)
     if refused is None:
         return None
     return (
-        f"{refused.filename or place}: {refused.strerror}; change its permissions, or where it "
+        f"{refused.filename or path}: {refused.strerror}; change its permissions, or where it "
         "lies, and run `dvc repro` again"
     )
 
@@ -61,25 +91,6 @@ def _chain(fault: BaseException | None) -> Iterator[BaseException]:
         fault = fault.__cause__ or fault.__context__
 
 
-def _existing(place: Path) -> Path:
-    return next(path for path in (place, *place.absolute().parents) if path.exists())
-
-
-@contextlib.contextmanager
-def scratch(output: Path) -> Iterator[None]:
-    """Temporary files, those of child processes too, lie beside the output under a name that the
-    next run knows: a killed one leaves nothing behind for good."""
-    place = output.absolute().with_name(f".{output.name}.scratch")
-    shutil.rmtree(place, ignore_errors=True)
-    place.mkdir(parents=True)
-    before = tempfile.tempdir, os.environ.get("TMPDIR")
-    tempfile.tempdir = os.environ["TMPDIR"] = str(place)
-    try:
-        yield
-    finally:
-        tempfile.tempdir = before[0]
-        if before[1] is None:
-            del os.environ["TMPDIR"]
-        else:
-            os.environ["TMPDIR"] = before[1]
-        shutil.rmtree(place, ignore_errors=True)
+def _existing(path: Path) -> Path:
+    """The path itself or the closest directory above it that exists."""
+    return next(each for each in (path, *path.absolute().parents) if each.exists())

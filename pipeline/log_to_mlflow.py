@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import provenance
 from pipeline.config.params import TrackingParams
 from pipeline.errors import VerificationFailed
+from pipeline.files import write_atomically
 from pipeline.run import stage
 from pipeline.tracking import projection, view
 from pipeline.tracking import store as mlflow_store
@@ -41,7 +41,7 @@ def log_to_mlflow(
     with mlflow_store.opened(store) as client:
         run = projection.project(client, store, made, here(), params.tracking)
     found = summary(store, run, made)
-    provenance.write_atomically(report, json.dumps(found, indent=1) + "\n")
+    write_atomically(report, json.dumps(found, indent=1) + "\n")
     shown = f"see {found['links']['run']}" if store.is_server else "`make ui` shows it"
     print(f"MLflow: run {run.info.run_name} ({run.info.run_id}); {shown}")
 

@@ -14,7 +14,7 @@ import numpy as np
 from pipeline.config.params import EarlyStopping, Train, TrainParams
 from pipeline.data import arrays as prepared
 from pipeline.errors import Diverged, ParamsError
-from pipeline.provenance import replacing
+from pipeline.files import replacing
 from pipeline.run import signals, stage
 from pipeline.training import checkpoints, parts
 from pipeline.training.metrics import metric, score

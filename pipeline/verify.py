@@ -9,7 +9,7 @@ from pipeline import formats
 from pipeline.config.params import VerifyParams
 from pipeline.config.plugins import plugin
 from pipeline.errors import IncompleteArtifact, VerificationFailed
-from pipeline.provenance import write_atomically
+from pipeline.files import write_atomically
 from pipeline.run import stage
 from pipeline.sandbox import supervisor
 from pipeline.untrusted import signatures

@@ -11,7 +11,7 @@ STAGES = load_yaml((ROOT / "dvc.yaml").read_text(), "dvc.yaml")["stages"]
 CHANGES_NO_RESULT = {
     "pipeline/__init__.py": "is a docstring",
     "pipeline/errors.py": "words what a stage ends with when it has no result",
-    "pipeline/files.py": "words the system's errors, and makes a place for temporary files",
+    "pipeline/files.py": "writes a file whole or not at all, and words the system's errors",
     "pipeline/text.py": "escapes what is printed",
 }
 

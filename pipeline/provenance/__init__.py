@@ -4,7 +4,6 @@ in-toto Statement v1 with SLSA's provenance predicate v1. There is no clock, hos
 the same inputs give the same bytes, and a statement's own digest names an artifact.
 """
 
-import contextlib
 import hashlib
 import json
 import os
@@ -13,12 +12,12 @@ import re
 import site
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline import files as disk
 from pipeline.errors import PipelineError
+from pipeline.files import write_atomically
 
 NAME = "provenance.json"
 PATCH = "source.patch"
@@ -251,32 +250,3 @@ def faults(directory: Path) -> list[str]:
             text = f"changed: sha256 is {actual}, the statement has {subject[name]}"
             found.append(f"{directory / name}: {text}")
     return sorted(found)
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Gives a path to write; afterwards `path` is that file, whole, or what it was before."""
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        with disk.told(path):  # before the partial file is gone and its room is free again
-            yield partial
-            with partial.open("rb") as file:
-                os.fsync(file.fileno())
-            partial.replace(path)
-            _flush(path.parent)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _flush(directory: Path) -> None:
-    """Its names; a file's own bytes are flushed before it gets its name."""
-    opened = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
-
-
-def write_atomically(path: Path, content: str | bytes) -> None:
-    with replacing(path) as partial:
-        partial.write_bytes(content.encode() if isinstance(content, str) else content)

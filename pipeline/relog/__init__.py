@@ -17,16 +17,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline import fetch, files
+from pipeline import fetch
 from pipeline.config.params import Tracking, TrackingParams
 from pipeline.config.reading import read
 from pipeline.errors import IncompleteArtifact, NotWritten, PipelineError
+from pipeline.files import translate_os_errors
 from pipeline.log_to_mlflow import summary
 from pipeline.relog import runs
 from pipeline.relog.executions import executions
 from pipeline.relog.runs import Known
 from pipeline.relog.sources import Held, Sources
 from pipeline.run import signals, stage
+from pipeline.run.lock import exclusive_writer
+from pipeline.run.scratch import scratch_beside
 from pipeline.summary import RUN
 from pipeline.text import escaped
 from pipeline.tracking import projection, registry
@@ -82,7 +85,7 @@ def _relog(given: argparse.Namespace) -> int:
     target = replace(tracking, uri=given.to) if given.to else tracking
     store = mlflow_store.locate(target.uri)
     scratch = RUN.with_name("relog")
-    with files.told(scratch), stage.lock(scratch), files.scratch(scratch):
+    with translate_os_errors(scratch), exclusive_writer(scratch), scratch_beside(scratch):
         every, faults = _known(given.pull)
         print(f"{len(every)} runs are known; MLflow at {store.shown}", flush=True)
         outcomes = []

@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline import provenance
 from pipeline.config.reading import flat
+from pipeline.files import write_atomically
 from pipeline.run import safe_copy
 
 NAME = "unfinished.json"
@@ -130,4 +131,4 @@ def _read(output: Path) -> dict[str, Any]:
 
 
 def _write(output: Path, content: Mapping[str, Any]) -> None:
-    provenance.write_atomically(output / NAME, json.dumps(content, indent=1))
+    write_atomically(output / NAME, json.dumps(content, indent=1))

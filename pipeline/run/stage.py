@@ -3,7 +3,6 @@ the output, and the statement of provenance last."""
 
 import argparse
 import contextlib
-import fcntl
 import gc
 import inspect
 import os
@@ -14,12 +13,15 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import files, provenance
+from pipeline import provenance
 from pipeline.config.params import FILE, PARENTS
 from pipeline.config.reading import load_yaml, read
 from pipeline.errors import ChangedMeanwhile, IncompleteArtifact, ParamsError, PipelineError
+from pipeline.files import translate_os_errors
 from pipeline.provenance import lineage
 from pipeline.run import experiment, resume_state, safe_copy, signals
+from pipeline.run.lock import exclusive_writer
+from pipeline.run.scratch import scratch_beside
 from pipeline.text import escaped
 
 GARBAGE = 50_000
@@ -88,11 +90,11 @@ def _run(
 ) -> None:
     written = arguments.get("output") or arguments.get("report")
     if written is None:
-        with files.told(Path()), _steady(stage):
+        with translate_os_errors(Path()), _steady(stage):
             stage(**arguments)
         return
     made_by = _makers()
-    with files.told(written), lock(written), files.scratch(written):
+    with translate_os_errors(written), exclusive_writer(written), scratch_beside(written):
         for option, path in arguments.items():
             if isinstance(path, Path) and path != written and option not in judges:
                 _demand_complete(path, made_by)
@@ -121,7 +123,7 @@ def _fill(stage: Callable[..., None], arguments: Mapping[str, Any], resumes: boo
     output: Path = arguments["output"]
     code, patch = provenance.code(Path())
     try:
-        with files.told(output):  # before it is removed and its room is free again
+        with translate_os_errors(output):  # before it is removed and its space is free again
             with _steady(stage, code) as definition:
                 plan = _without_code(definition)
                 if not (resumes and resume_state.goes_on(output, plan)):
@@ -193,22 +195,3 @@ def _makers() -> dict[str, str]:
         for stage, entry in _pipeline().items()
         for out in entry.get("outs", [])
     }
-
-
-@contextlib.contextmanager
-def lock(path: Path) -> Iterator[None]:
-    """One writer at a time; a second one is refused and told the first one's pid."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(f".{path.name}.lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.read().strip()
-            raise IncompleteArtifact(
-                f"{path}: process {holder} is writing it; wait for it or end it"
-            ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield

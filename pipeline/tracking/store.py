@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline import files, provenance
 from pipeline.errors import PipelineError
+from pipeline.files import replacing, translate_os_errors
 from pipeline.tracking import requests, view
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def opened(store: Store, again: str = "`dvc repro`") -> Iterator["MlflowClient"]
     # It logs what it raises, which is told in one line below.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     try:
-        with locked(store.lock), _environment(store), files.told(store.lock):
+        with locked(store.lock), _environment(store), translate_os_errors(store.lock):
             _create(store)
             yield MlflowClient(store.uri)
     except (MlflowException, RequestException) as error:
@@ -130,7 +130,7 @@ def _create(store: Store) -> None:
         return
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    with provenance.replacing(database) as partial:
+    with replacing(database) as partial:
         for left in database.parent.glob(f"{partial.name}*"):  # by one that was killed
             left.unlink()
         made = SqlAlchemyStore(f"sqlite:///{partial}", store.artifacts)  # type: ignore[no-untyped-call]

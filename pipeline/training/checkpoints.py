@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.provenance import replacing
+from pipeline.files import replacing
 from pipeline.run import resume_state
 
 WITHIN = "within"

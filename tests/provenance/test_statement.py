@@ -90,16 +90,6 @@ def test_nothing_of_clock_host_or_user_is_recorded(artifact):
     assert "/home" not in text and "/root" not in text and "/tmp" not in text
 
 
-def test_replacing_keeps_the_old_file_when_writing_fails(tmp_path):
-    path = tmp_path / "file"
-    path.write_text("old")
-    with pytest.raises(OSError, match="disk"), provenance.replacing(path) as partial:
-        partial.write_text("half")
-        raise OSError("no space on disk")
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
 def test_a_clean_tree_is_its_commit(project):
     code, patch = provenance.code(project.root)
     assert patch == b""
