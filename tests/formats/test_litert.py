@@ -1,5 +1,6 @@
 """`model.tflite`: right, or refused with the layer named."""
 
+import importlib
 import os
 import shutil
 import subprocess
@@ -156,8 +157,9 @@ def test_one_that_answers_otherwise_is_refused(
     def of_another(model: object, *others: object) -> bytes:
         return right(keras_cases["custom"].model, *others)
 
-    right = form._convert
-    monkeypatch.setattr(form, "_convert", of_another)
+    part = importlib.import_module("formats.litert.export")
+    right = part._converted
+    monkeypatch.setattr(part, "_converted", of_another)
     with pytest.raises(ValueError, match="probabilities for .* rows differs .* layer dense"):
         form.export(keras_cases["subclassed"].model, pixels(5), OUTPUTS, tmp_path)
     assert not list(tmp_path.iterdir())
