@@ -1,6 +1,7 @@
 """Attempts on `model.pt2` and `optimizer.pt`: none gets as far as torch."""
 
 import contextlib
+import importlib
 import io
 import json
 import logging
@@ -33,6 +34,7 @@ from tests.hostile.conftest import (
 )
 
 form = plugin("torch_export")
+LOADS = importlib.import_module("formats.torch_export.whole")
 PROGRAM, WEIGHTS = "/models/model.json", "/weights/model_weights_config.json"
 CONSTANTS = "/constants/model_constants_config.json"
 
@@ -253,7 +255,7 @@ def test_it_is_refused_before_it_acts(attack: str, copy: Path, mark: Path, plant
 def test_without_the_screen_it_would_have_acted(
     attack: str, copy: Path, mark: Path, planted: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(form, "screen", lambda directory: None)
+    monkeypatch.setattr(LOADS, "screen", lambda directory: None)
     serde = logging.getLogger("torch._export.serde.serialize")
     monkeypatch.setattr(serde, "disabled", True)  # its warning has an argument too few
     WORKING[attack](copy, mark)

@@ -24,9 +24,12 @@ import zipfile
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from .._json import LIMIT, parse
+from .._zip import Span, data_offset, read_span, spans
 
 if TYPE_CHECKING:
     from torch import nn
@@ -110,13 +113,7 @@ DTYPES = dict(
 ) | {28: "uint16", 34: "uint32", 35: "uint64"}
 
 # Limits of what is read before anything is known of it.
-JSON_LIMIT, PICKLE_LIMIT, TABLE_LIMIT = 1 << 25, 1 << 24, 1 << 24
-DEPTH = 200
-JSON_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
-# Records of a zip archive: its end, the same for 64 bits, where that lies, one member, and again.
-END, END64 = struct.Struct("<4s4H2LH"), struct.Struct("<4sQ2H2L4Q")
-LOCATOR, ENTRY = struct.Struct("<4sLQL"), struct.Struct("<4s6H3L5H2L")
-LOCAL, WIDE = struct.Struct("<4s5H3L2H"), 0xFFFFFFFF
+PICKLE_LIMIT = 1 << 24
 SAVED = re.compile(
     r"[\w-]+/(data\.pkl|byteorder|version|\.format_version|\.storage_alignment"
     r"|\.data/serialization_id|data/\d+)",
@@ -322,7 +319,7 @@ def optimizer_state(directory: Path) -> dict[str, tuple[str, int, int, str]]:
         return {}
     with zipfile.ZipFile(directory / OPTIMIZER) as archive:
         return {
-            name.partition("/")[2]: (OPTIMIZER, _start(archive, info), info.file_size, "uint8")
+            name.partition("/")[2]: (OPTIMIZER, data_offset(archive, info), info.file_size, "uint8")
             for name, info in archive.NameToInfo.items()
             if "/data/" in name
         }
@@ -761,7 +758,7 @@ def screen(directory: Path) -> None:
 
 
 def _check_programs(path: Path) -> None:
-    members = _members(path)
+    members = spans(path)
     roots = {name.partition("/")[0] for name in members}
     if len(roots) != 1:
         raise ValueError(f"{path}: malformed archive, expected one root folder; do not load it")
@@ -781,134 +778,19 @@ def _check_programs(path: Path) -> None:
             _check_program(content, where)
 
 
-def _texts(path: Path, members: dict[str, tuple[int, int]]) -> Iterator[tuple[str, Any]]:
+def _texts(path: Path, members: dict[str, Span]) -> Iterator[tuple[str, Any]]:
     """Each JSON member, all of them together within the limit for one."""
-    left = JSON_LIMIT
-    for name, (start, size) in members.items():
+    left = LIMIT
+    for name, span in members.items():
         if name.endswith(".json"):
-            left -= size
+            left -= span[1]
             if left < 0:
-                raise ValueError(f"{path}: over {JSON_LIMIT} bytes of JSON; do not load it")
-            yield name, _json(_bytes(path, start, size), f"{path}: {name}")
-
-
-def _bytes(path: Path, start: int, size: int) -> bytes:
-    with path.open("rb") as file:
-        file.seek(start)
-        return file.read(size)
-
-
-def _members(path: Path) -> dict[str, tuple[int, int]]:
-    """(offset, size) of each member. ValueError unless every reader must find the same ones: stored
-    one behind the other from the first byte on, then the table, told of once, and nothing else.
-
-    Python's zipfile and torch's reader look for a table of 64 bits in different places, so that one
-    archive could show a harmless face to the one and another to the other.
-    """
-    try:
-        with path.open("rb") as file:
-            start, size, count = _table(file, path.stat().st_size)
-            file.seek(start)
-            found = list(_entries(file, file.read(size), count, start))
-    except (struct.error, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: malformed archive ({error}); do not load it") from error
-    if len(dict(found)) < len(found):
-        raise ValueError(f"{path}: malformed archive, expected each member once; do not load it")
-    return dict(found)
-
-
-def _table(file: IO[bytes], total: int) -> tuple[int, int, int]:
-    """Where the table starts, its size and its number of entries, as the end of the file says."""
-    file.seek(max(0, total - END.size - LOCATOR.size - END64.size))
-    tail = file.read()
-    mark, disk, first, here, count, size, start, comment = END.unpack(tail[-END.size :])
-    fine = mark == b"PK\5\6" and not (disk or first or comment) and here == count
-    behind = total - END.size
-    if tail[-END.size - LOCATOR.size :][:4] == b"PK\6\7":
-        behind -= LOCATOR.size + END64.size
-        locator = LOCATOR.unpack(tail[-END.size - LOCATOR.size : -END.size])
-        told = zip((count, size, start), (0xFFFF, WIDE, WIDE), strict=True)
-        mark, length, _, _, disk, first, here, count, size, start = END64.unpack(tail[: END64.size])
-        fine &= locator == (b"PK\6\7", 0, behind, 1)
-        fine &= (mark, length, disk, first, here) == (b"PK\6\6", END64.size - 12, 0, 0, count)
-        real = zip(told, (count, size, start), strict=True)
-        fine &= all(each in (value, limit) for (each, limit), value in real)
-    if not fine or start + size != behind or size > TABLE_LIMIT:
-        raise struct.error("its table is not where its end says, or too large")
-    return start, size, count
-
-
-def _entries(
-    file: IO[bytes], table: bytes, count: int, end: int
-) -> Iterator[tuple[str, tuple[int, int]]]:
-    at = behind = 0
-    for _ in range(count):
-        mark, _, _, flags, method, _, _, crc, *sizes = ENTRY.unpack_from(table, at)
-        packed, size, length, extra, comment, disk, _, _, offset = sizes
-        at += ENTRY.size
-        name, more = table[at : at + length], table[at + length : at + length + extra]
-        at += length + extra
-        size, packed, offset = _wide(more, [size, packed, offset])
-        file.seek(offset)
-        local = LOCAL.unpack(file.read(LOCAL.size))
-        same = (local[0], local[2], local[3], file.read(local[-2])) == (
-            b"PK\3\4",
-            flags,
-            method,
-            name,
-        )
-        strange = mark != b"PK\1\2" or comment or disk or flags & ~0x808 or offset != behind
-        if strange or not same or method or packed != size:
-            raise struct.error(
-                f"member {name.decode(errors='replace')!r} is compressed or told of differently"
-            )
-        start = offset + LOCAL.size + local[-2] + local[-1]
-        behind = start + size
-        if flags & 8:
-            file.seek(behind)
-            behind += _descriptor(file.read(24), crc, size)
-        yield name.decode("utf-8" if flags & 0x800 else "ascii"), (start, size)
-    if at != len(table) or behind != end:
-        raise struct.error("something lies between its members")
-
-
-def _wide(extra: bytes, values: list[int]) -> list[int]:
-    """What 32 bits do not hold stands in field 1, the only one allowed."""
-    wide = values.count(WIDE)
-    if not wide and not extra:
-        return values
-    kind, size, *found = struct.unpack(f"<HH{wide}Q", extra)
-    if (kind, size) != (1, 8 * wide):
-        raise struct.error("its table has fields that readers take differently")
-    return [found.pop(0) if each == WIDE else each for each in values]
-
-
-def _descriptor(rest: bytes, crc: int, size: int) -> int:
-    """How long the record behind a member is that repeats its size."""
-    if rest == struct.pack("<4sL2Q", b"PK\7\x08", crc, size, size):
-        return 24
-    if size < WIDE and rest[:16] == struct.pack("<4s3L", b"PK\7\x08", crc, size, size):
-        return 16
-    raise struct.error("a member's size is told twice and differently")
-
-
-def _json(content: bytes, where: str) -> Any:
-    """ValueError for what is no JSON, or would fill the memory or the stack."""
-    depth = 0
-    if len(content) > JSON_LIMIT:
-        raise ValueError(f"{where}: {len(content)} bytes of JSON, expected at most {JSON_LIMIT}")
-    for mark in re.findall(rb"[\[{\]}]", JSON_STRING.sub(b"", content)):
-        depth += 1 if mark in b"[{" else -1
-        if depth > DEPTH:
-            raise ValueError(f"{where}: nested more than {DEPTH} deep; do not load it")
-    try:
-        return json.loads(content.decode())
-    except ValueError as error:
-        raise ValueError(f"{where}: no JSON that can be read: {error}") from error
+                raise ValueError(f"{path}: over {LIMIT} bytes of JSON; do not load it")
+            yield name, parse(read_span(path, span), f"{path}: {name}")
 
 
 def _check_payloads(
-    config: dict[str, Any], folder: str, members: dict[str, tuple[int, int]], where: str
+    config: dict[str, Any], folder: str, members: dict[str, Span], where: str
 ) -> None:
     for name, meta in config.items():
         _check_text(name, "", where)
@@ -971,7 +853,7 @@ def _check_text(text: str, key: str, where: str) -> None:
     elif key == "guards_code":
         inert = len(text) <= LONGEST and GUARD.fullmatch(text) is not None
     elif key in ("in_spec", "out_spec"):
-        inert = text == "" or _plain_tree(_json(text.encode(), where))
+        inert = text == "" or _plain_tree(parse(text.encode(), where))
     elif key in ("name", "as_name"):  # become names in code
         inert = text == "" or text.isidentifier()
     else:
@@ -1045,18 +927,18 @@ def _number_in(node: ast.AST) -> float:
 
 def _check_optimizer(path: Path) -> None:
     """A zip of torch's with one pickle in it, which names nothing but tensors and plain values."""
-    members = _members(path)
+    members = spans(path)
     roots = {name.partition("/")[0] for name in members}
     strange = [name for name in members if not SAVED.fullmatch(name)]
     if strange or len(roots) != 1:
         found = strange or sorted(roots)
         raise ValueError(f"{path}: found {found} in it, expected torch's own; do not load it")
     (root,) = roots
-    start, size = members[f"{root}/data.pkl"]
-    if size > PICKLE_LIMIT:
+    span = members[f"{root}/data.pkl"]
+    if (size := span[1]) > PICKLE_LIMIT:
         raise ValueError(f"{path}: a pickle of {size} bytes, expected at most {PICKLE_LIMIT}")
     sizes = {name.rpartition("/")[2]: n for name, (_, n) in members.items() if "/data/" in name}
-    saved = _unpickled(_bytes(path, start, size), sizes, path)
+    saved = _unpickled(read_span(path, span), sizes, path)
     kinds = [saved["class"], *([saved["scheduler"]["class"]] if saved["scheduler"] else [])]
     for each in kinds:
         if not (isinstance(each, str) and each.isidentifier()):
@@ -1133,7 +1015,7 @@ def _contiguous(tensor: dict[str, Any]) -> bool:
 
 def _place(archive: zipfile.ZipFile, folder: str, meta: dict[str, Any]) -> tuple[int, int, str]:
     root = archive.namelist()[0].split("/")[0]
-    start = _start(archive, archive.getinfo(f"{root}/data/{folder}/{meta['path_name']}"))
+    start = data_offset(archive, archive.getinfo(f"{root}/data/{folder}/{meta['path_name']}"))
     tensor = meta["tensor_meta"]
     dtype = np.dtype(DTYPES.get(tensor["dtype"], "uint8"))
     count = int(np.prod([size["as_int"] for size in tensor["sizes"]], dtype=np.int64))
@@ -1142,10 +1024,3 @@ def _place(archive: zipfile.ZipFile, folder: str, meta: dict[str, Any]) -> tuple
         count * dtype.itemsize,
         dtype.name,
     )
-
-
-def _start(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> int:
-    """Data lies behind a local header: 30 bytes, then name and padding of the lengths it gives."""
-    assert archive.fp is not None
-    archive.fp.seek(info.header_offset + 26)
-    return info.header_offset + 30 + int(sum(struct.unpack("<HH", archive.fp.read(4))))
