@@ -18,7 +18,7 @@ from pipeline.compose import composition, resolved
 from pipeline.config.params import PARENTS
 from pipeline.errors import IncompleteArtifact, ParamsError, PipelineError, VerificationFailed
 from pipeline.examine import demand_admitted
-from pipeline.examine.rooms import loadable
+from pipeline.examine.loading import loadable
 from pipeline.run.signals import Interrupted
 from pipeline.text import escaped
 from pipeline.training import parent as resumed

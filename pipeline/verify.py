@@ -7,13 +7,14 @@ from typing import Any
 
 from pipeline import formats
 from pipeline.config.params import VerifyParams
-from pipeline.config.plugins import plugin
 from pipeline.errors import IncompleteArtifact, VerificationFailed
 from pipeline.files import write_atomically
 from pipeline.run import stage
 from pipeline.sandbox import supervisor
 from pipeline.untrusted import signatures
-from pipeline.verification.evidence import Result, gather, not_loaded
+from pipeline.verification import checks
+from pipeline.verification.evidence import not_loaded, read_evidence
+from pipeline.verification.result import Result
 
 FIRST = "integrity"
 """Judged whatever params.verify.checks says: nothing is loaded from bytes nobody vouches for."""
@@ -33,35 +34,36 @@ def verify(
         name: formats.declared(name).promises.as_mapping() | {"trainable": name in trains}
         for name in held
     }
-    evidence = gather(complete_model, checkpoint, data, params, promises)
+    evidence = read_evidence(complete_model, checkpoint, data, params, promises)
     evidence = dataclasses.replace(evidence, refused=refused)
-    results: dict[str, Result] = {FIRST: plugin("verification.checks", FIRST).check(evidence)}
+    results: dict[str, Result] = {FIRST: checks.named(FIRST).check(evidence)}
     if results[FIRST].faults:
         evidence = not_loaded(evidence, "a file is not what the statement says, see integrity")
     else:
-        from pipeline.verification.answers import ask
+        from pipeline.verification.answers import collect_answers
 
-        evidence = ask(evidence, data)
+        evidence = collect_answers(evidence, data)
     for name in params.verify.checks:
         if name not in results:
-            results[name] = plugin("verification.checks", name).check(evidence)
+            results[name] = checks.named(name).check(evidence)
 
     from pipeline.verification.page import as_page
     from pipeline.verification.report import summarise
 
-    found = summarise(evidence, results)
-    found |= {"signed_by": signed_by, "confined": supervisor.told(params.verify.limits)}
+    written = summarise(evidence, results)
+    written |= {"signed_by": signed_by, "confined": supervisor.description(params.verify.limits)}
     page = report.with_suffix(".html")
-    write_atomically(report, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
-    write_atomically(page, as_page(found))
-    for name, judged in found["checks"].items():
+    write_atomically(report, json.dumps(written, indent=1, ensure_ascii=False) + "\n")
+    write_atomically(page, as_page(written))
+    for name, judged in written["checks"].items():
         print(f"{name}: {'passed' if judged['passed'] else 'FAILED'}", flush=True)
-    _demand_passed(found["faults"], page)
+    _demand_passed(written["faults"], page)
 
 
 def held_formats(complete_model: Path) -> tuple[list[str], list[str], dict[str, str]]:
-    """What formats.json says is held, can be trained on, and refused with the reason; nothing if
-    there is no reading it, which integrity then tells."""
+    """Returns what formats.json says is held, can be trained on, and refused with the reason.
+
+    Nothing if there is no reading it, which integrity then tells. Raises IncompleteArtifact."""
     try:
         kept = json.loads((complete_model / "formats.json").read_text())
         held, trains = ([str(name) for name in kept[key]] for key in ("held", "trains"))

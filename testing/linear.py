@@ -12,12 +12,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 from pipeline import provenance
 from pipeline.config.params import VerifyParams
-from pipeline.config.plugins import plugin
 from pipeline.config.reading import read
 from pipeline.errors import VerificationFailed
 from pipeline.formats import declared
-from pipeline.verification.answers import ask
-from pipeline.verification.evidence import Evidence, gather
+from pipeline.verification import checks
+from pipeline.verification.answers import collect_answers
+from pipeline.verification.evidence import Evidence, read_evidence
 from pipeline.verify import verify
 
 FEATURES, CLASSES, ROWS = 4, 3, 40
@@ -82,8 +82,8 @@ class Linear:
     def evidence(self, answered: bool = True, **changes: Any) -> Evidence:
         promises = {"onnx": declared("onnx").promises.as_mapping() | {"trainable": False}}
         arguments = (self.complete_model, self.checkpoint, self.data, params(**changes), promises)
-        found = gather(*arguments)
-        return ask(found, self.data) if answered else found
+        found = read_evidence(*arguments)
+        return collect_answers(found, self.data) if answered else found
 
     def judge(self, check: str, **changes: Any) -> list[str]:
         """The faults that one check finds in fresh answers."""
@@ -104,7 +104,7 @@ class Linear:
 
 
 def faults(check: str, evidence: Evidence) -> list[str]:
-    return [text for _, text in plugin("verification.checks", check).check(evidence).faults]
+    return [fault.text for fault in checks.named(check).check(evidence).faults]
 
 
 def definition(*deps: dict[str, Any], **sections: Any) -> dict[str, Any]:

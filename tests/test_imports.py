@@ -12,8 +12,9 @@ PACKAGE = ROOT / "pipeline"
 FRAMEWORKS = ("torch", "keras", "tensorflow")
 ONLY_OUR_OWN = {
     "models": ("models",),
-    "pipeline/formats": (),
-    "pipeline/frameworks": ("pipeline.frameworks._",),
+    "pipeline/formats": ("pipeline.formats.",),
+    "pipeline/frameworks": ("pipeline.frameworks.",),
+    "pipeline/sandbox/worker": ("pipeline.sandbox.worker.",),
     "pipeline/errors.py": (),
     "pipeline/text.py": (),
 }
@@ -27,7 +28,6 @@ NEVER = {
     "pipeline/relog": ("models", "pipeline.frameworks", *FRAMEWORKS, "mlflow"),
     "pipeline/resolve": ("models", "pipeline.frameworks", "torch", "keras", "mlflow", "dvc"),
     "pipeline/sandbox/launcher.py": ("models", "pipeline"),
-    "pipeline/sandbox/worker.py": ("models", "pipeline"),
     "pipeline/trace": ("models", "pipeline.frameworks", "torch", "keras", "mlflow", "dvc"),
     "pipeline/tracking": ("models", "pipeline.frameworks", *FRAMEWORKS),
     "pipeline/untrusted": ("models", "pipeline.frameworks", *FRAMEWORKS),
@@ -43,8 +43,10 @@ def imported(path: Path) -> set[str]:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+            folder = path.relative_to(ROOT).parent.parts
+            above = folder[: len(folder) - node.level + 1] if node.level else ()
+            module = ".".join((*above, *filter(None, [node.module])))
+            found |= {f"{module}.{alias.name}" for alias in node.names}
     return found
 
 

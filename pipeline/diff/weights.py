@@ -11,7 +11,7 @@ import numpy as np
 from pipeline.diff.side import Side
 from pipeline.formats import declared, loader, names
 from pipeline.formats.contract import Loader
-from pipeline.sandbox.supervisor import UNREADABLE
+from pipeline.sandbox.reports import UNREADABLE
 
 Place = tuple[str, int, int, str]
 

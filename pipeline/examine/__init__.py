@@ -18,11 +18,10 @@ from pathlib import Path
 from pipeline.config.params import FILE, Verify
 from pipeline.config.reading import load_yaml, read
 from pipeline.errors import CannotRun, ParamsError, PipelineError, VerificationFailed
-from pipeline.examine import rooms
-from pipeline.examine.admission import admitted
-from pipeline.examine.line import Line
+from pipeline.examine import admission, loading
 from pipeline.sandbox import launcher, supervisor
 from pipeline.text import escaped
+from pipeline.verification.result import Fault, Result
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -42,12 +41,12 @@ class Examined:
 
 
 def main(arguments: list[str]) -> int:
-    given = _arguments(arguments)
+    options = _arguments(arguments)
     try:
-        if not given.directory.is_dir():
-            raise CannotRun(f"{given.directory}: no such directory; give a complete model's")
-        _demand_confinement(given.unconfined)
-        lines = _told(_examine(given), quiet=given.json)
+        if not options.directory.is_dir():
+            raise CannotRun(f"{options.directory}: no such directory; give a complete model's")
+        _demand_confinement(options.unconfined)
+        results = _printed(_examine(options), quiet=options.json)
     except ParamsError as error:
         print(f"error: examine: {escaped(str(error))}", file=sys.stderr)
         return 1
@@ -56,11 +55,11 @@ def main(arguments: list[str]) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
-    passed = all(line.verdict != "FAILED" for line in lines)
-    if given.json:
-        print(json.dumps(_report(given.directory, lines, passed), indent=1))
+    passed = not any(result.faults for _, result in results)
+    if options.json:
+        print(json.dumps(_report(options.directory, results, passed), indent=1))
     else:
-        _conclude(given.directory, passed)
+        _conclude(options.directory, passed)
     return 0 if passed else 1
 
 
@@ -90,7 +89,7 @@ def _demand_confinement(unconfined: bool) -> None:
 
 
 def settings() -> Verify:
-    """Of this clone, wherever the command is run."""
+    """Reads params.verify of this clone, wherever the command is run. Raises ParamsError."""
     if not (ROOT / FILE).is_file():
         raise ParamsError(f"{ROOT / FILE}: missing; run `dvc repro compose` there")
     return read(Examined, load_yaml((ROOT / FILE).read_text(), str(FILE)) or {}).verify
@@ -100,45 +99,55 @@ def trusted(verify: Verify) -> list[Path]:
     return [ROOT / key for key in verify.trusted_keys]
 
 
-def _examine(given: argparse.Namespace) -> Iterator[Line]:
+def _examine(options: argparse.Namespace) -> Iterator[tuple[str, Result]]:
     verify = settings()
-    keys = given.trusted_key or trusted(verify)
+    keys = options.trusted_key or trusted(verify)
     with tempfile.TemporaryDirectory() as scratch:
-        copy, directory = Path(scratch) / "model", given.directory
-        good = True
-        for line in admitted(directory, copy, verify, keys, given.signature):
-            good = good and line.verdict != "FAILED"
-            yield line
-        if good:
-            for line in rooms.answers(copy, verify):
-                text = line.text.replace(str(copy), str(directory))
-                yield dataclasses.replace(line, text=text)
+        copy, directory = Path(scratch) / "model", options.directory
+        admitted = True
+        for check, result in admission.admit(directory, copy, verify, keys, options.signature):
+            admitted = admitted and not result.faults
+            yield check, result
+        if admitted:
+            for check, result in loading.answer(copy, verify):
+                yield check, _with_place(result, copy, directory)
+
+
+def _with_place(result: Result, copy: Path, directory: Path) -> Result:
+    """Returns the result with the name that the user gave, not that of the private copy."""
+    faults = (Fault(each.text.replace(str(copy), str(directory))) for each in result.faults)
+    return dataclasses.replace(result, faults=tuple(faults))
 
 
 def demand_admitted(directory: Path, copy: Path) -> None:
-    """`copy` is written, and may be loaded. Raises VerificationFailed with the first fault."""
+    """Writes `copy`, which may be loaded. Raises VerificationFailed with the first fault."""
     verify = settings()
-    for line in admitted(directory, copy, verify, trusted(verify), None):
-        if line.verdict == "FAILED":
-            raise VerificationFailed(f"{line.check}: {escaped(line.text)}; do not load it")
+    for check, result in admission.admit(directory, copy, verify, trusted(verify), None):
+        if result.faults:
+            raise VerificationFailed(f"{check}: {escaped(result.text)}; do not load it")
 
 
-def _told(lines: Iterator[Line], quiet: bool) -> list[Line]:
-    found = []
-    for line in lines:
-        found.append(line)
+def _printed(results: Iterator[tuple[str, Result]], quiet: bool) -> list[tuple[str, Result]]:
+    """Returns the results, each of which is printed as it comes."""
+    finished = []
+    for check, result in results:
+        finished.append((check, result))
         if not quiet:
-            text = escaped(line.text)
-            print(f"{line.verdict:<9} {line.check:<26} {text}", flush=True)
-    return found
+            print(f"{result.verdict:<9} {check:<26} {escaped(result.text)}", flush=True)
+    return finished
 
 
-def _report(directory: Path, lines: Sequence[Line], passed: bool) -> dict[str, object]:
+def _report(
+    directory: Path, results: Sequence[tuple[str, Result]], passed: bool
+) -> dict[str, object]:
     return {
         "directory": str(directory),
         "passed": passed,
-        "checks": [dataclasses.asdict(line) for line in lines],
-        "confined": supervisor.told(settings().limits),
+        "checks": [
+            {"check": check, "verdict": result.verdict, "text": result.text}
+            for check, result in results
+        ],
+        "confined": supervisor.description(settings().limits),
         "not_proved": list(NOT_PROVED),
     }
 
@@ -149,7 +158,7 @@ def _conclude(directory: Path, passed: bool) -> None:
         print(f"\n{name}: DO NOT LOAD IT")
         return
     print(f"\n{name}: passed all of this")
-    for what, how in supervisor.told(settings().limits).items():
+    for what, how in supervisor.description(settings().limits).items():
         print(f"  confined, {what}: {how}")
     for each in NOT_PROVED:
         print(f"  not proved: {each}")

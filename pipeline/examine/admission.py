@@ -12,49 +12,48 @@ from pathlib import Path
 from pipeline import provenance
 from pipeline.config.params import Verify
 from pipeline.errors import PipelineError
-from pipeline.examine import content, rooms
-from pipeline.examine.line import Line, judged
+from pipeline.examine import content, loading
 from pipeline.provenance import lineage
 from pipeline.provenance.lineage import Node
-from pipeline.sandbox.supervisor import GIB
+from pipeline.sandbox.reports import GIB
 from pipeline.untrusted import plain_files, signatures
+from pipeline.verification.result import Result, failed
 
 STAGE = "urn:complete-models:stage:v1"
 MODELS = "export-complete"
 
 
-def admitted(
+def admit(
     directory: Path, copy: Path, verify: Verify, keys: Sequence[Path], signature: Path | None
-) -> Iterator[Line]:
-    """Lines up to the first fault. `copy` is written: what is judged, and what may be loaded."""
+) -> Iterator[tuple[str, Result]]:
+    """Yields check by check, up to the first fault. `copy` is written: what is judged, and what may
+    be loaded."""
     most = int(verify.limits.file_gib * GIB)
     faults = plain_files.faults(directory, most)
-    yield judged("plain files", faults, "no link, pipe, device or odd name; not too many")
+    yield "plain files", failed(faults, "no link, pipe, device or odd name; not too many")
     if faults:
         return
     checks: dict[str, Callable[[], str]] = {
-        "copied": lambda: _copied(directory, copy, most),
+        "copied": lambda: _copy(directory, copy, most),
         "signature": lambda: _signature(copy, keys, signature or signatures.beside(directory)),
         "statement": lambda: _statement(copy),
         "lineage": lambda: _lineage(copy),
         "descriptions": lambda: content.descriptions(copy),
         "examples": lambda: content.examples(copy),
         "MLflow": lambda: content.served(copy),
-        "formats": lambda: rooms.screened(copy, verify.limits),
+        "formats": lambda: loading.screen(copy, verify.limits),
     }
     for name, check in checks.items():
         try:
-            text = check()
+            summary = check()
         except (PipelineError, ValueError, OSError) as fault:
-            told = str(fault).replace(str(copy), str(directory))
-            yield Line(check=name, verdict="FAILED", text=told)
+            yield name, failed([str(fault).replace(str(copy), str(directory))])
             return
-        verdict = "not done" if name == "signature" and not keys else "passed"
-        yield Line(check=name, verdict=verdict, text=text)  # type: ignore[arg-type]
+        yield name, Result(summary=summary, done=bool(keys) or name != "signature")
 
 
-def _copied(directory: Path, copy: Path, most: int) -> str:
-    """So that nothing changes between the look at it and its loading."""
+def _copy(directory: Path, copy: Path, most: int) -> str:
+    """Copies what is judged, so that nothing changes between the look at it and its loading."""
     copy.mkdir()
     left = most
     for path in sorted(directory.rglob("*")):
@@ -81,21 +80,22 @@ def _signature(copy: Path, keys: Sequence[Path], signature: Path) -> str:
 
 
 def _statement(copy: Path) -> str:
-    """Its seal fits, it names every file at hand and no other, and it is a complete model's."""
+    """Demands that its seal fits, that it names every file at hand and no other, and that it is a
+    complete model's."""
     if not (copy / provenance.NAME).is_file():
         raise ValueError(f"{copy / provenance.NAME}: missing, so the directory is not complete")
-    found = statement(copy / provenance.NAME)
+    node = statement(copy / provenance.NAME)
     if faults := provenance.faults(copy):
         raise ValueError(faults[0] + (f" (and {len(faults) - 1} more)" if faults[1:] else ""))
     if hidden := list(copy.rglob("__pycache__")):
         raise ValueError(f"{hidden[0]}: not in the statement")
-    if found.definition.get("buildType") != STAGE or found.stage != MODELS:
-        raise ValueError(f"{copy}: is what {found.stage} made, expected a complete model")
-    return f"names each of {len(found.subject)} files; sha256 {found.digest}"
+    if node.definition.get("buildType") != STAGE or node.stage != MODELS:
+        raise ValueError(f"{copy}: is what {node.stage} made, expected a complete model")
+    return f"names each of {len(node.subject)} files; sha256 {node.digest}"
 
 
 def statement(path: Path) -> Node:
-    """As `provenance.write` lays it out. Raises ValueError."""
+    """Reads one that is laid out as `provenance.write` does. Raises ValueError."""
     try:
         node = lineage.node(path)
     except ValueError as fault:
@@ -106,7 +106,7 @@ def statement(path: Path) -> Node:
 
 
 def _lineage(copy: Path) -> str:
-    """What it carries are the statements that the chain names, all of them, and their patches."""
+    """Demands that it carries all the statements that the chain names, and their patches."""
     own = lineage.node(copy / provenance.NAME)
     nodes, patches = {own.digest: own}, {"": own.patch}
     for name in provenance.files(copy / lineage.FOLDER):
@@ -140,9 +140,9 @@ def _demand_chain(own: Node, nodes: Mapping[str, Node], copy: Path) -> None:
 def _demand_patches(copy: Path, named: Mapping[str, str | None]) -> None:
     for name, expected in named.items():
         path = copy / (f"{lineage.FOLDER}/{name}.patch" if name else provenance.PATCH)
-        found = provenance.digest(path) if path.is_file() else None
-        if found != expected:
-            raise ValueError(f"{path}: found {found}, the statement names {expected}")
+        digest = provenance.digest(path) if path.is_file() else None
+        if digest != expected:
+            raise ValueError(f"{path}: found {digest}, the statement names {expected}")
     for name in provenance.files(copy / lineage.FOLDER):
         if not name.endswith((".json", ".patch")) or name.rpartition(".")[0] not in named:
             raise ValueError(f"{copy}/{lineage.FOLDER}/{name}: is no statement and no patch of one")

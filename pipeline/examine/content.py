@@ -18,7 +18,7 @@ from pipeline.complete_model import mlmodel
 from pipeline.examine import arrays
 from pipeline.formats import declared, names
 from pipeline.provenance import lineage
-from pipeline.sandbox.supervisor import UNREADABLE
+from pipeline.sandbox.reports import UNREADABLE
 from pipeline.untrusted import plain_files
 
 TEXT = 4 << 20

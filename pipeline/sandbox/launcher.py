@@ -2,7 +2,7 @@
 for good and before any library is imported, what the script does not need; then it runs it.
 
 Files by Landlock, system calls by seccomp, quantities by rlimits; nothing of ours is imported.
-What another process must do, to watch memory, time and disk, is in clean_room.py. terms.json has
+What another process must do, to watch memory, time and disk, is in supervisor.py. terms.json has
   read     files and directories that may be read, beside what Python and its libraries need
   write    directories that may be written, too
   memory   bytes of address space
@@ -30,103 +30,10 @@ from typing import Any
 COLUMNS = {"x86_64": 0, "aarch64": 1}
 ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 CLONE, CLONE3, TGKILL, PRLIMIT, PRCTL = (56, 220), (435, 435), (234, 131), (302, 261), (157, 167)
-REFUSED = {
-    # Programs and processes; a thread is started by clone, which is let through for it alone.
-    "execve": (59, 221),
-    "execveat": (322, 281),
-    "fork": (57, 0),
-    "vfork": (58, 0),
-    # The network: socket alone opens one, socketpair cannot leave the process.
-    "socket": (41, 198),
-    "io_uring_setup": (425, 425),
-    # Other processes.
-    "ptrace": (101, 117),
-    "process_vm_readv": (310, 270),
-    "process_vm_writev": (311, 271),
-    "process_madvise": (440, 440),
-    "kcmp": (312, 272),
-    "pidfd_open": (434, 434),
-    "pidfd_getfd": (438, 438),
-    "pidfd_send_signal": (424, 424),
-    "kill": (62, 129),
-    "tkill": (200, 130),
-    "rt_sigqueueinfo": (129, 138),
-    "rt_tgsigqueueinfo": (297, 240),
-    "setpriority": (141, 140),
-    "migrate_pages": (256, 238),
-    "move_pages": (279, 239),
-    # What outlives the process and belongs to no directory.
-    "shmget": (29, 194),
-    "msgget": (68, 186),
-    "semget": (64, 190),
-    "mq_open": (240, 180),
-    "keyctl": (250, 219),
-    "add_key": (248, 217),
-    "request_key": (249, 218),
-    # Files whose name is not asked for, and attributes, of which Landlock knows nothing.
-    "name_to_handle_at": (303, 264),
-    "open_by_handle_at": (304, 265),
-    "truncate": (76, 45),
-    "chmod": (90, 0),
-    "fchmod": (91, 52),
-    "fchmodat": (268, 53),
-    "fchmodat2": (452, 452),
-    "chown": (92, 0),
-    "lchown": (94, 0),
-    "fchown": (93, 55),
-    "fchownat": (260, 54),
-    "setxattr": (188, 5),
-    "lsetxattr": (189, 6),
-    "fsetxattr": (190, 7),
-    "setxattrat": (463, 463),
-    "removexattr": (197, 14),
-    "lremovexattr": (198, 15),
-    "fremovexattr": (199, 16),
-    "removexattrat": (466, 466),
-    "utime": (132, 0),
-    "utimes": (235, 0),
-    "futimesat": (261, 0),
-    "utimensat": (280, 88),
-    # The system itself, as far as root may.
-    "mount": (165, 40),
-    "umount2": (166, 39),
-    "pivot_root": (155, 41),
-    "chroot": (161, 51),
-    "fsopen": (430, 430),
-    "fspick": (433, 433),
-    "fsconfig": (431, 431),
-    "fsmount": (432, 432),
-    "move_mount": (429, 429),
-    "open_tree": (428, 428),
-    "mount_setattr": (442, 442),
-    "setns": (308, 268),
-    "unshare": (272, 97),
-    "bpf": (321, 280),
-    "userfaultfd": (323, 282),
-    "perf_event_open": (298, 241),
-    "fanotify_init": (300, 262),
-    "personality": (135, 92),
-    "init_module": (175, 105),
-    "finit_module": (313, 273),
-    "delete_module": (176, 106),
-    "kexec_load": (246, 104),
-    "kexec_file_load": (320, 294),
-    "reboot": (169, 142),
-    "swapon": (167, 224),
-    "swapoff": (168, 225),
-    "acct": (163, 89),
-    "quotactl": (179, 60),
-    "settimeofday": (164, 170),
-    "clock_settime": (227, 112),
-    "adjtimex": (159, 171),
-    "clock_adjtime": (305, 266),
-    "sethostname": (170, 161),
-    "setdomainname": (171, 162),
-    "syslog": (103, 116),
-    "iopl": (172, 0),
-    "ioperm": (173, 0),
-    "setrlimit": (160, 164),
-}
+REFUSED: dict[str, dict[str, list[int]]] = json.loads(
+    Path(__file__).with_name("system_calls.json").read_text()
+)
+"""Why -> system call -> its number on x86_64 and on aarch64; read while files can still be."""
 
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
 READ_FILE, READ_DIR, WRITE_FILE, TRUNCATE = 1 << 2, 1 << 3, 1 << 1, 1 << 14
@@ -258,7 +165,7 @@ def program_for(machine: str, process: int) -> list[Line]:
     found.append((LOAD, 0, 0, 0))
     if machine == "x86_64":  # the numbers of its 32-bit twin begin here
         found += [(AT_LEAST, 0, 1, 0x40000000), refuse]
-    for number in sorted({each[column] for each in REFUSED.values()} - {0}):
+    for number in sorted(_refused(column) - {0}):
         found += [(EQUAL, 0, 1, number), refuse]
     allow = (RETURN, 0, 0, ALLOW)
     # Its flags lie in memory, where no filter sees them; without it libc falls back to clone.
@@ -269,6 +176,10 @@ def program_for(machine: str, process: int) -> list[Line]:
     asks = [_argument(2), (EQUAL, 0, 2, 0), _argument(2, high=True), (EQUAL, 1, 0, 0)]
     found += _if(PRLIMIT[column], *asks, refuse, allow)
     return [*found, allow]
+
+
+def _refused(column: int) -> set[int]:
+    return {numbers[column] for calls in REFUSED.values() for numbers in calls.values()}
 
 
 def _if(number: int, *lines: Line) -> list[Line]:

@@ -1,6 +1,6 @@
-"""Processes that load a model: each confined to its room, watched, and ended at a limit.
+"""Starts the process that loads a model, watches it, and ends it at a limit.
 
-What a process gives up by itself is in launcher.py; here is what another must do for it.
+What the process gives up by itself is in launcher.py; here is what another must do for it.
 """
 
 import contextlib
@@ -12,107 +12,136 @@ import subprocess
 import sys
 import threading
 import time
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
-from zipfile import BadZipFile, ZipFile
+from typing import Any, Literal
 
 from pipeline.config.params import Limits
 from pipeline.sandbox import launcher
-from pipeline.verification.evidence import Answers, Continued
+from pipeline.sandbox.reports import GIB
+from pipeline.sandbox.worker.job import Job
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-SCRIPT = Path(__file__).resolve().with_name("worker.py")
-FORMATS = Path(__file__).resolve().parents[1] / "formats"
-CONFINE = SCRIPT.with_name("launcher.py")
+PACKAGE = Path(__file__).resolve().parents[1]
+WORKER = PACKAGE / "sandbox/worker"
+FORMATS = PACKAGE / "formats"
+LAUNCHER = Path(__file__).resolve().with_name("launcher.py")
 
-GIB = 1 << 30
-BESIDE = 16 * GIB
-"""Of address space: frameworks reserve what they never use; what is in use is watched."""
+ALONE = "alone"
+ENTRY = "from worker.tasks import main\n\nmain()\n"
 
-LOOK, EVERY_SO_OFTEN = 0.1, 1.0
-"""Seconds between two looks at a process' memory, and at its files."""
+ADDRESS_SPACE = 16 * GIB
+"""Beside twice the memory: frameworks reserve what they never use; what is in use is watched."""
 
-LONGEST, LONGEST_REPORT = 400, 64 << 20
-"""Of a line, in characters, and of what a process reports, in bytes."""
+LOOK_AT_MEMORY, LOOK_AT_FILES = 0.1, 1.0
+"""Seconds between two looks."""
 
-OUT_OF_REACH = "no file is in reach but its own (Landlock)"
+LONGEST_LINE = 400
 
 PASSED_ON = ("PATH", "LD_LIBRARY_PATH")
-"""Of the environment, where the interpreter and its libraries may need it."""
+"""Variables that the interpreter and its libraries may need."""
 
-UNREADABLE: tuple[type[Exception], ...] = (
-    *(OSError, ValueError, TypeError, LookupError, EOFError, BadZipFile),
-    *(AttributeError, MemoryError, RecursionError, zlib.error),
-)
-"""What reading JSON and arrays raises where a stranger wrote them."""
-
-Reported = TypeVar("Reported", Answers, Continued)
+Task = Literal["answer", "train", "screen"]
 
 _ENDING = threading.Event()
 
 
 @contextlib.contextmanager
-def together() -> Iterator[ThreadPoolExecutor]:
-    """Where an exception ends the work, it ends the processes at work, too."""
+def pool() -> Iterator[ThreadPoolExecutor]:
+    """Gives threads to run processes from; an exception that ends the work ends those, too."""
     _ENDING.clear()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
         try:
-            yield pool
+            yield threads
         except BaseException:
             _ENDING.set()
-            pool.shutdown(wait=False, cancel_futures=True)
+            threads.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def told(limits: Limits) -> dict[str, str]:
-    """What holds for the processes, for a report; what this system cannot do is said, too."""
+def description(limits: Limits) -> dict[str, str]:
+    """Returns what holds for the processes, and what this system cannot do, for a report."""
     lacking = launcher.lacking()
     by = {"files": "Landlock: nothing but its own and the libraries'"}
     by |= {"calls": "seccomp: no network, no program, no other process"}
-    found = {what: f"NOT CONFINED: {lacking[what]}" if what in lacking else by[what] for what in by}
+    lines = {what: f"NOT CONFINED: {lacking[what]}" if what in lacking else by[what] for what in by}
     quantities = dataclasses.asdict(limits)
-    return found | {"limits": ", ".join(f"{name} {most:g}" for name, most in quantities.items())}
+    return lines | {"limits": ", ".join(f"{name} {most:g}" for name, most in quantities.items())}
 
 
-def run(
-    job: Mapping[str, Any],
-    room: Path,
-    given: Iterable[Path],
-    limits: Limits,
+def new_job(
+    work_dir: Path,
+    task: Task,
+    name: str,
+    *,
+    complete_model: Path,
+    batches: Mapping[str, Path],
+    training: Path,
     threads: int,
-    cwd: Path,
-) -> str | None:
-    """Runs worker.py where `given` can be read, `room` be written, and nothing else be had;
-    how it died if it left no report."""
-    terms = _terms(room, given, limits, threads)
-    for name, content in {"job": job, "terms": terms}.items():
-        (room / f"{name}.json").write_text(json.dumps(content))
-    script = [str(CONFINE), str(room / "terms.json"), str(SCRIPT), str(room / "job.json")]
-    said = room.with_name(f"{room.name}.stderr")
-    with said.open("wb") as errors:
+    refused: list[str],
+    **more: Any,
+) -> Job:
+    """Makes `work_dir`, puts there what the process runs, and returns its job.
+
+    `name` is the format's, `more` are fields of Job.
+    """
+    (work_dir / "empty").mkdir(parents=True)
+    _copy_code(work_dir / ALONE)
+    return Job(
+        task=task,
+        format=name,
+        complete_model=str(complete_model.resolve()),
+        batches={batch: str(path.resolve()) for batch, path in batches.items()},
+        training=str(training.resolve()),
+        threads=threads,
+        refused=refused,
+        repository=str(PACKAGE.parent),
+        answers=str(work_dir / "answers.npz"),
+        report=str(work_dir / "report.json"),
+        **more,
+    )
+
+
+def _copy_code(alone: Path) -> None:
+    """Copies the bytecode that is at hand, too, since the process writes none."""
+    for folder in (WORKER, FORMATS):
+        shutil.copytree(folder, alone / folder.name)
+    (alone / "__main__.py").write_text(ENTRY)
+
+
+def run(job: Job, work_dir: Path, readable: Iterable[Path], limits: Limits) -> str | None:
+    """Runs the job where `readable` can be read, `work_dir` be written, and nothing else be had.
+
+    It runs in an empty directory, or in its source. Returns how it died if it left no report.
+    """
+    terms = _terms(work_dir, readable, limits, job.threads)
+    for name, content in {"job": dataclasses.asdict(job), "terms": terms}.items():
+        (work_dir / f"{name}.json").write_text(json.dumps(content))
+    command = [LAUNCHER, work_dir / "terms.json", work_dir / ALONE, work_dir / "job.json"]
+    stderr = work_dir.with_name(f"{work_dir.name}.stderr")
+    with stderr.open("wb") as errors:
         process = subprocess.Popen(
-            [sys.executable, "-I", *script],
-            cwd=cwd,
-            env=environment(threads, room),
+            [sys.executable, "-I", *map(str, command)],
+            cwd=job.source or work_dir / "empty",
+            env=environment(job.threads, work_dir),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=errors,
         )
-        stopped = _watch(process, room, limits)
-    if stopped is None and Path(job["report"]).is_file():
+        stopped = _watch(process, work_dir, limits)
+    if stopped is None and Path(job.report).is_file():
         return None
-    return stopped or _death(process.returncode, _last_words(said))
+    return stopped or _death(process.returncode, _last_words(stderr))
 
 
-def _terms(room: Path, given: Iterable[Path], limits: Limits, threads: int) -> dict[str, Any]:
+def _terms(
+    work_dir: Path, readable: Iterable[Path], limits: Limits, threads: int
+) -> dict[str, Any]:
     lacking = launcher.lacking()
     return {
-        "read": sorted({str(SCRIPT), *(str(each.resolve()) for each in given)}),
-        "write": [str(room)],
-        "memory": int(2 * limits.memory_gib * GIB) + BESIDE,
+        "read": sorted({str(path.resolve()) for path in readable}),
+        "write": [str(work_dir)],
+        "memory": int(2 * limits.memory_gib * GIB) + ADDRESS_SPACE,
         "seconds": int(limits.minutes * 60 * max(threads, 1)) + 60,
         "file": int(limits.file_gib * GIB),
         "parent": os.getpid(),
@@ -121,45 +150,38 @@ def _terms(room: Path, given: Iterable[Path], limits: Limits, threads: int) -> d
     }
 
 
-def formats_alone(room: Path) -> Path:
-    """A copy of the formats in the room, which is on the import path there: nothing else of ours
-    can be. With the bytecode that is at hand, since none is written there."""
-    there = room / "alone"
-    shutil.copytree(FORMATS, there / FORMATS.name)
-    return there
+def with_link_targets(directory: Path) -> list[Path]:
+    """Returns the directory and the links in it: DVC may link files to its cache."""
+    return [directory, *(path for path in directory.rglob("*") if path.is_symlink())]
 
 
-def linked(directory: Path) -> list[Path]:
-    """The directory, and what links in it lead to: DVC may link files to its cache."""
-    return [directory, *(each for each in directory.rglob("*") if each.is_symlink())]
-
-
-def _watch(process: subprocess.Popen[bytes], room: Path, limits: Limits) -> str | None:
+def _watch(process: subprocess.Popen[bytes], work_dir: Path, limits: Limits) -> str | None:
     """Waits for its end, or ends it and says at which limit."""
     start, looked = time.monotonic(), 0.0
     while process.poll() is None:
-        found, now = None, time.monotonic()
+        limit, now = None, time.monotonic()
         if now - start > limits.minutes * 60:
-            found = f"at the limit of time: verify.limits.minutes is {limits.minutes:g}"
+            limit = f"at the limit of time: verify.limits.minutes is {limits.minutes:g}"
         elif (used := _resident(process.pid)) > limits.memory_gib * GIB:
             most = f"verify.limits.memory_gib is {limits.memory_gib:g}"
-            found = f"at the limit of memory, using {used / GIB:.2f} GiB: {most}"
-        elif now - looked > EVERY_SO_OFTEN:
+            limit = f"at the limit of memory, using {used / GIB:.2f} GiB: {most}"
+        elif now - looked > LOOK_AT_FILES:
             looked = now
-            found = _overfull(room, limits)
+            limit = _overfull(work_dir, limits)
         if _ENDING.is_set():
-            found = "with this one"
-        if found:
+            limit = "with this one"
+        if limit:
             process.kill()
             process.wait()
-            return f"the process was ended {found}"
+            return f"the process was ended {limit}"
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(LOOK)
-    return _overfull(room, limits) and f"the process ended {_overfull(room, limits)}"
+            process.wait(LOOK_AT_MEMORY)
+    limit = _overfull(work_dir, limits)
+    return limit and f"the process ended {limit}"
 
 
 def _resident(process: int) -> int:
-    """Bytes in memory and swapped out; 0 where the system does not tell."""
+    """Returns the bytes in memory and swapped out; 0 where the system does not tell."""
     try:
         status = Path(f"/proc/{process}/status").read_text()
     except OSError:
@@ -168,10 +190,10 @@ def _resident(process: int) -> int:
     return sum(int(line[1]) << 10 for line in lines if line[0] in ("VmRSS:", "VmSwap:"))
 
 
-def _overfull(room: Path, limits: Limits) -> str | None:
-    """A file may vanish while its size is asked for."""
+def _overfull(work_dir: Path, limits: Limits) -> str | None:
+    """Says at which limit its files are; one may vanish while its size is asked for."""
     total = 0
-    for folder, _, names in os.walk(room):
+    for folder, _, names in os.walk(work_dir):
         for name in names:
             with contextlib.suppress(FileNotFoundError):
                 total += os.lstat(Path(folder) / name).st_blocks * 512
@@ -180,63 +202,24 @@ def _overfull(room: Path, limits: Limits) -> str | None:
     return f"at the limit of files: verify.limits.file_gib is {limits.file_gib:g}"
 
 
-def explained(error: str, limits: Limits) -> str:
-    """An error that confinement causes, with the limit that it comes from."""
-    for sign, limit in (
-        ("[Errno 13]", OUT_OF_REACH),
-        ("[Errno 18]", OUT_OF_REACH),
-        ("[Errno 1]", "no network and no other process is (seccomp)"),
-        ("[Errno 27]", f"verify.limits.file_gib is {limits.file_gib:g}"),
-        ("MemoryError", f"verify.limits.memory_gib is {limits.memory_gib:g}"),
-        ("bad_alloc", f"verify.limits.memory_gib is {limits.memory_gib:g}"),
-    ):
-        if sign in error:
-            return f"{error}; it is confined: {limit}"
-    return error
-
-
-def read(
-    kind: type[Reported], job: Mapping[str, Any], death: str | None, limits: Limits
-) -> Reported:
-    """What a process reported, which may have run code that nobody here knows."""
-    if death is not None:
-        return kind(error=explained(death, limits), at="start")
-    try:
-        demand_bounded(Path(job["answers"]), limits)
-        if Path(job["report"]).stat().st_size > LONGEST_REPORT:
-            raise ValueError("it is too long")
-        found = kind.read(Path(job["report"]), Path(job["answers"]))
-    except UNREADABLE as fault:
-        return kind(error=f"its report cannot be read: {fault}", at="start")
-    error = found.error if found.error is None else explained(str(found.error), limits)
-    return dataclasses.replace(found, error=error)
-
-
-def demand_bounded(archive: Path, limits: Limits) -> None:
-    """Raises ValueError where arrays would take more memory than a process may."""
-    with ZipFile(archive) as opened:
-        size = sum(each.file_size for each in opened.infolist())
-    if size > limits.memory_gib * GIB:
-        raise ValueError(f"{archive.name}: unpacks to {size} bytes")
-
-
 def environment(threads: int, home: Path) -> dict[str, str]:
-    """Bitwise parity needs the thread count of training; other arithmetic than a CPU's is out."""
-    kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    """Returns the only variables there: bitwise parity needs the thread count of training, and
+    other arithmetic than a CPU's is out."""
+    passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     fixed = {"HOME": str(home), "TMPDIR": str(home), "LANG": "C.UTF-8", "CUDA_VISIBLE_DEVICES": ""}
     fixed |= {"TF_DETERMINISTIC_OPS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
     counts = (
         *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"),
         *("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
     )
-    return kept | fixed | dict.fromkeys(counts, str(threads))
+    return passed_on | fixed | dict.fromkeys(counts, str(threads))
 
 
 def _last_words(path: Path) -> str:
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - 4096))
         last = file.read().decode(errors="replace").strip().splitlines()[-1:]
-    return " ".join(last)[:LONGEST]
+    return " ".join(last)[:LONGEST_LINE]
 
 
 def _death(code: int, last: str) -> str:

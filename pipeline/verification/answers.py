@@ -1,4 +1,4 @@
-"""Starts worker.py: a fresh process for each format, as many at once as there are cores."""
+"""Every format's answers, each from a fresh process, as many at once as there are cores."""
 
 import contextlib
 import dataclasses
@@ -10,85 +10,84 @@ from typing import Any
 from pipeline.config.params import Train
 from pipeline.errors import ParamsError
 from pipeline.sandbox import supervisor
+from pipeline.sandbox.reports import Answers, Training, read
+from pipeline.sandbox.worker.job import Job
 from pipeline.training.metrics import metric
-from pipeline.verification.evidence import Answers, Continued, Evidence
+from pipeline.verification.evidence import Evidence
 
 
-def ask(evidence: Evidence, data: Path) -> Evidence:
-    """With the answers; a format that needs its source gives them in a second process."""
+def collect_answers(evidence: Evidence, data: Path) -> Evidence:
+    """Returns the evidence with the answers; a format that needs its source gives them in a second
+    process."""
     names = list(evidence.promises)
-    needy = [name for name in names if not evidence.promises[name]["code_free"]]
-    with tempfile.TemporaryDirectory() as scratch, supervisor.together() as pool:
-        started = {
-            (name, source): pool.submit(answer, evidence, data, name, Path(scratch), source)
-            for source, some in ((False, names), (True, needy))
-            for name in some
+    with_source = [name for name in names if not evidence.promises[name]["code_free"]]
+    with tempfile.TemporaryDirectory() as scratch, supervisor.pool() as pool:
+        answers = {
+            (name, source): pool.submit(_answers, evidence, data, name, Path(scratch), source)
+            for source, formats in ((False, names), (True, with_source))
+            for name in formats
         }
-        training = {
-            name: pool.submit(go_on, evidence, data, name, Path(scratch))
+        trainings = {
+            name: pool.submit(train_on, evidence, data, name, Path(scratch))
             for name in evidence.trainable
         }
         import_metrics(evidence.params.train)
         return dataclasses.replace(
             evidence,
-            continued={name: each.result() for name, each in training.items()},
-            clean={name: started[name, False].result() for name in names},
-            answers={name: started[name, name in needy].result() for name in names},
+            trainings={name: each.result() for name, each in trainings.items()},
+            without_source={name: answers[name, False].result() for name in names},
+            answers={name: answers[name, name in with_source].result() for name in names},
         )
 
 
-def answer(evidence: Evidence, data: Path, name: str, scratch: Path, source: bool) -> Answers:
-    """Without the source the working directory holds nothing but the format's own file."""
-    room = scratch / f"{name}{'-with-source' if source else ''}"
-    job, death = _run(evidence, data, name, room, source, "answer")
-    shutil.rmtree(job["copy"], ignore_errors=True)
-    return supervisor.read(Answers, job, death, evidence.params.verify.limits)
-
-
-def go_on(evidence: Evidence, data: Path, name: str, scratch: Path) -> Continued:
-    """The steps of the reference, taken without the source."""
-    job, death = _run(evidence, data, name, scratch / f"{name}-training", False, "go_on")
-    return supervisor.read(Continued, job, death, evidence.params.verify.limits)
-
-
-def _run(
-    evidence: Evidence, data: Path, name: str, room: Path, source: bool, task: str
-) -> tuple[dict[str, Any], str | None]:
-    """The job, and how its process died if it left no report."""
-    (room / "empty").mkdir(parents=True)
-    job = _job(evidence, data, name, room, source) | {"task": task}
-    places = (evidence.complete_model, evidence.checkpoint / "reference", data / "test")
-    given = [path for place in places for path in supervisor.linked(place)]
-    given += [Path.cwd()] if source else []
-    limits, threads = evidence.params.verify.limits, evidence.params.train.threads
-    place = Path.cwd() if source else room / "empty"
-    return job, supervisor.run(job, room, given, limits, threads, place)
-
-
-def _job(evidence: Evidence, data: Path, name: str, room: Path, source: bool) -> dict[str, Any]:
+def _answers(evidence: Evidence, data: Path, name: str, scratch: Path, source: bool) -> Answers:
+    work_dir = scratch / f"{name}{'-with-source' if source else ''}"
     test = data.resolve() / "test" / "inputs"
-    reference = evidence.checkpoint.resolve() / "reference"
-    return {
-        "formats": str(supervisor.formats_alone(room)),
-        "format": name,
-        "directory": str(evidence.complete_model.resolve()),
-        "copy": str(room / "perturbed"),
-        "reference": {batch: str(reference / f"{batch}.npz") for batch in evidence.baseline},
-        "training": str(reference / "training.npz"),
+    more: dict[str, Any] = {
+        "copy": str(work_dir / "perturbed"),
         "test": {each: str(test / f"{each}.npy") for each in evidence.schema["inputs"]},
-        "score": next(iter(evidence.schema["outputs"])),
+        "scored": next(iter(evidence.schema["outputs"])),
         "rows": max(256, evidence.params.train.batch_size),
-        "threads": evidence.params.train.threads,
-        "refuse": [] if source else evidence.sources,
-        "repository": str(supervisor.REPOSITORY),
         "source": str(Path.cwd()) if source else None,
-        "answers": str(room / "answers.npz"),
-        "report": str(room / "report.json"),
     }
+    job = _job(evidence, work_dir, "answer", name, **more)
+    death = _run(evidence, data, job, work_dir)
+    shutil.rmtree(work_dir / "perturbed", ignore_errors=True)
+    return read(Answers, job, death, evidence.params.verify.limits)
+
+
+def train_on(evidence: Evidence, data: Path, name: str, scratch: Path) -> Training:
+    """Takes the steps of the reference without the source."""
+    work_dir = scratch / f"{name}-training"
+    job = _job(evidence, work_dir, "train", name)
+    death = _run(evidence, data, job, work_dir)
+    return read(Training, job, death, evidence.params.verify.limits)
+
+
+def _job(evidence: Evidence, work_dir: Path, task: supervisor.Task, name: str, **more: Any) -> Job:
+    reference = evidence.checkpoint / "reference"
+    return supervisor.new_job(
+        work_dir,
+        task,
+        name,
+        complete_model=evidence.complete_model,
+        batches={batch: reference / f"{batch}.npz" for batch in evidence.baseline},
+        training=reference / "training.npz",
+        threads=evidence.params.train.threads,
+        refused=[] if more.get("source") else evidence.sources,
+        **more,
+    )
+
+
+def _run(evidence: Evidence, data: Path, job: Job, work_dir: Path) -> str | None:
+    places = (evidence.complete_model, evidence.checkpoint / "reference", data / "test")
+    readable = [path for place in places for path in supervisor.with_link_targets(place)]
+    readable += [Path(job.source)] if job.source else []
+    return supervisor.run(job, work_dir, readable, evidence.params.verify.limits)
 
 
 def import_metrics(train: Train) -> None:
-    """While the processes run; whatever is wrong with a metric is told when it is scored."""
+    """Imports them while the processes run; what is wrong with one is told when it is scored."""
     for name, config in train.metrics.items():
         with contextlib.suppress(ParamsError):
             metric(config, name)

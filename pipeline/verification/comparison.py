@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from pipeline.config.params import Tolerance
+from pipeline.sandbox.reports import Batches
 
 Arrays = Mapping[str, np.ndarray]
-Batches = Mapping[str, Arrays]
-"""Batch -> output -> array, rows first."""
 
 
 @dataclass(kw_only=True)

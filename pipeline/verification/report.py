@@ -1,4 +1,4 @@
-"""verify.json as a mapping."""
+"""The report of verify, as a mapping that is written as verify.json."""
 
 import json
 import math
@@ -7,23 +7,26 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import provenance
-from pipeline.config.plugins import plugin
-from pipeline.verification.evidence import Answers, Evidence, Places, Result
+from pipeline.sandbox.reports import Answers, Places
+from pipeline.verification import checks
+from pipeline.verification.evidence import Evidence
+from pipeline.verification.result import Result
 
 WHOLE = ("integrity", "self_contained")
 """Checks that judge a format even when it gave no answer."""
 
 
 def summarise(evidence: Evidence, results: Mapping[str, Result]) -> dict[str, Any]:
-    """The same for the same inputs, but for `timing` and `training_timing` of formats.<name>.
+    """Returns the report: the same for the same inputs, but for `timing` and `training_timing` of
+    formats.<name>.
 
     A format that gave no answer is at fault even if no check says so.
     """
-    silent = [name for name, given in evidence.answers.items() if not given.complete]
+    silent = [name for name, answers in evidence.answers.items() if not answers.complete]
     faults = [
-        {"check": check, "format": name, "fault": text}
+        {"check": check, "format": fault.format, "fault": fault.text}
         for check, result in results.items()
-        for name, text in result.faults
+        for fault in result.faults
     ]
     blamed = {fault["format"] for fault in faults}
     faults += [
@@ -32,7 +35,7 @@ def summarise(evidence: Evidence, results: Mapping[str, Result]) -> dict[str, An
         if name not in blamed
     ]
     by_format = {name: _format(name, evidence, results) for name in evidence.promises}
-    found = {
+    report = {
         "passed": not faults,
         "complete_model": _digest(evidence.complete_model),
         "checkpoint": _digest(evidence.checkpoint),
@@ -40,7 +43,7 @@ def summarise(evidence: Evidence, results: Mapping[str, Result]) -> dict[str, An
         "faults": faults,
         "checks": {
             name: {
-                "about": about(name),
+                "about": checks.about(name),
                 "passed": not result.faults and (name in WHOLE or not silent),
                 "measured": result.measured,
             }
@@ -50,11 +53,7 @@ def summarise(evidence: Evidence, results: Mapping[str, Result]) -> dict[str, An
         "formats": by_format,
         "refused": dict(evidence.refused),
     }
-    return dict(_finite(found))
-
-
-def about(check: str) -> str:
-    return (plugin("verification.checks", check).__doc__ or "").strip().partition("\n")[0]
+    return dict(_finite(report))
 
 
 def _digest(directory: Any) -> str | None:
@@ -63,7 +62,7 @@ def _digest(directory: Any) -> str | None:
 
 
 def _model(evidence: Evidence) -> dict[str, Any]:
-    """As the checkpoint has it."""
+    """Describes the model as the checkpoint has it."""
     metrics = json.loads((evidence.checkpoint / "metrics.json").read_text())
     return {
         "name": provenance.params(evidence.checkpoint)["model"]["name"],
@@ -77,35 +76,38 @@ def _model(evidence: Evidence) -> dict[str, Any]:
 
 
 def _format(name: str, evidence: Evidence, results: Mapping[str, Result]) -> dict[str, Any]:
-    given, more = evidence.answers[name], evidence.continued.get(name)
-    state = more.places if more else ()
-    paths = _files(given, state, evidence.complete_model)
+    answers, training = evidence.answers[name], evidence.trainings.get(name)
+    state = training.places if training else ()
+    paths = _files(answers, state, evidence.complete_model)
     files = {file: (evidence.complete_model / file).stat().st_size for file in paths}
     own = [file for file in files if not _belongs_to_other(file, name, evidence.answers)]
-    found: dict[str, Any] = {
+    report: dict[str, Any] = {
         "promises": dict(evidence.promises[name]),
-        "answered": given.complete,
+        "answered": answers.complete,
         "files": files,
         "bytes": sum(files[file] for file in own),
-        "weights_bytes": sum(size for _, _, size in given.places),
+        "weights_bytes": sum(size for _, _, size in answers.places),
         "optimizer_bytes": sum(size for _, _, size in state),
     }
     if "parity" in results:
-        found |= results["parity"].measured.get(name, {})
-    timing = {key: round(value, 4) for key, value in given.timing.items()}
-    trained = {key: round(value, 4) for key, value in (more.timing if more else {}).items()}
-    return found | {"timing": timing, "training_timing": trained}
+        report |= results["parity"].measured.get(name, {})
+    timing = {key: round(value, 4) for key, value in answers.timing.items()}
+    trained = training.timing if training else {}
+    return report | {
+        "timing": timing,
+        "training_timing": {key: round(value, 4) for key, value in trained.items()},
+    }
 
 
-def _files(given: Answers, state: Places, directory: Path) -> list[str]:
-    """The format's own file, or the files of its own directory, and those that its weights and the
-    optimizer's state lie in."""
-    found = {file for file, _, _ in (*given.places, *state)}
-    if given.file and (directory / given.file).is_dir():
-        found |= {f"{given.file}/{name}" for name in provenance.files(directory / given.file)}
-    elif given.file:
-        found.add(given.file)
-    return sorted(found)
+def _files(answers: Answers, state: Places, directory: Path) -> list[str]:
+    """Returns the format's own file, or those of its own directory, and those that its weights and
+    the optimizer's state lie in."""
+    files = {file for file, _, _ in (*answers.places, *state)}
+    if answers.file and (directory / answers.file).is_dir():
+        files |= {f"{answers.file}/{name}" for name in provenance.files(directory / answers.file)}
+    elif answers.file:
+        files.add(answers.file)
+    return sorted(files)
 
 
 def _belongs_to_other(file: str, name: str, answers: Mapping[str, Answers]) -> bool:
@@ -114,8 +116,8 @@ def _belongs_to_other(file: str, name: str, answers: Mapping[str, Answers]) -> b
 
 
 def sizes(evidence: Evidence, by_format: Mapping[str, Any]) -> dict[str, Any]:
-    """Bytes; `ratio` is what the code-free formats weigh together, over weights and optimizer's
-    state alone."""
+    """Returns bytes; `ratio` is what the code-free formats weigh together, over weights and
+    optimizer's state alone."""
     complete = [f for f in by_format.values() if f["promises"]["code_free"] and f["answered"]]
     weights = max((f["weights_bytes"] for f in complete), default=0)
     state = max((f["optimizer_bytes"] for f in complete), default=0)
@@ -131,7 +133,7 @@ def sizes(evidence: Evidence, by_format: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _finite(value: Any) -> Any:
-    """JSON has no NaN and no infinity: they are written as text."""
+    """Writes NaN and infinity as text, since JSON has neither."""
     if isinstance(value, Mapping):
         return {key: _finite(each) for key, each in value.items()}
     if isinstance(value, list | tuple):

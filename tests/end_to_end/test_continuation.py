@@ -17,9 +17,9 @@ from pipeline.config.plugins import plugin
 from pipeline.config.reading import load_yaml, read
 from pipeline.formats import declared, exporter
 from pipeline.training.parts import build
-from pipeline.verification.answers import go_on
+from pipeline.verification.answers import train_on
 from pipeline.verification.checks import continuation
-from pipeline.verification.evidence import Evidence, gather
+from pipeline.verification.evidence import Evidence, read_evidence
 from testing.project import TINY, Project, make_project
 
 OVERRIDES = ("experiment=smoke", "model=torch_cnn", "train.epochs=1", "train.clip_norm=1.0")
@@ -46,10 +46,10 @@ def judged(project: Project, complete_model: Path, room: Path) -> tuple[Evidence
     promises = declared("torch_export").promises.as_mapping()
     params = read(VerifyParams, sections(project))
     places = (complete_model, artifacts / "checkpoint", artifacts / "data", params)
-    evidence = gather(*places, {"torch_export": promises})
-    given = go_on(evidence, artifacts / "data", "torch_export", room)
-    evidence = dataclasses.replace(evidence, continued={"torch_export": given})
-    return evidence, [text for _, text in continuation.check(evidence).faults]
+    evidence = read_evidence(*places, {"torch_export": promises})
+    given = train_on(evidence, artifacts / "data", "torch_export", room)
+    evidence = dataclasses.replace(evidence, trainings={"torch_export": given})
+    return evidence, [fault.text for fault in continuation.check(evidence).faults]
 
 
 def exported_again(project: Project, target: Path, spoil: Callable[[Any], None]) -> None:

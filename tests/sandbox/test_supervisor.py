@@ -10,14 +10,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from pipeline.config.params import Limits
 from pipeline.sandbox import launcher, supervisor
-from pipeline.verification.evidence import Answers
+from pipeline.sandbox.reports import Answers, read
+from pipeline.sandbox.worker.job import Job
 from testing import formats
 
 pytestmark = pytest.mark.skipif(bool(launcher.lacking()), reason=str(launcher.lacking()))
@@ -48,28 +48,35 @@ class Den:
     def outside(self) -> Path:
         return self.root / "outside"
 
-    def job(self, code: str) -> dict[str, Any]:
-        room = self.root / "room"
+    def job(self, code: str) -> Job:
+        work_dir = self.root / "room"
+        job = supervisor.new_job(
+            work_dir,
+            "answer",
+            "plain",
+            complete_model=self.root / "model",
+            batches={"one": self.root / "given/one.npz"},
+            training=self.root / "none",
+            threads=1,
+            refused=["pipeline"],
+            copy=str(work_dir / "copy"),
+            test={"x": str(self.root / "given/x.npy")},
+            scored="y",
+            rows=4,
+        )
         text = ATTEMPT.format(outside=str(self.outside), code=code)
-        formats.write(room / "alone/formats", "plain", text, "weights.npy")
-        job = {"formats": "room/alone", "directory": "model", "copy": "room/copy"}
-        job |= {"answers": "room/answers.npz", "report": "room/report.json", "repository": "none"}
-        job = {name: str(self.root / path) for name, path in job.items()}
-        job |= {"reference": {"one": str(self.root / "given/one.npz")}, "task": "answer"}
-        job |= {"test": {"x": str(self.root / "given/x.npy")}, "score": "y", "rows": 4}
-        return job | {"format": "plain", "threads": 1, "refuse": ["pipeline"], "source": None}
+        formats.write(work_dir / "alone/formats", "plain", text, "weights.npy")
+        return job
 
-    def run(self, code: str, **limits: float) -> Answers:
-        kept = dataclasses.replace(ROOMY, **limits)
-        job, room = self.job(code), self.root / "room"
-        given = [self.root / "model", self.root / "given"]
-        death = supervisor.run(job, room, given, kept, 1, room / "empty")
-        return supervisor.read(Answers, job, death, kept)
+    def run(self, code: str, **changes: float) -> Answers:
+        job, limits = self.job(code), dataclasses.replace(ROOMY, **changes)
+        readable = [self.root / "model", self.root / "given"]
+        return read(Answers, job, supervisor.run(job, self.root / "room", readable, limits), limits)
 
 
 @pytest.fixture
 def den(tmp_path: Path) -> Iterator[Den]:
-    for folder in ("room/empty", "model", "given", "outside"):
+    for folder in ("model", "given", "outside"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "outside/secret").write_text("token")
     np.array([1, 2, 3], np.float32).tofile(tmp_path / "model/weights.npy")
@@ -205,7 +212,7 @@ def test_without_confinement_the_attempt_succeeds_and_the_report_says_so(
     monkeypatch.setattr(launcher, "lacking", lambda: reasons)
     found = den.run("assert (OUTSIDE / 'secret').read_text(); subprocess.run(['/bin/true'])")
     assert found.error is None
-    assert supervisor.told(ROOMY)["files"] == "NOT CONFINED: this kernel has no Landlock"
+    assert supervisor.description(ROOMY)["files"] == "NOT CONFINED: this kernel has no Landlock"
 
 
 PARENT = """
@@ -213,16 +220,19 @@ import json, sys
 from pathlib import Path
 from pipeline.sandbox import supervisor
 from pipeline.config.params import Limits
-root, job = Path(sys.argv[1]), json.loads(sys.argv[2])
+from pipeline.sandbox.worker.job import Job
+root, job = Path(sys.argv[1]), Job(**json.loads(sys.argv[2]))
 given = [root / "model", root / "given"]
 print("begun", flush=True)
-supervisor.run(job, root / "room", given, Limits(4.0, 1.0, 1.0), 1, root / "room/empty")
+supervisor.run(job, root / "room", given, Limits(4.0, 1.0, 1.0))
 """.replace("Limits(4.0, 1.0, 1.0)", "Limits(memory_gib=4.0, minutes=1.0, file_gib=1.0)")
 
 
 def test_it_dies_with_its_parent(den: Den) -> None:
     job = den.job("Path('pid').write_text(str(os.getpid())); __import__('time').sleep(50)")
-    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(den.root), json.dumps(job)])
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(den.root), json.dumps(dataclasses.asdict(job))]
+    )
     told, until = den.root / "room/empty/pid", time.monotonic() + 20
     while not (told.is_file() and told.read_text()) and time.monotonic() < until:
         time.sleep(0.05)

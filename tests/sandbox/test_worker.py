@@ -1,17 +1,19 @@
 """The script alone, with formats of a few lines: no framework is loaded."""
 
+import dataclasses
 import json
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from pipeline.sandbox.supervisor import SCRIPT, environment
-from pipeline.verification.evidence import Answers, Continued
+from pipeline.sandbox.reports import Answers, Training
+from pipeline.sandbox.supervisor import WORKER, environment, new_job
+from pipeline.sandbox.worker.job import Job
 from testing import formats
 
 PLAIN = """
@@ -26,46 +28,60 @@ def weights(directory):
 
 
 @dataclass(frozen=True)
-class Room:
+class Bench:
+    """A job without confinement, in a directory of its own."""
+
     root: Path
-    job: dict[str, Any] = field(default_factory=dict)
+    job: Job
 
     def run(self, text: str, **changes: Any) -> Answers:
-        """The report on a format whose file holds `text`."""
+        """Returns the answers of a format whose parts hold `text`."""
         return Answers.read(*self.report(text, **changes))
 
     def report(self, text: str, **changes: Any) -> tuple[Path, Path]:
-        formats.write(self.root / "alone/formats", "plain", text, "weights.npy")
-        (self.root / "job.json").write_text(json.dumps({**self.job, **changes}))
-        command = [sys.executable, "-I", str(SCRIPT), str(self.root / "job.json")]
+        job = dataclasses.replace(self.job, **changes)
+        formats.write(self.root / "work/alone/formats", "plain", text, "weights.npy")
+        (self.root / "job.json").write_text(json.dumps(dataclasses.asdict(job)))
+        command = [sys.executable, "-I", self.root / "work/alone", self.root / "job.json"]
         done = subprocess.run(
-            command, cwd=self.root / "empty", env=environment(1, self.root), capture_output=True
+            [*map(str, command)],
+            cwd=self.root / "work/empty",
+            env=environment(1, self.root),
+            capture_output=True,
         )
-        if not Path(self.job["report"]).is_file():
+        if not Path(job.report).is_file():
             pytest.fail(f"no report: {done.stderr.decode()}")
-        return Path(self.job["report"]), Path(self.job["answers"])
+        return Path(job.report), Path(job.answers)
 
 
 @pytest.fixture
-def room(tmp_path: Path) -> Room:
-    for folder in ("empty", "model", "repository"):
+def bench(tmp_path: Path) -> Bench:
+    for folder in ("model", "repository"):
         (tmp_path / folder).mkdir()
     (tmp_path / "repository" / "blueprint.py").write_text("SCALE = 2\n")
     np.array([1, 2, 0], np.float32).tofile(tmp_path / "model" / "weights.npy")
     for name, rows in {"one": 1, "seven": 7}.items():
         np.savez(tmp_path / f"{name}.npz", **{"input.x": np.ones((rows, 3), np.float32)})
     np.save(tmp_path / "x.npy", np.arange(30, dtype=np.float32).reshape(10, 3))
-    paths = {"formats": "alone", "directory": "model", "copy": "copy"}
-    paths |= {"answers": "answers.npz", "report": "report.json", "repository": "repository"}
-    job: dict[str, Any] = {key: str(tmp_path / path) for key, path in paths.items()}
-    job["reference"] = {name: str(tmp_path / f"{name}.npz") for name in ("one", "seven")}
-    job |= {"test": {"x": str(tmp_path / "x.npy")}, "score": "y", "rows": 4, "threads": 1}
-    job |= {"format": "plain", "task": "answer", "training": str(tmp_path / "training.npz")}
-    return Room(tmp_path, job | {"refuse": ["pipeline", "models"], "source": None})
+    job = new_job(
+        tmp_path / "work",
+        "answer",
+        "plain",
+        complete_model=tmp_path / "model",
+        batches={name: tmp_path / f"{name}.npz" for name in ("one", "seven")},
+        training=tmp_path / "training.npz",
+        threads=1,
+        refused=["pipeline", "models"],
+        copy=str(tmp_path / "copy"),
+        test={"x": str(tmp_path / "x.npy")},
+        scored="y",
+        rows=4,
+    )
+    return Bench(tmp_path, dataclasses.replace(job, repository=str(tmp_path / "repository")))
 
 
-def test_it_answers_every_batch_twice_and_once_more_after_a_second_load(room: Room) -> None:
-    found = room.run(PLAIN)
+def test_it_answers_every_batch_twice_and_once_more_after_a_second_load(bench: Bench) -> None:
+    found = bench.run(PLAIN)
     assert (found.error, found.at) == (None, "done")
     for batches in (found.outputs, found.again, found.reloaded):
         assert {name: arrays["y"].shape for name, arrays in batches.items()} == {
@@ -75,103 +91,103 @@ def test_it_answers_every_batch_twice_and_once_more_after_a_second_load(room: Ro
         assert batches["one"]["y"].tolist() == [[1, 2, 0]]
 
 
-def test_the_test_split_is_answered_in_batches_and_whole(room: Room) -> None:
-    found = room.run(PLAIN)
+def test_the_test_split_is_answered_in_batches_and_whole(bench: Bench) -> None:
+    found = bench.run(PLAIN)
     assert found.test is not None
     assert found.test.tolist() == (np.arange(30).reshape(10, 3) * [1, 2, 0]).tolist()
 
 
-def test_the_largest_weight_is_perturbed_in_a_copy_and_zeros_too(room: Room) -> None:
-    found = room.run(PLAIN)
+def test_the_largest_weight_is_perturbed_in_a_copy_and_zeros_too(bench: Bench) -> None:
+    found = bench.run(PLAIN)
     assert found.weight == "large"
     moved = found.perturbed["one"]["y"]
     np.testing.assert_allclose(moved, [[1, 2.02, 1e-3]], rtol=1e-6)
-    assert np.fromfile(room.root / "model/weights.npy", np.float32).tolist() == [1, 2, 0]
+    assert np.fromfile(bench.root / "model/weights.npy", np.float32).tolist() == [1, 2, 0]
 
 
-def test_a_weight_that_numpy_has_no_float_for_gets_its_last_bit_flipped(room: Room) -> None:
-    found = room.run(PLAIN.replace('"float32")}', '"uint16")}').replace('"float32")', '"uint8")'))
+def test_a_weight_that_numpy_has_no_float_for_gets_its_last_bit_flipped(bench: Bench) -> None:
+    found = bench.run(PLAIN.replace('"float32")}', '"uint16")}').replace('"float32")', '"uint8")'))
     assert found.weight == "large"
     assert not np.array_equal(found.perturbed["one"]["y"], found.outputs["one"]["y"])
 
 
-def test_time_memory_and_places_are_told(room: Room) -> None:
-    found = room.run(PLAIN)
+def test_time_memory_and_places_are_told(bench: Bench) -> None:
+    found = bench.run(PLAIN)
     assert set(found.timing) >= {"first_load_seconds", "load_seconds", "first_call_seconds"}
     assert 10 < found.timing["peak_mib"] < 400
     assert found.places == (("weights.npy", 0, 4), ("weights.npy", 4, 8))
 
 
-def test_refused_packages_are_proved_so(room: Room) -> None:
-    assert room.run(PLAIN).proofs == {
+def test_refused_packages_are_proved_so(bench: Bench) -> None:
+    assert bench.run(PLAIN).proofs == {
         name: f"ModuleNotFoundError: {name} is refused: the model's source"
         for name in ("pipeline", "models")
     }
 
 
-def test_even_an_installed_package_can_be_refused(room: Room) -> None:
-    found = room.run(f"import wave\n{PLAIN}", refuse=["wave"])
+def test_even_an_installed_package_can_be_refused(bench: Bench) -> None:
+    found = bench.run(f"import wave\n{PLAIN}", refused=["wave"])
     assert found.at == "import"
     assert found.error == "ModuleNotFoundError: wave is refused: the model's source"
 
 
-def test_a_part_of_a_refused_package_is_refused_with_it(room: Room) -> None:
-    found = room.run(f"import models.torch_mlp\n{PLAIN}")
+def test_a_part_of_a_refused_package_is_refused_with_it(bench: Bench) -> None:
+    found = bench.run(f"import models.torch_mlp\n{PLAIN}")
     assert found.error == "ModuleNotFoundError: models is refused: the model's source"
 
 
-def test_a_model_that_imports_its_source_at_load_ends_in_one_line(room: Room) -> None:
+def test_a_model_that_imports_its_source_at_load_ends_in_one_line(bench: Bench) -> None:
     text = PLAIN.replace("    weights =", "    import models\n    weights =", 1)
-    found = room.run(text)
+    found = bench.run(text)
     assert (found.at, found.outputs) == ("first_load", {})
     assert found.error == "ModuleNotFoundError: models is refused: the model's source"
 
 
-def test_a_format_that_lifts_the_refusal_is_caught(room: Room) -> None:
+def test_a_format_that_lifts_the_refusal_is_caught(bench: Bench) -> None:
     text = f"import sys\nsys.meta_path.pop(0)\n{PLAIN}"
-    found = room.run(text, refuse=["wave", "models"])
+    found = bench.run(text, refused=["wave", "models"])
     assert found.error is None
     assert found.proofs["wave"] is None
     assert found.proofs["models"] == "ModuleNotFoundError: No module named 'models'"
 
 
-def test_nothing_lies_beside_the_format_and_the_repository_is_off_the_path(room: Room) -> None:
+def test_nothing_lies_beside_the_format_and_the_repository_is_off_the_path(bench: Bench) -> None:
     text = PLAIN.replace(
         "    weights =",
         "    import os, sys\n"
         "    assert os.listdir() == [], os.listdir()\n"
-        f"    assert {str(room.root / 'repository')!r} not in sys.path\n"
-        f"    assert {str(SCRIPT.parent)!r} not in sys.path\n"
+        f"    assert {str(bench.root / 'repository')!r} not in sys.path\n"
+        f"    assert {str(WORKER.parent)!r} not in sys.path\n"
         "    assert '' not in sys.path and os.getcwd() not in sys.path\n"
         "    weights =",
         1,
     )
-    assert room.run(text).error is None
+    assert bench.run(text).error is None
 
 
-def test_with_the_source_modules_come_from_where_it_lies(room: Room) -> None:
+def test_with_the_source_modules_come_from_where_it_lies(bench: Bench) -> None:
     text = f"import blueprint\n{PLAIN}"
-    assert room.run(text).error == "ModuleNotFoundError: No module named 'blueprint'"
-    found = room.run(text, refuse=[], source=str(room.root / "repository"))
+    assert bench.run(text).error == "ModuleNotFoundError: No module named 'blueprint'"
+    found = bench.run(text, refused=[], source=str(bench.root / "repository"))
     assert (found.error, found.proofs) == (None, {})
 
 
-def test_what_was_answered_before_an_error_is_kept(room: Room) -> None:
+def test_what_was_answered_before_an_error_is_kept(bench: Bench) -> None:
     text = PLAIN.replace('{"y": inputs', '{"y": 1 / (7 - len(inputs["x"])) * inputs')
-    found = room.run(text)
+    found = bench.run(text)
     assert (found.at, found.complete) == ("outputs: seven", False)
     assert found.error == "ZeroDivisionError: division by zero"
     assert list(found.outputs) == ["one"]
 
 
-def test_a_format_whose_weights_are_nowhere_has_still_answered(room: Room) -> None:
-    found = room.run(PLAIN.replace('{"small"', '{} and {"small"'))
+def test_a_format_whose_weights_are_nowhere_has_still_answered(bench: Bench) -> None:
+    found = bench.run(PLAIN.replace('{"small"', '{} and {"small"'))
     assert (found.at, found.complete) == ("weights", True)
     assert found.error == "ValueError: weights() names none, so nothing can be perturbed"
 
 
-def test_answers_that_are_python_objects_are_refused(room: Room) -> None:
-    found = room.run(PLAIN.replace('inputs["x"] * weights}', "[object()]}"))
+def test_answers_that_are_python_objects_are_refused(bench: Bench) -> None:
+    found = bench.run(PLAIN.replace('inputs["x"] * weights}', "[object()]}"))
     assert found.error == "TypeError: output y: found Python objects, expected an array"
 
 
@@ -199,35 +215,35 @@ def optimizer_state(directory):
 
 
 @pytest.fixture
-def gym(room: Room) -> Room:
+def gym(bench: Bench) -> Bench:
     """Three steps of one, two and one row; after the second the rate falls to zero."""
     steps = {"step": np.array([0, 1, 1, 2]), "target": np.float32([3, 0, 0, 0])}
     steps |= {"input.x": np.eye(4, 3, dtype=np.float32), "ends_epoch": np.bool_([0, 1, 0])}
-    np.savez(room.root / "training.npz", **steps)
-    return Room(room.root, room.job | {"task": "go_on"})
+    np.savez(bench.root / "training.npz", **steps)
+    return Bench(bench.root, dataclasses.replace(bench.job, task="train"))
 
 
-def went_on(gym: Room, text: str) -> Continued:
-    return Continued.read(*gym.report(text))
+def went_on(gym: Bench, text: str) -> Training:
+    return Training.read(*gym.report(text))
 
 
-def test_it_takes_the_steps_and_tells_losses_state_and_answers(gym: Room) -> None:
+def test_it_takes_the_steps_and_tells_losses_state_and_answers(gym: Bench) -> None:
     found = went_on(gym, TRAINS)
     assert (found.error, found.at) == (None, "done")
-    assert {name: float(loss) for name, loss in found.found["losses"].items()} == {
+    assert {name: float(loss) for name, loss in found.results["losses"].items()} == {
         "0": 4.0,
         "1": 2.0,
         "2": 0.0,
     }
-    assert found.found["state"]["net/weights"].tolist() == [2, 1, 0]
-    assert found.found["answers"]["y"].tolist() == [[2, 1, 0]] * 7
+    assert found.results["state"]["net/weights"].tolist() == [2, 1, 0]
+    assert found.results["answers"]["y"].tolist() == [[2, 1, 0]] * 7
     assert found.places == (("weights.npy", 8, 4),)
     assert all("is refused" in str(proof) for proof in found.proofs.values())
     assert set(found.timing) == {"first_load_seconds", "steps_seconds", "peak_mib"}
 
 
-def test_a_step_that_fails_is_told_with_its_number(gym: Room) -> None:
+def test_a_step_that_fails_is_told_with_its_number(gym: Bench) -> None:
     text = TRAINS.replace("return (off**2)", "assert len(target) == 1\n        return (off**2)")
     found = went_on(gym, text)
     assert (found.at, found.error) == ("step 1", "AssertionError: ")
-    assert list(found.found["losses"]) == ["0"]
+    assert list(found.results["losses"]) == ["0"]

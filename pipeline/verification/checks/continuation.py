@@ -6,41 +6,43 @@ from typing import Any
 import numpy as np
 
 from pipeline.config.params import Tolerance
+from pipeline.sandbox.reports import Batches, Training
 from pipeline.verification import tolerances
-from pipeline.verification.comparison import EXACT, Batches, compare, same_bits
-from pipeline.verification.evidence import Continued, Evidence, Result
+from pipeline.verification.comparison import EXACT, compare, same_bits
+from pipeline.verification.evidence import Evidence
+from pipeline.verification.result import Fault, Result
 
 FAR = 10.0
 """Times the tolerance, at least, that the steps must move the answers: less proves nothing."""
 
 
 def check(evidence: Evidence) -> Result:
-    """Losses, weights, optimizer's state and answers; params.verify.continuation has tolerances.
+    """Compares losses, weights, optimizer's state and answers.
 
     A tolerance of zero asks for equal bits.
     """
-    faults: list[tuple[str | None, str]] = []
+    faults: list[Fault] = []
     measured: dict[str, dict[str, Any]] = {}
-    for name, given in evidence.continued.items():
+    for name, training in evidence.trainings.items():
         tolerance = tolerances.of_training(evidence.params.verify, name)
-        faults += [(name, fault) for fault in _faults(evidence, given, tolerance)]
-        measured[name] = _measured(evidence, given, tolerance)
-    return Result(faults=faults, measured=measured)
+        faults += [Fault(fault, name) for fault in _faults(evidence, training, tolerance)]
+        measured[name] = _measured(evidence, training, tolerance)
+    return Result(faults=tuple(faults), measured=measured)
 
 
-def _faults(evidence: Evidence, given: Continued, tolerance: Tolerance) -> Iterator[str]:
-    if given.at == "integrity":  # nothing was loaded, as self_contained tells
+def _faults(evidence: Evidence, training: Training, tolerance: Tolerance) -> Iterator[str]:
+    if training.at == "integrity":  # nothing was loaded, as self_contained tells
         return
-    if given.error is not None:
-        yield f"{given.at}: {given.error}"
+    if training.error is not None:
+        yield f"{training.at}: {training.error}"
         return
     for package in evidence.sources:
-        if "is refused" not in (given.proofs.get(package) or ""):
+        if "is refused" not in (training.proofs.get(package) or ""):
             yield f"the package {package} was not refused, so it may have trained with its source"
     if tolerance == EXACT:
-        yield from same_bits(given.found, evidence.trained)
+        yield from same_bits(training.results, evidence.trained)
     else:
-        yield from compare(given.found, evidence.trained, tolerance).faults
+        yield from compare(training.results, evidence.trained, tolerance).faults
     moved, needed = _moved(evidence), FAR * (tolerance.atol + tolerance.rtol)
     if not moved > needed:
         text = f"the steps move the answers by {moved:.3g}, expected more than {needed:.3g}"
@@ -48,15 +50,17 @@ def _faults(evidence: Evidence, given: Continued, tolerance: Tolerance) -> Itera
 
 
 def _moved(evidence: Evidence) -> float:
-    """By how much the source's answers to `seven` changed."""
+    """Returns by how much the source's answers to `seven` changed."""
     before: Batches = {"answers": evidence.baseline["seven"]}
     return compare(before, {"answers": evidence.trained["answers"]}, EXACT).max_abs
 
 
-def _measured(evidence: Evidence, given: Continued, tolerance: Tolerance) -> dict[str, Any]:
+def _measured(evidence: Evidence, training: Training, tolerance: Tolerance) -> dict[str, Any]:
     kinds = {kind: {kind: arrays} for kind, arrays in evidence.trained.items()}
-    found = {kind: compare(given.found, expected, EXACT) for kind, expected in kinds.items()}
-    losses = given.found.get("losses", {})
+    differences = {
+        kind: compare(training.results, expected, EXACT) for kind, expected in kinds.items()
+    }
+    losses = training.results.get("losses", {})
     return {
         "steps": len(evidence.steps["loss"]),
         "rows": evidence.steps["rows"].tolist(),
@@ -65,8 +69,8 @@ def _measured(evidence: Evidence, given: Continued, tolerance: Tolerance) -> dic
         "losses_of_source": evidence.steps["loss"].tolist(),
         "tensors": len(evidence.trained["state"]),
         "moved": _moved(evidence),
-        "max_abs_diff": {kind: each.max_abs for kind, each in found.items()},
-        "at": found["state"].at,
+        "max_abs_diff": {kind: each.max_abs for kind, each in differences.items()},
+        "at": differences["state"].at,
         "atol": tolerance.atol,
         "rtol": tolerance.rtol,
     }

@@ -3,37 +3,42 @@
 from typing import Any
 
 from pipeline.config.params import Tolerance
-from pipeline.verification.comparison import Arrays, Batches, Difference, compare, same_bits
-from pipeline.verification.evidence import Answers, Evidence, Result
+from pipeline.sandbox.reports import Answers, Batches
+from pipeline.verification.comparison import Arrays, Difference, compare, same_bits
+from pipeline.verification.evidence import Evidence
+from pipeline.verification.result import Fault, Result
 
 ROUNDING = Tolerance(atol=1e-5, rtol=1e-4)
 """Between batches of different size, at least: kernels choose the order of their sums by it."""
 
 
 def check(evidence: Evidence) -> Result:
-    """Calls and loads agree bit for bit; rows in different batches within the tolerance."""
-    faults: list[tuple[str | None, str]] = []
+    """Demands equal bits of calls and loads, and the tolerance of rows in different batches."""
+    faults: list[Fault] = []
     measured: dict[str, dict[str, Any]] = {}
     for name, answers, tolerance in evidence.answered():
         rows = first_rows(answers.outputs, wider(tolerance))
         own = first_rows(evidence.baseline, wider(tolerance))
-        found = repeats(answers)
+        unequal = repeats(answers)
         if not own.faults:  # else the trained model's rows depend on their batch themselves
-            found += [f"a row's answer depends on its batch: {fault}" for fault in rows.faults]
-        faults += [(name, fault) for fault in found]
+            unequal += [f"a row's answer depends on its batch: {fault}" for fault in rows.faults]
+        faults += [Fault(fault, name) for fault in unequal]
         measured[name] = {"batch_diff": rows.max_abs, "batch_diff_of_trained": own.max_abs}
-    return Result(faults=faults, measured=measured)
+    return Result(faults=tuple(faults), measured=measured)
 
 
 def repeats(answers: Answers) -> list[str]:
-    found = [f"second call: {fault}" for fault in same_bits(answers.again, answers.outputs)]
-    return found + [
-        f"second load: {fault}" for fault in same_bits(answers.reloaded, answers.outputs)
+    """Returns where a second call, or a second load, answers otherwise."""
+    again = {"second call": answers.again, "second load": answers.reloaded}
+    return [
+        f"{when}: {fault}"
+        for when, outputs in again.items()
+        for fault in same_bits(outputs, answers.outputs)
     ]
 
 
 def first_rows(outputs: Batches, tolerance: Tolerance) -> Difference:
-    """The row of `one` leads the larger batches too: what they answer to it, against `one`."""
+    """Compares what the larger batches answer to the row of `one`, which leads them, with `one`."""
     batches = [name for name in ("seven", "many") if name in outputs]
     leading: Batches = {name: _first(outputs[name]) for name in batches}
     return compare(leading, {name: outputs.get("one", {}) for name in batches}, tolerance)

@@ -3,24 +3,23 @@
 from pathlib import Path
 
 from pipeline import provenance
-from pipeline.verification.evidence import Evidence, Result
+from pipeline.verification.evidence import Evidence
+from pipeline.verification.result import Fault, Result
 
 COPIES = {"schema.json": "schema.json", "metrics.json": "metrics.json"}
 EXAMPLES = "examples"
 
 
 def check(evidence: Evidence) -> Result:
-    """Reads bytes and loads nothing."""
+    """Compares bytes with the statement; nothing is loaded."""
     directory, checkpoint = evidence.complete_model, evidence.checkpoint
     faults = provenance.faults(directory)
     if not faults:
         faults = [*_lineage(directory, checkpoint), *_copies(directory, checkpoint)]
     names = provenance.files(directory)
     size = sum((directory / name).stat().st_size for name in names)
-    return Result(
-        faults=[(None, fault) for fault in faults],
-        measured={"files": len(names), "bytes": size},
-    )
+    measured = {"files": len(names), "bytes": size}
+    return Result(faults=tuple(map(Fault, faults)), measured=measured)
 
 
 def _lineage(directory: Path, checkpoint: Path) -> list[str]:
@@ -35,7 +34,7 @@ def _lineage(directory: Path, checkpoint: Path) -> list[str]:
 
 
 def _copies(directory: Path, checkpoint: Path) -> list[str]:
-    """What a stranger reads and tries out is what the checkpoint recorded."""
+    """Yields what a stranger reads or tries out that is not what the checkpoint recorded."""
     copies = dict(COPIES)
     for path in sorted((directory / EXAMPLES).glob("*")):
         copies[f"{EXAMPLES}/{path.name}"] = f"reference/{path.name}"

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from pipeline.config.params import Tolerance
+from pipeline.sandbox.reports import Answers
 from pipeline.training.metrics import score
-from pipeline.verification.evidence import Answers, Evidence, Result
+from pipeline.verification.evidence import Evidence
+from pipeline.verification.result import Fault, Result
 
 EXACT = Tolerance(atol=0.0, rtol=0.0)
 
@@ -19,22 +21,22 @@ with them, and of very many rows a few change sides, where two classes are as go
 
 
 def check(evidence: Evidence) -> Result:
-    """Equal where the format's own tolerance is zero, within ROUNDING elsewhere."""
-    faults: list[tuple[str | None, str]] = []
+    """Demands equal numbers where the format's tolerance is zero, within ROUNDING elsewhere."""
+    faults: list[Fault] = []
     measured: dict[str, dict[str, Any]] = {}
     recorded = json.loads((evidence.checkpoint / "metrics.json").read_text())
     for name, answers, tolerance in evidence.answered():
         allowed = EXACT if tolerance == EXACT else ROUNDING
-        unfit = list(_unfit(evidence, answers))
-        found = {} if unfit else _score(evidence, answers)
-        unfit += _differences(found, recorded, allowed)
-        faults += [(name, fault) for fault in unfit]
-        measured[name] = {"metrics": found, "atol": allowed.atol, "rtol": allowed.rtol}
-    return Result(faults=faults, measured=measured)
+        texts = list(_unfit(evidence, answers))
+        scores = {} if texts else _score(evidence, answers)
+        texts += _differences(scores, recorded, allowed)
+        faults += [Fault(text, name) for text in texts]
+        measured[name] = {"metrics": scores, "atol": allowed.atol, "rtol": allowed.rtol}
+    return Result(faults=tuple(faults), measured=measured)
 
 
 def _unfit(evidence: Evidence, answers: Answers) -> Iterator[str]:
-    """Why the answers cannot be scored."""
+    """Yields why the answers cannot be scored."""
     name, output = next(iter(evidence.schema["outputs"].items()))
     expected, test = (len(evidence.target), *output["shape"]), answers.test
     if test is None or test.shape != expected:
@@ -52,9 +54,9 @@ def _score(evidence: Evidence, answers: Answers) -> dict[str, float]:
 
 
 def _differences(
-    found: dict[str, float], recorded: dict[str, float], allowed: Tolerance
+    scores: dict[str, float], recorded: dict[str, float], allowed: Tolerance
 ) -> Iterator[str]:
-    for name, value in found.items():
+    for name, value in scores.items():
         expected = recorded.get(name)
         if expected is None:
             yield f"{name}: found {value}, the checkpoint's metrics.json has none"

@@ -3,22 +3,23 @@
 from typing import Any
 
 from pipeline.verification.comparison import compare
-from pipeline.verification.evidence import Evidence, Result
+from pipeline.verification.evidence import Evidence
+from pipeline.verification.result import Fault, Result
 
 
 def check(evidence: Evidence) -> Result:
-    """Names, shapes, dtypes, NaN and infinity too; tolerances are params.verify.tolerance."""
-    faults: list[tuple[str | None, str]] = []
+    """Compares names, shapes, dtypes, NaN and infinity, too."""
+    faults: list[Fault] = []
     measured: dict[str, dict[str, Any]] = {}
     for name, answers, tolerance in evidence.answered():
-        found = compare(answers.outputs, evidence.baseline, tolerance)
-        faults += [(name, fault) for fault in found.faults]
+        difference = compare(answers.outputs, evidence.baseline, tolerance)
+        faults += [Fault(fault, name) for fault in difference.faults]
         measured[name] = {
-            "max_abs_diff": found.max_abs,
-            "max_rel_diff": found.max_rel,
-            "at": found.at,
-            "values": found.values,
+            "max_abs_diff": difference.max_abs,
+            "max_rel_diff": difference.max_rel,
+            "at": difference.at,
+            "values": difference.values,
             "atol": tolerance.atol,
             "rtol": tolerance.rtol,
         }
-    return Result(faults=faults, measured=measured)
+    return Result(faults=tuple(faults), measured=measured)

@@ -2,24 +2,28 @@
 
 from collections.abc import Iterator
 
-from pipeline.verification.evidence import Answers, Evidence, Result
+from pipeline.sandbox.reports import Answers
+from pipeline.verification.evidence import Evidence
+from pipeline.verification.result import Fault, Result
 
+NONE = Answers(error="no process was started", at="start")
 DOING = {"integrity": "not loaded", "start": "no answer", "first_load": "loading it"}
 
 
 def check(evidence: Evidence) -> Result:
-    """A format that does not promise it may need its source; `measured` then tells so."""
-    faults: list[tuple[str | None, str]] = []
+    """Asks every format; of one that does not promise it `measured` tells whether it needs its
+    source."""
+    faults: list[Fault] = []
     measured: dict[str, dict[str, object]] = {}
     for name, promises in evidence.promises.items():
-        clean = evidence.clean.get(name, Answers(error="no process was started", at="start"))
-        measured[name] = {"refused": sorted(clean.proofs), "without_source": outcome(clean)}
+        answers = evidence.without_source.get(name, NONE)
+        measured[name] = {"refused": sorted(answers.proofs), "without_source": outcome(answers)}
         if promises["code_free"]:
-            found = [*_unproved(evidence, clean), *_silent(clean)]
+            texts = [*_unproved(evidence, answers), *_silent(answers)]
         else:
-            found = list(_silent(evidence.answers.get(name, clean)))
-        faults += [(name, fault) for fault in found]
-    return Result(faults=faults, measured=measured)
+            texts = list(_silent(evidence.answers.get(name, answers)))
+        faults += [Fault(text, name) for text in texts]
+    return Result(faults=tuple(faults), measured=measured)
 
 
 def outcome(answers: Answers) -> str:
@@ -33,13 +37,13 @@ def _silent(answers: Answers) -> Iterator[str]:
         yield outcome(answers)
 
 
-def _unproved(evidence: Evidence, clean: Answers) -> Iterator[str]:
-    """That a process answered without the source counts only if the source was out of reach."""
-    if clean.at in ("integrity", "start"):
+def _unproved(evidence: Evidence, answers: Answers) -> Iterator[str]:
+    """Yields a fault for each package of the source that was not shown to be out of reach."""
+    if answers.at in ("integrity", "start"):
         return
     for package in evidence.sources:
-        if package not in clean.proofs:
+        if package not in answers.proofs:
             yield f"the package {package} was not tried, so nothing shows that it was refused"
-        elif "is refused" not in (clean.proofs[package] or ""):
-            met = clean.proofs[package] or "it was imported"
+        elif "is refused" not in (answers.proofs[package] or ""):
+            met = answers.proofs[package] or "it was imported"
             yield f"the package {package} was not refused: {met}"

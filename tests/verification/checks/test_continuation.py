@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from pipeline.config.params import Tolerance
+from pipeline.sandbox.reports import Training
 from pipeline.verification.checks import continuation
-from pipeline.verification.evidence import Continued, Evidence
+from pipeline.verification.evidence import Evidence
 
 EXACT = Tolerance(atol=0.0, rtol=0.0)
 CLOSE = Tolerance(atol=1e-4, rtol=0.0)
@@ -23,14 +24,14 @@ def continued(
     """As if the format had come to what the source came to, but for `changed` kinds."""
     proofs = dict.fromkeys(evidence.sources, REFUSED)
     found = {**evidence.trained, **(changed or {})}
-    given = Continued(error=None, at="done", proofs=proofs, found=found)
+    given = Training(error=None, at="done", proofs=proofs, results=found)
     verify = dataclasses.replace(evidence.params.verify, continuation={"onnx": tolerance})
     params = dataclasses.replace(evidence.params, verify=verify)
-    return dataclasses.replace(evidence, params=params, continued={"onnx": given})
+    return dataclasses.replace(evidence, params=params, trainings={"onnx": given})
 
 
 def faults(evidence: Evidence) -> list[str]:
-    return [text for _, text in continuation.check(evidence).faults]
+    return [fault.text for fault in continuation.check(evidence).faults]
 
 
 def nudged(evidence: Evidence, kind: str, name: str, by: float) -> dict[str, Any]:
@@ -40,7 +41,7 @@ def nudged(evidence: Evidence, kind: str, name: str, by: float) -> dict[str, Any
 
 def test_the_source_s_own_steps_have_no_fault_and_are_told(evidence: Evidence) -> None:
     result = continuation.check(continued(evidence))
-    assert result.faults == []
+    assert result.faults == ()
     found = result.measured["onnx"]
     assert found["steps"] == 6 and found["rows"] == [4, 3, 4, 3, 4, 3]
     assert found["ends_epoch"] == [2] and found["tensors"] == 2
@@ -78,24 +79,24 @@ def test_a_tensor_lost_or_added_is_found(evidence: Evidence, tolerance: Toleranc
 
 def test_a_step_that_ended_in_an_error_is_told(evidence: Evidence) -> None:
     whole = continued(evidence)
-    broken = Continued(error="RuntimeError: no gradient", at="step 2")
-    spoilt = dataclasses.replace(whole, continued={"onnx": broken})
+    broken = Training(error="RuntimeError: no gradient", at="step 2")
+    spoilt = dataclasses.replace(whole, trainings={"onnx": broken})
     assert faults(spoilt) == ["step 2: RuntimeError: no gradient"]
     assert continuation.check(spoilt).measured["onnx"]["losses"] == []
 
 
 def test_a_source_within_reach_is_told(evidence: Evidence) -> None:
     whole = continued(evidence)
-    given = dataclasses.replace(whole.continued["onnx"], proofs={"pipeline": REFUSED})
-    (found,) = faults(dataclasses.replace(whole, continued={"onnx": given}))
+    given = dataclasses.replace(whole.trainings["onnx"], proofs={"pipeline": REFUSED})
+    (found,) = faults(dataclasses.replace(whole, trainings={"onnx": given}))
     assert found.startswith("the package models was not refused")
 
 
 def test_steps_that_move_nothing_prove_nothing_and_are_told(evidence: Evidence) -> None:
     whole = continued(evidence)
     still = {**whole.trained, "answers": whole.baseline["seven"]}
-    given = dataclasses.replace(whole.continued["onnx"], found=still)
-    asleep = dataclasses.replace(whole, trained=still, continued={"onnx": given})
+    given = dataclasses.replace(whole.trainings["onnx"], results=still)
+    asleep = dataclasses.replace(whole, trained=still, trainings={"onnx": given})
     (found,) = faults(asleep)
     assert found.startswith("the steps move the answers by 0, expected more than 0")
     (found,) = faults(continued(evidence, Tolerance(atol=10.0, rtol=0.0)))

@@ -20,7 +20,7 @@ def one_bit_off(batches: Any) -> Any:
 
 
 def test_a_model_that_repeats_itself_has_no_fault(evidence: Evidence) -> None:
-    assert deterministic.check(evidence).faults == []
+    assert deterministic.check(evidence).faults == ()
 
 
 def test_a_model_exported_with_dropout_on_is_found(linear: Linear) -> None:

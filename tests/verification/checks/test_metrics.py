@@ -24,7 +24,7 @@ def write_metrics(linear: Linear, **values: float) -> None:
 
 def test_a_model_as_good_as_it_was_trained_has_no_fault(evidence: Evidence) -> None:
     result = metrics.check(evidence)
-    assert result.faults == []
+    assert result.faults == ()
     assert result.measured["onnx"]["metrics"] == {"test/accuracy": 0.9}
 
 

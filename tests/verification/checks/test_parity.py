@@ -24,7 +24,7 @@ def with_value(evidence: Evidence, value: float) -> Evidence:
 
 def test_a_faithful_model_has_no_fault(evidence: Evidence) -> None:
     result = parity.check(evidence)
-    assert result.faults == []
+    assert result.faults == ()
     assert result.measured["onnx"]["values"] == (1 + 7 + 16 + 5) * 3
     assert 0 <= result.measured["onnx"]["max_abs_diff"] < 1e-5
 

@@ -3,20 +3,23 @@ from typing import Any
 
 import pytest
 
+from pipeline.sandbox.reports import Answers
 from pipeline.verification.checks import self_contained
-from pipeline.verification.evidence import Answers, Evidence
+from pipeline.verification.evidence import Evidence
 from testing.linear import Linear, faults
 
 
 def with_clean(evidence: Evidence, **changes: Any) -> Evidence:
-    changed = dataclasses.replace(evidence.clean["onnx"], **changes)
-    return dataclasses.replace(evidence, clean={"onnx": changed}, answers={"onnx": changed})
+    changed = dataclasses.replace(evidence.without_source["onnx"], **changes)
+    return dataclasses.replace(
+        evidence, without_source={"onnx": changed}, answers={"onnx": changed}
+    )
 
 
 def needy(evidence: Evidence, clean: Answers, sourced: Answers) -> Evidence:
     """As if the format promised nothing."""
     promises = {"onnx": {**evidence.promises["onnx"], "code_free": False}}
-    given = {"clean": {"onnx": clean}, "answers": {"onnx": sourced}}
+    given = {"without_source": {"onnx": clean}, "answers": {"onnx": sourced}}
     return dataclasses.replace(evidence, promises=promises, **given)
 
 
@@ -25,13 +28,13 @@ REFUSED = Answers(error="ModuleNotFoundError: models is refused", at="first_load
 
 def test_a_model_that_answers_without_the_source_has_no_fault(evidence: Evidence) -> None:
     result = self_contained.check(evidence)
-    assert result.faults == []
+    assert result.faults == ()
     assert result.measured["onnx"]["refused"] == ["models", "pipeline"]
     assert result.measured["onnx"]["without_source"] == "loads and predicts"
 
 
 def test_the_proofs_are_what_the_import_system_said(evidence: Evidence) -> None:
-    for package, proof in evidence.clean["onnx"].proofs.items():
+    for package, proof in evidence.without_source["onnx"].proofs.items():
         assert proof == f"ModuleNotFoundError: {package} is refused: the model's source"
 
 
@@ -50,7 +53,7 @@ def test_a_package_that_was_never_tried_is_told(evidence: Evidence) -> None:
 def test_a_package_that_was_only_absent_or_even_imported_is_told(
     evidence: Evidence, met: str | None
 ) -> None:
-    proofs = {**evidence.clean["onnx"].proofs, "models": met}
+    proofs = {**evidence.without_source["onnx"].proofs, "models": met}
     (found,) = faults("self_contained", with_clean(evidence, proofs=proofs))
     assert "the package models was not refused" in found
 
@@ -69,8 +72,8 @@ def test_a_file_that_no_runtime_can_load_is_told(linear: Linear) -> None:
 
 
 def test_a_format_that_promises_nothing_may_need_its_source(evidence: Evidence) -> None:
-    result = self_contained.check(needy(evidence, REFUSED, evidence.clean["onnx"]))
-    assert result.faults == []
+    result = self_contained.check(needy(evidence, REFUSED, evidence.without_source["onnx"]))
+    assert result.faults == ()
     told = result.measured["onnx"]["without_source"]
     assert told == "loading it: ModuleNotFoundError: models is refused"
 
@@ -78,7 +81,7 @@ def test_a_format_that_promises_nothing_may_need_its_source(evidence: Evidence) 
 def test_a_format_that_promises_nothing_and_loads_all_the_same_has_no_fault(
     evidence: Evidence,
 ) -> None:
-    whole = evidence.clean["onnx"]
+    whole = evidence.without_source["onnx"]
     assert faults("self_contained", needy(evidence, whole, whole)) == []
 
 

@@ -18,7 +18,7 @@ def test_a_model_that_tells_rows_apart_has_no_fault_and_its_movement_is_told(
     evidence: Evidence,
 ) -> None:
     result = sensitivity.check(evidence)
-    assert result.faults == []
+    assert result.faults == ()
     assert result.measured["onnx"]["perturbed"] == "weight"
     assert result.measured["onnx"]["perturbed_moved"] > 1e-3
 
@@ -64,7 +64,7 @@ def test_a_format_that_refuses_the_perturbed_copy_has_noticed_it(evidence: Evide
     error = "ValueError: its checksum does not fit"
     refusing = with_answers(evidence, perturbed={}, error=error, at="perturbed")
     result = sensitivity.check(refusing)
-    assert result.faults == []
+    assert result.faults == ()
     assert result.measured["onnx"]["perturbed_refused"] == error
 
 

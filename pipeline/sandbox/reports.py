@@ -1,0 +1,153 @@
+"""What a process answered, read with care: it may have run code that nobody here knows."""
+
+import dataclasses
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+from zipfile import BadZipFile, ZipFile
+
+import numpy as np
+
+from pipeline.config.params import Limits
+from pipeline.sandbox.worker.job import Job
+
+GIB = 1 << 30
+
+LONGEST_REPORT = 64 << 20
+"""Bytes."""
+
+OUT_OF_REACH = "no file is in reach but its own (Landlock)"
+
+UNREADABLE: tuple[type[Exception], ...] = (
+    *(OSError, ValueError, TypeError, LookupError, EOFError, BadZipFile),
+    *(AttributeError, MemoryError, RecursionError, zlib.error),
+)
+"""What reading JSON and arrays raises where a stranger wrote them."""
+
+Batches = Mapping[str, Mapping[str, np.ndarray]]
+"""Batch -> output -> array, rows first."""
+
+Places = tuple[tuple[str, int, int], ...]
+"""File, offset and bytes of each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """Holds what one process answered; whatever came before its error is there."""
+
+    error: str | None
+    """One line, or None if nothing went wrong."""
+    at: str
+    """What was being done when it ended, "done" at the end; see worker/tasks.py."""
+    proofs: Mapping[str, str | None] = field(default_factory=dict)
+    """Refused package -> the error on importing it; None if it could be imported."""
+    outputs: Batches = field(default_factory=dict)
+    again: Batches = field(default_factory=dict)
+    reloaded: Batches = field(default_factory=dict)
+    perturbed: Batches = field(default_factory=dict)
+    test: np.ndarray | None = None
+    """The scored output for every row of the test split."""
+    weight: str | None = None
+    """The one that was perturbed."""
+    file: str | None = None
+    places: Places = ()
+    """Of each weight."""
+    timing: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the model itself answered everything; perturbing it is not its own doing."""
+        return self.error is None or self.at.split(":")[0] in ("weights", "perturbed")
+
+    @classmethod
+    def read(cls, report: Path, answers: Path) -> "Answers":
+        """Reads what the worker wrote."""
+        reported = json.loads(report.read_text())
+        kinds: dict[str, Any] = {"outputs": {}, "again": {}, "reloaded": {}, "perturbed": {}}
+        with np.load(answers) as arrays:
+            for key in arrays:
+                kind, *place = key.split("/", 2)
+                if place:
+                    kinds[kind].setdefault(place[0], {})[place[1]] = arrays[key]
+                else:
+                    kinds[kind] = arrays[key]
+        reported["places"] = tuple(tuple(place) for place in reported.get("places", ()))
+        return cls(**reported, **kinds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """Holds what one process came to that took the steps of the reference."""
+
+    error: str | None
+    at: str
+    """What was being done when it ended, "done" at the end."""
+    proofs: Mapping[str, str | None] = field(default_factory=dict)
+    results: Batches = field(default_factory=dict)
+    """By the kinds that the reference has: `losses` by step, `state` by name, and the `answers` to
+    the batch `seven`."""
+    timing: Mapping[str, float] = field(default_factory=dict)
+    places: Places = ()
+    """Of the optimizer's state."""
+
+    @classmethod
+    def read(cls, report: Path, answers: Path) -> "Training":
+        """Reads what the worker wrote."""
+        reported = json.loads(report.read_text())
+        reported["places"] = tuple(tuple(place) for place in reported.get("places", ()))
+        with np.load(answers) as arrays:
+            results = by_kind({key: arrays[key] for key in arrays})
+        return cls(**reported, results=results)
+
+
+def by_kind(arrays: Mapping[str, np.ndarray]) -> Batches:
+    """Returns arrays named <kind>/<name> by kind and name."""
+    kinds: dict[str, dict[str, np.ndarray]] = {}
+    for key, array in arrays.items():
+        kind, _, name = key.partition("/")
+        kinds.setdefault(kind, {})[name] = array
+    return kinds
+
+
+Reported = TypeVar("Reported", Answers, Training)
+
+
+def _explained(error: str, limits: Limits) -> str:
+    """Returns the error, and where confinement caused it the limit that it comes from."""
+    for sign, limit in (
+        ("[Errno 13]", OUT_OF_REACH),
+        ("[Errno 18]", OUT_OF_REACH),
+        ("[Errno 1]", "no network and no other process is (seccomp)"),
+        ("[Errno 27]", f"verify.limits.file_gib is {limits.file_gib:g}"),
+        ("MemoryError", f"verify.limits.memory_gib is {limits.memory_gib:g}"),
+        ("bad_alloc", f"verify.limits.memory_gib is {limits.memory_gib:g}"),
+    ):
+        if sign in error:
+            return f"{error}; it is confined: {limit}"
+    return error
+
+
+def read(kind: type[Reported], job: Job, death: str | None, limits: Limits) -> Reported:
+    """Reads what a process reported, which may have run code that nobody here knows."""
+    if death is not None:
+        return kind(error=_explained(death, limits), at="start")
+    try:
+        _demand_bounded(Path(job.answers), limits)
+        if Path(job.report).stat().st_size > LONGEST_REPORT:
+            raise ValueError("it is too long")
+        report = kind.read(Path(job.report), Path(job.answers))
+    except UNREADABLE as fault:
+        return kind(error=f"its report cannot be read: {fault}", at="start")
+    error = report.error if report.error is None else _explained(str(report.error), limits)
+    return dataclasses.replace(report, error=error)
+
+
+def _demand_bounded(archive: Path, limits: Limits) -> None:
+    """Raises ValueError where arrays would take more memory than a process may."""
+    with ZipFile(archive) as opened:
+        size = sum(each.file_size for each in opened.infolist())
+    if size > limits.memory_gib * GIB:
+        raise ValueError(f"{archive.name}: unpacks to {size} bytes")

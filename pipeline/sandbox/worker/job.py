@@ -1,0 +1,39 @@
+"""The job of one process: what it is given, what it does, and where it answers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """Says what one process does; job.json is this, with every path as text."""
+
+    task: Literal["answer", "train", "screen"]
+    format: str
+    complete_model: str
+    copy: str | None = None
+    """Where a copy with one changed weight may be written; null for none."""
+    batches: Mapping[str, str]
+    """Batch -> .npz whose arrays `input.<name>` are given to the model."""
+    training: str
+    """An .npz with the rows of the steps to take, `step`, `target` and `ends_epoch`."""
+    test: Mapping[str, str] = field(default_factory=dict)
+    """Input -> .npy with the rows of the test split."""
+    scored: str | None = None
+    """The output that is kept of the test split."""
+    rows: int = 0
+    """The batch size for the test split."""
+    threads: int
+    """Of the arithmetic."""
+    refused: list[str]
+    """Top-level packages that cannot be imported; empty only with `source`."""
+    repository: str
+    """A directory that is taken off the import path."""
+    source: str | None = None
+    """The directory that modules may be imported from."""
+    answers: str
+    """An .npz to write: outputs|again|reloaded|perturbed/<batch>/<output>, and test; or
+    losses/<step>, state/<name> and answers/<output>."""
+    report: str
+    """A .json to write; `error` is null or one line, `at` what was being done then."""

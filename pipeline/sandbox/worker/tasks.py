@@ -1,0 +1,191 @@
+"""The tasks: a format answers, trains on, or looks at its own files, where no source can be had."""
+
+import gc
+import importlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable
+from importlib.abc import MetaPathFinder
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from .job import Job
+from .perturbation import perturb
+from .report import Arrays, Report, peak_mib, plain
+
+LONGEST = 400
+
+
+class Refusal(MetaPathFinder):
+    """Is asked before any other finder; what it refuses cannot be imported from anywhere."""
+
+    def __init__(self, packages: Iterable[str]):
+        self.packages = frozenset(packages)
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
+        if name.partition(".")[0] in self.packages:
+            raise ModuleNotFoundError(f"{name} is refused: the model's source", name=name)
+
+
+def main() -> None:
+    """Does the job that the command line names, and ends the process."""
+    do(Job(**json.loads(Path(sys.argv[1]).read_text())))
+    os._exit(0)  # everything is written; a framework would take another second to come down
+
+
+def do(job: Job) -> None:
+    """Runs the task; an exception becomes a line of the report."""
+    report = Report(job)
+
+    def leave(kind: type[BaseException], value: BaseException, _: Any) -> None:
+        text = f"{kind.__name__}: {' '.join(str(value).split())}"
+        report.facts["error"] = _without_places(text, job)
+        report.write()
+
+    sys.excepthook = leave
+    _isolate(job)
+    before = report.facts["proofs"] = _refusals(job.refused)
+    {"answer": _answer, "train": _train, "screen": _screen}[job.task](job, report)
+    after = _refusals(job.refused)
+    report.facts["proofs"] = {name: text and after[name] for name, text in before.items()}
+    report.facts["at"] = "done"
+    report.write()
+
+
+def _without_places(text: str, job: Job) -> str:
+    """Leaves out where on this machine anything lies, which is nobody's business."""
+    places = [job.copy, job.complete_model, job.repository, str(Path.cwd()), sys.prefix]
+    for place in sorted(filter(None, places), key=len, reverse=True):
+        text = text.replace(place, Path(place).name)
+    return text[:LONGEST]
+
+
+def _isolate(job: Job) -> None:
+    sys.dont_write_bytecode = True
+    sys.meta_path.insert(0, Refusal(job.refused))
+    repository = Path(job.repository).resolve()
+    sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != repository]
+    if job.source:
+        sys.path.insert(0, job.source)
+
+
+def _refusals(packages: Iterable[str]) -> dict[str, str | None]:
+    """Package -> the error on importing it; None where that, alas, went well."""
+    errors: dict[str, str | None] = {}
+    for name in packages:
+        try:
+            importlib.import_module(name)
+            errors[name] = None
+        except ImportError as error:
+            errors[name] = f"{type(error).__name__}: {error}"
+    return errors
+
+
+def _formats() -> ModuleType:
+    """Returns the copy of the package that lies beside this one."""
+    return importlib.import_module("formats")
+
+
+def _answer(job: Job, report: Report) -> None:
+    """Answers every batch twice, and once more after a second load and with a changed weight."""
+    batches = {batch: _inputs(Path(path)) for batch, path in job.batches.items()}
+    directory = Path(job.complete_model)
+
+    def load(at: str, source: Path = directory) -> Callable[[Arrays], Arrays]:
+        start = report.start(at)
+        predict: Callable[[Arrays], Arrays] = loader.load(source)
+        report.time(f"{at}_seconds", start)
+        _set_threads(job)
+        return predict
+
+    def call(kind: str, predict: Callable[[Arrays], Arrays]) -> None:
+        for batch, inputs in batches.items():
+            start = report.start(f"{kind}: {batch}")
+            outputs = predict(dict(inputs))
+            report.time("first_call_seconds", start)
+            report.keep(f"{kind}/{batch}", outputs)
+
+    report.start("import")
+    loader = _formats().loader(job.format)
+    gc.disable()  # what a framework makes on import stays: a fifth of the time went looking at it
+    predict = load("first_load")
+    gc.enable()
+    call("outputs", predict)
+    call("again", predict)
+    if job.test:
+        report.start("test")
+        report.arrays["test"] = _predict_test(job, predict)
+    report.facts["timing"]["peak_mib"] = peak_mib()
+    del predict
+    call("reloaded", load("load"))
+    if job.copy is None:
+        return
+    report.start("weights")
+    places = {name: tuple(place) for name, place in loader.weights(directory).items()}
+    report.facts["file"] = _formats().declared(job.format).file
+    report.facts["places"] = sorted({place[:3] for place in places.values()})
+    report.facts["weight"] = perturb(places, directory, Path(job.copy))
+    call("perturbed", load("perturbed", Path(job.copy)))
+
+
+def _train(job: Job, report: Report) -> None:
+    """Takes the steps of the reference, and answers the batch `seven` after them."""
+    directory = Path(job.complete_model)
+    with np.load(job.training) as file:
+        data = {name: file[name] for name in file}
+    report.start("import")
+    loader = _formats().training_loader(job.format)
+    start = report.start("loading it")
+    gc.disable()
+    trainer = loader.load_training(directory)
+    gc.enable()
+    report.time("first_load_seconds", start)
+    _set_threads(job)
+    start = time.perf_counter()
+    for step, ends_epoch in enumerate(data["ends_epoch"]):
+        report.start(f"step {step}")
+        rows = data["step"] == step
+        inputs = {k.removeprefix("input."): v[rows] for k, v in data.items() if "input." in k}
+        report.keep("losses", {str(step): trainer.step(inputs, data["target"][rows])})
+        if ends_epoch:
+            trainer.end_epoch()
+    report.time("steps_seconds", start)
+    report.start("state")
+    report.keep("state", trainer.state())
+    report.start("answers")
+    report.keep("answers", trainer.predict(_inputs(Path(job.batches["seven"]))))
+    report.facts["timing"]["peak_mib"] = peak_mib()
+    places = loader.optimizer_state(directory).values()
+    report.facts["places"] = sorted({tuple(place[:3]) for place in places})
+
+
+def _screen(job: Job, report: Report) -> None:
+    """Has the format look at its own files; it raises ValueError for what it would not load."""
+    report.start("screen")
+    _formats().screen(job.format).screen(Path(job.complete_model))
+
+
+def _set_threads(job: Job) -> None:
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(job.threads)
+
+
+def _inputs(path: Path) -> Arrays:
+    with np.load(path) as arrays:
+        return {k.removeprefix("input."): arrays[k] for k in arrays if k.startswith("input.")}
+
+
+def _predict_test(job: Job, predict: Callable[[Arrays], Arrays]) -> np.ndarray:
+    """Returns the scored output for the test split, which is never in memory as a whole."""
+    assert job.scored is not None
+    test = {name: np.load(path, mmap_mode="r") for name, path in job.test.items()}
+    parts = []
+    for start in range(0, min(map(len, test.values())), job.rows):
+        outputs = predict({k: np.array(v[start : start + job.rows]) for k, v in test.items()})
+        parts.append(plain(job.scored, outputs[job.scored]))
+    return np.concatenate(parts)
