@@ -11,19 +11,22 @@ their content, translated by tf2onnx; then onnxruntime must answer as the model 
 """
 
 import logging
-import math
 import re
 import struct
 import warnings
 import zipfile
 import zlib
-from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from .._onnx_export import TORCHVISION, reason, silenced, write
+from .._onnx_proto import DTYPES, Entry, Graph, Model, Tensor
+from .._onnx_screen import check_file
+from .._protobuf import Message
 
 if TYPE_CHECKING:
     from torch import nn
@@ -49,8 +52,6 @@ def export(model: Any, inputs: Arrays, outputs: list[str], directory: Path) -> N
 
     `model` is an nn.Module in evaluation mode or a keras.Model that has been called.
     """
-    import onnx_ir
-
     keras = any(each.__module__.startswith("keras.") for each in type(model).__mro__)
     origins: dict[str, str] = {}
     if keras:
@@ -59,9 +60,7 @@ def export(model: Any, inputs: Arrays, outputs: list[str], directory: Path) -> N
         graph_model = _translate(model, inputs, outputs)
         _simplify(graph_model)
     _refer(graph_model.graph.initializers, directory)
-    proto = onnx_ir.to_proto(graph_model)
-    _strip(proto)
-    (directory / FILE).write_bytes(proto.SerializeToString(deterministic=True))
+    write(graph_model, directory / FILE)
     try:
         _check(directory, list(inputs), outputs)
         if keras:
@@ -101,10 +100,9 @@ def load(directory: Path) -> Callable[[Arrays], Arrays]:
 
 def weights(directory: Path) -> dict[str, tuple[str, int, int, str]]:
     """Every initializer, in whichever file it lies: name -> (file, offset, nbytes, numpy dtype)."""
-    content = memoryview((directory / FILE).read_bytes())
-    (graph,) = _fields(content, 0, len(content), GRAPH)
-    places = (_place(content, *span) for span in _fields(content, *graph, INITIALIZER))
-    return {name: (*place, dtype) for name, place, dtype in places}
+    model = Message(memoryview((directory / FILE).read_bytes()))
+    (graph,) = model.all(Model.GRAPH)
+    return {each.text(Tensor.NAME): _place(each) for each in graph.all(Graph.INITIALIZER)}
 
 
 def card(inputs: list[str], outputs: list[str]) -> str:
@@ -132,7 +130,7 @@ def _check(directory: Path, inputs: list[str], outputs: list[str]) -> None:
             str(directory / FILE), options, providers=["CPUExecutionProvider"]
         )
     except (Fail, InvalidGraph, NotImplemented) as error:
-        raise ValueError(f"onnx: onnxruntime does not take this model: {_reason(error)}") from error
+        raise ValueError(f"onnx: onnxruntime does not take this model: {reason(error)}") from error
     found = [[each.name for each in side] for side in (session.get_inputs(), session.get_outputs())]
     if found != [inputs, outputs]:
         raise ValueError(
@@ -155,11 +153,8 @@ def _translate(model: "nn.Module", inputs: Arrays, outputs: list[str]) -> Any:
     import torch
 
     program = _capture(model, inputs)
-    registry = logging.getLogger("torch.onnx._internal.exporter._registration")
-    level = registry.level
-    registry.setLevel(logging.ERROR)  # four lines on torchvision not being installed
     try:
-        with warnings.catch_warnings():
+        with silenced(logging.ERROR, TORCHVISION), warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             translated = torch.onnx.export(
                 program,
@@ -171,9 +166,7 @@ def _translate(model: "nn.Module", inputs: Arrays, outputs: list[str]) -> Any:
                 verbose=False,
             )
     except torch.onnx.OnnxExporterError as error:
-        raise ValueError(f"onnx: no ONNX for this model: {_reason(error)}") from error
-    finally:
-        registry.setLevel(level)
+        raise ValueError(f"onnx: no ONNX for this model: {reason(error)}") from error
     assert translated is not None  # with dynamo=True it never is
     found = len(translated.model.graph.outputs)
     if found != len(outputs):
@@ -195,18 +188,7 @@ def _capture(model: "nn.Module", inputs: Arrays) -> Any:
     try:
         return torch.export.export(model, examples, dynamic_shapes=tuple({0: rows} for _ in inputs))
     except RuntimeError as error:
-        raise ValueError(f"onnx: this model cannot be traced: {_reason(error)}") from error
-
-
-def _reason(error: BaseException) -> str:
-    """The innermost cause's first line, what it lists, and the line of the model that it blames."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    listed = [line for line in lines[1:] if line.startswith("- ")]
-    marks = [n for n, line in enumerate(lines) if line.startswith("The following call raised")]
-    blamed = lines[marks[0] + 1 : marks[0] + 3] if marks else []
-    return " ".join([*lines[:1], *listed, *blamed]) or type(error).__name__
+        raise ValueError(f"onnx: this model cannot be traced: {reason(error)}") from error
 
 
 def _simplify(model: Any) -> None:
@@ -236,7 +218,7 @@ def _from_keras(model: Any, inputs: Arrays, outputs: list[str]) -> tuple[Any, di
 
     frozen, given, tables = _freeze(model, inputs, outputs)
     taken = [f"input_{n}:0" for n in range(len(inputs))]
-    with _quiet("tf2onnx", "tensorflow"), tf.Graph().as_default() as graph:
+    with silenced(logging.CRITICAL, "tf2onnx", "tensorflow"), tf.Graph().as_default() as graph:
         try:
             tf.import_graph_def(frozen, name="")
             translated = tf2onnx.tfonnx.process_tf_graph(
@@ -251,7 +233,7 @@ def _from_keras(model: Any, inputs: Arrays, outputs: list[str]) -> tuple[Any, di
             proto = tf2onnx.optimizer.optimize_graph(translated).make_model("main")
         except (ValueError, KeyError, RuntimeError) as error:  # NotImplementedError among them
             at = _layers(model, lambda layer: bool(layer.weights))
-            raise ValueError(f"onnx: {_reason(error)}; the layers are {at}") from error
+            raise ValueError(f"onnx: {reason(error)}; the layers are {at}") from error
     found = onnx_ir.from_proto(proto)
     for node in found.graph.all_nodes():
         domain = "" if node.domain == "ai.onnx" else node.domain
@@ -275,7 +257,7 @@ def _freeze(model: Any, inputs: Arrays, outputs: list[str]) -> tuple[Any, list[s
         tf.TensorSpec((None, *each.shape[1:]), _tf_dtype(each), f"input_{n}")
         for n, each in enumerate(inputs.values())
     ]
-    with _quiet("tensorflow"):
+    with silenced(logging.CRITICAL, "tensorflow"):
         try:
             traced = tf.function(answer, specs, autograph=False).get_concrete_function()
         except (TypeError, NotImplementedError, tf.errors.OpError) as error:
@@ -493,20 +475,6 @@ def _describe(layer: Any) -> str:
     return f"layer {layer.name} ({type(layer).__name__})"
 
 
-@contextmanager
-def _quiet(*names: str) -> Iterator[None]:
-    """What goes wrong is found by looking at the result, and said once."""
-    loggers = [logging.getLogger(name) for name in names]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-
-
 def _refer(initializers: Any, directory: Path) -> None:
     """Replaces weights by references: into SHARED or VARIABLES, or, where too much is left, into
     OVERFLOW."""
@@ -577,148 +545,24 @@ def _lies_at(path: Path, offset: int, data: bytes) -> bool:
         return file.read(len(data)) == data
 
 
-def _strip(message: Any) -> None:
-    """Names, paths and lines of the source stand in doc strings and metadata throughout."""
-    for field, value in message.ListFields():
-        if field.name in ("doc_string", "metadata_props"):
-            message.ClearField(field.name)
-        elif field.message_type is not None:
-            for each in [value] if hasattr(value, "ListFields") else value:
-                _strip(each)
-
-
-# Numbers of the fields in onnx.proto that say where a weight lies.
-GRAPH, INITIALIZER = 7, 5
-DIMS, DATA_TYPE, NAME, RAW_DATA, EXTERNAL_DATA, LOCATION = 1, 2, 8, 9, 13, 14
-OPSET_IMPORT, METADATA, FUNCTION, FUNCTION_NODE = 8, 14, 25, 7
-ATTRIBUTE, SPARSE = 5, 15
-MODEL_FIELDS = {1, 2, 3, 4, 5, 6, GRAPH, OPSET_IMPORT, METADATA, FUNCTION}
 DOMAINS = {"", "ai.onnx", "ai.onnx.ml"}
 NUMBER = re.compile(r"[0-9]{1,18}")
-LARGEST_FILE, MOST_NODES = 1 << 31, 1_000_000
-KEY, VALUE = 1, 2
-# TensorProto.DataType. What numpy lacks is given as unsigned integers of its size.
-DTYPES = {1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64"}
-DTYPES |= {9: "bool", 10: "float16", 11: "float64", 12: "uint32", 13: "uint64", 14: "complex64"}
-DTYPES |= {15: "complex128", 16: "uint16"}
 
 
 def screen(directory: Path) -> None:
     """ValueError unless the graph is of ONNX' own operators, and each weight lies, whole, in it or
-    in one of the files that hold weights here. Reads protobuf's fields; onnxruntime is not loaded.
-
-    How much a graph computes, and with how much memory, cannot be told from it.
-    """
+    in one of the files that hold weights here."""
     path = directory / FILE
-    if path.stat().st_size > LARGEST_FILE:
-        raise ValueError(f"{path}: larger than a protobuf message can be; do not load it")
-    content = memoryview(path.read_bytes())
     try:
-        _check_model(content, directory)
-    except (IndexError, KeyError, struct.error, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(
-            f"{path}: no ONNX that can be read ({type(error).__name__}: {error}); do not load it"
-        ) from error
+        check_file(path, DOMAINS, partial(_check_external, directory))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
-def _check_model(content: memoryview, directory: Path) -> None:
-    path, whole = directory / FILE, (0, len(content))
-    fields = _numbers(content, *whole)
-    if fields - MODEL_FIELDS or METADATA in fields:
-        raise ValueError(
-            f"{path}: holds settings for a runtime, or fields {sorted(fields - MODEL_FIELDS)} that "
-            "ONNX does not have; do not load it"
-        )
-    functions = list(_fields(content, *whole, FUNCTION))
-    own = {_names(content, span, 10, 1) for span in functions}
-    for span in _fields(content, *whole, OPSET_IMPORT):
-        ((domain, _),) = [_names(content, span, 1, 1)]
-        if domain not in DOMAINS and domain not in {each for each, _ in own}:
-            raise ValueError(f"{path}: asks for operators of {domain!r}, expected ONNX' own")
-    graphs = [(span, 1) for span in _fields(content, *whole, GRAPH)]
-    if len(graphs) != 1:
-        raise ValueError(f"{path}: found {len(graphs)} graphs, expected one; do not load it")
-    graphs += [(span, FUNCTION_NODE) for span in functions]
-    checked = Counter[str]()
-    while graphs:
-        (start, end), number = graphs.pop()
-        for tensor in _fields(content, start, end, INITIALIZER) if number == 1 else ():
-            _check_tensor(content, tensor, directory)
-        if number == 1 and SPARSE in _numbers(content, start, end):
-            raise ValueError(f"{path}: holds sparse weights; do not load it")
-        for node in _fields(content, start, end, number):
-            checked["nodes"] += 1
-            if checked["nodes"] > MOST_NODES:
-                raise ValueError(f"{path}: holds over {MOST_NODES} nodes; do not load it")
-            graphs += [(span, 1) for span in _check_node(content, node, own, directory)]
-
-
-def _check_node(
-    content: memoryview, node: tuple[int, int], own: set[tuple[str, str]], directory: Path
-) -> Iterator[tuple[int, int]]:
-    """Gives the graphs inside it."""
-    domain, kind = _names(content, node, 7, 4)
-    if domain not in DOMAINS and (domain, kind) not in own:
-        raise ValueError(
-            f"{directory / FILE}: operator {kind} of {domain!r} is not ONNX' own; do not load it"
-        )
-    for attribute in _fields(content, *node, ATTRIBUTE):
-        found = Counter(number for number, _ in _all_fields(content, *attribute))
-        if found[5] > 1 or found[6] > 1 or found[22] or found[23]:
-            raise ValueError(f"{directory / FILE}: {kind} holds sparse or double constants")
-        for number in (5, 10):
-            for tensor in _fields(content, *attribute, number):
-                _check_tensor(content, tensor, directory)
-        for number in (6, 11):
-            yield from _fields(content, *attribute, number)
-
-
-def _names(content: memoryview, span: tuple[int, int], *numbers: int) -> tuple[str, str]:
-    """The last of each field, as protobuf reads them; "" where there is none."""
-    one, other = (
-        (
-            [bytes(content[slice(*each)]).decode() for each in _fields(content, *span, number)]
-            or [""]
-        )
-        for number in numbers
-    )
-    return one[-1], other[-1]
-
-
-def _numbers(content: memoryview, start: int, end: int) -> set[int]:
-    return {number for number, _ in _all_fields(content, start, end)}
-
-
-def _check_tensor(content: memoryview, span: tuple[int, int], directory: Path) -> None:
-    """As many elements as its shape says, no more and no fewer."""
-    name, where = _names(content, span, NAME, NAME)[0], directory / FILE
-    shape = _integers(content, span, DIMS)
-    kind = (_integers(content, span, DATA_TYPE) or [0])[-1]
-    raw = [last - first for first, last in _fields(content, *span, RAW_DATA)]
-    count = math.prod(shape)
-    bits = 4 if kind in (21, 22) else 8 * np.dtype(DTYPES.get(kind, "uint8")).itemsize
-    size = (count * bits + 7) // 8
-    if any(not 0 <= each < 1 << 62 for each in shape):
-        raise ValueError(f"{where}: {name!r} has the shape {shape}; do not load it")
-    outside = list(_fields(content, *span, EXTERNAL_DATA))
-    if outside or _integers(content, span, LOCATION) not in ([], [0]):
-        _check_outside(content, outside, size, f"{where}: {name!r}", directory)
-    elif raw and (len(raw) > 1 or (raw[0] != size and kind in DTYPES)):
-        raise ValueError(f"{where}: {name!r} of shape {shape} has {raw} bytes; do not load it")
-    elif count > 2 * (span[1] - span[0]):
-        raise ValueError(f"{where}: {name!r} of shape {shape} is not stored; do not load it")
-
-
-def _check_outside(
-    content: memoryview,
-    entries: list[tuple[int, int]],
-    size: int,
-    where: str,
-    directory: Path,
-) -> None:
+def _check_external(directory: Path, name: str, entries: list[Message], size: int) -> None:
     """In a plain file of the model's own. A hard link is one: its bytes are what counts, and those
     are named by digest elsewhere."""
-    pairs = [_names(content, entry, KEY, VALUE) for entry in entries]
+    pairs = [(entry.text(Entry.KEY), entry.text(Entry.VALUE)) for entry in entries]
     told = dict(pairs)
     file, numbers = told.get("location", ""), (told.get("offset", ""), told.get("length", ""))
     if file not in (SHARED, VARIABLES, OVERFLOW) or sorted(told) != [
@@ -727,80 +571,27 @@ def _check_outside(
         "offset",
     ]:
         raise ValueError(
-            f"{where} lies in {file[:200]!r}, expected {SHARED}, {VARIABLES} or {OVERFLOW} beside "
+            f"{name!r} lies in {file[:200]!r}, expected {SHARED}, {VARIABLES} or {OVERFLOW} beside "
             "it, an offset and a length; do not load it"
         )
     inner = [directory / each for each in (file, *map(str, Path(file).parents[:-1]))]
     if any(path.is_symlink() for path in inner) or not inner[0].is_file():
-        raise ValueError(f"{where} lies in {file}, which is no plain file; do not load it")
+        raise ValueError(f"{name!r} lies in {file}, which is no plain file; do not load it")
     if len(pairs) != 3 or not all(NUMBER.fullmatch(each) for each in numbers):
-        raise ValueError(f"{where} lies at {numbers} of {file}, expected numbers; do not load it")
+        raise ValueError(f"{name!r} lies at {numbers} of {file}, expected numbers; do not load it")
     offset, length = map(int, numbers)
     if length != size or offset + length > inner[0].stat().st_size:
         raise ValueError(
-            f"{where} takes {size} bytes and lies at {offset}, {length} long, in {file} of "
+            f"{name!r} takes {size} bytes and lies at {offset}, {length} long, in {file} of "
             f"{inner[0].stat().st_size}; do not load it"
         )
 
 
-def _integers(content: memoryview, span: tuple[int, int], number: int) -> list[int]:
-    """Signed, of 64 bits; one by one, or packed together."""
-    found = []
-    for kind, (start, end) in _all_fields(content, *span):
-        at = start
-        while kind == number and at < end:
-            value, at = _varint(content, at)
-            found.append(value - (1 << 64) if value >> 63 else value)
-    return found
-
-
-def _place(content: memoryview, start: int, end: int) -> tuple[str, tuple[str, int, int], str]:
-    def text(span: tuple[int, int]) -> str:
-        return bytes(content[slice(*span)]).decode()
-
-    (name,) = _fields(content, start, end, NAME)
-    (kind,) = _fields(content, start, end, DATA_TYPE)
-    dtype = DTYPES.get(_varint(content, kind[0])[0], "uint8")
-    outside = {}
-    for entry in _fields(content, start, end, EXTERNAL_DATA):
-        ((key,), (value,)) = (list(_fields(content, *entry, number)) for number in (KEY, VALUE))
-        outside[text(key)] = text(value)
+def _place(tensor: Message) -> tuple[str, int, int, str]:
+    dtype = DTYPES.get(tensor.integer(Tensor.DATA_TYPE), "uint8")
+    entries = tensor.all(Tensor.EXTERNAL_DATA)
+    outside = {entry.text(Entry.KEY): entry.text(Entry.VALUE) for entry in entries}
     if outside:
-        place = (outside["location"], int(outside["offset"]), int(outside["length"]))
-        return text(name), place, dtype
-    for first, last in _fields(content, start, end, RAW_DATA):
-        return text(name), (FILE, first, last - first), dtype
-    return text(name), (FILE, start, 0), dtype
-
-
-def _fields(content: memoryview, start: int, end: int, number: int) -> Iterator[tuple[int, int]]:
-    """Where each value of field `number` lies in a protobuf message: (start, end) in `content`."""
-    return (span for found, span in _all_fields(content, start, end) if found == number)
-
-
-def _all_fields(content: memoryview, start: int, end: int) -> Iterator[tuple[int, tuple[int, int]]]:
-    """Field and place of each value. ValueError for one that reaches beyond its message."""
-    while start < end:
-        tag, start = _varint(content, start)
-        first = start
-        if tag & 7 == 0:
-            _, start = _varint(content, start)
-        elif tag & 7 == 2:
-            length, first = _varint(content, start)
-            start = first + length
-        else:
-            start += {1: 8, 5: 4}[tag & 7]
-        if start > end:
-            raise ValueError(f"{FILE}: a field reaches beyond what holds it; do not load it")
-        yield tag >> 3, (first, start)
-
-
-def _varint(content: memoryview, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while shift < 70:
-        byte = content[at]
-        value |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 0x80:
-            return value, at
-    raise ValueError(f"{FILE}: a number of more than 64 bits; do not load it")
+        return outside["location"], int(outside["offset"]), int(outside["length"]), dtype
+    raw = list(tensor.all(Tensor.RAW_DATA))
+    return (FILE, raw[0].start, len(raw[0]), dtype) if raw else (FILE, tensor.start, 0, dtype)

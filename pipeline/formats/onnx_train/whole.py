@@ -22,13 +22,17 @@ import struct
 import warnings
 import zipfile
 import zlib
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from .._onnx_export import TORCHVISION, reason, silenced, write
+from .._onnx_proto import DTYPES
+from .._onnx_screen import check_file
+from .._protobuf import Message
 
 Arrays = dict[str, np.ndarray]
 
@@ -326,7 +330,7 @@ def _copy(training: Any) -> Any:
     try:
         net, loss, optimizer, scheduler = copy.deepcopy(parts)
     except (RuntimeError, TypeError) as error:
-        raise ValueError(f"onnx_train: cannot be copied: {_reason(error)}") from error
+        raise ValueError(f"onnx_train: cannot be copied: {reason(error)}") from error
     net.train()
     return SimpleNamespace(
         net=net, loss=loss, optimizer=optimizer, scheduler=scheduler, clip_norm=training.clip_norm
@@ -686,7 +690,6 @@ def _write_graph(
 ) -> set[str]:
     """The outputs that are no inputs as they came. `places` are those of the graph's arguments
     among the inputs, of which the last `batches` have rows."""
-    import onnx_ir
     import onnxscript.optimizer
     import torch
 
@@ -719,25 +722,13 @@ def _write_graph(
     found = translated.model.graph
     came = {id(each) for each in found.inputs}
     found.outputs[:] = [each for each in found.outputs if not _unchanged(each, came)]
-    proto = onnx_ir.to_proto(translated.model)
-    _strip(proto)
-    path.write_bytes(proto.SerializeToString(deterministic=True))
+    write(translated.model, path)
     return {str(each.name) for each in found.outputs}
 
 
 def _unchanged(value: Any, came: set[int]) -> bool:
     node = value.producer()
     return id(value) in came or (node.op_type == "Identity" and id(node.inputs[0]) in came)
-
-
-def _strip(message: Any) -> None:
-    """Names, paths and lines of the source stand in doc strings and metadata throughout."""
-    for field, value in message.ListFields():
-        if field.name in ("doc_string", "metadata_props"):
-            message.ClearField(field.name)
-        elif field.message_type is not None:
-            for each in [value] if hasattr(value, "ListFields") else value:
-                _strip(each)
 
 
 def _compare(
@@ -785,63 +776,46 @@ def _told(what: str) -> Iterator[None]:
     """torch's complaints as a ValueError of one line; its warnings not at all."""
     import torch
 
-    registry = logging.getLogger("torch.onnx._internal.exporter._registration")
-    level = registry.level
-    registry.setLevel(logging.ERROR)  # four lines on torchvision not being installed
     try:
-        with warnings.catch_warnings():
+        with silenced(logging.ERROR, TORCHVISION), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     except (RuntimeError, torch.onnx.OnnxExporterError) as error:
-        raise ValueError(f"onnx_train: no ONNX of this {what}: {_reason(error)}") from error
-    finally:
-        registry.setLevel(level)
+        raise ValueError(f"onnx_train: no ONNX of this {what}: {reason(error)}") from error
 
 
-def _reason(error: BaseException) -> str:
-    """The innermost cause's first line, what it lists, and the line of the model that it blames."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    listed = [line for line in lines[1:] if line.startswith("- ")]
-    marks = [n for n, line in enumerate(lines) if line.startswith("The following call raised")]
-    blamed = lines[marks[0] + 1 : marks[0] + 3] if marks else []
-    return " ".join([*lines[:1], *listed, *blamed]) or type(error).__name__
-
-
-# Numbers of the fields in onnx.proto that hold operators and constants.
-GRAPH, INITIALIZER, FUNCTION, FUNCTION_NODE, ATTRIBUTE, SPARSE = 7, 5, 25, 7, 5, 15
-DIMS, DATA_TYPE, NAME, RAW_DATA, EXTERNAL_DATA, LOCATION = 1, 2, 8, 9, 13, 14
-MODEL_FIELDS, DOMAINS = {1, 2, 3, 4, 5, 6, GRAPH, 8, FUNCTION}, {"", "ai.onnx"}
-LARGEST, MOST_NODES = {".onnx": 1 << 31, ".json": 1 << 25}, 1_000_000
-DTYPES = {1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64"}
-DTYPES |= {9: "bool", 10: "float16", 11: "float64", 12: "uint32", 13: "uint64", 14: "complex64"}
-DTYPES |= {15: "complex128", 16: "uint16"}
+DOMAINS = {"", "ai.onnx"}
+LARGEST_JSON, MOST_BRACKETS = 1 << 25, 1_000_000
 
 
 def screen(directory: Path) -> None:
     """ValueError unless both graphs are of ONNX' own operators with all constants in them, and each
-    state lies, whole, in one of the files that hold states here. onnxruntime is not loaded.
-
-    How much a graph computes, and with how much memory, cannot be told from it.
-    """
-    for file, check in ((FILE, _check_states), (STEP, _check_model), (PREDICT, _check_model)):
+    state lies, whole, in one of the files that hold states here."""
+    for file, check in ((FILE, _check_states), (STEP, _check_graph), (PREDICT, _check_graph)):
         _checked(check, file, directory)
 
 
 def _checked(check: Callable[[Path, Path], Any], file: str, directory: Path) -> Any:
     path = directory / file
     try:
-        if path.stat().st_size > LARGEST[path.suffix]:
-            raise ValueError("larger than it can be; do not load it")
         return check(path, directory)
     except (LookupError, TypeError, AttributeError, RecursionError, OSError, ValueError) as error:
         raise ValueError(f"onnx_train: {path}: {' '.join(str(error).split())[:400]}") from error
 
 
+def _check_graph(path: Path, _: Path) -> None:
+    check_file(path, DOMAINS, _refuse_external)
+
+
+def _refuse_external(name: str, entries: list[Message], size: int) -> None:
+    raise ValueError(f"{name!r} lies in another file; do not load it")
+
+
 def _check_states(path: Path, directory: Path) -> Any:
+    if path.stat().st_size > LARGEST_JSON:
+        raise ValueError("larger than it can be; do not load it")
     text = path.read_text()
-    if text.count("[") + text.count("{") > MOST_NODES:
+    if text.count("[") + text.count("{") > MOST_BRACKETS:
         raise ValueError("nested or long beyond reason; do not load it")
     described = json.loads(text)
     if {type(each) for rates in described["learning_rates"] for each in rates} - {int, float}:
@@ -859,126 +833,3 @@ def _check_states(path: Path, directory: Path) -> Any:
         if not size or not within or math.prod(each["shape"]) * size != each["nbytes"]:
             raise ValueError(f"{name} is not whole in {file}; do not load it")
     return described
-
-
-def _check_model(path: Path, _: Path) -> None:
-    content = memoryview(path.read_bytes())
-    fields = _numbers(content, 0, len(content))
-    functions = list(_fields(content, 0, len(content), FUNCTION))
-    graphs = [(span, 1) for span in _fields(content, 0, len(content), GRAPH)]
-    if fields - MODEL_FIELDS or len(graphs) != 1:
-        raise ValueError("holds settings for a runtime, or several graphs; do not load it")
-    own = {_names(content, span, 10, 1) for span in functions}
-    graphs += [(span, FUNCTION_NODE) for span in functions]
-    count = 0
-    while graphs:
-        (start, end), number = graphs.pop()
-        if number == 1 and SPARSE in _numbers(content, start, end):
-            raise ValueError("holds sparse weights; do not load it")
-        for tensor in _fields(content, start, end, INITIALIZER) if number == 1 else ():
-            _check_tensor(content, tensor, path)
-        for node in _fields(content, start, end, number):
-            count += 1
-            if count > MOST_NODES:
-                raise ValueError(f"holds over {MOST_NODES} nodes; do not load it")
-            graphs += [(span, 1) for span in _check_node(content, node, own, path)]
-
-
-def _check_node(
-    content: memoryview, node: tuple[int, int], own: set[tuple[str, str]], path: Path
-) -> Iterator[tuple[int, int]]:
-    """Gives the graphs inside it."""
-    domain, kind = _names(content, node, 7, 4)
-    if domain not in DOMAINS and (domain, kind) not in own:
-        raise ValueError(f"operator {kind} of {domain!r} is not ONNX' own; do not load it")
-    for attribute in _fields(content, *node, ATTRIBUTE):
-        found = Counter(number for number, _ in _all_fields(content, *attribute))
-        if found[5] > 1 or found[6] > 1 or found[22] or found[23]:
-            raise ValueError(f"{kind} holds sparse or double constants")
-        for number in (5, 10):
-            for tensor in _fields(content, *attribute, number):
-                _check_tensor(content, tensor, path)
-        for number in (6, 11):
-            yield from _fields(content, *attribute, number)
-
-
-def _names(content: memoryview, span: tuple[int, int], *numbers: int) -> tuple[str, str]:
-    """The last of each field, as protobuf reads them; "" where there is none."""
-    one, other = (
-        (
-            [bytes(content[slice(*each)]).decode() for each in _fields(content, *span, number)]
-            or [""]
-        )
-        for number in numbers
-    )
-    return one[-1], other[-1]
-
-
-def _numbers(content: memoryview, start: int, end: int) -> set[int]:
-    return {number for number, _ in _all_fields(content, start, end)}
-
-
-def _check_tensor(content: memoryview, span: tuple[int, int], path: Path) -> None:
-    """As many elements as its shape says, no more and no fewer."""
-    name = _names(content, span, NAME, NAME)[0]
-    shape = _integers(content, span, DIMS)
-    kind = (_integers(content, span, DATA_TYPE) or [0])[-1]
-    raw = [last - first for first, last in _fields(content, *span, RAW_DATA)]
-    count = math.prod(shape)
-    bits = 4 if kind in (21, 22) else 8 * np.dtype(DTYPES.get(kind, "uint8")).itemsize
-    size = (count * bits + 7) // 8
-    if any(not 0 <= each < 1 << 62 for each in shape):
-        raise ValueError(f"{name!r} has the shape {shape}; do not load it")
-    if EXTERNAL_DATA in _numbers(content, *span) or _integers(content, span, LOCATION) not in (
-        [],
-        [0],
-    ):
-        raise ValueError(f"{name!r} lies in another file; do not load it")
-    if raw and (len(raw) > 1 or (raw[0] != size and kind in DTYPES)):
-        raise ValueError(f"{name!r} of shape {shape} has {raw} bytes; do not load it")
-    if count > 2 * (span[1] - span[0]):
-        raise ValueError(f"{name!r} of shape {shape} is not stored; do not load it")
-
-
-def _integers(content: memoryview, span: tuple[int, int], number: int) -> list[int]:
-    """Signed, of 64 bits; one by one, or packed together."""
-    found = []
-    for kind, (start, end) in _all_fields(content, *span):
-        at = start
-        while kind == number and at < end:
-            value, at = _varint(content, at)
-            found.append(value - (1 << 64) if value >> 63 else value)
-    return found
-
-
-def _fields(content: memoryview, start: int, end: int, number: int) -> Iterator[tuple[int, int]]:
-    """Where each value of field `number` lies in a protobuf message: (start, end) in `content`."""
-    return (span for found, span in _all_fields(content, start, end) if found == number)
-
-
-def _all_fields(content: memoryview, start: int, end: int) -> Iterator[tuple[int, tuple[int, int]]]:
-    """Field and place of each value. ValueError for one that reaches beyond its message."""
-    while start < end:
-        tag, start = _varint(content, start)
-        first = start
-        if tag & 7 == 0:
-            _, start = _varint(content, start)
-        elif tag & 7 == 2:
-            length, first = _varint(content, start)
-            start = first + length
-        else:
-            start += {1: 8, 5: 4}[tag & 7]
-        if start > end:
-            raise ValueError("A field reaches beyond what holds it; do not load it")
-        yield tag >> 3, (first, start)
-
-
-def _varint(content: memoryview, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while shift < 70:
-        byte = content[at]
-        value |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 0x80:
-            return value, at
-    raise ValueError("A number of more than 64 bits; do not load it")
