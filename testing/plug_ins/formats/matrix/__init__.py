@@ -1,0 +1,20 @@
+"""`model.npy`: the one matrix of a softmax regression, for numpy."""
+
+from ..contract import EXACT, Format, Promises
+
+FORMAT = Format(
+    promises=Promises(
+        code_free=True,
+        safe_to_load=True,
+        trainable=False,
+        same_bytes=True,
+        runtimes=("numpy",),
+        note="It holds one matrix and cannot be trained on.",
+    ),
+    frameworks=("arithmetic",),
+    requires=("numpy",),
+    file="model.npy",
+    entries=("model.npy",),
+    owns_weights=True,
+    tolerance=EXACT,
+)
