@@ -14,7 +14,7 @@ from faults import _ground as ground
 from faults._apart import isolated
 from faults.tally import Tally
 from pipeline import provenance
-from pipeline.run import safe_copy
+from pipeline.run import backup
 from testing.project import TINY, Project
 
 REPEATS = 3  # sizes of the disk, for each stage and framework
@@ -156,7 +156,7 @@ def _remove(project: Project, writing: Writing) -> None:
     for out in writing.outs:
         path = project.root / out
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        safe_copy.drop(path)
+        backup.remove(path)
 
 
 def _bytes(project: Project, writing: Writing) -> object:

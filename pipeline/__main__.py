@@ -9,30 +9,28 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipeline.compose import composition, merge, read_lock, resolved
-from pipeline.config.params import FILE, Params
-from pipeline.config.reading import dump_yaml, flat, load_yaml, read
+from pipeline.config.composition import compose_conf, interpolated
+from pipeline.config.merge import merge, read_lock
+from pipeline.config.params import Params
+from pipeline.config.reading import dump_yaml, flatten, load_yaml, read
 from pipeline.errors import PipelineError
 from pipeline.files import write_atomically
-from pipeline.run import experiment
-from pipeline.run.signals import Interrupted, attended
-
-CONF = Path("conf")
-LOCK = Path("conf.lock.yaml")
-ROOT = Path(__file__).resolve().parent.parent
+from pipeline.project import CONF, CONF_LOCK, PARAMS, ROOT
+from pipeline.run import killed_experiment
+from pipeline.run.signals import Interrupted, run_to_its_end
 
 
 def main(arguments: list[str]) -> int:
-    """Plain overrides run here; what only Hydra knows (--help, --cfg, -m) goes through it."""
+    """Runs plain overrides here; what only Hydra knows (--help, --cfg, -m) goes through it."""
     os.chdir(ROOT)
     if arguments[1:] == ["install=bash"]:
         print(Path(__file__).with_name("completion.bash").read_text(), end="")
         return 0
-    experiment.warn()
+    killed_experiment.warn()
     try:
         if any(argument.startswith("-") for argument in arguments):
             return through_hydra(arguments)
-        return reproduce(resolved(composition(CONF, arguments), {}, []), arguments)
+        return reproduce(interpolated(compose_conf(CONF, arguments)), arguments)
     except PipelineError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -41,32 +39,35 @@ def main(arguments: list[str]) -> int:
 
 
 def through_hydra(arguments: list[str]) -> int:
-    """As a Hydra app whose job is this program again with plain overrides; the worst exit code."""
+    """Runs a Hydra app whose job is this program again with plain overrides.
+
+    Returns the worst exit code.
+    """
     import hydra
     from hydra.core.hydra_config import HydraConfig
 
     if {"--cfg", "-c"} & set(arguments):
-        composition(CONF, [a for a in arguments if "=" in a or a.startswith("~")])
+        compose_conf(CONF, [a for a in arguments if "=" in a or a.startswith("~")])
     codes: list[int] = []
 
     @hydra.main(config_path=str(ROOT / CONF), config_name="config", version_base="1.3")
     def app(_: Any) -> None:
         overrides = list(HydraConfig.get().overrides.task)
         print(f"\n{' '.join(overrides)}", flush=True)
-        codes.append(attended([sys.executable, "-m", "pipeline", *overrides]))
+        codes.append(run_to_its_end([sys.executable, "-m", "pipeline", *overrides]))
 
     app()
     return max(codes, default=0)
 
 
 def reproduce(values: dict[str, Any], overrides: list[str]) -> int:
-    """Writes params.yaml and runs the pipeline; DVC's exit code."""
+    """Writes params.yaml and runs the pipeline; returns DVC's exit code."""
     read(Params, values)
-    current = load_yaml(FILE.read_text(), str(FILE)) if FILE.is_file() else {}
+    current = load_yaml(PARAMS.read_text(), str(PARAMS)) if PARAMS.is_file() else {}
     if values != current:
-        _tell_replaced(current, values, overrides)
-        write_atomically(FILE, dump_yaml(values))
-    code = attended([sys.executable, "-m", "dvc", "repro"], _environment())
+        _print_replaced(current, values, overrides)
+        write_atomically(PARAMS, dump_yaml(values))
+    code = run_to_its_end([sys.executable, "-m", "dvc", "repro"], _environment())
     if code == 0:
         from pipeline.summary import summary
 
@@ -74,12 +75,12 @@ def reproduce(values: dict[str, Any], overrides: list[str]) -> int:
     return code
 
 
-def _tell_replaced(current: dict[str, Any], values: dict[str, Any], overrides: list[str]) -> None:
+def _print_replaced(current: dict[str, Any], values: dict[str, Any], overrides: list[str]) -> None:
     """Names the values of params.yaml that were the user's own and are not on the command line."""
-    last = read_lock(LOCK)
+    last = read_lock(CONF_LOCK)
     own = merge(CONF, current, last)[1].own if last else {}
     named = {override.lstrip("+~").partition("=")[0] for override in overrides}
-    new = flat(values)
+    new = flatten(values)
     for path, value in own.items():
         if path not in named and new.get(path) != value:
             print(
@@ -88,7 +89,7 @@ def _tell_replaced(current: dict[str, Any], values: dict[str, Any], overrides: l
 
 
 def _environment() -> dict[str, str]:
-    """The stages' `python` is the one that runs here."""
+    """Returns an environment in which the stages' `python` is the one that runs here."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     return {**os.environ, "PATH": path}
 

@@ -8,6 +8,7 @@ from pipeline.config.params import TrackingParams
 from pipeline.errors import VerificationFailed
 from pipeline.files import write_atomically
 from pipeline.run import stage
+from pipeline.run.arguments import params_file
 from pipeline.tracking import projection, view
 from pipeline.tracking import store as mlflow_store
 from pipeline.tracking.content import TOLD, Made, here
@@ -33,7 +34,7 @@ def log_to_mlflow(
         train=train,
         data=data,
         verify_report=verify_report,
-        sections=stage.params_file(),
+        sections=params_file(),
     )
     if not made.verified["passed"]:
         raise VerificationFailed(f"{verify_report}: did not pass; nothing is logged")

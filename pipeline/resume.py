@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import provenance
-from pipeline.__main__ import CONF, ROOT, reproduce
-from pipeline.compose import composition, resolved
-from pipeline.config.params import PARENTS
+from pipeline.__main__ import reproduce
+from pipeline.config.composition import compose_conf, interpolated
 from pipeline.errors import IncompleteArtifact, ParamsError, PipelineError, VerificationFailed
 from pipeline.examine import demand_admitted
 from pipeline.examine.loading import loadable
+from pipeline.project import CONF, PARENTS, ROOT
 from pipeline.run.signals import Interrupted
 from pipeline.text import escaped
 from pipeline.training import parent as resumed
@@ -94,7 +94,7 @@ def values(parent: str, overrides: list[str]) -> dict[str, Any]:
     """The parent's model and training, everything else as `python -m pipeline` composes it, and
     what is overridden."""
     named = names(overrides)
-    found, default = (resolved(composition(CONF, each), {}, []) for each in (overrides, []))
+    found, default = (interpolated(compose_conf(CONF, each)) for each in (overrides, []))
     recorded = provenance.params(PARENTS / parent)
     mine = {name.split(".")[1] for name in named if name.startswith("train.")}
     # An experiment sets values without naming them on the command line.

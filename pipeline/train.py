@@ -42,13 +42,13 @@ def train(data: Path, models: Path, output: Path, params: TrainParams) -> None:
         losses = checkpoints.load_within(framework, training, output, epoch)
         if not losses:
             framework.seed(seed(params.train.seed, before + epoch), training)
-        with signals.deferred() as asked:
+        with signals.deferred() as pending:
             with _progress(params.train.epochs, len(batches), losses, history) as progress:
                 for loss in steps(framework, training, inputs, target, batches, losses):
                     progress(loss)
-                    if asked:
+                    if pending:
                         checkpoints.save_within(framework, training, output, epoch, losses)
-                        asked.obey()
+                        pending.raise_if_set()
             row = {"epoch": epoch, "train/loss": mean(losses, batches)}
             row |= validate(framework, training, data, params.train, schema["target"]["classes"])
             _demand_finite(row)
@@ -56,7 +56,7 @@ def train(data: Path, models: Path, output: Path, params: TrainParams) -> None:
             checkpoints.save_epoch(framework, training, output, epoch)
             history.append(row)
             _report(row, params.train.epochs)
-            asked.obey()
+            pending.raise_if_set()
 
 
 def steps(

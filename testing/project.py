@@ -57,10 +57,10 @@ class Project:
 
     def params(self, *overrides: str) -> None:
         """params.yaml as these overrides compose it."""
-        from pipeline.compose import composition, resolved
+        from pipeline.config.composition import compose_conf, interpolated
         from pipeline.config.reading import dump_yaml
 
-        values = resolved(composition(self.root / "conf", overrides), {}, [])
+        values = interpolated(compose_conf(self.root / "conf", overrides))
         (self.root / "params.yaml").write_text(dump_yaml(values))
 
     def read(self, path: str) -> str:

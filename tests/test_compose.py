@@ -8,8 +8,10 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from pipeline.compose import compose, composition, merge, read_lock, resolved
-from pipeline.config.reading import dump_yaml, flat, load_yaml
+from pipeline.compose import compose
+from pipeline.config.composition import compose_conf, interpolated
+from pipeline.config.merge import merge, read_lock
+from pipeline.config.reading import dump_yaml, flatten, load_yaml
 from pipeline.errors import ParamsError
 from testing.project import ROOT
 
@@ -35,7 +37,7 @@ def edit(path: Path, old: str, new: str) -> None:
 
 
 def test_without_params_everything_follows_conf(conf):
-    assert run(conf) == resolved(composition(conf, []), {}, [])
+    assert run(conf) == interpolated(compose_conf(conf, []))
 
 
 def test_a_second_run_changes_no_byte(conf):
@@ -82,7 +84,7 @@ def test_what_interpolates_a_users_value_follows_it(conf):
 
 def test_a_composition_from_the_command_line_stays_and_its_group_follows_conf(conf):
     run(conf)
-    chosen = resolved(composition(conf, ["model=torch_cnn", "train.lr=0.1"]), {}, [])
+    chosen = interpolated(compose_conf(conf, ["model=torch_cnn", "train.lr=0.1"]))
     (conf.parent / "params.yaml").write_text(dump_yaml(chosen))
     assert run(conf) == chosen
     assert read_lock(conf.parent / "conf.lock.yaml").own == {"train.lr": 0.1}
@@ -92,7 +94,7 @@ def test_a_composition_from_the_command_line_stays_and_its_group_follows_conf(co
 
 def test_every_way_to_the_same_values_leaves_the_same_params(conf):
     run(conf)
-    composed = resolved(composition(conf, ["train.lr=0.1"]), {}, [])
+    composed = interpolated(compose_conf(conf, ["train.lr=0.1"]))
     (conf.parent / "params.yaml").write_text(dump_yaml(composed))
     by_command_line = run(conf)
     for name in ("params.yaml", "conf.lock.yaml"):
@@ -104,7 +106,7 @@ def test_every_way_to_the_same_values_leaves_the_same_params(conf):
 def test_a_renamed_choice_alone_takes_the_whole_option(conf):
     run(conf)
     edit(conf.parent / "params.yaml", "name: torch_mlp", "name: torch_cnn")
-    assert run(conf) == resolved(composition(conf, ["model=torch_cnn"]), {}, [])
+    assert run(conf) == interpolated(compose_conf(conf, ["model=torch_cnn"]))
 
 
 def test_a_new_default_choice_in_conf_is_followed(conf):
@@ -155,7 +157,7 @@ def test_a_comment_of_the_users_stays_while_nothing_changes(conf):
 )
 def test_what_cannot_be_composed_is_refused_in_one_line(conf, override, said):
     with pytest.raises(ParamsError) as refusal:
-        resolved(composition(conf, [override]), {}, [])
+        interpolated(compose_conf(conf, [override]))
     assert said in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
@@ -186,11 +188,11 @@ def test_params_hold_every_value_the_user_changed(first, then):
     """Whatever was changed before it, and whatever else is changed with it."""
     _, last = merge(CONF, None, None)
     for values in (first, then):
-        edited = resolved(last.conf, last.own, last.removed)
-        before = flat(edited)
+        edited = interpolated(last.conf, last.own, last.removed)
+        before = flatten(edited)
         for path, value in values.items():
             *parents, leaf = path.split(".")
             functools.reduce(dict.__getitem__, parents, edited)[leaf] = value
         merged, last = merge(CONF, edited, last)
         changed = {path: value for path, value in values.items() if before[path] != value}
-        assert changed.items() <= flat(merged).items()
+        assert changed.items() <= flatten(merged).items()

@@ -3,15 +3,11 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pipeline.config.reading import Component, Plugin, Range
 from pipeline.errors import ParamsError
 
-FILE = Path("params.yaml")
-PARENTS = Path("parents")
-"""Complete models that others are trained on from, each under its digest."""
 REGISTERED = re.compile(r"[\w -]+")
 
 

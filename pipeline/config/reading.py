@@ -1,4 +1,4 @@
-"""Plain mappings into dataclasses, strictly: every key known, every value of its type and range."""
+"""Plain mappings become dataclasses strictly: each key known, each value of its type and range."""
 
 import difflib
 import io
@@ -6,12 +6,12 @@ import math
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pipeline.errors import ParamsError
+from pipeline.project import ROOT
 
-PACKAGE = Path(__file__).parents[1]
+PACKAGE = ROOT / "pipeline"
 CONTRACT = "contract"
 T = TypeVar("T")
 Leaves = dict[str, Any]
@@ -20,7 +20,7 @@ Leaves = dict[str, Any]
 
 @dataclass(frozen=True)
 class Range:
-    """Bounds of a number: `least` and `most` belong to it, `above` and `below` do not."""
+    """A range bounds a number: `least` and `most` belong to it, `above` and `below` do not."""
 
     least: float | None = None
     most: float | None = None
@@ -46,7 +46,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Plugin:
-    """The name of a module or folder in a folder of the package, as `data.tables`."""
+    """A plug-in is named as its module or folder is, in a folder of the package (`data.tables`)."""
 
     folder: str
 
@@ -60,11 +60,11 @@ class Plugin:
 
 
 class Component(dict[str, Any]):
-    """A mapping with a `_target_`: a class by its dotted name, and its arguments."""
+    """A component is a mapping: its `_target_`, a class's dotted name, and its arguments."""
 
 
 def load_yaml(text: str, where: str) -> Any:
-    """YAML 1.2 by the parser DVC uses, so that both read the same values (1e-3 is a number).
+    """Reads YAML 1.2 by the parser that DVC uses, for the same values (1e-3 is a number).
 
     Raises ParamsError naming `where` and the line.
     """
@@ -79,7 +79,7 @@ def load_yaml(text: str, where: str) -> Any:
 
 
 def dump_yaml(values: Any) -> str:
-    """Block style, keys in their order; the same text for the same values."""
+    """Writes block style, keys in their order: the same text for the same values."""
     from ruamel.yaml import YAML
 
     yaml: Any = YAML(typ="safe", pure=True)
@@ -92,19 +92,22 @@ def dump_yaml(values: Any) -> str:
 
 
 def read(kind: type[T], values: Mapping[str, Any]) -> T:
-    """The sections that `kind` has as fields; others are left alone. Raises ParamsError."""
+    """Returns `kind` from the sections that it has as fields; others are left alone."""
     names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
-    found: T = convert({name: values[name] for name in names if name in values}, kind, "")
-    return found
+    result: T = convert({name: values[name] for name in names if name in values}, kind, "")
+    return result
 
 
 def convert(value: Any, kind: Any, key: str) -> Any:
-    """`value` as a `kind`, or a ParamsError naming `key`, what was found and what is allowed."""
+    """Returns `value` as a `kind`.
+
+    Raises ParamsError, which names `key`, what was found and what is allowed.
+    """
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
-        return _within(convert(value, arguments[0], key), arguments[1], key)
+        return _in_bounds(convert(value, arguments[0], key), arguments[1], key)
     if origin in (Union, types.UnionType):
-        return _one_of(value, arguments, key)
+        return _union(value, arguments, key)
     if origin is Literal:
         return value if value in arguments else _refuse(key, value, f"one of {_listed(arguments)}")
     if is_dataclass(kind):
@@ -114,20 +117,16 @@ def convert(value: Any, kind: Any, key: str) -> Any:
     if origin is tuple:
         return _items(value, arguments[0], key)
     if origin is Mapping:
-        _demand(isinstance(value, Mapping), key, value, "a mapping")
-        name, kind = arguments
-        return {
-            convert(str(k), name, key): convert(v, kind, f"{key}.{k}") for k, v in value.items()
-        }
+        return _mapping(value, arguments[0], arguments[1], key)
     return _scalar(value, kind, key)
 
 
-def _within(value: Any, bounds: Range | Plugin, key: str) -> Any:
+def _in_bounds(value: Any, bounds: Range | Plugin, key: str) -> Any:
     expected = bounds.fault(value)
     return value if expected is None else _refuse(key, value, expected)
 
 
-def _one_of(value: Any, kinds: tuple[Any, ...], key: str) -> Any:
+def _union(value: Any, kinds: tuple[Any, ...], key: str) -> Any:
     if value is None and type(None) in kinds:
         return None
     kinds = tuple(kind for kind in kinds if kind is not type(None))
@@ -147,6 +146,15 @@ def _dataclass(value: Any, kind: Any, key: str) -> Any:
         if name not in value:
             raise ParamsError(f"{prefix}{name}: missing; run `dvc repro compose` or add it")
     return kind(**{n: convert(value[n], hint, f"{prefix}{n}") for n, hint in hints.items()})
+
+
+def _mapping(value: Any, name_kind: Any, kind: Any, key: str) -> dict[str, Any]:
+    """Any text names an entry, but for names that have bounds."""
+    _demand(isinstance(value, Mapping), key, value, "a mapping")
+    if name_kind is not str:
+        for name in value:
+            convert(str(name), name_kind, key)
+    return {str(name): convert(v, kind, f"{key}.{name}") for name, v in value.items()}
 
 
 def _component(value: Any, key: str) -> Component:
@@ -185,7 +193,7 @@ def _refuse(key: str, value: Any, expected: str) -> Any:
 
 
 def nearest(name: str, known: list[str]) -> str:
-    """What is allowed, led by the closest to what was typed."""
+    """Lists what is allowed, led by the closest to what was typed."""
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]}? " if near else ""
     return f"{hint}allowed: {_listed(known)}"
@@ -195,11 +203,11 @@ def _listed(values: Any) -> str:
     return ", ".join(str(value) for value in values)
 
 
-def flat(values: Any, prefix: str = "") -> Leaves:
-    """Leaves by dotted path."""
+def flatten(values: Any, prefix: str = "") -> Leaves:
+    """Returns the leaves by dotted path."""
     if not isinstance(values, Mapping) or not values:
         return {prefix: values}
     leaves: Leaves = {}
     for key, value in values.items():
-        leaves |= flat(value, f"{prefix}.{key}" if prefix else str(key))
+        leaves |= flatten(value, f"{prefix}.{key}" if prefix else str(key))
     return leaves

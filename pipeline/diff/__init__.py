@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipeline.config.reading import flat
+from pipeline.config.reading import flatten
 from pipeline.diff import code as diff_code
 from pipeline.diff import data as diff_data
 from pipeline.diff import page as diff_page
@@ -102,7 +102,7 @@ def _about(side: Side) -> dict[str, Any]:
 
 def params(a: Side, b: Side) -> dict[str, Any]:
     """Of all stages of the chain, by dotted name."""
-    found = changed(flat(a.params), flat(b.params))
+    found = changed(flatten(a.params), flatten(b.params))
     return {"differ": bool(found), "changed": found, "unsaid": _chains(a, b)}
 
 

@@ -15,15 +15,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.config.params import FILE, Verify
+from pipeline.config.params import Verify
 from pipeline.config.reading import load_yaml, read
 from pipeline.errors import CannotRun, ParamsError, PipelineError, VerificationFailed
 from pipeline.examine import admission, loading
+from pipeline.project import PARAMS, ROOT
 from pipeline.sandbox import launcher, supervisor
 from pipeline.text import escaped
 from pipeline.verification.result import Fault, Result
-
-ROOT = Path(__file__).resolve().parents[2]
 
 NOT_PROVED = (
     "that its answers are right: it can have been trained to be wrong, also on inputs of "
@@ -90,9 +89,9 @@ def _demand_confinement(unconfined: bool) -> None:
 
 def settings() -> Verify:
     """Reads params.verify of this clone, wherever the command is run. Raises ParamsError."""
-    if not (ROOT / FILE).is_file():
-        raise ParamsError(f"{ROOT / FILE}: missing; run `dvc repro compose` there")
-    return read(Examined, load_yaml((ROOT / FILE).read_text(), str(FILE)) or {}).verify
+    if not (ROOT / PARAMS).is_file():
+        raise ParamsError(f"{ROOT / PARAMS}: missing; run `dvc repro compose` there")
+    return read(Examined, load_yaml((ROOT / PARAMS).read_text(), str(PARAMS)) or {}).verify
 
 
 def trusted(verify: Verify) -> list[Path]:

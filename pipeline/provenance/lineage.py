@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import provenance
-from pipeline.config.params import PARENTS
+from pipeline.project import PARENTS
 
 FOLDER = "lineage"
 MODEL = "complete-model"

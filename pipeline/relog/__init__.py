@@ -27,7 +27,8 @@ from pipeline.relog import runs
 from pipeline.relog.executions import executions
 from pipeline.relog.runs import Known
 from pipeline.relog.sources import Held, Sources
-from pipeline.run import signals, stage
+from pipeline.run import signals
+from pipeline.run.arguments import params_file
 from pipeline.run.lock import exclusive_writer
 from pipeline.run.scratch import scratch_beside
 from pipeline.summary import RUN
@@ -81,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _relog(given: argparse.Namespace) -> int:
-    tracking = read(TrackingParams, stage.params_file()).tracking
+    tracking = read(TrackingParams, params_file()).tracking
     target = replace(tracking, uri=given.to) if given.to else tracking
     store = mlflow_store.locate(target.uri)
     scratch = RUN.with_name("relog")

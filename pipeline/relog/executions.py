@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pipeline import provenance
-from pipeline.config.params import FILE
 from pipeline.errors import ParamsError
+from pipeline.project import PARAMS
 from pipeline.resolve import dvc, git
 
 STAGE = "log-to-mlflow"
@@ -132,7 +132,7 @@ def _is_code(path: str) -> bool:
 
 
 def _sections(entry: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(entry.get("params", {}).get(str(FILE), {}))
+    return dict(entry.get("params", {}).get(str(PARAMS), {}))
 
 
 def _one(first: Execution, second: Execution) -> Execution:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline import provenance
-from pipeline.config.params import PARENTS
-from pipeline.config.reading import flat
+from pipeline.config.reading import flatten
+from pipeline.project import PARENTS
 from pipeline.provenance.lineage import Node
 from pipeline.reproduce.code import files
 
@@ -88,7 +88,7 @@ def _code(recorded: Node, rebuilt: Node) -> Iterator[Cause]:
 
 
 def _params(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Cause]:
-    for name, old, new in _unlike(flat(before), flat(after)):
+    for name, old, new in _unlike(flatten(before), flatten(after)):
         kind = "threads" if name == THREADS else "params"
         yield Cause(kind=kind, name=name, recorded=old, rebuilt=new)
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline import provenance
-from pipeline.config.params import PARENTS
 from pipeline.errors import CannotRun
+from pipeline.project import PARENTS
 from pipeline.provenance.lineage import Node
 from pipeline.reproduce.code import Repository, environ, files
 

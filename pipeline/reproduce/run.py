@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.compose import composition, resolved
-from pipeline.config.params import FILE, PARENTS
+from pipeline.config.composition import compose_conf, interpolated
 from pipeline.config.reading import dump_yaml, load_yaml
 from pipeline.errors import CannotRun
+from pipeline.project import PARAMS, PARENTS
 from pipeline.provenance import lineage
 from pipeline.provenance.lineage import Node
 from pipeline.reproduce.code import environ, last_line
@@ -71,11 +71,11 @@ def outs(entry: Mapping[str, Any]) -> list[str]:
 def write_params(recorded: Mapping[str, Any], project: Path) -> list[str]:
     """Recorded sections as they were; the others, whose names it returns, as the commit has them,
     in params.yaml or else in conf/."""
-    path = project / FILE
+    path = project / PARAMS
     if path.is_file():
-        values = load_yaml(path.read_text(), str(FILE))
+        values = load_yaml(path.read_text(), str(PARAMS))
     else:
-        values = resolved(composition(project / "conf", []), {}, [])
+        values = interpolated(compose_conf(project / "conf", []))
     path.write_text(dump_yaml({**values, **recorded}))
     return sorted({*values} - {*recorded, *UNUSED})
 

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import provenance
-from pipeline.config.params import FILE
 from pipeline.config.reading import load_yaml
 from pipeline.errors import PipelineError
+from pipeline.project import PARAMS
 from pipeline.tracking.store import KEY, REFUSED, without_login
 
 TAGS = (KEY, "provenance.checkpoint", "provenance.train", "provenance.data")
@@ -255,7 +255,8 @@ def _login(parts: urllib.parse.SplitResult) -> dict[str, str]:
 
 def store(root: Path) -> Local | Server:
     """As tracking.uri in params.yaml says. Raises PipelineError for a kind that needs MLflow."""
-    values = load_yaml((root / FILE).read_text(), str(FILE)) if (root / FILE).is_file() else {}
+    path = root / PARAMS
+    values = load_yaml(path.read_text(), str(PARAMS)) if path.is_file() else {}
     tracking = values.get("tracking") if isinstance(values, Mapping) else None
     uri = (tracking.get("uri") if isinstance(tracking, Mapping) else None) or "sqlite:///mlflow.db"
     if uri.startswith(("http://", "https://")):

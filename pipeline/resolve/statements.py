@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from pipeline import provenance
-from pipeline.config.params import PARENTS
 from pipeline.errors import PipelineError
+from pipeline.project import PARENTS
 from pipeline.provenance import lineage
 from pipeline.provenance.lineage import Node
 from pipeline.resolve import dvc as resolve_dvc

@@ -1,4 +1,4 @@
-"""SIGTERM, SIGINT and the end of DVC: a stage ends with 128 + n, at once or when it is ready to."""
+"""A stage ends with 128 + n at SIGTERM, SIGINT and the end of DVC: at once, or when it is ready."""
 
 import contextlib
 import os
@@ -12,20 +12,20 @@ from types import FrameType
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
-PAUSE = 0.5
+WATCH_INTERVAL = 0.5
 """Seconds between two looks at whether DVC is still there."""
 
 
 class Interrupted(BaseException):
-    """Ends the stage; no Exception, so that nothing on the way takes it for a fault."""
+    """Interrupted ends the stage; it is no Exception, so that nothing takes it for a fault."""
 
     def __init__(self, number: int):
         super().__init__(signal.Signals(number).name)
         self.number = number
 
 
-class Request:
-    """A signal that came while it was `deferred`."""
+class PendingSignal:
+    """A pending signal is one that came while signals were `deferred`; false until it came."""
 
     def __init__(self) -> None:
         self.number: int | None = None
@@ -33,23 +33,23 @@ class Request:
     def __bool__(self) -> bool:
         return self.number is not None
 
-    def obey(self) -> None:
+    def raise_if_set(self) -> None:
         if self.number is not None:
             raise Interrupted(self.number)
 
 
-_deferred: list[Request] = []
+_deferred: list[PendingSignal] = []
 
 
 def install() -> None:
-    """In the main thread, before any work."""
+    """Handles signals and watches DVC; called in the main thread, before any work."""
     for number in SIGNALS:
-        signal.signal(number, _arrived)
+        signal.signal(number, _on_signal)
     if "DVC_STAGE" in os.environ:
-        threading.Thread(target=_watch, args=(_starters(),), daemon=True).start()
+        threading.Thread(target=_end_with_dvc, args=(_processes_up_to_dvc(),), daemon=True).start()
 
 
-def _arrived(number: int, _: FrameType | None) -> None:
+def _on_signal(number: int, _: FrameType | None) -> None:
     if _deferred and not _deferred[-1]:
         _deferred[-1].number = number
     else:
@@ -57,49 +57,49 @@ def _arrived(number: int, _: FrameType | None) -> None:
 
 
 @contextlib.contextmanager
-def deferred() -> Iterator[Request]:
-    """The first signal is only noted, for the caller to obey when it can; a second one is not."""
-    request = Request()
-    _deferred.append(request)
+def deferred() -> Iterator[PendingSignal]:
+    """Only notes the first signal, for the caller to raise when ready; a second one raises."""
+    pending = PendingSignal()
+    _deferred.append(pending)
     try:
-        yield request
+        yield pending
     finally:
-        _deferred.remove(request)
+        _deferred.remove(pending)
 
 
-def attended(command: list[str], environ: Mapping[str, str] | None = None) -> int:
+def run_to_its_end(command: list[str], environ: Mapping[str, str] | None = None) -> int:
     """Runs a program to its end, also when a signal comes, and only then raises Interrupted.
 
     SIGINT has reached it already, from the terminal; SIGTERM is passed on.
     """
     process = subprocess.Popen(command, env=environ)
-    asked: list[int] = []
+    arrived: list[int] = []
 
-    def arrived(number: int, _: FrameType | None) -> None:
-        asked.append(number)
+    def pass_on(number: int, _: FrameType | None) -> None:
+        arrived.append(number)
         if number == signal.SIGTERM:
             process.terminate()
 
-    before = {number: signal.signal(number, arrived) for number in SIGNALS}
+    before = {number: signal.signal(number, pass_on) for number in SIGNALS}
     try:
         code = process.wait()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    if asked:
-        raise Interrupted(asked[0])
+    if arrived:
+        raise Interrupted(arrived[0])
     return code
 
 
-def _starters() -> list[tuple[int, int]]:
-    """Process and its parent, up to DVC: a shell may stand between."""
-    found, process = [], os.getpid()
+def _processes_up_to_dvc() -> list[tuple[int, int]]:
+    """Returns each process with its parent, up to DVC: a shell may stand between."""
+    pairs, process = [], os.getpid()
     while parent := _parent(process):
-        found.append((process, parent))
+        pairs.append((process, parent))
         if not _is_shell(parent):
             break
         process = parent
-    return found
+    return pairs
 
 
 def _parent(process: int) -> int | None:
@@ -112,15 +112,15 @@ def _parent(process: int) -> int | None:
 
 
 def _is_shell(process: int) -> bool:
-    """One that runs a command, as DVC starts it; not the shell that somebody types in."""
+    """Returns whether it is a shell that runs a command, as DVC starts it; not one typed in."""
     with contextlib.suppress(OSError):
         return b"-c" in Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")[1:4]
     return False
 
 
-def _watch(starters: list[tuple[int, int]]) -> None:
-    """DVC killed alone would leave its stage running beside the next one."""
-    while all(_parent(process) == parent for process, parent in starters):
-        time.sleep(PAUSE)
+def _end_with_dvc(pairs: list[tuple[int, int]]) -> None:
+    """Ends the stage when DVC is gone, which would leave it running beside the next one."""
+    while all(_parent(process) == parent for process, parent in pairs):
+        time.sleep(WATCH_INTERVAL)
     print("DVC is gone; ending", flush=True)
     os.kill(os.getpid(), signal.SIGTERM)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipeline import provenance
-from pipeline.config.params import PARENTS
+from pipeline.project import PARENTS
 from pipeline.provenance import lineage
 from pipeline.provenance.lineage import Node
 from pipeline.resolve import Found

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import provenance
-from pipeline.config.params import PARENTS
 from pipeline.config.reading import load_yaml
 from pipeline.errors import ParamsError, PipelineError
+from pipeline.project import PARENTS
 from pipeline.provenance.lineage import Node
 from pipeline.resolve import dvc as resolve_dvc
 from pipeline.resolve import mlflow as resolve_mlflow

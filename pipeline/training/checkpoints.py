@@ -24,7 +24,7 @@ def save_epoch(framework: ModuleType, training: Any, output: Path, epoch: int) -
     with replacing(path) as partial:
         framework.save(training, partial)
     resume_state.save(output, path)
-    resume_state.drop(output, _within(framework, output))
+    resume_state.remove(output, _within(framework, output))
 
 
 def last_epoch(framework: ModuleType, output: Path) -> int:
@@ -35,7 +35,7 @@ def last_epoch(framework: ModuleType, output: Path) -> int:
     behind = sorted(output.glob(f"epoch_*{framework.SUFFIX}"))[epoch:]
     if behind or fault != resume_state.NEVER:
         print(f"{epoch_file(framework, output, epoch + 1)}: {fault}; not used", flush=True)
-        resume_state.drop(output, [*behind, *_within(framework, output)])
+        resume_state.remove(output, [*behind, *_within(framework, output)])
     return epoch
 
 

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from pipeline import formats, provenance
-from pipeline.config.params import PARENTS, Train
+from pipeline.config.params import Train
 from pipeline.errors import IncompleteArtifact, ParamsError
+from pipeline.project import PARENTS
 
 SUFFIX = ".tar"
 Arrays = Mapping[str, np.ndarray]

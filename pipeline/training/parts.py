@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from pipeline.config.component import component
-from pipeline.config.params import PARENTS, Model, Train
+from pipeline.config.params import Model, Train
 from pipeline.config.plugins import plugin
 from pipeline.config.targets import Kind
 from pipeline.errors import ParamsError
+from pipeline.project import PARENTS
 from pipeline.training import parent
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.compose import composition, resolved
+from pipeline.config.composition import compose_conf, interpolated
 from pipeline.config.params import Params, PrepareParams, TrainParams
 from pipeline.config.reading import Range, dump_yaml, load_yaml, read
 from pipeline.errors import ParamsError
@@ -17,7 +17,7 @@ CONF = ROOT / "conf"
 
 @pytest.fixture
 def values() -> dict:
-    return resolved(composition(CONF, []), {}, [])
+    return interpolated(compose_conf(CONF, []))
 
 
 def test_the_configuration_reads_into_frozen_dataclasses(values):

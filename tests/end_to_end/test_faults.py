@@ -107,7 +107,7 @@ def test_a_checkpoint_written_onto_the_file_itself_is_found(tmp_path, monkeypatc
 
     def spoiled(root, *overrides):
         project = original(root, *overrides)
-        file = project.root / "pipeline/provenance/__init__.py"
+        file = project.root / "pipeline/files.py"
         text = file.read_text()
         slow = "path.write_bytes(partial.read_bytes()[:99]); __import__('time').sleep(0.01)"
         assert "partial.replace(path)" in text

@@ -141,7 +141,7 @@ from pipeline.training.parts import build
 from pipeline.config.plugins import plugin
 from pipeline.formats import exporter
 from pipeline.config.params import TrainParams
-from pipeline.run.stage import params_file
+from pipeline.run.arguments import params_file
 from pipeline.config.reading import read
 
 params = read(TrainParams, params_file())
@@ -241,7 +241,7 @@ from pipeline.training.parts import build
 from pipeline.config.plugins import plugin
 from pipeline.formats import exporter
 from pipeline.config.params import TrainParams
-from pipeline.run.stage import params_file
+from pipeline.run.arguments import params_file
 from pipeline.config.reading import read
 
 params = read(TrainParams, params_file())

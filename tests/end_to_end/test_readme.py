@@ -64,7 +64,7 @@ def test_every_make_target_it_names_exists():
 
 
 def test_every_override_it_shows_composes():
-    from pipeline.compose import composition
+    from pipeline.config.composition import compose_conf
 
     shown = re.findall(r"python -m pipeline ((?:[a-z_.]+=[\w.]+ ?)+)", README)
     shown += [
@@ -72,7 +72,7 @@ def test_every_override_it_shows_composes():
     ]
     assert len(shown) >= 3
     for overrides in shown:
-        assert composition(ROOT / "conf", overrides.split())
+        assert compose_conf(ROOT / "conf", overrides.split())
 
 
 @pytest.mark.parametrize("block", fenced("python"), ids=["pytorch", "onnxruntime", "training"])

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from pipeline.checkpoint import edges
-from pipeline.compose import composition, resolved
 from pipeline.config.component import component
+from pipeline.config.composition import compose_conf, interpolated
 from pipeline.config.reading import Component
 from pipeline.config.targets import Kind
 from pipeline.frameworks import keras as framework
@@ -47,7 +47,7 @@ def built(name: str) -> framework.Training:
     """As conf/model/<name>.yaml has it, with a learning rate of 0.01."""
     data = "parcels" if name == "keras_text_tabular" else "digits"
     overrides = (f"model={name}", f"data={data}", "train.lr=0.01", "train.epochs=5")
-    conf: Mapping[str, Any] = resolved(composition(ROOT / "conf", overrides), {}, [])
+    conf: Mapping[str, Any] = interpolated(compose_conf(ROOT / "conf", overrides))
     parts = {part: conf["model"][part] for part in ("net", "loss", "optimizer", "scheduler")}
     made = [
         component(Component(part), "model", Kind(bases=(framework.BASES[name],), **framework.PARTS))

@@ -41,13 +41,13 @@ def test_every_stage_depends_in_dvc_on_the_params_it_reads():
     from pathlib import Path
 
     from pipeline.config.reading import load_yaml
-    from pipeline.run import stage
+    from pipeline.run.arguments import sections
 
     stages = load_yaml(Path("dvc.yaml").read_text(), "dvc.yaml")["stages"]
     for name, entry in stages.items():
         function = name.replace("-", "_")
         module = importlib.import_module(f"pipeline.{function}")
-        read = stage._sections(getattr(module, function))
+        read = sections(getattr(module, function))
         assert sorted(read) == sorted(entry.get("params", [])), name
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import provenance
-from pipeline.run import resume_state, safe_copy
+from pipeline.run import backup, resume_state
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def output(tmp_path: Path) -> Path:
     output.mkdir()
     (output / "unfinished.json").write_text("plan")
     (output / "epoch_0001.pt").write_bytes(b"1" * 4096)
-    safe_copy.keep(output)
+    backup.update(output)
     return output
 
 
@@ -31,7 +31,7 @@ def test_an_output_that_dvc_replaced_comes_back(output: Path, finished: bool) ->
     if finished:
         output.mkdir()
         (output / "provenance.json").write_text("{}")
-    safe_copy.bring_back(output, "unfinished.json")
+    backup.restore(output, "unfinished.json")
     assert found(output) == before
 
 
@@ -39,7 +39,7 @@ def test_it_comes_back_a_second_time(output: Path) -> None:
     before = found(output)
     for _ in range(2):
         shutil.rmtree(output)
-        safe_copy.bring_back(output, "unfinished.json")
+        backup.restore(output, "unfinished.json")
     assert found(output) == before
 
 
@@ -47,7 +47,7 @@ def test_an_unfinished_output_is_left_as_it_is(output: Path) -> None:
     (output / "epoch_0001.pt").write_bytes(b"2")
     (output / "unfinished.json").unlink()
     (output / "unfinished.json").write_text("another plan")
-    safe_copy.bring_back(output, "unfinished.json")
+    backup.restore(output, "unfinished.json")
     assert (output / "unfinished.json").read_text() == "another plan"
 
 
@@ -58,14 +58,14 @@ def test_what_is_kept_takes_no_room_and_follows_the_output(output: Path) -> None
     (output / "new").replace(output / "epoch_0001.pt")
     (output / "epoch_0002.pt").write_bytes(b"2")
     (output / "unfinished.json").unlink()
-    safe_copy.keep(output)
+    backup.update(output)
     assert found(place) == found(output)
     assert (place / "epoch_0001.pt").samefile(output / "epoch_0001.pt")
 
 
 def test_a_finished_output_leaves_nothing_behind(output: Path) -> None:
-    safe_copy.drop(output)
-    safe_copy.drop(output)
+    backup.remove(output)
+    backup.remove(output)
     assert [path.name for path in output.parent.iterdir()] == ["train"]
 
 
@@ -76,10 +76,10 @@ def test_a_training_that_is_run_again_begins_again(tmp_path: Path) -> None:
     resume_state.save(output, output / "epoch_0001.pt")
     definition = plan | {"resolvedDependencies": [{"name": "git"}]}
     provenance.write(output, definition, without=resume_state.NAME)
-    resume_state.end(output)
+    resume_state.finish(output)
     assert not (output / resume_state.NAME).exists() and provenance.faults(output) == []
     wanted = plan | {"resolvedDependencies": []}
-    assert not resume_state.goes_on(output, wanted), "run again, it begins again"
+    assert not resume_state.resume(output, wanted), "run again, it begins again"
 
 
 def test_finished_work_comes_back_for_its_own_plan_alone(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_finished_work_comes_back_for_its_own_plan_alone(tmp_path: Path) -> None
         resume_state.begin(output, plan)
         (output / "epoch_0001.pt").write_bytes(b"1" * 4096)
         resume_state.save(output, output / "epoch_0001.pt")
-        resume_state.end(output)
+        resume_state.finish(output)
         shutil.rmtree(output)
-        assert resume_state.goes_on(output, wanted) is back
+        assert resume_state.resume(output, wanted) is back
         assert (output / "epoch_0001.pt").exists() is back

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.run import experiment
+from pipeline.run import killed_experiment
 from testing.project import Project
 
 MERGED = "refs/exps/exec/EXEC_MERGE"
@@ -48,7 +48,7 @@ def restore(project: Project, commit: str) -> None:
 
 
 def test_nothing_is_said_on_a_branch(project: Project, capfd) -> None:
-    experiment.warn()
+    killed_experiment.warn()
     assert capfd.readouterr() == ("", "")
 
 
@@ -59,21 +59,21 @@ def test_the_way_back_and_the_edits_are_named_and_lead_there(project: Project, c
     project.run("git", "update-ref", MERGED, stash)
     project.run("git", "stash", "drop", "--quiet")
     detach(project)
-    experiment.warn()
+    killed_experiment.warn()
     said = capfd.readouterr().err
     assert said.count("\n") == 1
     for command in ("git symbolic-ref HEAD refs/heads/main", f"git stash apply {stash}"):
         assert f"`{command}`" in said
         project.run(*command.split())
     assert project.read("file") == "edited"
-    assert experiment.left() is None
+    assert killed_experiment.branch_left() is None
 
 
 def test_edits_that_dvc_had_only_put_aside_are_named_first(project: Project, capfd) -> None:
     (project.root / "file").write_text("edited")
     project.run("git", "stash", "--quiet")
     detach(project)
-    experiment.warn()
+    killed_experiment.warn()
     stash = project.run("git", "rev-parse", "refs/stash").stdout.strip()
     assert f"`git stash apply {stash}`" in capfd.readouterr().err
 
@@ -84,7 +84,7 @@ def test_a_stash_of_another_commit_is_not_offered(project: Project, capfd) -> No
     (project.root / "file").write_text("third")
     project.commit("third")
     detach(project)
-    experiment.warn()
+    killed_experiment.warn()
     said = capfd.readouterr().err
     assert "symbolic-ref" in said and "stash" not in said
 
@@ -97,27 +97,27 @@ def test_a_running_experiment_is_not_taken_for_a_killed_one(
     detach(project)
     monkeypatch.setenv("DVC_EXP_NAME", "mine")
     monkeypatch.setenv("DVC_ROOT", os.fspath(project.root))
-    assert experiment.left() is None
+    assert killed_experiment.branch_left() is None
     later = time.time() + 2  # the second one begins where the killed one left HEAD
     os.utime(written, (later, later))
-    assert experiment.left() == "main"
+    assert killed_experiment.branch_left() == "main"
 
 
 def test_it_is_still_said_after_another_experiment(project: Project) -> None:
     restore(project, detach(project))
-    assert experiment.left() == "main"
+    assert killed_experiment.branch_left() == "main"
 
 
 @pytest.mark.parametrize("rev", ["main~1", "--detach"])
 def test_who_left_the_branch_on_purpose_is_told_nothing(project: Project, rev: str) -> None:
     project.run("git", "checkout", "--quiet", rev)
-    assert experiment.left() is None
+    assert killed_experiment.branch_left() is None
 
 
 def test_without_experiments_a_commit_by_its_full_name_is_on_purpose(project: Project) -> None:
     project.run("git", "update-ref", "-d", "refs/exps/exec/EXEC_HEAD")
     detach(project)
-    assert experiment.left() is None
+    assert killed_experiment.branch_left() is None
 
 
 def test_a_copy_for_a_queued_experiment_is_none_of_its_business(
@@ -125,11 +125,11 @@ def test_a_copy_for_a_queued_experiment_is_none_of_its_business(
 ) -> None:
     detach(project)
     monkeypatch.setenv("DVC_ROOT", os.fspath(tmp_path_factory.mktemp("real")))
-    assert experiment.left() is None
+    assert killed_experiment.branch_left() is None
 
 
 def test_without_git_nothing_is_said(tmp_path: Path, monkeypatch, capfd) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", "/nowhere")
-    experiment.warn()
+    killed_experiment.warn()
     assert capfd.readouterr() == ("", "")

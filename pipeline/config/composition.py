@@ -1,0 +1,110 @@
+"""conf/ composes as in any Hydra app; what belongs to one machine or moment is refused."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.config.reading import flatten, nearest
+from pipeline.errors import ParamsError
+
+Values = dict[str, Any]
+"""Plain values by section, as in params.yaml."""
+
+
+def compose_conf(conf: Path, overrides: Sequence[str]) -> Values:
+    """Returns what Hydra composes, interpolations as written. Raises ParamsError in one line."""
+    from hydra import compose, initialize_config_dir
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        with initialize_config_dir(str(conf.resolve()), version_base="1.3"):
+            config = compose("config", overrides=list(overrides))
+    except (HydraException, OmegaConfBaseException) as fault:
+        raise ParamsError(_one_line(fault, conf, overrides)) from None
+    raw = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(raw, dict)
+    for path, value in flatten(raw).items():
+        _demand_plain(path, value)
+    return {str(section): values for section, values in raw.items()}
+
+
+def _demand_plain(path: str, value: Any) -> None:
+    text = str(value)
+    if "???" in text:
+        raise ParamsError(f"{path}: mandatory value not given; add {path}=… or set it in conf/")
+    for resolver in ("${oc.env:", "${now:", "${hydra:"):
+        if resolver in text:
+            raise ParamsError(
+                f"{path}: found {text}, expected a value that is the same everywhere; "
+                "what differs by machine or moment does not belong in params.yaml"
+            )
+
+
+def _one_line(fault: Exception, conf: Path, overrides: Sequence[str]) -> str:
+    """Returns Hydra's message, or, for an unknown key or option, what is allowed."""
+    text = " ".join(str(fault).split())
+    missing = getattr(fault, "missing_cfg_file", None)
+    if missing:
+        group, _, name = str(missing).rpartition("/")
+        known = sorted(option.stem for option in (conf / group).glob("*.yaml"))
+        return f"{group}={name}: no such option; {nearest(name, known)}"
+    if text.startswith("Could not override '"):
+        key = text.split("'")[1]
+        return f"{key}: no such key; {_keys_beside(key, conf)}"
+    return f"{' '.join(overrides) or conf}: {text}"
+
+
+def _keys_beside(key: str, conf: Path) -> str:
+    values: Any = compose_conf(conf, [])
+    *parents, name = key.split(".")
+    for parent in parents:
+        values = values.get(parent, {}) if isinstance(values, Mapping) else {}
+    if not values:
+        return f"allowed: {', '.join(compose_conf(conf, []))}"
+    return nearest(name, list(values))
+
+
+def interpolated(
+    base: Mapping[str, Any], own: Mapping[str, Any] | None = None, removed: Sequence[str] = ()
+) -> Values:
+    """Returns `base` with its interpolations followed, after the user's changes were made in it.
+
+    `own` are values by dotted path, `removed` dotted paths.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    values: Any = copy.deepcopy(dict(base))
+    for path in removed:
+        _remove(values, path.split("."))
+    for path, value in (own or {}).items():
+        _set(values, path.split("."), value)
+    try:
+        plain = OmegaConf.to_container(OmegaConf.create(values), resolve=True)
+    except OmegaConfBaseException as fault:
+        raise ParamsError(" ".join(str(fault).split())) from None
+    assert isinstance(plain, dict)
+    return {str(section): values for section, values in plain.items()}
+
+
+def _set(values: Values, path: list[str], value: Any) -> None:
+    """Sets a value; a mapping on its path takes the place of anything else."""
+    *parents, last = path
+    for parent in parents:
+        if not isinstance(values.get(parent), dict):
+            values[parent] = {}
+        values = values[parent]
+    values[last] = value
+
+
+def _remove(values: Values, path: list[str]) -> None:
+    """Removes a value, and the mappings that become empty by it."""
+    child = values.get(path[0])
+    if len(path) > 1 and isinstance(child, dict):
+        _remove(child, path[1:])
+        if child:
+            return
+    values.pop(path[0], None)

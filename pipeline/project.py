@@ -1,0 +1,37 @@
+"""Where the project lies, the paths in it that more than one part knows, and its stages' names."""
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The repository whose package this is."""
+
+CONF = Path("conf")
+PARAMS = Path("params.yaml")
+CONF_LOCK = Path("conf.lock.yaml")
+"""What `compose` remembers of its last merge."""
+PARENTS = Path("parents")
+"""Complete models that others are trained on from, each under its digest."""
+
+STAGES = ("compose", "prepare", "train", "checkpoint", "export-complete", "verify", "log-to-mlflow")
+PREPARE, TRAIN, CHECKPOINT, EXPORT_COMPLETE, VERIFY, LOG_TO_MLFLOW = STAGES[1:]
+
+ARTIFACTS = {
+    PREPARE: "data",
+    TRAIN: "training",
+    CHECKPOINT: "checkpoint",
+    EXPORT_COMPLETE: "complete model",
+}
+"""Stage -> what people call the artifact that it makes."""
+
+
+def repository() -> Path:
+    """Returns the root of the repository that one works in.
+
+    DVC names the real one, also to a stage that runs in a copy of it.
+    """
+    if named := os.environ.get("DVC_ROOT"):
+        return Path(named).resolve()
+    here = Path.cwd()
+    above = (here, *here.parents)
+    return next((p for p in above if (p / ".dvc").exists() or (p / ".git").exists()), here)

@@ -1,0 +1,55 @@
+"""A backup of an unfinished output lies where DVC does not reach it.
+
+`dvc exp run` and `dvc checkout` replace an unfinished output with the last finished one, or with
+nothing. The backup lies beside the output as hard links: no bytes are written, and a file that is
+removed from the output stays in it.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+
+def update(output: Path) -> None:
+    """Makes the backup hold the output's files as they are now, and no others."""
+    backup = path_of(output)
+    backup.mkdir(exist_ok=True)
+    files = {path.name: path for path in output.iterdir() if path.is_file()}
+    for name, path in files.items():
+        copy = backup / name
+        if not (copy.exists() and copy.samefile(path)):
+            partial = backup / f"{name}.partial"
+            partial.unlink(missing_ok=True)
+            _link(path, partial)
+            partial.replace(copy)
+    for path in backup.iterdir():
+        if path.name not in files:
+            path.unlink()
+
+
+def restore(output: Path, marker: str) -> None:
+    """Brings back an output that has lost `marker`, the file that an unfinished one has."""
+    backup = path_of(output)
+    if (backup / marker).is_file() and not (output / marker).is_file():
+        print(f"{output}: unfinished work is back from {backup}", flush=True)
+        whole = output.with_name(f".{output.name}.back")
+        for old in (whole, output):
+            shutil.rmtree(old, ignore_errors=True)
+        shutil.copytree(backup, whole, copy_function=_link)
+        whole.rename(output)
+
+
+def remove(output: Path) -> None:
+    shutil.rmtree(path_of(output), ignore_errors=True)
+
+
+def path_of(output: Path) -> Path:
+    return output.with_name(f".{output.name}.kept")
+
+
+def _link(source: str | Path, target: str | Path) -> None:
+    """Copies where the file system has no hard links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
