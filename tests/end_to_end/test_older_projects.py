@@ -1,0 +1,87 @@
+"""A project that ran with an older version of the code, and what was made in it, stay usable.
+
+older/<month>.tar.xz hold the .git and .dvc of a project with one run, as they were then.
+"""
+
+import json
+import shutil
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from pipeline.config.reading import load_yaml
+from testing.project import PARTS, ROOT, Project
+
+ARCHIVES = sorted(Path(__file__).with_name("older").glob("*.tar.xz"))
+MODEL = "artifacts/complete-model"
+
+
+@pytest.fixture(scope="module", params=ARCHIVES, ids=lambda path: path.name.split(".")[0])
+def older(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The project with all its artifacts, and the code of today on top of its last commit."""
+    root = tmp_path_factory.mktemp("older") / "project"
+    with tarfile.open(request.param) as archive:
+        archive.extractall(root, filter="data")
+    project = Project(root)
+    project.run("git", "reset", "--quiet", "--hard")
+    project.run("dvc", "checkout", "--quiet")
+    shutil.rmtree(root / "pipeline")
+    for part in (*PARTS, ".gitignore"):
+        if part in ("params.yaml", "conf.lock.yaml"):
+            continue  # these are the user's
+        source = ROOT / part
+        if source.is_dir():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(source, root / part, dirs_exist_ok=True, ignore=ignored)
+        else:
+            shutil.copyfile(source, root / part)
+    project.commit("the code of today")
+    return project
+
+
+@pytest.fixture
+def mailed(older: Project, tmp_path: Path) -> Path:
+    """The complete model, away from its project."""
+    return Path(shutil.copytree(older.root / MODEL, tmp_path / "mailed"))
+
+
+def test_its_complete_model_is_traced_and_nothing_contradicted(older: Project) -> None:
+    done = older.run("python", "-m", "pipeline.trace", MODEL, "--json", check=False)
+    counts = json.loads(done.stdout)["counts"]
+    assert done.returncode == 0
+    assert counts["contradicted"] == 0 and counts["verified"] > 15
+
+
+def test_its_complete_model_is_examined(older: Project, mailed: Path) -> None:
+    said = older.run("python", "-m", "pipeline.examine", str(mailed)).stdout
+    assert "passed all of this" in said and "trains on: torch_export" in said
+
+
+def test_its_complete_model_is_verified_as_it_lies(older: Project) -> None:
+    params = older.read("params.yaml")
+    older.run("dvc", "repro", "compose")
+    command = load_yaml(older.read("dvc.yaml"), "dvc.yaml")["stages"]["verify"]["cmd"]
+    said = older.run(*command.replace("reports/verify.json", "reports/again.json").split()).stdout
+    assert "continuation: passed" in said and "FAILED" not in said
+    (older.root / "params.yaml").write_text(params)
+    older.run("git", "checkout", "--", "params.yaml", "conf.lock.yaml", "dvc.lock")
+
+
+def test_its_stages_are_made_again(older: Project) -> None:
+    done = older.run("python", "-m", "pipeline.reproduce", "artifacts/checkpoint", "--json")
+    stages = json.loads(done.stdout[done.stdout.index("{") :])["stages"]
+    assert {each["verdict"] for each in stages} == {"same bytes"}
+
+
+def test_its_run_is_logged_again(older: Project) -> None:
+    said = older.run("python", "-m", "pipeline.relog").stdout
+    assert "1 made" in said
+
+
+def test_its_complete_model_is_trained_on(older: Project, mailed: Path) -> None:
+    command = ("python", "-m", "pipeline.resume", str(mailed), "data=clusters", "train.epochs=1")
+    older.run(*command, "train.batch_size=8", "checkpoint.many=8")
+    report = json.loads(older.read("reports/verify.json"))
+    assert report["passed"]
+    assert len(list((older.root / MODEL / "lineage/parents").iterdir())) == 1
