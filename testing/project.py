@@ -1,18 +1,25 @@
 """A copy of the project with its own git and DVC, in which commands run as a user types them."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from testing import preloaded
 
 ROOT = Path(__file__).parent.parent
 PARTS = ("conf", "data", "models", "pipeline", "dvc.yaml", "params.yaml", "conf.lock.yaml")
 PARTS += (".dvcignore", ".gitignore", "requirements.lock")
 TINY = ("experiment=smoke", "export.attempt=[]", "train.epochs=2")
+PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+IMPORT_A_FRAMEWORK = ("train", "checkpoint", "export-complete")
 PACKAGED = (os.environ["PATH"], *map(str, Path("/usr/lib/postgresql").glob("*/bin")))
 
 
@@ -27,6 +34,12 @@ def needs(program: str) -> Path:
     return pytest.fail(reason) if os.environ.get("NOTHING_SKIPPED") else pytest.skip(reason)
 
 
+def checked(command: Iterable[str], done: subprocess.CompletedProcess) -> Any:
+    if done.returncode:
+        pytest.fail(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}")
+    return done
+
+
 @dataclass(frozen=True)
 class Project:
     """A clone's stand-in: the files of the work tree, committed."""
@@ -35,25 +48,38 @@ class Project:
 
     def run(self, *command: str, check: bool = True, **environ: str) -> subprocess.CompletedProcess:
         """stdout and stderr come together in `.stdout`."""
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         done = subprocess.run(
             command,
             cwd=self.root,
-            env={**os.environ, "PATH": path, **environ},
+            env={**os.environ, "PATH": PATH, **environ},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
-        if check and done.returncode:
-            pytest.fail(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}")
-        return done
+        return checked(command, done) if check else done
 
-    def stage(self, name: str, check: bool = True) -> subprocess.CompletedProcess:
-        """As dvc.yaml runs it, but without DVC."""
+    def stage(self, name: str, check: bool = True, **environ: str) -> subprocess.CompletedProcess:
+        """As dvc.yaml runs it, but without DVC, and with the framework imported already."""
+        command = self.command(name)
+        framework = self._framework() if name in IMPORT_A_FRAMEWORK else None
+        if framework not in preloaded.IMPORTS or not preloaded.environment_is_as_at_the_start():
+            return self.run(*command, check=check, **environ)
+        environ = {"PATH": PATH, **environ}
+        done = preloaded.run(framework, self.root, *command[1:], merged=True, **environ)
+        return checked(command, done) if check else done
+
+    def command(self, name: str) -> list[str]:
+        """The words of a stage's command in dvc.yaml."""
         from pipeline.config.reading import load_yaml
 
-        stages = load_yaml((self.root / "dvc.yaml").read_text(), "dvc.yaml")["stages"]
-        return self.run(*stages[name]["cmd"].split(), check=check)
+        stages = load_yaml(self.read("dvc.yaml"), "dvc.yaml")["stages"]
+        return stages[name]["cmd"].split()
+
+    def _framework(self) -> str | None:
+        """Of the model in params.yaml, if it is one that can be read."""
+        text = self.read("params.yaml") if (self.root / "params.yaml").is_file() else ""
+        written = re.search(r"^model:\n(?:  .*\n)*?  framework: (\w+)$", text, re.MULTILINE)
+        return written[1] if written else None
 
     def params(self, *overrides: str) -> None:
         """params.yaml as these overrides compose it."""

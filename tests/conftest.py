@@ -9,6 +9,7 @@ import hypothesis
 import pytest
 
 from testing.project import TINY, Project, make_project
+from testing.shared import shared
 
 # How long an example takes says nothing on a busy machine.
 hypothesis.settings.register_profile("suite", deadline=None)
@@ -32,11 +33,14 @@ def project(tmp_path: Path) -> Project:
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A tiny model, trained and exported by the stages themselves. Read it, do not change it."""
-    project = make_project(tmp_path_factory.mktemp("trained") / "project")
-    project.params(*TINY)
-    for name in ("prepare", "train", "checkpoint", "export-complete"):
-        project.stage(name)
-    return project
+
+    def make(folder: Path) -> None:
+        project = make_project(folder / "project")
+        project.params(*TINY)
+        for name in ("prepare", "train", "checkpoint", "export-complete"):
+            project.stage(name)
+
+    return Project(shared(tmp_path_factory, "trained", make) / "project")
 
 
 @pytest.fixture

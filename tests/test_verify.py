@@ -1,8 +1,6 @@
 """The stage itself: on a linear model for what it does, on trained ones for what it says."""
 
-import fcntl
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -17,8 +15,9 @@ from pipeline import provenance
 from pipeline.errors import IncompleteArtifact, VerificationFailed
 from pipeline.sandbox import launcher, supervisor
 from pipeline.verify import verify
+from testing.finished import finished
 from testing.linear import CHECKS, Linear, make, params
-from testing.project import Project, make_project
+from testing.project import Project
 
 FORMATS = ("torch_export", "onnx", "torch_pickle")
 FILES = ("MLmodel", "README.md", "examples/one.npz", "examples/seven.npz", "metrics.json")
@@ -43,24 +42,7 @@ def linear(healthy: Linear, tmp_path: Path) -> Linear:
 @pytest.fixture(scope="session")
 def verified(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A convolutional net with layers of its own, in every format, through the stages."""
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:  # one for all workers
-        shared = shared.parent
-    with (shared / "verified.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (shared / "verified").is_dir():
-            _verify(make_project(shared / "being-verified"))
-            (shared / "being-verified").rename(shared / "verified")
-    return Project(shared / "verified")
-
-
-def _verify(project: Project) -> None:
-    project.params(
-        *("experiment=smoke", "model=torch_cnn", "train.epochs=1"),
-        f"export.formats=[{','.join(FORMATS)}]",
-    )
-    for name in ("prepare", "train", "checkpoint", "export-complete", "verify"):
-        project.stage(name)
+    return finished(tmp_path_factory, "torch_cnn")
 
 
 def report_of(project: Project) -> dict[str, Any]:
@@ -270,15 +252,17 @@ def test_a_flipped_bit_in_any_file_of_a_trained_model_is_named(
         middle = len(whole) // 2
         path.write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
         with pytest.raises(VerificationFailed, match=re.escape(f"{path}: changed")):
-            verify(*arguments, verify_params(spoilt))
+            verify(*arguments, integrity_alone(spoilt))
         path.write_bytes(whole)
 
 
-def verify_params(project: Project) -> Any:
+def integrity_alone(project: Project) -> Any:
     from pipeline.config.params import VerifyParams
     from pipeline.config.reading import load_yaml, read
 
-    return read(VerifyParams, load_yaml(project.read("params.yaml"), "params.yaml"))
+    params = load_yaml(project.read("params.yaml"), "params.yaml")
+    params["verify"]["checks"] = ["integrity"]
+    return read(VerifyParams, params)
 
 
 def test_the_stage_fails_in_one_line_and_leaves_both_reports(

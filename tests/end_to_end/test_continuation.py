@@ -20,19 +20,14 @@ from pipeline.training.parts import build
 from pipeline.verification.answers import train_on
 from pipeline.verification.checks import continuation
 from pipeline.verification.evidence import Evidence, read_evidence
-from testing.project import TINY, Project, make_project
-
-OVERRIDES = ("experiment=smoke", "model=torch_cnn", "train.epochs=1", "train.clip_norm=1.0")
+from testing.finished import finished
+from testing.project import TINY, Project
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Convolutions, batch norm, dropout, a loss of its own, AdamW, a schedule and clipping."""
-    made = make_project(tmp_path_factory.mktemp("continuation") / "project")
-    made.params(*OVERRIDES, "export.attempt=[]")
-    for name in ("prepare", "train", "checkpoint", "export-complete"):
-        made.stage(name)
-    return made
+    return finished(tmp_path_factory, "torch_cnn")
 
 
 def sections(project: Project) -> dict[str, Any]:

@@ -9,28 +9,19 @@ import sys
 import numpy as np
 import pytest
 
-from pipeline import provenance
-from testing.project import Project, make_project
+from pipeline.config.reading import dump_yaml, load_yaml
+from testing import finished, preloaded
+from testing.project import Project
 from tests.test_export_complete import blocks
 
-MODELS = {
-    "keras_mlp": (),
-    "keras_custom": (),
-    "keras_functional": (),
-    "keras_text_tabular": ("data=parcels",),
-}
+MODELS = [name for name in finished.MODELS if name.startswith("keras")]
 FORMATS = ["saved_model", "onnx", "keras_archive", "litert"]
-STAGES = ("prepare", "train", "checkpoint", "export-complete", "verify")
 
 
 @pytest.fixture(scope="module", params=MODELS)
 def verified(request, tmp_path_factory) -> Project:
     """Read it, do not change it."""
-    project = make_project(tmp_path_factory.mktemp(request.param) / "project")
-    project.params("experiment=smoke", f"model={request.param}", *MODELS[request.param])
-    for name in STAGES:
-        project.stage(name)
-    return project
+    return finished.finished(tmp_path_factory, request.param)
 
 
 def test_every_format_holds_the_model_and_is_verified(verified):
@@ -52,12 +43,7 @@ def test_the_cards_blocks_answer_as_recorded_without_the_source(verified):
     *loading, checking, _ = blocks((directory / "README.md").read_text())
     assert len(loading) == len(FORMATS)
     for block in loading:
-        done = subprocess.run(
-            [sys.executable, "-I", "-c", f"{block}\n{checking}"],
-            cwd=directory,
-            capture_output=True,
-            text=True,
-        )
+        done = preloaded.run("keras", directory, "-I", "-c", f"{block}\n{checking}")
         if "model.keras" in block and done.returncode:
             assert "No module named 'models'" in done.stderr
         else:
@@ -68,12 +54,7 @@ def test_the_cards_blocks_answer_as_recorded_without_the_source(verified):
 def test_the_cards_lines_train_on_and_save_without_the_source(verified, tmp_path):
     mailed = shutil.copytree(verified.root / "artifacts/complete-model", tmp_path / "mailed")
     training = blocks((mailed / "README.md").read_text())[-1]
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", f"{training}\nprint(outputs.shape)"],
-        cwd=mailed,
-        capture_output=True,
-        text=True,
-    )
+    done = preloaded.run("keras", mailed, "-I", "-c", f"{training}\nprint(outputs.shape)")
     assert done.returncode == 0, done.stderr
     *steps, shape = done.stdout.splitlines()
     pairs = [re.fullmatch(r"loss (\S+), with the source (\S+)", line) for line in steps]
@@ -107,22 +88,10 @@ def test_mlflow_loads_it_with_named_inputs_texts_included(verified):
 
 
 def test_no_stage_loads_torch(verified):
-    """The stages are run again, where torch cannot be imported."""
-    refusing = verified.root / ".dvc/tmp/refusing"
-    refusing.mkdir(parents=True, exist_ok=True)
-    (refusing / "torch.py").write_text("raise ImportError('torch is not for a Keras run')\n")
-    before = provenance.digest(verified.root / "artifacts/complete-model")
-    for name in ("train", "checkpoint", "export-complete"):
-        command = f"PYTHONPATH={refusing} {stage_command(verified, name)}"
-        verified.run("sh", "-c", command)
-    assert provenance.digest(verified.root / "artifacts/complete-model") == before
-
-
-def stage_command(project: Project, name: str) -> str:
-    from pipeline.config.reading import load_yaml
-
-    stages = load_yaml(project.read("dvc.yaml"), "dvc.yaml")["stages"]
-    return stages[name]["cmd"]
+    """Its stages ran where torch cannot be imported."""
+    path = str(finished.refusing(verified))
+    done = preloaded.run("keras", verified.root, "-c", "import torch", PYTHONPATH=path)
+    assert done.returncode == 1 and "ImportError: torch is refused" in done.stderr
 
 
 MUTANTS = {
@@ -218,7 +187,12 @@ for name, mutation in json.loads(sys.argv[1]).items():
 def test_mutants_of_a_model_are_caught(verified, possible, copy_of):
     """Each is exported by the format itself and sealed, so only what it answers gives it away."""
     project = copy_of(verified)
-    project.run("python", "-c", MUTATE, json.dumps({name: MUTANTS[name] for name in possible}))
+    mutants = json.dumps({name: MUTANTS[name] for name in possible})
+    done = preloaded.run("keras", project.root, "-c", MUTATE, mutants)
+    assert done.returncode == 0, done.stderr
+    params = load_yaml(project.read("params.yaml"), "params.yaml")
+    params["verify"]["checks"] = ["integrity", "self_contained", "parity"]
+    (project.root / "params.yaml").write_text(dump_yaml(params))
     for name in possible:
         done = project.run(
             *("python", "-m", "pipeline.verify", "--complete-model", f"mutants/{name}"),
@@ -272,17 +246,17 @@ assert all(map(np.array_equal, source.get_weights(), loaded.get_weights()))
 @pytest.mark.parametrize("verified", ["keras_custom"], indirect=True)
 def test_an_archive_with_its_classes_takes_the_step_the_source_takes(verified):
     """Layer, loss and optimizer of their own or Keras': all come back, bit for bit."""
-    verified.run("python", "-c", STEP)
+    done = preloaded.run("keras", verified.root, "-c", STEP)
+    assert done.returncode == 0, done.stderr
 
 
-def test_a_torch_run_loads_no_tensorflow(trained, copy_of):
-    project = copy_of(trained)
-    refusing = project.root / "refusing"
-    refusing.mkdir()
+def test_a_torch_run_loads_no_tensorflow(tmp_path_factory):
+    """Its stages ran where neither TensorFlow nor Keras can be imported."""
+    project = finished.finished(tmp_path_factory, "torch_cnn")
+    path = str(finished.refusing(project))
     for name in ("tensorflow", "keras"):
-        (refusing / f"{name}.py").write_text("raise ImportError('not for a torch run')\n")
-    for name in ("train", "checkpoint", "export-complete", "verify"):
-        project.run("sh", "-c", f"PYTHONPATH={refusing} {stage_command(project, name)}")
+        done = project.run("python", "-c", f"import {name}", check=False, PYTHONPATH=path)
+        assert done.returncode == 1 and f"ImportError: {name} is refused" in done.stdout
 
 
 def test_reference_outputs_are_probabilities(verified):

@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from testing.project import TINY, Project, make_project
-
-TOKEN = "hf_4fE2kQz0nLr7TtXw9sYbVvCc"
-STAGES = ("prepare", "train", "checkpoint", "export-complete", "verify")
+from testing import finished
+from testing.project import Project
 
 
 def contents(root: Path) -> Iterator[tuple[str, bytes]]:
@@ -25,22 +23,13 @@ def contents(root: Path) -> Iterator[tuple[str, bytes]]:
                         yield f"{path.relative_to(root)}: {name}", archive.read(name)
 
 
-@pytest.fixture(scope="module", params=["torch_cnn", "keras_custom"])
+@pytest.fixture(scope="module", params=finished.IN_A_TELLING_PLACE)
 def ran(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Project, list[str]]:
     """A run in a place with telling names, and those names."""
-    place = tmp_path_factory.mktemp("leaks") / "jane-doe-home"
-    project = make_project(place / "project")
-    project.params(*TINY, f"model={request.param}", "export.attempt=[onnx]")
-    environ = {"HF_TOKEN": TOKEN, "AWS_SECRET_ACCESS_KEY": TOKEN, "USER": "janedoe-the-user"}
-    environ |= {"HOME": str(place), "LOGNAME": "janedoe-the-user", "HOSTNAME": "janes-machine"}
-    from pipeline.config.reading import load_yaml
-
-    stages = load_yaml(project.read("dvc.yaml"), "dvc.yaml")["stages"]
-    for name in STAGES:
-        project.run(*stages[name]["cmd"].split(), **environ)
-    telling = [TOKEN, str(place), "jane-doe-home", "janedoe-the-user", "janes-machine"]
+    project = finished.finished(tmp_path_factory, request.param)
+    telling = [*set(finished.TELLING.values()), str(project.root.parent), finished.HOME]
     names = [socket.gethostname(), getpass.getuser()]
     telling += [name for name in names if len(name) > 6]  # "root" and "vm" are words of their own
     return project, telling
