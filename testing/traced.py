@@ -10,8 +10,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pipeline import provenance, resolve, trace
 from testing.project import TINY, Project, make_project
+from testing.shared import shared
 
 REGISTER = """
 from mlflow import MlflowClient
@@ -22,7 +25,6 @@ client.create_model_version("digits", f"models:/{sys.argv[1]}", sys.argv[2], mod
 client.set_registered_model_alias("digits", "champion", 1)
 """
 QUICK = ("experiment=smoke", "export.attempt=[]", "train.epochs=1")
-_built: list["Traced"] = []
 
 
 @dataclass(frozen=True)
@@ -77,20 +79,21 @@ class Traced(Project):
         provenance.write(directory, definition)
 
 
-def traced(base: Path) -> Traced:
-    """Made once a process: a committed run, and a DVC experiment `quick` that ran elsewhere."""
-    if not _built:
-        project = Traced(make_project(base / "project").root)
-        project.params(*TINY)
-        project.commit("two epochs")
-        project.run("dvc", "repro")
-        project.commit("trained")
-        report = project.report
-        project.run("python", "-c", REGISTER, report["model_id"], report["run_id"])
-        options = [part for value in QUICK for part in ("-S", value)]
-        project.run("dvc", "exp", "run", "--temp", "--name", "quick", *options)
-        _built.append(project)
-    return _built[0]
+def traced(factory: pytest.TempPathFactory) -> Traced:
+    """Returns a committed run, and a DVC experiment `quick` that ran elsewhere."""
+    return Traced(shared(factory, "traced", _make) / "project")
+
+
+def _make(folder: Path) -> None:
+    project = Traced(make_project(folder / "project").root)
+    project.params(*TINY)
+    project.commit("two epochs")
+    project.run("dvc", "repro")
+    project.commit("trained")
+    report = project.report
+    project.run("python", "-c", REGISTER, report["model_id"], report["run_id"])
+    options = [part for value in QUICK for part in ("-S", value)]
+    project.run("dvc", "exp", "run", "--temp", "--name", "quick", *options)
 
 
 def modules(project: Project, *arguments: str) -> set[str]:

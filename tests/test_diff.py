@@ -18,7 +18,7 @@ from pipeline.diff import page as diff_page
 from pipeline.diff import text as diff_text
 from pipeline.diff import weights as diff_weights
 from pipeline.errors import PipelineError
-from testing.project import TINY, Project, make_project
+from testing.project import TINY, Project
 
 MODEL = "artifacts/complete-model"
 STAGES = ("prepare", "train", "checkpoint", "export-complete")
@@ -41,10 +41,10 @@ def differ(report: dict) -> dict:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory) -> Project:
+def project(trained, tmp_path_factory) -> Project:
     """MODEL was made from a dirty tree with other data; `before` is the same without."""
-    project = make_project(tmp_path_factory.mktemp("diff") / "project")
-    make(project)
+    root = tmp_path_factory.mktemp("diff") / "project"
+    project = Project(Path(shutil.copytree(trained.root, root, symlinks=True)))
     (project.root / "artifacts").rename(project.root / "before")
     lines = project.read("data/digits.csv").splitlines()
     lines[5] = lines[5].rsplit(",", 1)[0] + ",3"

@@ -26,7 +26,7 @@ from testing.project import TINY, Project
 from testing.traced import Traced, traced
 
 RELOG = ("python", "-m", "pipeline.relog")
-OTHER = (*TINY, "train.epochs=1", "train.lr=0.02")
+OTHER = (*TINY, "train.epochs=1", "train.lr=0.02", "verify.checks=[integrity]")
 REGISTERED = "MLflow: later version 1; @verified names it now"
 
 
@@ -34,8 +34,7 @@ REGISTERED = "MLflow: later version 1; @verified names it now"
 def lived_in(tmp_path_factory: pytest.TempPathFactory) -> Traced:
     """A committed run, an experiment, and a run that dvc.lock has forgotten, which was registered
     later. Copy it."""
-    base = tmp_path_factory.mktemp("relog")
-    project = traced(base).copied(base / "lived-in")
+    project = traced(tmp_path_factory).copied(tmp_path_factory.mktemp("relog") / "lived-in")
     project.run("python", "-m", "pipeline", *OTHER)
     project.run("python", "-m", "pipeline", *OTHER, "tracking.register=later")
     forget(project)

@@ -25,7 +25,7 @@ STAGES = ("prepare", "train", "checkpoint", "export-complete")
 LAST_EPOCH = ("checkpoint.metric=train/loss", "checkpoint.mode=min")
 
 
-def trained(project: Project, *overrides: str) -> Path:
+def made_with(project: Project, *overrides: str) -> Path:
     """A copy of the complete model that the stages make, DVC left out."""
     project.params(*overrides)
     return made(project)
@@ -39,6 +39,11 @@ def resumed(project: Project, parent: Path, *overrides: str) -> Path:
 def made(project: Project) -> Path:
     for name in STAGES:
         project.stage(name)
+    return copied(project)
+
+
+def copied(project: Project) -> Path:
+    """The complete model, in a folder named by its digest beside the project."""
     complete_model = project.root / "artifacts/complete-model"
     kept = project.root.parent / provenance.digest(complete_model)
     return kept if kept.is_dir() else Path(shutil.copytree(complete_model, kept))
@@ -114,9 +119,9 @@ def test_resumed_for_two_epochs_it_is_what_four_epochs_make(
     """Weights, batch norm, optimizer and dropout, bit for bit, with the source gone."""
     project = make_project(tmp_path / "project")
     settings = ("experiment=smoke", "export.attempt=[]", *LAST_EPOCH, *overrides)
-    trained(project, *settings, "train.epochs=4")
+    made_with(project, *settings, "train.epochs=4")
     whole = dict(np.load(project.root / "artifacts/checkpoint/reference/trained.npz"))
-    half = trained(project, *settings, "train.epochs=2")
+    half = made_with(project, *settings, "train.epochs=2")
     for source in (project.root / "models").glob("*.py"):
         source.unlink()
     again = resumed(project, half, "train.epochs=2", "export.attempt=[]", *LAST_EPOCH)
@@ -130,10 +135,11 @@ def test_resumed_for_two_epochs_it_is_what_four_epochs_make(
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Path]:
+def plain(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Path]:
     """Copy the project before it is changed."""
-    project = make_project(tmp_path_factory.mktemp("plain") / "project")
-    return project, trained(project, *TINY)
+    root = tmp_path_factory.mktemp("plain") / "project"
+    project = Project(Path(shutil.copytree(trained.root, root, symlinks=True)))
+    return project, copied(project)
 
 
 def refused(project: Project, *arguments: str) -> str:

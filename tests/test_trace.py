@@ -25,7 +25,7 @@ MODEL = "artifacts/complete-model"
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Traced:
     """Read it; `copy` is for changing."""
-    return traced(tmp_path_factory.mktemp("traced"))
+    return traced(tmp_path_factory)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +11,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from faults._server import serving
 from pipeline.tracking import view
+from testing.finished import STAGES
 from testing.project import TINY, make_project, needs
 
 RATES = {"torch_mlp": "0.01", "keras_mlp": "0.05"}
@@ -50,8 +50,9 @@ def site(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     with serving(folder / "server") as server:
         uri, reports = f"http://127.0.0.1:{server.port}", {}
         for model, rate in RATES.items():
-            values = (f"model={model}", f"train.lr={rate}", f"tracking.uri={uri}")
-            project.run(sys.executable, "-m", "pipeline", *QUICK, *values)
+            project.params(*QUICK, f"model={model}", f"train.lr={rate}", f"tracking.uri={uri}")
+            for stage in (*STAGES, "log-to-mlflow"):
+                project.stage(stage)
             reports[model] = json.loads(project.read("reports/mlflow.json"))
         yield Site(uri, reports)
 

@@ -20,6 +20,7 @@ import pytest
 
 from faults._server import free_port
 from pipeline.complete_model import mlmodel
+from testing import preloaded
 from testing.project import ROOT, TINY, Project
 
 BIN = Path(sys.executable).parent
@@ -49,7 +50,8 @@ def registered(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Se
     """A PyTorch model with one input, served by onnxruntime, as the pipeline registers it."""
     project = Project(tmp_path_factory.mktemp("digits") / "project")
     shutil.copytree(trained.root, project.root, symlinks=True)
-    project.params(*TINY, "export.attempt=[onnx]", "tracking.register=digits")
+    settings = ("export.attempt=[onnx]", "verify.checks=[integrity]", "tracking.register=digits")
+    project.params(*TINY, *settings)
     for name in ("export-complete", "verify", "log-to-mlflow"):
         project.stage(name)
     return Served(
@@ -93,8 +95,7 @@ mlmodel.write(directory, schema, formats, np.load(directory / "examples/one.npz"
 
 def parcels(directory: Path, *formats: str) -> Path:
     """A Keras model of three texts and some numbers, as its formats write it."""
-    script = [sys.executable, "-c", EXPORT, str(directory), *formats]
-    done = subprocess.run(script, cwd=ROOT, capture_output=True, text=True)
+    done = preloaded.run("keras", ROOT, "-c", EXPORT, str(directory), *formats)
     assert done.returncode == 0, done.stderr
     return directory
 

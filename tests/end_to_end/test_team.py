@@ -79,7 +79,8 @@ def test_two_machines_that_log_at_once_make_a_finished_run_each(a, b):
     with ThreadPoolExecutor(2) as both:
         list(
             both.map(
-                lambda each: each[0].pipeline(each[1]), [(a, "train.seed=1"), (b, "train.seed=2")]
+                lambda each: each[0].pipeline(each[1], "verify.checks=[integrity]"),
+                [(a, "train.seed=1"), (b, "train.seed=2")],
             )
         )
     new = [run for run in runs(a.team) if run["info"]["run_id"] not in known]

@@ -378,7 +378,7 @@ def test_strict_refuses_what_an_earlier_stage_made_of_a_dirty_tree(strict):
 def test_an_experiment_in_a_copy_tells_mlflow_where_it_came_from(tmp_path):
     """All of the pipeline, from a dirty tree: commit, patch and DVC's name stand in the run."""
     project = make_project(tmp_path / "project")
-    project.params(*TINY)
+    project.params(*TINY, "verify.checks=[integrity]")
     project.commit()
     columns = project.root / "pipeline/data/columns.py"
     columns.write_text(columns.read_text() + "# changed\n")

@@ -23,7 +23,7 @@ CHAIN = ["export-complete", "checkpoint", "prepare", "train"]
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Traced:
     """Read it; `copied` is for changing."""
-    return traced(tmp_path_factory.mktemp("traced"))
+    return traced(tmp_path_factory)
 
 
 def stages(found) -> list[str]:
@@ -232,14 +232,15 @@ def test_an_artifact_without_lineage_finds_its_chain_in_the_repository(
 
 @pytest.fixture(scope="module")
 def served(whole: Traced, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real MLflow server over the project's store."""
+    """A real MLflow server over a copy of the project's store."""
+    where = tmp_path_factory.mktemp("server")
+    store = shutil.copy(whole.root / "mlflow.db", where)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--port", str(port)]
-    command += ["--backend-store-uri", f"sqlite:///{whole.root}/mlflow.db"]
+    command += ["--backend-store-uri", f"sqlite:///{store}"]
     command += ["--host", "127.0.0.1"]
-    where = tmp_path_factory.mktemp("server")
     with subprocess.Popen(
         command, cwd=where, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
