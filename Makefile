@@ -1,20 +1,61 @@
 # Every target sets up what it needs by itself. `make help` lists them.
-PYTHON ?= python3.11
+# The environment's Python is the first of these that requirements.lock is for, or the one that is
+# named: `make PYTHON=/path/to/python3.12`.
+PYTHONS := python3.11 python3.12 python3.13 python3
+NEWER := python3.13 python3.12 $(wildcard $(HOME)/.pyenv/versions/3.1[23].*/bin/python)
+
+PYTEST := python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+
+# What `make test-fast` leaves out, and what `make test-newer` runs and needs.
+SLOW := complete_model end_to_end formats frameworks hostile models resolve tracking
+SLOW += $(patsubst %,test_%.py,diff examine export_complete log_to_mlflow relog reproduce resume trace)
+PLAIN := dvc hydra-core numpy pyarrow pyyaml scikit-learn tqdm onnx psutil hypothesis pytest pytest-xdist
+PLAIN_TESTS := $(addprefix tests/,test_compose.py test_deps.py test_files.py test_imports.py \
+  test_prepare.py config/test_reading.py provenance/test_statement.py sandbox/test_worker.py \
+  untrusted/test_plain_files.py verification/test_comparison.py)
 BIN := .venv/bin
 SETUP := .venv/requirements.lock
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check ui bench faults lock clean
+.PHONY: help run test test-fast test-newer check ui bench faults lock python clean
+
+# Prints the first of its arguments that is a Python with wheels in requirements.lock, our own
+# environment's apart; if none is, one line says what was found.
+define FIRST_PYTHON
+first_python() ( \
+  PATH="$${PATH#$(CURDIR)/$(BIN):}"; \
+  met=""; \
+  for name in "$$@"; do \
+    version=$$("$$name" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || continue; \
+    case "$$version" in 3.11 | 3.12 | 3.13) command -v "$$name"; exit ;; esac; \
+    met="$${met:+$$met, }$$name is Python $$version"; \
+  done; \
+  echo "error: make: found $${met:-nothing} among $$*, expected Python 3.11, 3.12 or 3.13;" \
+    "install one, or name it: make PYTHON=/path/to/python3" >&2; \
+  exit 1; \
+)
+endef
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(SETUP)  ## train, export, verify and log the configured model
 	dvc repro && python -m pipeline.summary
 
-test: $(SETUP)  ## run the whole test suite
-	python -m pytest -n 2 --dist worksteal
+test: $(SETUP)  ## run the whole test suite: about 15 minutes on 2 cores
+	$(PYTEST)
+
+test-fast: $(SETUP)  ## run all but whole pipelines, commands on trained models, and frameworks
+	$(PYTEST) $(SLOW:%=--ignore=tests/%)
+
+test-newer: $(SETUP)  ## run what needs no framework on a newer Python, if there is one
+	@$(FIRST_PYTHON); \
+	newer=$$(first_python $(NEWER) 2>/dev/null) || \
+	  { echo "test-newer: nothing tested, found none of $(NEWER)"; exit 0; }; \
+	uv venv --quiet --clear --python "$$newer" .venv/newer && \
+	uv pip install --quiet --python .venv/newer --constraint requirements.lock $(PLAIN) && \
+	.venv/newer/bin/$(PYTEST) $(PLAIN_TESTS)
 
 check: $(SETUP)  ## formatting, lint and types
 	ruff format --check .
@@ -38,13 +79,16 @@ lock: $(SETUP)  ## pin the newest versions that pyproject.toml allows
 	  | sed 's/^\(torch==[0-9.]*\)+cpu/\1/' > requirements.lock.new
 	mv requirements.lock.new requirements.lock
 
+python:  ## print the Python that the environment is made with
+	@$(FIRST_PYTHON); first_python $(or $(PYTHON),$(PYTHONS))
+
 clean:  ## remove the environment and everything a run made, but for MLflow's store
 	rm -rf .venv artifacts reports
 
 # The copy is made last, so that an interrupted installation is done again. pip's own setting
 # for where wheels lie (a CPU build of torch, say) is handed on to uv, which does not read it.
 $(SETUP): requirements.lock pyproject.toml
-	$(PYTHON) -m venv --clear .venv
+	$(FIRST_PYTHON); python=$$(first_python $(or $(PYTHON),$(PYTHONS))) && "$$python" -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet uv==0.13.9
 	UV_FIND_LINKS="$$($(BIN)/python -m pip config list | sed -n "s/.*find-links='\(.*\)'/\1/p" | head -1 | tr ' ' ',')" \
 	  $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --requirement requirements.lock

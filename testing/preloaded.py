@@ -80,9 +80,11 @@ def run(
         }
         parent.stdin.write(json.dumps(job) + "\n")
         parent.stdin.flush()
-        code = int(parent.stdout.readline())
+        answer = parent.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"what imports {framework} for the tests ended: {parent.wait()}")
         texts = (Path(file.name).read_text() for file in (stdout, stderr))
-        return subprocess.CompletedProcess(["python", *words], code, *texts)
+        return subprocess.CompletedProcess(["python", *words], int(answer), *texts)
 
 
 def environment_is_as_at_the_start() -> bool:

@@ -16,6 +16,32 @@ hypothesis.settings.register_profile("suite", deadline=None)
 hypothesis.settings.load_profile("suite")
 
 
+FIRST = (
+    *("end_to_end/test_faults.py", "end_to_end/test_keras_pipeline.py", "test_reproduce.py"),
+    *("test_relog.py", "test_resume.py", "end_to_end", "formats", "frameworks", "hostile"),
+)
+"""What takes longest, so that the workers end at the same time."""
+APART = ("end_to_end/test_faults.py",)
+"""Files whose tests share nothing, and are handed to the workers one by one."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file's tests go to one worker, which makes what they share once: --dist loadgroup."""
+
+    def order(item: pytest.Item) -> int:
+        return next((i for i, name in enumerate(FIRST) if place(item).startswith(name)), len(FIRST))
+
+    for item in items:
+        if place(item) not in APART:
+            item.add_marker(pytest.mark.xdist_group(place(item)))
+    items.sort(key=order)
+
+
+def place(item: pytest.Item) -> str:
+    """Of its file, counted from tests/."""
+    return item.path.relative_to(Path(__file__).parent).as_posix()
+
+
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> None:
     """TensorFlow takes its thread counts once a process, before anything runs in it."""

@@ -1,5 +1,6 @@
 """Whatever names an artifact leads to its statement, and to all that it was made from."""
 
+import os
 import shutil
 import socket
 import subprocess
@@ -241,8 +242,9 @@ def served(whole: Traced, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--port", str(port)]
     command += ["--backend-store-uri", f"sqlite:///{store}"]
     command += ["--host", "127.0.0.1"]
+    environ = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with subprocess.Popen(
-        command, cwd=where, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command, cwd=where, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
         uri = f"http://127.0.0.1:{port}"
         for _ in range(600):
