@@ -65,9 +65,9 @@ def held_formats(complete_model: Path) -> tuple[list[str], list[str], dict[str, 
 
     Nothing if there is no reading it, which integrity then tells. Raises IncompleteArtifact."""
     try:
-        kept = json.loads((complete_model / "formats.json").read_text())
-        held, trains = ([str(name) for name in kept[key]] for key in ("held", "trains"))
-        refused = dict(kept["refused"])
+        listed = json.loads((complete_model / "formats.json").read_text())
+        held, trains = ([str(name) for name in listed[key]] for key in ("held", "trains"))
+        refused = dict(listed["refused"])
     except (OSError, ValueError, KeyError, TypeError):
         return [], [], {}
     for name in held:

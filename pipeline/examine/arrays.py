@@ -1,4 +1,4 @@
-"""Arrays out of a file that somebody else made: plain numbers or text, and no larger than the file.
+"""Reads arrays out of a file that somebody else made: plain numbers or text, no larger than it.
 
 `numpy.load` refuses pickles, but unpacks what is compressed and takes its shape from a header.
 """
@@ -24,13 +24,13 @@ UNREADABLE = (
 
 
 class ForeignArrays(PipelineError):
-    """The file is none that the pipeline writes; do not use it."""
+    """Says that the file is none that the pipeline writes; do not use it."""
 
 
 def read(path: Path) -> Arrays:
-    """Every array of an .npz whose members are stored as they are, each as large as its shape says.
+    """Reads every array of an .npz whose members are stored whole, each as large as its shape says.
 
-    ForeignArrays in one line otherwise; nothing is allocated before it is known.
+    Nothing is allocated before that is known. Raises ForeignArrays in one line otherwise.
     """
     try:
         with zipfile.ZipFile(path) as archive:

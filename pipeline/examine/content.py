@@ -44,9 +44,9 @@ FILES = (
 
 
 def formats(directory: Path) -> tuple[list[str], list[str]]:
-    """Those held and those of them that can be trained on, after `descriptions`."""
-    kept = _json(directory / "formats.json")
-    return kept["held"], kept["trains"]
+    """Returns those held and those of them that can be trained on; after `descriptions`."""
+    listed = _json(directory / "formats.json")
+    return listed["held"], listed["trains"]
 
 
 def schema(directory: Path) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def schema(directory: Path) -> dict[str, Any]:
 
 
 def descriptions(directory: Path) -> str:
-    """schema.json, formats.json, metrics.json and the card. Raises ValueError."""
+    """Judges schema.json, formats.json, metrics.json and the card. Raises ValueError."""
     for name, demand in {
         "formats.json": _demand_formats,
         "schema.json": _demand_schema,
@@ -76,18 +76,18 @@ def descriptions(directory: Path) -> str:
 
 
 def _own(name: str) -> set[str]:
-    """What lies at the top of a complete model for a format."""
+    """Returns what lies at the top of a complete model for a format."""
     return set(declared(name).entries)
 
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(plain_files.read(path, TEXT), parse_constant=_refuse)
+        value = json.loads(plain_files.read(path, TEXT), parse_constant=_refuse)
     except (ValueError, RecursionError, OSError) as fault:
         raise ValueError(f"{path}: {fault}") from None
-    if not isinstance(found, dict):
+    if not isinstance(value, dict):
         raise ValueError(f"{path}: found no mapping")
-    return found
+    return value
 
 
 def _refuse(constant: str) -> Any:
@@ -99,10 +99,10 @@ def _demand(holds: bool, what: str) -> None:
         raise ValueError(f"expected {what}")
 
 
-def _demand_formats(found: Mapping[str, Any]) -> None:
-    _demand(set(found) == {"held", "trains", "refused"}, "held, trains and refused alone")
+def _demand_formats(value: Mapping[str, Any]) -> None:
+    _demand(set(value) == {"held", "trains", "refused"}, "held, trains and refused alone")
     known = names()
-    held, trains, refused = found["held"], found["trains"], found["refused"]
+    held, trains, refused = value["held"], value["trains"], value["refused"]
     _demand(isinstance(held, list) and bool(held), "a list of formats held")
     _demand(all(name in known for name in held), f"formats of {', '.join(known)}")
     _demand(len(set(held)) == len(held), "each format once")
@@ -124,16 +124,16 @@ SCHEMA: dict[str, Callable[[Any], bool]] = {
 }
 
 
-def _demand_schema(found: Mapping[str, Any]) -> None:
-    _demand(set(found) == set(SCHEMA), f"{', '.join(SCHEMA)} alone")
+def _demand_schema(value: Mapping[str, Any]) -> None:
+    _demand(set(value) == set(SCHEMA), f"{', '.join(SCHEMA)} alone")
     for key, holds in SCHEMA.items():
-        _demand(holds(found[key]), f"another {key}")
+        _demand(holds(value[key]), f"another {key}")
 
 
-def _tensors(found: Any) -> bool:
+def _tensors(value: Any) -> bool:
     return (
-        isinstance(found, dict)
-        and 0 < len(found) < 1000
+        isinstance(value, dict)
+        and 0 < len(value) < 1000
         and all(
             _word(name)
             and set(each) == {"dtype", "shape"}
@@ -142,7 +142,7 @@ def _tensors(found: Any) -> bool:
             and len(each["shape"]) < 32
             and all(map(_count, each["shape"]))
             and math.prod(each["shape"]) <= VALUES
-            for name, each in found.items()
+            for name, each in value.items()
         )
     )
 
@@ -155,10 +155,10 @@ def _count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63
 
 
-def _demand_metrics(found: Mapping[str, Any]) -> None:
-    numbers = all(isinstance(v, int | float | str) for v in found.values())
-    _demand(numbers and all(len(str(v)) < 100 for v in found.values()), "a number for each")
-    _demand(all(len(k) < 200 and k.isprintable() for k in found), "printable names")
+def _demand_metrics(value: Mapping[str, Any]) -> None:
+    numbers = all(isinstance(v, int | float | str) for v in value.values())
+    _demand(numbers and all(len(str(v)) < 100 for v in value.values()), "a number for each")
+    _demand(all(len(k) < 200 and k.isprintable() for k in value), "printable names")
 
 
 def _demand_text(path: Path) -> None:
@@ -168,7 +168,7 @@ def _demand_text(path: Path) -> None:
 
 
 def served(directory: Path) -> str:
-    """MLmodel, its environment and its example, and requirements.txt, but for versions; after
+    """Judges MLmodel, its environment and example, and requirements.txt, but for versions; after
     `examples`. Raises ValueError."""
     held, _ = formats(directory)
     described = schema(directory)
@@ -181,15 +181,15 @@ def served(directory: Path) -> str:
 
 
 def _demand_written(path: Path, expected: str) -> None:
-    found = VERSION.sub(r"\1*", plain_files.read(path, max(TEXT, len(expected))))
+    text = VERSION.sub(r"\1*", plain_files.read(path, max(TEXT, len(expected))))
     wanted = VERSION.sub(r"\1*", expected)
-    if found == wanted:
+    if text == wanted:
         return
-    pairs = zip(_padded(found), _padded(wanted), strict=False)
+    pairs = zip(_padded(text), _padded(wanted), strict=False)
     differing = [(at, a, b) for at, (a, b) in enumerate(pairs, 1) if a != b]
-    at, given, line = (*differing, (0, "other line ends", "ours"))[0]
+    at, other, line = (*differing, (0, "other line ends", "ours"))[0]
     raise ValueError(
-        f"{path}: line {at}: found {given[:200]!r}, expected {line!r}; MLflow may run what it names"
+        f"{path}: line {at}: found {other[:200]!r}, expected {line!r}; MLflow may run what it names"
     )
 
 
@@ -199,8 +199,7 @@ def _padded(text: str) -> list[str]:
 
 def _demand_requirements(path: Path, held: list[str]) -> None:
     allowed = {name for each in held for name in declared(each).requires}
-    found = plain_files.read(path, TEXT).splitlines()
-    for line in found:
+    for line in plain_files.read(path, TEXT).splitlines():
         match = REQUIREMENT.fullmatch(line)
         if match is None or match[1] not in allowed:
             known = ", ".join(sorted(allowed))
@@ -208,7 +207,7 @@ def _demand_requirements(path: Path, held: list[str]) -> None:
 
 
 def examples(directory: Path) -> str:
-    """Each holds the inputs and outputs that schema.json describes. Raises ValueError."""
+    """Demands of each the inputs and outputs that schema.json describes. Raises ValueError."""
     described, (_, trains) = schema(directory), formats(directory)
     rows = {"one": 1, "seven": 7} | ({"training": None} if trains else {})
     present = {path.name for path in (directory / "examples").iterdir()}
@@ -224,23 +223,23 @@ def examples(directory: Path) -> str:
 
 
 def _demand_arrays(
-    found: Mapping[str, np.ndarray], described: Mapping[str, Any], rows: int | None
+    example: Mapping[str, np.ndarray], described: Mapping[str, Any], rows: int | None
 ) -> None:
-    """With `rows` an example, without a training of some steps."""
+    """Judges an example with `rows`, or without a training of some steps."""
     wanted = {f"input.{name}": each for name, each in described["inputs"].items()}
     if rows is not None:
         wanted |= {f"output.{name}": each for name, each in described["outputs"].items()}
-        _demand(set(found) == set(wanted), f"{', '.join(wanted)} alone")
+        _demand(set(example) == set(wanted), f"{', '.join(wanted)} alone")
     else:
         steps = ("target", "loss", "ends_epoch", "step")
-        _demand(set(found) == {*wanted, *steps}, f"{', '.join([*wanted, *steps])} alone")
-        rows, count = len(found["target"]), len(found["loss"])
-        step, ends = found["step"], found["ends_epoch"]
+        _demand(set(example) == {*wanted, *steps}, f"{', '.join([*wanted, *steps])} alone")
+        rows, count = len(example["target"]), len(example["loss"])
+        step, ends = example["step"], example["ends_epoch"]
         _demand(0 < count <= 10_000 and ends.shape == (count,), "some steps")
         _demand(step.shape == (rows,) and step.dtype.kind == "i", "a step for each row")
         _demand(sorted(set(step.tolist())) == list(range(count)), "rows for each step")
     for name, each in wanted.items():
-        array = found[name]
+        array = example[name]
         kind = "string" if array.dtype.kind == "U" else str(array.dtype)
         fits = array.shape == (rows, *each["shape"]) and kind == each["dtype"]
         _demand(fits, f"{name} as {each['dtype']}{[rows, *each['shape']]}, found {kind}")

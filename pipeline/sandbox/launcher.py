@@ -62,23 +62,23 @@ Line = tuple[int, int, int, int]
 
 
 def lacking() -> dict[str, str]:
-    """What this system cannot confine -> why; empty on a Linux that has both. Changes nothing."""
+    """Returns what this system cannot confine -> why; empty on a Linux that has both."""
     if not sys.platform.startswith("linux"):
         return dict.fromkeys(("files", "calls"), f"{platform.system()} has no such thing")
-    found = {}
+    reasons = {}
     if _landlock() < 1:
-        found["files"] = "this kernel has no Landlock, or it is not switched on"
+        reasons["files"] = "this kernel has no Landlock, or it is not switched on"
     if platform.machine() not in COLUMNS:
-        found["calls"] = f"the system calls of {platform.machine()} are not known here"
+        reasons["calls"] = f"the system calls of {platform.machine()} are not known here"
     # With no filter at all the answer is EFAULT where filters are known, else EINVAL.
     elif _libc().prctl(SECCOMP, FILTER, None) != -1 or ctypes.get_errno() != errno.EFAULT:
-        found["calls"] = "this kernel has no seccomp filters"
-    return found
+        reasons["calls"] = "this kernel has no seccomp filters"
+    return reasons
 
 
 def confine(terms: Mapping[str, Any]) -> None:
-    """For good, of this process; it must have one thread still. Raises OSError if any part of it
-    is refused."""
+    """Confines this process for good; it must have one thread still. Raises OSError if any part of
+    it is refused."""
     _quantities(terms)
     if sys.platform.startswith("linux"):
         _prctl(PDEATHSIG, signal.SIGKILL)
@@ -109,7 +109,7 @@ def _quantities(terms: Mapping[str, Any]) -> None:
 
 
 def _python() -> list[Path]:
-    """Where modules and libraries are looked for."""
+    """Returns where modules and libraries are looked for."""
     places = [
         sys.prefix,
         sys.base_prefix,
@@ -136,7 +136,7 @@ def _files(readable: Iterable[Path], writable: Iterable[str]) -> None:
 
 
 def _let(rules: int, path: Path, access: int) -> None:
-    """Access to a path and all beneath it; what does not exist needs none."""
+    """Allows access to a path and all beneath it; what does not exist needs none."""
     if not path.exists():
         return
     place = os.open(path, os.O_PATH | os.O_CLOEXEC)
@@ -155,27 +155,27 @@ def _calls(machine: str) -> None:
 
 
 def program_for(machine: str, process: int) -> list[Line]:
-    """The filter; a call of another architecture's numbering ends the process."""
+    """Returns the filter; a call of another architecture's numbering ends the process."""
     column, refuse = COLUMNS[machine], (RETURN, 0, 0, ERRNO | errno.EPERM)
-    found: list[Line] = [
+    lines: list[Line] = [
         (LOAD, 0, 0, 4),
         (EQUAL, 1, 0, ARCHITECTURES[machine]),
         (RETURN, 0, 0, KILL),
     ]
-    found.append((LOAD, 0, 0, 0))
+    lines.append((LOAD, 0, 0, 0))
     if machine == "x86_64":  # the numbers of its 32-bit twin begin here
-        found += [(AT_LEAST, 0, 1, 0x40000000), refuse]
+        lines += [(AT_LEAST, 0, 1, 0x40000000), refuse]
     for number in sorted(_refused(column) - {0}):
-        found += [(EQUAL, 0, 1, number), refuse]
+        lines += [(EQUAL, 0, 1, number), refuse]
     allow = (RETURN, 0, 0, ALLOW)
     # Its flags lie in memory, where no filter sees them; without it libc falls back to clone.
-    found += [(EQUAL, 0, 1, CLONE3[column]), (RETURN, 0, 0, ERRNO | errno.ENOSYS)]
-    found += _if(CLONE[column], _argument(0), (ANY_BIT, 1, 0, CLONE_THREAD), refuse, allow)
-    found += _if(TGKILL[column], _argument(0), (EQUAL, 1, 0, process), refuse, allow)
-    found += _if(PRCTL[column], _argument(0), (EQUAL, 0, 1, PDEATHSIG), refuse, allow)
+    lines += [(EQUAL, 0, 1, CLONE3[column]), (RETURN, 0, 0, ERRNO | errno.ENOSYS)]
+    lines += _if(CLONE[column], _argument(0), (ANY_BIT, 1, 0, CLONE_THREAD), refuse, allow)
+    lines += _if(TGKILL[column], _argument(0), (EQUAL, 1, 0, process), refuse, allow)
+    lines += _if(PRCTL[column], _argument(0), (EQUAL, 0, 1, PDEATHSIG), refuse, allow)
     asks = [_argument(2), (EQUAL, 0, 2, 0), _argument(2, high=True), (EQUAL, 1, 0, 0)]
-    found += _if(PRLIMIT[column], *asks, refuse, allow)
-    return [*found, allow]
+    lines += _if(PRLIMIT[column], *asks, refuse, allow)
+    return [*lines, allow]
 
 
 def _refused(column: int) -> set[int]:
@@ -195,7 +195,7 @@ def _libc() -> ctypes.CDLL:
 
 
 def _landlock() -> int:
-    """Its version; 0 or less if there is none."""
+    """Returns Landlock's version; 0 or less if there is none."""
     return int(_libc().syscall(CREATE_RULESET, None, ctypes.c_size_t(0), 1))
 
 

@@ -15,7 +15,8 @@ Arrays = Mapping[str, np.ndarray]
 
 @dataclass(kw_only=True)
 class Difference:
-    """The largest differences over all values that are finite on both sides, and every fault."""
+    """Holds the largest differences over all values that are finite on both sides, and every
+    fault."""
 
     faults: list[str] = field(default_factory=list)
     max_abs: float = 0.0
@@ -27,22 +28,24 @@ class Difference:
 
 
 def compare(candidate: Batches, baseline: Batches, tolerance: Tolerance) -> Difference:
-    """|candidate - baseline| <= atol + rtol * |baseline|; what is no float must be equal."""
-    found = Difference()
+    """Compares by |candidate - baseline| <= atol + rtol * |baseline|, and all but floats exactly."""
+    difference = Difference()
     for batch, expected in baseline.items():
-        given = candidate.get(batch, {})
-        found.faults += [f"{batch}/{name}: missing" for name in expected if name not in given]
-        extra = [name for name in given if name not in expected]
+        outputs = candidate.get(batch, {})
+        difference.faults += [
+            f"{batch}/{name}: missing" for name in expected if name not in outputs
+        ]
+        extra = [name for name in outputs if name not in expected]
         known = ", ".join(expected)
-        found.faults += [f"{batch}/{name}: found, expected only {known}" for name in extra]
+        difference.faults += [f"{batch}/{name}: found, expected only {known}" for name in extra]
         for name in expected:
-            if name in given:
-                _compare(f"{batch}/{name}", given[name], expected[name], tolerance, found)
-    return found
+            if name in outputs:
+                _compare(f"{batch}/{name}", outputs[name], expected[name], tolerance, difference)
+    return difference
 
 
 def same_bits(candidate: Batches, baseline: Batches) -> Iterator[str]:
-    """One line for each output that differs in any bit, is missing or not expected."""
+    """Yields a line for each output that differs in any bit, is missing or not expected."""
     for batch, expected in baseline.items():
         for name in candidate.get(batch, {}):
             if name not in expected:
@@ -62,74 +65,82 @@ EXACT = Tolerance(atol=0.0, rtol=0.0)
 
 
 def _compare(
-    where: str, given: np.ndarray, expected: np.ndarray, tolerance: Tolerance, found: Difference
+    where: str,
+    actual: np.ndarray,
+    expected: np.ndarray,
+    tolerance: Tolerance,
+    difference: Difference,
 ) -> None:
-    if (given.shape, given.dtype) != (expected.shape, expected.dtype):
-        found.faults.append(f"{where}: found {_kind(given)}, expected {_kind(expected)}")
+    if (actual.shape, actual.dtype) != (expected.shape, expected.dtype):
+        difference.faults.append(f"{where}: found {_kind(actual)}, expected {_kind(expected)}")
         return
-    found.values += given.size
+    difference.values += actual.size
     if expected.dtype.kind in "fc":
-        _compare_floats(where, given, expected, tolerance, found)
+        _compare_floats(where, actual, expected, tolerance, difference)
         return
     if expected.dtype.kind in "biu":
-        _note(where, _distance(given, expected), _magnitude(expected), found)
-    wrong = given != expected
+        _note(where, _distance(actual, expected), _magnitude(expected), difference)
+    wrong = actual != expected
     if wrong.any():
-        found.faults.append(_fault(where, given, expected, wrong, int(wrong.argmax())))
+        difference.faults.append(_fault(where, actual, expected, wrong, int(wrong.argmax())))
 
 
 def _compare_floats(
-    where: str, given: np.ndarray, expected: np.ndarray, tolerance: Tolerance, found: Difference
+    where: str,
+    actual: np.ndarray,
+    expected: np.ndarray,
+    tolerance: Tolerance,
+    difference: Difference,
 ) -> None:
-    finite = np.isfinite(given) & np.isfinite(expected)
-    alike = (given == expected) | (np.isnan(given) & np.isnan(expected))
-    distance = np.where(finite, _distance(given, expected), 0.0)
+    finite = np.isfinite(actual) & np.isfinite(expected)
+    alike = (actual == expected) | (np.isnan(actual) & np.isnan(expected))
+    distance = np.where(finite, _distance(actual, expected), 0.0)
     size = np.where(finite, _magnitude(expected), 0.0)
-    _note(where, distance, size, found)
+    _note(where, distance, size, difference)
     allowed = tolerance.atol + tolerance.rtol * size
     wrong = np.where(finite, distance > allowed, ~alike)
     if wrong.any():
         worst = int(np.where(wrong, np.where(finite, distance, math.inf), -1.0).argmax())
         text = f", off by {distance.flat[worst]:.3g} where {allowed.flat[worst]:.3g} is allowed"
         text = text if finite.flat[worst] else ""
-        found.faults.append(_fault(where, given, expected, wrong, worst, text))
+        difference.faults.append(_fault(where, actual, expected, wrong, worst, text))
 
 
 def _fault(
     where: str,
-    given: np.ndarray,
+    actual: np.ndarray,
     expected: np.ndarray,
     wrong: np.ndarray,
     worst: int,
     text: str = "",
 ) -> str:
-    found, wanted = _show(given.flat[worst]), _show(expected.flat[worst])
+    value, wanted = _show(actual.flat[worst]), _show(expected.flat[worst])
     count = f"{int(wrong.sum())} of {wrong.size} values at fault"
-    return f"{_at(where, worst, wrong)}: found {found}, expected {wanted}{text} ({count})"
+    return f"{_at(where, worst, wrong)}: found {value}, expected {wanted}{text} ({count})"
 
 
-def _note(where: str, distance: np.ndarray, size: np.ndarray, found: Difference) -> None:
+def _note(where: str, distance: np.ndarray, size: np.ndarray, difference: Difference) -> None:
     if not distance.size:
         return
     worst = int(distance.argmax())
-    if distance.flat[worst] > found.max_abs:
-        found.max_abs = float(distance.flat[worst])
-        found.at = _at(where, worst, distance)
+    if distance.flat[worst] > difference.max_abs:
+        difference.max_abs = float(distance.flat[worst])
+        difference.at = _at(where, worst, distance)
     relative = np.divide(distance, size, out=np.zeros_like(distance), where=size > 0)
-    found.max_rel = max(found.max_rel, float(relative.max()))
+    difference.max_rel = max(difference.max_rel, float(relative.max()))
 
 
-def _distance(given: np.ndarray, expected: np.ndarray) -> np.ndarray:
+def _distance(actual: np.ndarray, expected: np.ndarray) -> np.ndarray:
     wide = np.complex128 if expected.dtype.kind == "c" else np.float64
     with np.errstate(invalid="ignore"):  # inf - inf
-        found: np.ndarray = np.abs(given.astype(wide) - expected.astype(wide))
-    return found
+        distance: np.ndarray = np.abs(actual.astype(wide) - expected.astype(wide))
+    return distance
 
 
 def _magnitude(expected: np.ndarray) -> np.ndarray:
     wide = np.complex128 if expected.dtype.kind == "c" else np.float64
-    found: np.ndarray = np.abs(expected.astype(wide))
-    return found
+    size: np.ndarray = np.abs(expected.astype(wide))
+    return size
 
 
 def _kind(array: np.ndarray) -> str:
