@@ -9,7 +9,6 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -18,15 +17,17 @@ from pipeline.config.params import CheckpointParams
 from pipeline.data import arrays as prepared
 from pipeline.errors import ParamsError
 from pipeline.files import write_atomically
+from pipeline.frameworks.contract import TrainingModule
 from pipeline.run import stage
-from pipeline.train import HISTORY, best, order, read_history
-from pipeline.training import parts
+from pipeline.training import checkpoints, parts
+from pipeline.training.epochs import epoch_batches
+from pipeline.training.history import HISTORY, best_epoch, read_history
 from pipeline.training.metrics import labels, score
 from pipeline.training.parts import build, seed
 
 Inputs = dict[str, np.ndarray]
-ROWS = 1 << 16
-"""Of texts that are sorted at once; numpy has no least of texts."""
+SORTED_ROWS = 1 << 16
+"""Rows of texts that are sorted at once; numpy has no least of texts."""
 
 
 def checkpoint(
@@ -34,10 +35,11 @@ def checkpoint(
 ) -> None:
     """Picks the epoch by params.checkpoint.metric and judges it on the test split."""
     schema = prepared.schema(data)
-    framework = parts.framework(params.model, params.train)
+    framework = parts.training_module(params.model, params.train)
     history = read_history(train / HISTORY)
-    chosen = best(history, params.checkpoint.metric, params.checkpoint.mode, "checkpoint.metric")
-    source = train / f"epoch_{chosen:04d}{framework.SUFFIX}"
+    metric, mode = params.checkpoint.metric, params.checkpoint.mode
+    chosen = best_epoch(history, metric, mode, "checkpoint.metric")
+    source = checkpoints.epoch_file(framework, train, chosen)
     training = build(params.model, params.train, schema, "cpu")
     before = parts.epochs_before(params.train)
     framework.load(training, source)
@@ -52,11 +54,11 @@ def checkpoint(
     write_atomically(output / "metrics.json", json.dumps(metrics, indent=1) + "\n")
     shown = {"epoch": chosen} | {k: round(v, 4) for k, v in metrics.items() if "test/" in k}
     print("  ".join(f"{name} {value}" for name, value in shown.items()), flush=True)
-    _continue(framework, training, data, output / "reference", schema, params)
+    _record_steps(framework, training, data, output / "reference", schema, params)
 
 
-def _continue(
-    framework: ModuleType,
+def _record_steps(
+    framework: TrainingModule[Any],
     training: Any,
     data: Path,
     reference: Path,
@@ -79,32 +81,37 @@ def _continue(
         losses.append(np.asarray(framework.step(training, inputs, target, rows)))
         if last:
             framework.end_epoch(training)
-    every = np.concatenate(steps)
-    arrays = {f"input.{name}": array[every] for name, array in inputs.items()}
-    arrays |= {"target": target[every], "loss": np.stack(losses), "ends_epoch": ends}
+    all_rows = np.concatenate(steps)
+    arrays = {f"input.{name}": array[all_rows] for name, array in inputs.items()}
+    arrays |= {"target": target[all_rows], "loss": np.stack(losses), "ends_epoch": ends}
     arrays["step"] = np.repeat(np.arange(len(steps)), [len(rows) for rows in steps])
     np.savez(reference / "training.npz", **arrays)
 
     with np.load(reference / "seven.npz") as seven:
-        given = {name: seven[f"input.{name}"] for name in inputs}
-    answers, _ = framework.predict(training, given, None, len(next(iter(given.values()))))
+        batch = {name: seven[f"input.{name}"] for name in inputs}
+    answers, _ = framework.predict(training, batch, None, len(next(iter(batch.values()))))
     arrays = {f"answers/{k}": v for k, v in zip(params.model.outputs, answers, strict=True)}
     arrays |= {f"state/{name}": array for name, array in framework.state(training).items()}
     np.savez(reference / "trained.npz", **arrays)
 
 
 def _steps(params: CheckpointParams, epoch: int, rows: int) -> list[np.ndarray]:
-    """Row numbers a step in the epoch's order, in batches of the sizes of params in turn."""
-    shuffled = np.concatenate(order(params.train, epoch, rows))
+    """Returns the row numbers of each step, in the epoch's order and in batches of the sizes that
+    params name in turn."""
+    shuffled = np.concatenate(epoch_batches(params.train, epoch, rows))
     sizes = np.resize(params.checkpoint.batch_sizes, params.checkpoint.steps)
     ends = np.cumsum(sizes)
     return np.split(np.resize(shuffled, ends[-1]), ends[:-1])
 
 
 def _record_reference(
-    framework: ModuleType, training: Any, data: Path, output: Path, params: CheckpointParams
+    framework: TrainingModule[Any],
+    training: Any,
+    data: Path,
+    output: Path,
+    params: CheckpointParams,
 ) -> dict[str, Any]:
-    """Writes reference/<batch>.npz; the dtype and row shape of each output."""
+    """Writes reference/<batch>.npz; returns the dtype and row shape of each output."""
     described: dict[str, Any] = {}
     (output / "reference").mkdir()
     for name, inputs in _batches(data, params.checkpoint.many).items():
@@ -125,7 +132,7 @@ def _record_reference(
 
 
 def _batches(data: Path, many: int) -> dict[str, Inputs]:
-    """Batches of 1, 7 and many rows of the test split, and one of edge values."""
+    """Returns batches of 1, 7 and many rows of the test split, and one of edge values."""
     test, _ = prepared.split(data, "test")
     cuts = {"one": slice(0, 1), "seven": slice(0, 7), "many": slice(0, many)}
     batches = {name: {k: np.array(v[rows]) for k, v in test.items()} for name, rows in cuts.items()}
@@ -134,9 +141,9 @@ def _batches(data: Path, many: int) -> dict[str, Inputs]:
 
 
 def edges(array: np.ndarray) -> np.ndarray:
-    """Five rows: each value's least and greatest in `array`, zeros, and both ranges left behind.
+    """Returns five rows: each value's least and greatest in `array`, zeros, and two beyond both.
 
-    Of texts: the first and the last, the empty one, and two that `array` does not have.
+    Of texts they are the first and the last, the empty one, and two that `array` does not have.
     """
     if array.dtype.kind == "U":
         first, last = _ends(array)
@@ -150,18 +157,22 @@ def edges(array: np.ndarray) -> np.ndarray:
 
 
 def _ends(array: np.ndarray) -> np.ndarray:
-    """The first and the last text of each place in the order of their letters."""
-    ends = np.sort(array[:ROWS], axis=0)[[0, -1]]
-    for start in range(ROWS, len(array), ROWS):
-        some = np.concatenate([ends, array[start : start + ROWS]])
-        ends = np.sort(some, axis=0)[[0, -1]]
+    """Returns the first and the last text of each column in the order of their letters."""
+    ends = np.sort(array[:SORTED_ROWS], axis=0)[[0, -1]]
+    for start in range(SORTED_ROWS, len(array), SORTED_ROWS):
+        rows = np.concatenate([ends, array[start : start + SORTED_ROWS]])
+        ends = np.sort(rows, axis=0)[[0, -1]]
     return ends
 
 
 def _judge(
-    framework: ModuleType, training: Any, data: Path, output: Path, params: CheckpointParams
+    framework: TrainingModule[Any],
+    training: Any,
+    data: Path,
+    output: Path,
+    params: CheckpointParams,
 ) -> Mapping[str, float]:
-    """Writes predictions.csv of the test split; its metrics, named test/<name>."""
+    """Writes predictions.csv of the test split; returns its metrics, named test/<name>."""
     classes = prepared.schema(data)["target"]["classes"]
     inputs, target = prepared.split(data, "test")
     outputs, loss = framework.predict(training, inputs, target, max(256, params.train.batch_size))

@@ -4,20 +4,21 @@ repository."""
 import json
 import shutil
 from collections.abc import Iterable
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from pipeline import formats, provenance
+from pipeline import formats, frameworks, provenance
 from pipeline.complete_model import card, mlmodel
 from pipeline.config.params import ExportParams
 from pipeline.errors import FormatError, ParamsError
 from pipeline.files import write_atomically
 from pipeline.provenance import lineage
 from pipeline.run import stage
-from pipeline.training import parts
-from pipeline.training.parts import build
+from pipeline.training import parent, parts
 
 EXAMPLES = ("one", "seven")
 """Batches of the reference that travel with the model."""
@@ -32,49 +33,18 @@ def export_complete(checkpoint: Path, models: Path, output: Path, params: Export
     if params.lineage.strict:
         demand_commit(checkpoint)
     schema = json.loads((checkpoint / "schema.json").read_text())
-    framework = parts.framework(params.model, params.train)
-    training = build(params.model, params.train, schema, "cpu")
-    framework.load(training, checkpoint / f"checkpoint{framework.SUFFIX}")
-    framework.seed(schema["seed"], training)
-    example = np.load(checkpoint / "reference" / f"{STEPS}.npz")
-    inputs = {name: example[f"input.{name}"] for name in schema["inputs"]}
-    step = {"training": training, "target": example["target"], "seed": schema["seed"]}
-
-    outputs = list(schema["outputs"])
-    refused: dict[str, str] = {}
-
-    def trains_on(name: str) -> bool:
-        if params.train.parent is not None:
-            return bool(name == training.form)
-        return params.export.train and formats.declared(name).promises.trainable
-
-    written = in_order(chosen(params))
-    for name in list(written):
-        before = set(provenance.files(output))
-        try:
-            if params.train.parent is not None:
-                framework.export(training, name, inputs, outputs, output)
-            elif trains_on(name):
-                model = framework.predictor(training)
-                formats.training_exporter(name).export(model, inputs, outputs, output, **step)
-            else:
-                model = framework.predictor(training)
-                formats.exporter(name).export(model, inputs, outputs, output)
-        except ValueError as fault:
-            _leave_out(name, str(fault), params, output, before)
-            refused[name] = str(fault)
-            written.remove(name)
-        print(f"{name}: {refused.get(name, 'written')}", flush=True)
-
-    trains = [name for name in written if trains_on(name)]
+    model = _load(checkpoint, schema, params)
+    refused = _write_formats(model, output, params)
+    held = [name for name in chosen(params) if name not in refused]
+    written = [name for name in in_order(chosen(params)) if name not in refused]
+    trains = [name for name in written if model.trains_on(name)]
     (output / "examples").mkdir()
     for batch in (*EXAMPLES, *([STEPS] if trains else [])):
         shutil.copyfile(checkpoint / "reference" / f"{batch}.npz", output / f"examples/{batch}.npz")
     for name in ("schema.json", "metrics.json"):
         shutil.copyfile(checkpoint / name, output / name)
-    held = [name for name in chosen(params) if name in written]
-    kept = {"held": held, "trains": trains, "refused": refused}
-    write_atomically(output / "formats.json", json.dumps(kept, indent=1) + "\n")
+    listed = {"held": held, "trains": trains, "refused": refused}
+    write_atomically(output / "formats.json", json.dumps(listed, indent=1) + "\n")
     write_atomically(output / "requirements.txt", requirements(written))
     mlmodel.write(output, schema, written, np.load(output / "examples/one.npz"))
     write_atomically(
@@ -82,8 +52,70 @@ def export_complete(checkpoint: Path, models: Path, output: Path, params: Export
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrainedModel:
+    """The chosen epoch, loaded, with examples for the formats."""
+
+    params: ExportParams
+    training: Any
+    inputs: dict[str, np.ndarray]
+    target: np.ndarray
+    outputs: list[str]
+    seed: int
+
+    def trains_on(self, name: str) -> bool:
+        """Whether the format is to hold what it takes to train on."""
+        if self.params.train.parent is not None:
+            return bool(name == self.training.form)
+        return self.params.export.train and formats.declared(name).promises.trainable
+
+    def export(self, name: str, output: Path) -> None:
+        """Raises ValueError in one line where the model does not fit the format."""
+        example = (self.inputs, self.outputs, output)
+        if self.params.train.parent is not None:
+            parent.export(self.training, name, *example)
+            return
+        predictor = frameworks.framework(self.params.model.framework).predictor(self.training)
+        if self.trains_on(name):
+            step = {"training": self.training, "target": self.target, "seed": self.seed}
+            formats.training_exporter(name).export(predictor, *example, **step)
+        else:
+            formats.exporter(name).export(predictor, *example)
+
+
+def _load(checkpoint: Path, schema: dict[str, Any], params: ExportParams) -> TrainedModel:
+    module = parts.training_module(params.model, params.train)
+    training = parts.build(params.model, params.train, schema, "cpu")
+    module.load(training, checkpoint / f"checkpoint{module.SUFFIX}")
+    module.seed(schema["seed"], training)
+    steps = np.load(checkpoint / "reference" / f"{STEPS}.npz")
+    return TrainedModel(
+        params=params,
+        training=training,
+        inputs={name: steps[f"input.{name}"] for name in schema["inputs"]},
+        target=steps["target"],
+        outputs=list(schema["outputs"]),
+        seed=schema["seed"],
+    )
+
+
+def _write_formats(model: TrainedModel, output: Path, params: ExportParams) -> dict[str, str]:
+    """Writes each format that can hold the model; returns the others, each with its reason."""
+    refused: dict[str, str] = {}
+    for name in in_order(chosen(params)):
+        before = set(provenance.files(output))
+        try:
+            model.export(name, output)
+        except ValueError as fault:
+            _leave_out(name, str(fault), params, output, before)
+            refused[name] = str(fault)
+        print(f"{name}: {refused.get(name, 'written')}", flush=True)
+    return refused
+
+
 def demand_commit(checkpoint: Path) -> None:
-    """A commit alone names the code at hand and that of every stage before. Raises ParamsError."""
+    """Raises ParamsError unless a commit alone names the code at hand and that of every stage
+    before."""
     code, patch = provenance.code(Path())
     wanted = "lineage.strict: expected code that a commit alone names, found"
     if code["digest"]["gitCommit"] is None:
@@ -100,7 +132,7 @@ def demand_commit(checkpoint: Path) -> None:
 
 
 def chosen(params: ExportParams) -> list[str]:
-    """Required formats, then those to attempt that take the framework's models."""
+    """Returns the required formats, then those to attempt that take the framework's models."""
     framework, export = params.model.framework, params.export
     for name in export.formats:
         takes = formats.declared(name).frameworks
@@ -114,12 +146,12 @@ def chosen(params: ExportParams) -> list[str]:
 
 
 def in_order(names: list[str]) -> list[str]:
-    """One that refers to another's file comes after it."""
+    """Returns them so that one that refers to another's file comes after it."""
     return sorted(names, key=lambda name: len(set(formats.declared(name).after) & set(names)))
 
 
 def _leave_out(name: str, fault: str, params: ExportParams, output: Path, before: set[str]) -> None:
-    """Removes what the format has begun to write; a required one ends the stage."""
+    """Removes what the format has begun to write. Raises FormatError for a required one."""
     if name in params.export.formats:
         trains = params.export.train and formats.declared(name).promises.trainable
         raise FormatError(
@@ -132,11 +164,9 @@ def _leave_out(name: str, fault: str, params: ExportParams, output: Path, before
 
 
 def requirements(names: Iterable[str]) -> str:
-    """What it takes to load them, at the versions they were written with."""
-    needed = sorted(
-        {distribution for name in names for distribution in formats.declared(name).requires}
-    )
-    return "".join(f"{name}=={version(name).partition('+')[0]}\n" for name in needed)
+    """Returns what it takes to load them, at the versions they were written with."""
+    distributions = {each for name in names for each in formats.declared(name).requires}
+    return "".join(f"{name}=={version(name).partition('+')[0]}\n" for name in sorted(distributions))
 
 
 if __name__ == "__main__":

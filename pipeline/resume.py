@@ -19,9 +19,9 @@ from pipeline.errors import IncompleteArtifact, ParamsError, PipelineError, Veri
 from pipeline.examine import demand_admitted
 from pipeline.examine.loading import loadable
 from pipeline.project import CONF, PARENTS, ROOT
+from pipeline.run.parent import training_format
 from pipeline.run.signals import Interrupted
 from pipeline.text import escaped
-from pipeline.training import parent as resumed
 
 USAGE = """usage: python -m pipeline.resume <complete-model> [override ...]
 
@@ -33,11 +33,12 @@ def main(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(USAGE)
         return 0 if arguments else 2
-    given = Path(arguments[0]).resolve()
+    complete_model = Path(arguments[0]).resolve()
     os.chdir(ROOT)
     try:
         demand_same_model(arguments[1:])
-        return reproduce(values(keep(given), arguments[1:]), arguments[1:])
+        parent = store_parent(complete_model)
+        return reproduce(values(parent, arguments[1:]), arguments[1:])
     except PipelineError as error:
         print(f"error: resume: {escaped(str(error))}", file=sys.stderr)
         return 1
@@ -46,6 +47,7 @@ def main(arguments: list[str]) -> int:
 
 
 def names(overrides: list[str]) -> list[str]:
+    """Returns the keys that the overrides set."""
     return [override.lstrip("+~").partition("=")[0] for override in overrides]
 
 
@@ -59,8 +61,8 @@ def demand_same_model(overrides: list[str]) -> None:
             )
 
 
-def keep(complete_model: Path) -> str:
-    """Copies the complete model to parents/ and has DVC track it; its digest.
+def store_parent(complete_model: Path) -> str:
+    """Copies the complete model to parents/ and has DVC track it; returns its digest.
 
     Raises VerificationFailed unless it may be loaded: it can come from anywhere.
     """
@@ -68,44 +70,48 @@ def keep(complete_model: Path) -> str:
         copy = Path(scratch) / "model"
         demand_admitted(complete_model, copy)
         try:
-            form = resumed.form(copy)
+            form = training_format(copy)
         except IncompleteArtifact as fault:
-            told = str(fault).replace(str(copy), str(complete_model))
-            raise IncompleteArtifact(told) from None
+            message = str(fault).replace(str(copy), str(complete_model))
+            raise IncompleteArtifact(message) from None
         if form not in loadable(copy):
             raise VerificationFailed(f"{complete_model}: trains in no format that is safe to load")
         digest = provenance.digest(copy)
-        kept = PARENTS / digest
-        if not kept.is_dir():
+        parent = PARENTS / digest
+        if not parent.is_dir():
             partial = PARENTS / f".{digest}.partial"
             shutil.rmtree(partial, ignore_errors=True)
             shutil.copytree(copy, partial, copy_function=shutil.copyfile)
-            partial.rename(kept)
-    if not kept.with_name(f"{digest}.dvc").is_file():
-        command = [sys.executable, "-m", "dvc", "add", "--quiet", str(kept)]
-        done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
-        if done.returncode:
-            said = " ".join(done.stderr.split())
-            raise PipelineError(f"{kept}: DVC does not track it: {said}; `dvc add {kept}`")
+            partial.rename(parent)
+    if not parent.with_name(f"{digest}.dvc").is_file():
+        _track(parent)
     return digest
 
 
+def _track(parent: Path) -> None:
+    command = [sys.executable, "-m", "dvc", "add", "--quiet", str(parent)]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        message = " ".join(done.stderr.split())
+        raise PipelineError(f"{parent}: DVC does not track it: {message}; `dvc add {parent}`")
+
+
 def values(parent: str, overrides: list[str]) -> dict[str, Any]:
-    """The parent's model and training, everything else as `python -m pipeline` composes it, and
-    what is overridden."""
+    """Returns the params of the run: the parent's model and training, everything else as
+    `python -m pipeline` composes it, and what is overridden."""
     named = names(overrides)
-    found, default = (interpolated(compose_conf(CONF, each)) for each in (overrides, []))
+    params, default = (interpolated(compose_conf(CONF, each)) for each in (overrides, []))
     recorded = provenance.params(PARENTS / parent)
-    mine = {name.split(".")[1] for name in named if name.startswith("train.")}
+    own = {name.split(".")[1] for name in named if name.startswith("train.")}
     # An experiment sets values without naming them on the command line.
-    mine |= {k for k, v in found["train"].items() if v != default["train"].get(k)}
+    own |= {k for k, v in params["train"].items() if v != default["train"].get(k)}
     if "train" not in named:
-        found["train"] |= {k: v for k, v in recorded["train"].items() if k not in mine}
-    found["train"]["parent"] = parent
-    found["model"] = recorded["model"]
+        params["train"] |= {k: v for k, v in recorded["train"].items() if k not in own}
+    params["train"]["parent"] = parent
+    params["model"] = recorded["model"]
     if not {"export", "export.formats"} & set(named):
-        found["export"]["formats"] = [resumed.form(PARENTS / parent)]
-    return found
+        params["export"]["formats"] = [training_format(PARENTS / parent)]
+    return params
 
 
 if __name__ == "__main__":

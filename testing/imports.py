@@ -63,7 +63,7 @@ def _files(name: str, root: Path) -> Iterator[Path]:
 
 
 def _plugins(node: ast.AST, path: Path, root: Path) -> Iterator[Path]:
-    """Of `plugin("frameworks", name)`: whatever lies in the folder may be loaded."""
+    """Of `plugin("verification.checks", name)`: whatever lies in the folder may be loaded."""
     called = isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant)
     if called and ast.unparse(node.func).rpartition(".")[2] == "plugin":
         folder = root.joinpath(PACKAGE, *str(node.args[0].value).split("."))

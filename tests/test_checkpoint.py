@@ -11,7 +11,7 @@ from pipeline.checkpoint import edges
 def test_edges_of_texts_are_first_last_empty_and_two_unseen(
     rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpoint, "ROWS", rows)
+    monkeypatch.setattr(checkpoint, "SORTED_ROWS", rows)
     texts = np.array([["m", "z"], ["b", "Łódź"], ["Ω", "a b"], ["c", "y"], ["a", "x"]])
     found = edges(texts)
     assert found.dtype.kind == "U" and found.shape == (5, 2)

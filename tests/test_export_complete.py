@@ -206,7 +206,7 @@ def test_edge_values_leave_the_range_of_the_training_rows(trained):
 
 
 def test_the_chosen_epoch_is_the_one_with_the_best_metric(trained, copy_of):
-    from pipeline.train import read_history
+    from pipeline.training.history import read_history
 
     project = copy_of(trained)
     history = read_history(project.root / "artifacts/train/history.csv")

@@ -4,22 +4,24 @@ import json
 import pickle
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from pipeline import provenance, resume
+from pipeline import provenance
 from pipeline.config.reading import load_yaml
 from pipeline.errors import IncompleteArtifact
 from pipeline.provenance import lineage
+from pipeline.run.parent import training_format
 from testing.project import TINY, Project, make_project
 
 WRITE_PARAMS = """
 import sys
 from pathlib import Path
-from pipeline.resume import keep, values
+from pipeline.resume import store_parent, values
 from pipeline.config.reading import dump_yaml
-Path("params.yaml").write_text(dump_yaml(values(keep(Path(sys.argv[1])), sys.argv[2:])))
+Path("params.yaml").write_text(dump_yaml(values(store_parent(Path(sys.argv[1])), sys.argv[2:])))
 """
 STAGES = ("prepare", "train", "checkpoint", "export-complete")
 LAST_EPOCH = ("checkpoint.metric=train/loss", "checkpoint.mode=min")
@@ -206,10 +208,10 @@ def test_one_that_trains_in_a_format_without_evaluation_alone_is_refused(
     kept = json.loads((whole / "formats.json").read_text())
     (tmp_path / "formats.json").write_text(json.dumps(kept | {"trains": ["onnx_train"]}))
     with pytest.raises(IncompleteArtifact, match="cannot be trained on"):
-        resume.resumed.form(tmp_path)
+        training_format(tmp_path)
     both = kept | {"trains": ["onnx_train", "torch_export"]}
     (tmp_path / "formats.json").write_text(json.dumps(both))
-    assert resume.resumed.form(tmp_path) == "torch_export"
+    assert training_format(tmp_path) == "torch_export"
 
 
 def test_an_experiment_s_values_are_taken_and_the_parent_s_otherwise(
@@ -290,10 +292,12 @@ def test_generators_are_saved_within_an_epoch_of_a_model_that_is_trained_on() ->
     import torch
 
     from pipeline.frameworks import pytorch
+    from pipeline.training import parent as training_parent
 
-    training = resume.resumed.Training(None, pytorch, pytorch, [])
-    before = resume.resumed.randomness(training)
+    trainer: Any = None
+    training = training_parent.Training(trainer, "torch_export", pytorch, [])
+    before = training_parent.randomness(training)
     drawn = torch.rand(5)
     assert not torch.equal(torch.rand(5), drawn)
-    resume.resumed.set_randomness(training, before)
+    training_parent.set_randomness(training, before)
     assert torch.equal(torch.rand(5), drawn)

@@ -14,57 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pipeline import provenance
-from pipeline.config.params import Train
-from pipeline.errors import ParamsError
-from pipeline.train import best, order, read_history, write_history
+from pipeline.training.history import read_history
 from testing.project import TINY
-
-
-def settings_of(**changed) -> Train:
-    values = {"epochs": 1, "batch_size": 32, "lr": 0.1, "seed": 0, "device": "cpu", "threads": 1}
-    values |= {"clip_norm": None, "parent": None, "early_stopping": None, "metrics": {}}
-    return Train(**{**values, **changed})
-
-
-@given(st.integers(1, 500), st.integers(1, 64), st.integers(0, 9), st.integers(1, 9))
-def test_every_epoch_sees_every_row_once(rows, batch_size, seed, epoch):
-    batches = order(settings_of(batch_size=batch_size, seed=seed), epoch, rows)
-    assert sorted(np.concatenate(batches)) == list(range(rows))
-    assert all(len(batch) <= batch_size + 1 for batch in batches)
-
-
-@given(st.integers(2, 500), st.integers(2, 64))
-def test_no_step_has_a_single_row(rows, batch_size):
-    assert min(map(len, order(settings_of(batch_size=batch_size), 1, rows))) > 1
-
-
-def test_the_order_is_a_function_of_seed_and_epoch():
-    def first(seed, epoch):
-        return order(settings_of(seed=seed), epoch, 100)[0].tolist()
-
-    assert first(0, 1) == first(0, 1)
-    assert first(0, 1) != first(0, 2)
-    assert first(0, 1) != first(1, 1)
-
-
-def test_the_best_epoch_is_the_earliest_of_equals():
-    history = [{"epoch": i + 1, "val/loss": v} for i, v in enumerate([3.0, 1.0, 2.0, 1.0])]
-    assert best(history, "val/loss", "min", "checkpoint.metric") == 2
-    assert best(history, "val/loss", "max", "checkpoint.metric") == 1
-    with pytest.raises(ParamsError, match="checkpoint.metric: found val/f1, expected .*val/loss"):
-        best(history, "val/f1", "max", "checkpoint.metric")
-
-
-@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1))
-def test_a_history_reads_back_as_the_same_floats(tmp_path_factory, values):
-    path = tmp_path_factory.mktemp("history") / "history.csv"
-    history = [{"epoch": i + 1.0, "val/loss": value} for i, value in enumerate(values)]
-    write_history(path, history)
-    assert read_history(path) == history
 
 
 def test_two_runs_give_the_same_bytes(trained, copy_of):

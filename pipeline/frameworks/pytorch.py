@@ -19,10 +19,7 @@ BASES = {
     "optimizer": torch.optim.Optimizer,
     "scheduler": torch.optim.lr_scheduler.LRScheduler,
 }
-"""What each part of a model's configuration is a class of."""
-
 PARTS = {"packages": ("torch.nn", "torch.optim"), "parts": tuple(set(BASES.values()))}
-"""Where its classes come from, and what may stand in its arguments."""
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -49,22 +46,23 @@ def configure(threads: int) -> None:
 
 
 def seed(value: int, training: Training | None = None) -> None:
-    """Of every generator that a net may draw from; CUDA's too. A net has none of its own."""
+    """Seeds every generator that a net may draw from, CUDA's too; a net has none of its own."""
     random.seed(value)
     np.random.seed(value)
     torch.manual_seed(value)
 
 
 def randomness(_: Any) -> dict[str, np.ndarray]:
-    """The states of torch's own generators."""
-    found = {"cpu": torch.get_rng_state()}
+    """Returns the states of torch's own generators, by device."""
+    states = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-        states = torch.cuda.get_rng_state_all()
-        found |= {f"cuda:{index}": state for index, state in enumerate(states)}
-    return {name: state.numpy() for name, state in found.items()}
+        of_devices = torch.cuda.get_rng_state_all()
+        states |= {f"cuda:{index}": state for index, state in enumerate(of_devices)}
+    return {name: state.numpy() for name, state in states.items()}
 
 
 def set_randomness(_: Any, states: Arrays) -> None:
+    """Sets the states of torch's own generators."""
     for device, state in states.items():
         if device == "cpu":
             torch.set_rng_state(torch.from_numpy(state))
@@ -81,7 +79,8 @@ def build(
     device: str,
     clip_norm: float | None,
 ) -> Training:
-    """`inputs` are the parameters of the net's call, in order. Raises ValueError, one line."""
+    """Builds the parts; `inputs` are the parameters of the net's call, in order. Raises ValueError,
+    one line."""
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda" and not torch.cuda.is_available():
@@ -103,7 +102,7 @@ def build(
 
 
 def sources(training: Training) -> list[str]:
-    """The top-level packages, other than torch, that the classes of net and loss come from."""
+    """Returns the top-level packages, other than torch, that the classes of net and loss are of."""
     modules = [*training.net.modules(), *training.loss.modules()]
     return sorted({type(m).__module__.split(".")[0] for m in modules} - {"torch"})
 
@@ -116,7 +115,7 @@ def adapt(training: Training, inputs: Arrays) -> None:
 
 
 def step(training: Training, inputs: Arrays, target: np.ndarray, rows: np.ndarray) -> Tensor:
-    """One step on the rows of these numbers; its loss, a scalar."""
+    """Takes one step on the rows of these numbers; returns its loss, a scalar."""
     training.net.train()
     loss = training.loss(_forward(training, inputs, rows), _tensor(training, target, rows))
     training.net.zero_grad()  # also of what the optimizer does not hold: clipping counts it
@@ -124,8 +123,8 @@ def step(training: Training, inputs: Arrays, target: np.ndarray, rows: np.ndarra
     if training.clip_norm is not None:
         nn.utils.clip_grad_norm_(training.net.parameters(), training.clip_norm)
     training.optimizer.step()
-    found: Tensor = loss.detach()
-    return found
+    detached: Tensor = loss.detach()
+    return detached
 
 
 def end_epoch(training: Training) -> None:
@@ -137,9 +136,9 @@ def end_epoch(training: Training) -> None:
 def predict(
     training: Training, inputs: Arrays, target: np.ndarray | None, batch_size: int
 ) -> tuple[list[np.ndarray], float]:
-    """Outputs in evaluation mode, and the mean loss (NaN without a target)."""
+    """Returns the outputs in evaluation mode, and the mean loss (NaN without a target)."""
     training.net.eval()
-    found: list[list[np.ndarray]] = []
+    batches: list[list[np.ndarray]] = []
     total, count = 0.0, len(next(iter(inputs.values())))
     with torch.inference_mode():
         for start in range(0, count, batch_size):
@@ -149,29 +148,29 @@ def predict(
                 loss = training.loss(outputs, _tensor(training, target, rows))
                 total += loss.item() * len(rows)
             tensors = outputs if isinstance(outputs, tuple | list) else (outputs,)
-            found.append([tensor.cpu().numpy() for tensor in tensors])
-    joined = [np.concatenate(parts) for parts in zip(*found, strict=True)]
+            batches.append([tensor.cpu().numpy() for tensor in tensors])
+    joined = [np.concatenate(parts) for parts in zip(*batches, strict=True)]
     return joined, total / count if target is not None else float("nan")
 
 
 def predictor(training: Training) -> nn.Module:
-    """The net in evaluation mode."""
+    """Returns the net in evaluation mode."""
     return training.net.eval()
 
 
 def state(training: Training) -> dict[str, np.ndarray]:
-    """net/<name> of every weight and buffer, loss/<name> of the loss' own, and
-    optimizer/<parameter>/<slot> of what it keeps."""
-    found = {f"net/{name}": each for name, each in training.net.state_dict().items()}
-    found |= {f"loss/{name}": each for name, each in training.loss.state_dict().items()}
+    """Returns net/<name> of every weight and buffer, loss/<name> of the loss' own, and
+    optimizer/<parameter>/<slot> of the optimizer's."""
+    tensors = {f"net/{name}": tensor for name, tensor in training.net.state_dict().items()}
+    tensors |= {f"loss/{name}": tensor for name, tensor in training.loss.state_dict().items()}
     for name, parameter in training.net.named_parameters():
-        kept = training.optimizer.state.get(parameter, {})
-        found |= {f"optimizer/{name}/{slot}": torch.as_tensor(v) for slot, v in kept.items()}
-    return {name: each.detach().cpu().numpy().copy() for name, each in found.items()}
+        slots = training.optimizer.state.get(parameter, {})
+        tensors |= {f"optimizer/{name}/{slot}": torch.as_tensor(v) for slot, v in slots.items()}
+    return {name: tensor.detach().cpu().numpy().copy() for name, tensor in tensors.items()}
 
 
 def save(training: Training, path: Path) -> None:
-    """The same state gives the same bytes, whatever the file is called."""
+    """Writes a checkpoint; the same state gives the same bytes, whatever the file is called."""
     state = {
         "net": training.net.state_dict(),
         "loss": training.loss.state_dict(),
@@ -183,7 +182,7 @@ def save(training: Training, path: Path) -> None:
 
 
 def load(training: Training, path: Path) -> None:
-    """As when `save` was called, but for the seed. Raises ValueError for another net's file."""
+    """Reads what `save` wrote. Raises ValueError for another net's file."""
     state = torch.load(path, map_location=training.device, weights_only=True)
     try:
         training.net.load_state_dict(state["net"])

@@ -4,22 +4,24 @@ one. A damaged one is never gone on from."""
 import random
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from pipeline.files import replacing
+from pipeline.frameworks.contract import TrainingModule
 from pipeline.run import resume_state
 
 WITHIN = "within"
 
 
-def epoch_file(framework: ModuleType, output: Path, epoch: int) -> Path:
+def epoch_file(framework: TrainingModule[Any], output: Path, epoch: int) -> Path:
+    """Returns the path of an epoch's checkpoint."""
     return output / f"epoch_{epoch:04d}{framework.SUFFIX}"
 
 
-def save_epoch(framework: ModuleType, training: Any, output: Path, epoch: int) -> None:
+def save_epoch(framework: TrainingModule[Any], training: Any, output: Path, epoch: int) -> None:
+    """Writes an epoch's checkpoint, whole, and removes the state within the epoch."""
     path = epoch_file(framework, output, epoch)
     with replacing(path) as partial:
         framework.save(training, partial)
@@ -27,8 +29,9 @@ def save_epoch(framework: ModuleType, training: Any, output: Path, epoch: int) -
     resume_state.remove(output, _within(framework, output))
 
 
-def last_epoch(framework: ModuleType, output: Path) -> int:
-    """Of those that are whole, in a row from the first; what lies behind it is removed."""
+def last_epoch(framework: TrainingModule[Any], output: Path) -> int:
+    """Returns the last of the checkpoints that are whole, in a row from the first; removes what
+    lies behind it."""
     epoch = 0
     while (fault := resume_state.fault(output, epoch_file(framework, output, epoch + 1))) is None:
         epoch += 1
@@ -40,9 +43,9 @@ def last_epoch(framework: ModuleType, output: Path) -> int:
 
 
 def save_within(
-    framework: ModuleType, training: Any, output: Path, epoch: int, losses: list[Any]
+    framework: TrainingModule[Any], training: Any, output: Path, epoch: int, losses: list[Any]
 ) -> None:
-    """The state after some steps of an epoch, those steps' losses, and every generator's state."""
+    """Writes the state after some steps of an epoch, their losses, and every generator's state."""
     state, rest = _within(framework, output)
     with replacing(state) as partial:
         framework.save(training, partial)
@@ -54,9 +57,11 @@ def save_within(
     resume_state.save(output, state, rest)
 
 
-def load_within(framework: ModuleType, training: Any, output: Path, epoch: int) -> list[float]:
-    """The losses of the epoch's first steps, which `training` then has behind it; none if there is
-    no such state."""
+def load_within(
+    framework: TrainingModule[Any], training: Any, output: Path, epoch: int
+) -> list[float]:
+    """Reads what `save_within` wrote; returns the losses of the steps that `training` then has
+    behind it, none if there is no such state."""
     state, rest = _within(framework, output)
     if resume_state.fault(output, state) or resume_state.fault(output, rest):
         return []
@@ -65,23 +70,23 @@ def load_within(framework: ModuleType, training: Any, output: Path, epoch: int) 
     if arrays["epoch"] != epoch:
         return []
     framework.load(training, state)
-    _set_generators(_those(arrays, "python/"))
-    framework.set_randomness(training, _those(arrays, "own/"))
+    _set_generators(_under(arrays, "python/"))
+    framework.set_randomness(training, _under(arrays, "own/"))
     losses: list[float] = arrays["losses"].tolist()
     print(f"going on after step {len(losses)} of epoch {epoch}", flush=True)
     return losses
 
 
-def _within(framework: ModuleType, output: Path) -> list[Path]:
+def _within(framework: TrainingModule[Any], output: Path) -> list[Path]:
     return [output / f"{WITHIN}{framework.SUFFIX}", output / f"{WITHIN}.steps.npz"]
 
 
-def _those(arrays: Mapping[str, np.ndarray], kind: str) -> dict[str, np.ndarray]:
-    return {k.removeprefix(kind): array for k, array in arrays.items() if k.startswith(kind)}
+def _under(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {k.removeprefix(prefix): array for k, array in arrays.items() if k.startswith(prefix)}
 
 
 def _generators() -> dict[str, np.ndarray]:
-    """Python's and numpy's, which a model may draw from."""
+    """Returns the states of Python's and numpy's generators, which a model may draw from."""
     version, words, drawn = random.getstate()
     _, keys, *rest = np.random.get_state(legacy=True)
     return {
@@ -93,9 +98,9 @@ def _generators() -> dict[str, np.ndarray]:
     }
 
 
-def _set_generators(found: Mapping[str, np.ndarray]) -> None:
-    drawn = found["drawn"].tolist()
-    words = tuple(int(word) for word in found["words"])
-    random.setstate((int(found["version"]), words, drawn[0] if drawn else None))
-    position, has_gauss, gauss = found["rest"].tolist()
-    np.random.set_state(("MT19937", found["keys"], int(position), int(has_gauss), gauss))
+def _set_generators(states: Mapping[str, np.ndarray]) -> None:
+    drawn = states["drawn"].tolist()
+    words = tuple(int(word) for word in states["words"])
+    random.setstate((int(states["version"]), words, drawn[0] if drawn else None))
+    position, has_gauss, gauss = states["rest"].tolist()
+    np.random.set_state(("MT19937", states["keys"], int(position), int(has_gauss), gauss))

@@ -1,6 +1,6 @@
 """A complete model in the place of a framework: the stages train it on with none of its source.
 
-It has the functions of pipeline/frameworks/<name>.py; what they do is the format's `load_training`.
+It is a frameworks.contract.TrainingModule; what its functions do is the format's `load_training`.
 """
 
 import json
@@ -9,15 +9,17 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from pipeline import formats, provenance
 from pipeline.config.params import Train
-from pipeline.errors import IncompleteArtifact, ParamsError
+from pipeline.errors import ParamsError
+from pipeline.formats.contract import EvaluatingTrainer
+from pipeline.frameworks.contract import Framework
 from pipeline.project import PARENTS
+from pipeline.run.parent import training_format
 
 SUFFIX = ".tar"
 Arrays = Mapping[str, np.ndarray]
@@ -25,49 +27,36 @@ Arrays = Mapping[str, np.ndarray]
 
 @dataclass
 class Training:
-    trainer: Any
+    """The parent's training, where it stands."""
+
+    trainer: EvaluatingTrainer
     form: str
     """The format that the trainer is of."""
-    base: ModuleType
-    """Of the framework: it sets the process up."""
+    base: Framework[Any]
+    """The framework that the model was made with; it sets the process up."""
     sources: list[str]
 
 
 def schema(parent: str) -> dict[str, Any]:
-    """Of the complete model with this digest."""
-    found: dict[str, Any] = json.loads((PARENTS / parent / "schema.json").read_text())
-    return found
+    """Returns the schema of the complete model with this digest."""
+    content: dict[str, Any] = json.loads((PARENTS / parent / "schema.json").read_text())
+    return content
 
 
-def trained(parent: str) -> int:
-    """Epochs behind the complete model, its own parents' included."""
-    found = schema(parent)
-    return int(found["epochs_before"] + found["epoch"])
+def epochs_trained(parent: str) -> int:
+    """Returns the epochs behind the complete model, its own parents' included."""
+    before = schema(parent)
+    return int(before["epochs_before"] + before["epoch"])
 
 
-def form(complete_model: Path) -> str:
-    """The format that it is trained on in. Raises IncompleteArtifact.
-
-    A training step alone is not enough: the stages look at losses between the steps, too.
-    """
-    trains: list[str] = json.loads((complete_model / "formats.json").read_text())["trains"]
-    known = formats.names()
-    for name in (each for each in trains if each in known):
-        if formats.declared(name).evaluates:
-            return name
-    raise IncompleteArtifact(
-        f"{complete_model}: cannot be trained on; export it again with export.train=true"
-    )
-
-
-def build(base: ModuleType, train: Train, described: Mapping[str, Any]) -> Training:
-    """The parent's training program, with its optimizer where it stood; only the learning rate may
-    be set anew. `described` is the schema of the data. Raises ParamsError."""
+def build(base: Framework[Any], train: Train, described: Mapping[str, Any]) -> Training:
+    """Loads the parent's training program, with its optimizer where it stood; only the learning
+    rate may be set anew. `described` is the schema of the data. Raises ParamsError."""
     parent = PARENTS / str(train.parent)
     before, recorded = schema(parent.name), provenance.params(parent)["train"]
     _demand_alike(described, before)
     base.configure(train.threads)
-    name = form(parent)
+    name = training_format(parent)
     trainer = formats.training_loader(name).load_training(parent)
     if train.clip_norm != recorded["clip_norm"]:
         raise ParamsError(
@@ -82,20 +71,6 @@ def build(base: ModuleType, train: Train, described: Mapping[str, Any]) -> Train
     return Training(trainer, name, base, list(before["sources"]))
 
 
-def demand_whole(parent: Path) -> None:
-    """Raises IncompleteArtifact unless every byte is what its digest in parents/ names."""
-    if not parent.is_dir():
-        raise IncompleteArtifact(
-            f"{parent}: missing; fetch it with `dvc pull {parent}.dvc`, or run "
-            "`python -m pipeline.resume` with the complete model itself"
-        )
-    found = provenance.faults(parent)
-    if not found and provenance.digest(parent) != parent.name:
-        found = [f"{parent}: is the complete model {provenance.digest(parent)}"]
-    if found:
-        raise IncompleteArtifact(f"{found[0]}; fetch it again with `dvc checkout --force`")
-
-
 def _demand_alike(described: Mapping[str, Any], before: Mapping[str, Any]) -> None:
     for key in ("inputs", "target"):
         if described[key] != before[key]:
@@ -106,64 +81,70 @@ def _demand_alike(described: Mapping[str, Any], before: Mapping[str, Any]) -> No
 
 
 def seed(value: int, training: Training) -> None:
+    """Seeds the framework's generators and the program's own."""
     training.base.seed(value)
     training.trainer.seed(value)
 
 
 def randomness(training: Training) -> dict[str, np.ndarray]:
-    found: dict[str, np.ndarray] = training.base.randomness(training)
-    return found
+    """Returns the states of the framework's generators."""
+    return training.base.randomness(training)
 
 
 def set_randomness(training: Training, states: Arrays) -> None:
+    """Sets the states of the framework's generators."""
     training.base.set_randomness(training, states)
 
 
 def adapt(training: Training, inputs: Arrays) -> None:
-    """Nothing: preprocessing stays as it was fitted."""
+    """Does nothing: preprocessing stays as it was fitted."""
 
 
 def sources(training: Training) -> list[str]:
+    """Returns the packages that the parent was made of, as its schema names them."""
     return training.sources
 
 
 def step(training: Training, inputs: Arrays, target: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """One step on the rows of these numbers; its loss, a scalar."""
-    given = {name: array[rows] for name, array in inputs.items()}
-    loss: np.ndarray = training.trainer.step(given, target[rows])
-    return loss
+    """Takes one step on the rows of these numbers; returns its loss, a scalar."""
+    return training.trainer.step(_rows(inputs, rows), target[rows])
 
 
 def end_epoch(training: Training) -> None:
+    """Brings the learning rate to that of the next epoch."""
     training.trainer.end_epoch()
 
 
 def predict(
     training: Training, inputs: Arrays, target: np.ndarray | None, batch_size: int
 ) -> tuple[list[np.ndarray], float]:
-    """Outputs in evaluation mode, and the mean loss (NaN without a target)."""
-    found: list[list[np.ndarray]] = []
+    """Returns the outputs in evaluation mode, and the mean loss (NaN without a target)."""
+    batches: list[list[np.ndarray]] = []
     total, count = 0.0, len(next(iter(inputs.values())))
     for start in range(0, count, batch_size):
         rows = slice(start, min(start + batch_size, count))
-        given = {name: array[rows] for name, array in inputs.items()}
+        batch = _rows(inputs, rows)
         if target is None:
-            answers = training.trainer.predict(given)
+            answers = training.trainer.predict(batch)
         else:
-            answers, loss = training.trainer.evaluate(given, target[rows])
+            answers, loss = training.trainer.evaluate(batch, target[rows])
             total += float(loss) * (rows.stop - rows.start)
-        found.append(list(answers.values()))
-    joined = [np.concatenate(parts) for parts in zip(*found, strict=True)]
+        batches.append(list(answers.values()))
+    joined = [np.concatenate(parts) for parts in zip(*batches, strict=True)]
     return joined, total / count if target is not None else float("nan")
 
 
+def _rows(inputs: Arrays, rows: Any) -> dict[str, np.ndarray]:
+    return {name: array[rows] for name, array in inputs.items()}
+
+
 def state(training: Training) -> dict[str, np.ndarray]:
-    found: dict[str, np.ndarray] = training.trainer.state()
-    return found
+    """Returns weights and optimizer's state by name, as the framework names them."""
+    return training.trainer.state()
 
 
 def save(training: Training, path: Path) -> None:
-    """The format's files in one; the same state gives the same bytes."""
+    """Writes the format's files as one; the same state gives the same bytes."""
     with tempfile.TemporaryDirectory() as scratch, tarfile.open(path, "w") as archive:
         training.trainer.save(Path(scratch))
         for name in provenance.files(Path(scratch)):
@@ -174,7 +155,7 @@ def save(training: Training, path: Path) -> None:
 
 
 def load(training: Training, path: Path) -> None:
-    """As when `save` was called."""
+    """Reads what `save` wrote."""
     with tempfile.TemporaryDirectory() as scratch, tarfile.open(path) as archive:
         archive.extractall(scratch, filter="data")
         loader = formats.training_loader(training.form)
@@ -188,7 +169,8 @@ def export(
     outputs: list[str],
     directory: Path,
 ) -> None:
-    """ValueError for a format that takes the source's model where a program will not do."""
+    """Writes the model in a format. Raises ValueError for a format that is made from the source's
+    model, where a program will not do."""
     if form == training.form:
         training.trainer.save(directory)
         return

@@ -1,52 +1,61 @@
 """The model's parts as configured, and what trains them."""
 
-from collections.abc import Mapping
-from types import ModuleType
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from pipeline import frameworks
 from pipeline.config.component import component
 from pipeline.config.params import Model, Train
-from pipeline.config.plugins import plugin
+from pipeline.config.reading import Component
 from pipeline.config.targets import Kind
 from pipeline.errors import ParamsError
+from pipeline.frameworks.contract import TrainingModule
 from pipeline.project import PARENTS
+from pipeline.run.parent import demand_whole
 from pipeline.training import parent
 
 
 def seed(base: int, epoch: int) -> int:
-    """Of an epoch's random numbers, 0 for the initial weights: with the order of the rows, which
-    hangs on seed and epoch too, it makes resuming exact without any generator's state."""
+    """Returns the seed of an epoch's random numbers; epoch 0 is that of the initial weights.
+
+    With the order of the rows, which hangs on seed and epoch too, it makes resuming exact without
+    any generator's state.
+    """
     return int(np.random.SeedSequence([base, epoch]).generate_state(1)[0])
 
 
-def framework(model: Model, train: Train) -> ModuleType:
-    """What trains: the model's framework, or a complete model in its place."""
-    return plugin("frameworks", model.framework) if train.parent is None else parent
+def training_module(model: Model, train: Train) -> TrainingModule[Any]:
+    """Returns what trains: the model's framework, or a complete model in its place."""
+    return frameworks.framework(model.framework) if train.parent is None else parent
 
 
 def epochs_before(train: Train) -> int:
-    """Behind the complete model that training goes on from; seeds and orders count from there."""
-    return 0 if train.parent is None else parent.trained(train.parent)
+    """Returns the epochs behind the complete model that training goes on from; seeds and orders
+    count from there."""
+    return 0 if train.parent is None else parent.epochs_trained(train.parent)
 
 
 def build(model: Model, train: Train, schema: Mapping[str, Any], device: str) -> Any:
-    """The framework's Training as configured; `schema` is that of the data."""
-    framework = plugin("frameworks", model.framework)
+    """Returns the training as configured; `schema` is that of the data. Raises ParamsError."""
+    framework = frameworks.framework(model.framework)
     if train.parent is not None:
-        parent.demand_whole(PARENTS / train.parent)
+        demand_whole(PARENTS / train.parent)
         return parent.build(framework, train, schema)
     framework.configure(train.threads)
     framework.seed(seed(train.seed, 0))
-    configs = {name: getattr(model, name) for name in ("net", "loss", "optimizer", "scheduler")}
-    parts = [
-        component(config, f"model.{name}", Kind(bases=(framework.BASES[name],), **framework.PARTS))
-        if config
-        else None
-        for name, config in configs.items()
-    ]
+
+    def part(name: str, config: Component) -> Callable[..., Any]:
+        kind = Kind(bases=(framework.BASES[name],), **framework.PARTS)
+        return component(config, f"model.{name}", kind)
+
+    net, loss = part("net", model.net), part("loss", model.loss)
+    optimizer = part("optimizer", model.optimizer)
+    scheduler = part("scheduler", model.scheduler) if model.scheduler else None
     try:
-        return framework.build(*parts, schema["inputs"], device, train.clip_norm)
+        return framework.build(
+            net, loss, optimizer, scheduler, schema["inputs"], device, train.clip_norm
+        )
     except ValueError as fault:
         raise ParamsError(str(fault)) from None

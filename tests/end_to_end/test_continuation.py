@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import nn
 
+from pipeline import frameworks
 from pipeline.config.params import ExportParams, VerifyParams
-from pipeline.config.plugins import plugin
 from pipeline.config.reading import load_yaml, read
 from pipeline.formats import declared, exporter
 from pipeline.training.parts import build
@@ -52,7 +52,7 @@ def exported_again(project: Project, target: Path, spoil: Callable[[Any], None])
     params = read(ExportParams, sections(project))
     checkpoint = project.root / "artifacts/checkpoint"
     schema = json.loads((checkpoint / "schema.json").read_text())
-    framework = plugin("frameworks", "pytorch")
+    framework = frameworks.framework("pytorch")
     training = build(params.model, params.train, schema, "cpu")
     framework.load(training, checkpoint / "checkpoint.pt")
     spoil(training)

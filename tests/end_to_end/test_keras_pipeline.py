@@ -107,7 +107,7 @@ from pathlib import Path
 import numpy as np
 from pipeline import provenance
 from pipeline.training.parts import build
-from pipeline.config.plugins import plugin
+from pipeline import frameworks
 from pipeline.formats import exporter
 from pipeline.config.params import TrainParams
 from pipeline.run.arguments import params_file
@@ -115,7 +115,7 @@ from pipeline.config.reading import read
 
 params = read(TrainParams, params_file())
 schema = json.loads(Path("artifacts/checkpoint/schema.json").read_text())
-framework = plugin("frameworks", "keras")
+framework = frameworks.framework("keras")
 import keras
 
 def fresh():
@@ -212,7 +212,7 @@ from pathlib import Path
 import numpy as np
 from pipeline.data import arrays as data
 from pipeline.training.parts import build
-from pipeline.config.plugins import plugin
+from pipeline import frameworks
 from pipeline.formats import exporter
 from pipeline.config.params import TrainParams
 from pipeline.run.arguments import params_file
@@ -220,7 +220,7 @@ from pipeline.config.reading import read
 
 params = read(TrainParams, params_file())
 schema = json.loads(Path("artifacts/checkpoint/schema.json").read_text())
-framework = plugin("frameworks", "keras")
+framework = frameworks.framework("keras")
 training = build(params.model, params.train, schema, "cpu")
 framework.load(training, Path("artifacts/checkpoint/checkpoint.npz"))
 source = framework.predictor(training)

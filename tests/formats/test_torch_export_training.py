@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn, optim
 
 from pipeline.frameworks import pytorch as framework
-from pipeline.train import steps
+from pipeline.training.epochs import steps
 from testing.formats import form as plugin
 from tests.formats.test_torch_export import ATTACKS, Touch, rewritten
 

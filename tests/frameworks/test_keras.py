@@ -14,10 +14,10 @@ import pytest
 
 from pipeline import provenance
 from pipeline.frameworks import keras as framework
-from pipeline.train import mean, order, steps
+from pipeline.training.epochs import epoch_batches, mean_loss, steps
 from pipeline.training.parts import seed as seed_of
 from testing.project import Project, make_project
-from tests.test_train import settings_of
+from testing.training import settings_of
 
 import keras  # isort: skip  # by now the framework has chosen the backend
 import tensorflow as tf  # isort: skip
@@ -66,8 +66,10 @@ def fit(training: framework.Training, epochs: range) -> list[float]:
     found = []
     for epoch in epochs:
         framework.seed(seed_of(0, epoch), training)
-        batches = order(settings_of(), epoch, len(ROWS))
-        found.append(mean(steps(framework, training, {"rows": ROWS}, LABELS, batches, []), batches))
+        batches = epoch_batches(settings_of(), epoch, len(ROWS))
+        found.append(
+            mean_loss(steps(framework, training, {"rows": ROWS}, LABELS, batches, []), batches)
+        )
     return found
 
 
@@ -185,7 +187,7 @@ def test_another_models_checkpoint_is_refused_by_the_name_of_a_variable(tmp_path
 def test_the_loss_is_the_mean_over_all_rows() -> None:
     still = built(plain, optimizer=lambda: keras.optimizers.SGD(0.0), scheduler=None)
     batches = [np.arange(60), np.arange(60, 70)]
-    found = mean(steps(framework, still, {"rows": ROWS}, LABELS, batches, []), batches)
+    found = mean_loss(steps(framework, still, {"rows": ROWS}, LABELS, batches, []), batches)
     outputs, whole = framework.predict(still, {"rows": ROWS}, LABELS, 70)
     _, parted = framework.predict(still, {"rows": ROWS}, LABELS, 32)
     exact = -np.log(outputs[0][np.arange(70), LABELS]).mean()
@@ -198,7 +200,7 @@ def test_clipping_bounds_the_norm_of_the_whole_gradient() -> None:
         training = built(plain, optimizer=optimizer, scheduler=None, clip=clip)
         before = training.model.get_weights()
         rows = [np.arange(70)]
-        mean(steps(framework, training, {"rows": ROWS}, LABELS, rows, []), rows)
+        mean_loss(steps(framework, training, {"rows": ROWS}, LABELS, rows, []), rows)
         after = training.model.get_weights()
         return sum(((a - b) ** 2).sum() for a, b in zip(after, before, strict=True)) ** 0.5
 
@@ -360,7 +362,7 @@ def test_regression_with_two_outputs_is_judged_by_the_first() -> None:
     target, losses = ROWS @ np.float32([1, -2, 0, 1]), []
     for _ in range(40):
         rows = [np.arange(35), np.arange(35, 70)]
-        losses.append(mean(steps(framework, training, {"rows": ROWS}, target, rows, []), rows))
+        losses.append(mean_loss(steps(framework, training, {"rows": ROWS}, target, rows, []), rows))
     outputs, loss = framework.predict(training, {"rows": ROWS}, target, 32)
     assert [output.shape for output in outputs] == [(70, 1), (70, 3)]
     assert loss == pytest.approx(((outputs[0][:, 0] - target) ** 2).mean(), rel=1e-4)

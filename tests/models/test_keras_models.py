@@ -13,9 +13,9 @@ from pipeline.config.composition import compose_conf, interpolated
 from pipeline.config.reading import Component
 from pipeline.config.targets import Kind
 from pipeline.frameworks import keras as framework
-from pipeline.train import order, steps
+from pipeline.training.epochs import epoch_batches, steps
 from testing.project import ROOT
-from tests.test_train import settings_of
+from testing.training import settings_of
 
 import keras  # isort: skip  # by now the framework has chosen the backend
 from models.keras_custom import Affine, GeneralizedCrossEntropy  # isort: skip
@@ -70,7 +70,7 @@ def fitted(request: pytest.FixtureRequest) -> tuple[framework.Training, Split, S
     framework.adapt(training, mine)
     for epoch in range(1, 6):
         framework.seed(epoch, training)
-        batches = order(settings_of(), epoch, int((~unseen).sum()))
+        batches = epoch_batches(settings_of(), epoch, int((~unseen).sum()))
         list(steps(framework, training, mine, target[~unseen], batches, []))
     others = {name: array[unseen] for name, array in inputs.items()}
     return training, (mine, target[~unseen]), (others, target[unseen])

@@ -1,0 +1,94 @@
+"""What a Keras model has to be before it is trained; each function raises ValueError, one line."""
+
+import inspect
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ._keras_import import keras, tf
+from ._keras_state import layers
+from ._keras_steps import one_or_all
+
+DRAWS = ("Random", "Multinomial", "TruncatedNormal", "ParameterizedTruncated", "Stateful")
+"""TensorFlow's operations that hold a random state of their own begin so."""
+
+
+def demand_names(model: keras.Model, inputs: list[str]) -> None:
+    """Its inputs must be named as the data's; a subclassed model with several takes them as one
+    dict, so that only its first call can tell."""
+    called = [tensor.name for tensor in getattr(model, "inputs", None) or []]
+    if called and sorted(called) != sorted(inputs):
+        raise ValueError(
+            f"model.net: its inputs are {called}, data.inputs has {inputs}; name them alike"
+        )
+    first = next(iter(inspect.signature(model.call).parameters))
+    if not called and len(inputs) == 1 and first not in (inputs[0], "inputs"):
+        raise ValueError(
+            f"model.net: its call takes {first!r}, data.inputs has {inputs[0]!r}; name them alike "
+            "or call it inputs"
+        )
+
+
+def demand_saveable(model: keras.Model) -> None:
+    """Every layer's state must be among the arrays of a checkpoint."""
+    for layer in layers(model):
+        if hasattr(layer, "set_vocabulary") and layer.get_config()["output_mode"] == "tf_idf":
+            raise ValueError(
+                f"model.net: {layer.name}: found output_mode tf_idf, whose weights no checkpoint "
+                "would hold; expected int, count, one_hot or multi_hot"
+            )
+
+
+def demand_callable(model: keras.Model, inputs: Mapping[str, tf.TensorSpec]) -> None:
+    """The model must take these inputs. The call makes its weights and computes nothing, for a
+    lookup table may still be empty."""
+    symbols = {
+        name: keras.Input(spec.shape[1:], dtype=spec.dtype.name, name=name)
+        for name, spec in inputs.items()
+    }
+    try:
+        model(one_or_all(symbols))
+    except (KeyError, RuntimeError, ValueError) as fault:
+        raise ValueError(
+            f"model.net: {_one_line(fault)}; data.inputs has {list(symbols)}"
+        ) from None
+
+
+def _one_line(fault: Exception) -> str:
+    """Returns Keras' message without colours and without the arguments of the call."""
+    text = str(fault.args[0]).partition("Arguments received")[0]
+    return " ".join(re.sub("\x1b\\[\\d+m", "", text).split())
+
+
+def demand_own_randomness(model: keras.Model, inputs: Mapping[str, tf.TensorSpec]) -> None:
+    """Its random states must be its own: any other would neither be seeded nor saved."""
+    call = tf.function(lambda batch: model(batch, training=True), autograph=False)
+    graph = call.get_concrete_function(one_or_all(inputs)).graph
+    definition = graph.as_graph_def()
+    nodes = [*definition.node, *(n for f in definition.library.function for n in f.node_def)]
+    names = [node.name for node in nodes if node.op.startswith(DRAWS)]
+    own = {id(variable.value) for variable in model.variables}
+    names += [variable.name for variable in graph.variables if id(variable) not in own]
+    if names:
+        raise ValueError(
+            f"{names[0]} holds a state that is not the model's, so that a resumed run "
+            "would differ; draw from keras.random with a SeedGenerator that a layer keeps"
+        )
+
+
+def demand_schedule_fits(model: keras.Model) -> None:
+    """The learning rate has one source: a scheduler, or a schedule that the optimizer holds."""
+    if not isinstance(model.optimizer._learning_rate, keras.Variable):
+        raise ValueError(
+            "model.scheduler: found one, and a schedule as the optimizer's learning_rate as "
+            "well; expected one of them"
+        )
+
+
+def place(device: str) -> None:
+    """Chooses the device; TensorFlow by itself takes a GPU wherever it sees one."""
+    devices: list[Any] = tf.config.list_physical_devices("GPU")
+    if device == "cuda" and not devices:
+        raise ValueError("train.device: found cuda, but TensorFlow sees no GPU; set cpu or auto")
+    if device == "cpu" and devices:
+        tf.config.set_visible_devices([], "GPU")

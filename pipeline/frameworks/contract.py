@@ -1,0 +1,100 @@
+"""What a framework is: a module of functions that build a model and train it step by step.
+
+Its state is one object, `build`'s result, that every other function takes. Inputs are arrays by
+name and targets are arrays, rows first; `rows` are the numbers of the rows that a step sees.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+
+Arrays = Mapping[str, np.ndarray]
+T = TypeVar("T")
+"""The state of a training: model, loss, optimizer, schedule."""
+T_contra = TypeVar("T_contra", contravariant=True)
+"""The same, where it is only taken."""
+
+
+class TrainingModule(Protocol[T_contra]):
+    """What the stages train with: a framework, or a complete model in the place of one."""
+
+    @property
+    def SUFFIX(self) -> str:  # noqa: N802
+        """The ending of the files that `save` writes."""
+
+    def seed(self, value: int, training: T_contra, /) -> None:
+        """Seeds every generator that a step may draw from."""
+
+    def adapt(self, training: T_contra, inputs: Arrays) -> None:
+        """Fits the preprocessing to the training rows, which may be memory-mapped. Raises
+        ValueError in one line."""
+
+    def step(self, training: T_contra, inputs: Arrays, target: np.ndarray, rows: np.ndarray) -> Any:
+        """Takes one step on these rows; returns its loss, which `float` takes."""
+
+    def end_epoch(self, training: T_contra) -> None:
+        """Brings the learning rate to that of the next epoch."""
+
+    def predict(
+        self, training: T_contra, inputs: Arrays, target: np.ndarray | None, batch_size: int
+    ) -> tuple[list[np.ndarray], float]:
+        """Returns the outputs in evaluation mode, and the mean loss (NaN without a target)."""
+
+    def state(self, training: T_contra) -> dict[str, np.ndarray]:
+        """Returns weights and optimizer's state by name: net/<name>, optimizer/<name>."""
+
+    def save(self, training: T_contra, path: Path) -> None:
+        """Writes all that the next step depends on but the seed; the same state gives the same
+        bytes, whatever the file is called."""
+
+    def load(self, training: T_contra, path: Path) -> None:
+        """Brings the training to where it was when `save` wrote the file. Raises ValueError for
+        another model's file."""
+
+    def sources(self, training: T_contra) -> list[str]:
+        """Returns the top-level packages, other than the framework's, that its parts come from."""
+
+    def randomness(self, training: T_contra, /) -> dict[str, np.ndarray]:
+        """Returns the states of the framework's own generators that `save` does not write."""
+
+    def set_randomness(self, training: T_contra, states: Arrays, /) -> None:
+        """Sets what `randomness` returned."""
+
+
+class Framework(TrainingModule[T], Protocol[T]):
+    """pipeline/frameworks/<name>.py."""
+
+    @property
+    def BASES(self) -> Mapping[str, Any]:  # noqa: N802
+        """The class that each part of a model's configuration is of: net, loss, optimizer,
+        scheduler."""
+
+    @property
+    def PARTS(self) -> Mapping[str, Any]:  # noqa: N802
+        """`packages`, where these classes come from, and `parts`, the classes that may stand in
+        their arguments: the rest of a config.targets.Kind."""
+
+    def configure(self, threads: int) -> None:
+        """Makes the process deterministic, but for the seed; before anything is built."""
+
+    def seed(self, value: int, training: T | None = None, /) -> None:
+        """Seeds every generator that a step, or without a training the initial weights, draw
+        from."""
+
+    def build(
+        self,
+        net: Callable[..., Any],
+        loss: Callable[..., Any],
+        optimizer: Callable[..., Any],
+        scheduler: Callable[..., Any] | None,
+        inputs: Mapping[str, Mapping[str, Any]],
+        device: str,
+        clip_norm: float | None,
+    ) -> T:
+        """Builds the parts; `inputs` have dtype and the shape of a row by name. Raises ValueError
+        in one line that begins with the parameter at fault."""
+
+    def predictor(self, training: T) -> Any:
+        """Returns the model in evaluation mode, which formats export."""

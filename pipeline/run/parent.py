@@ -1,0 +1,68 @@
+"""The complete model that is trained on from: the parent, which lies in parents/ under its digest.
+
+What is trained on from it is a result of its format's code too, and of no other format's.
+"""
+
+import json
+from pathlib import Path
+
+from pipeline import formats, provenance
+from pipeline.config.params import Train
+from pipeline.errors import IncompleteArtifact
+from pipeline.project import PARENTS
+
+FORMATS = Path("pipeline/formats")
+
+
+def training_format(complete_model: Path) -> str:
+    """Returns the format that the complete model is trained on in. Raises IncompleteArtifact.
+
+    A training step alone is not enough: the stages look at losses between the steps, too.
+    """
+    trainable: list[str] = json.loads((complete_model / "formats.json").read_text())["trains"]
+    known = formats.names()
+    for name in (name for name in trainable if name in known):
+        if formats.declared(name).evaluates:
+            return name
+    raise IncompleteArtifact(
+        f"{complete_model}: cannot be trained on; export it again with export.train=true"
+    )
+
+
+def demand_whole(parent: Path) -> None:
+    """Raises IncompleteArtifact unless every byte is what its digest in parents/ names."""
+    demand_present(parent)
+    faults = provenance.faults(parent)
+    if not faults and provenance.digest(parent) != parent.name:
+        faults = [f"{parent}: is the complete model {provenance.digest(parent)}"]
+    if faults:
+        raise IncompleteArtifact(f"{faults[0]}; fetch it again with `dvc checkout --force`")
+
+
+def demand_present(parent: Path) -> None:
+    """Raises IncompleteArtifact where git has the parent's name, and nobody fetched its bytes."""
+    if not parent.is_dir():
+        raise IncompleteArtifact(
+            f"{parent}: missing; fetch it with `dvc pull {parent}.dvc`, or run "
+            "`python -m pipeline.resume` with the complete model itself"
+        )
+
+
+def code(train: Train) -> list[str]:
+    """Returns the paths of the code that trains the parent on: its format's folder and what formats
+    share. There is none without a parent."""
+    if train.parent is None:
+        return []
+    demand_present(PARENTS / train.parent)
+    shared = [path for path in FORMATS.iterdir() if path.is_file() or path.name[0] in "_."]
+    names = [path.name for path in shared if path.name != "__pycache__"]
+    return [
+        (FORMATS / name).as_posix()
+        for name in sorted([*names, training_format(PARENTS / train.parent)])
+    ]
+
+
+def code_digest(train: Train) -> str | None:
+    """Returns a sha256 of that code, for DVC to compare; None without a parent."""
+    digests = {path: provenance.digest(Path(path)) for path in code(train)}
+    return provenance.folded(digests) if digests else None

@@ -1,0 +1,36 @@
+"""history.csv: the losses and metrics of each epoch, and which epoch is the best."""
+
+import csv
+from pathlib import Path
+
+from pipeline.errors import ParamsError
+from pipeline.files import replacing
+
+HISTORY = "history.csv"
+Row = dict[str, float]
+"""An epoch's values by column; the first column is `epoch`, from 1."""
+
+
+def read_history(path: Path) -> list[Row]:
+    with path.open(newline="") as file:
+        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+
+
+def write_history(path: Path, history: list[Row]) -> None:
+    """Writes the shortest decimals that read back as the same floats."""
+    with replacing(path) as partial, partial.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(history[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({**row, "epoch": int(row["epoch"])} for row in history)
+
+
+def best_epoch(history: list[Row], metric: str, mode: str, key: str) -> int:
+    """Returns the epoch with the best value, the earliest of equals.
+
+    Raises ParamsError that names `key`, the parameter, where no column is called `metric`.
+    """
+    if metric not in history[0]:
+        columns = ", ".join(name for name in history[0] if name != "epoch")
+        raise ParamsError(f"{key}: found {metric}, expected a metric of history.csv: {columns}")
+    values = [row[metric] for row in history]
+    return values.index(max(values) if mode == "max" else min(values)) + 1

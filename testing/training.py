@@ -1,0 +1,19 @@
+"""Settings of a training, for tests that train without params.yaml."""
+
+from typing import Any
+
+from pipeline.config.params import Train
+
+
+def settings_of(**changed: Any) -> Train:
+    """Returns one epoch's settings, but for what is changed."""
+    values: dict[str, Any] = {
+        "epochs": 1,
+        "batch_size": 32,
+        "lr": 0.1,
+        "seed": 0,
+        "device": "cpu",
+        "threads": 1,
+    }
+    values |= {"clip_norm": None, "parent": None, "early_stopping": None, "metrics": {}}
+    return Train(**{**values, **changed})
