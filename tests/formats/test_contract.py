@@ -155,6 +155,29 @@ def test_it_imports_nothing_of_ours_but_what_lies_beside_it(form: str) -> None:
                 assert node.level == 1 or shared, f"{path}: line {node.lineno}"
 
 
+def reached(part: Path) -> set[Path]:
+    """Modules of formats/ that a part imports, at the top or late, and those that they import."""
+    modules: set[Path] = set()
+    waiting = [part]
+    while waiting:
+        path = waiting.pop()
+        if path in modules or not path.is_file():
+            continue
+        modules.add(path)
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                named = path.parents[node.level - 1].joinpath(*(node.module or "").split("."))
+                waiting += [named.with_suffix(".py"), *(named / f"{a.name}.py" for a in node.names)]
+    return modules
+
+
+@pytest.mark.parametrize("part", ["load", "train", "screen"])
+@every_format
+def test_a_part_that_reads_never_imports_what_writes(form: str, part: str) -> None:
+    names = {path.stem for path in reached(FOLDER / form / f"{part}.py")}
+    assert "export" not in names
+
+
 @every_pair
 def test_it_answers_as_the_model_does_for_any_number_of_rows(
     form: str, model: str, cases: Cases, exported: Exported

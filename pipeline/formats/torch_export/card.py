@@ -1,5 +1,79 @@
 """Lines for the card."""
 
-from .whole import card, training_card
+from pathlib import Path
+from typing import Any
 
-__all__ = ["card", "training_card"]
+from ._names import FILE, MODEL, OPTIMIZER, TRAIN
+
+
+def card(inputs: list[str], outputs: list[str]) -> str:
+    """Returns lines that predict."""
+    arguments = ", ".join(f'torch.from_numpy(example["input.{name}"])' for name in inputs)
+    return (
+        "import numpy, torch\n"
+        'example = numpy.load("examples/one.npz")\n'
+        f'predict = torch.export.load("{FILE}").module()\n'
+        "with torch.no_grad():\n"
+        f"    outputs = predict({arguments})"
+    )
+
+
+def training_card(inputs: list[str], outputs: list[str], directory: Path) -> str:
+    """Returns lines that train on, only those that this model's optimizer needs."""
+    import torch
+
+    saved = torch.load(directory / OPTIMIZER, weights_only=True)
+    return "\n".join([*_load(saved), *_train(saved, inputs), *_predict(inputs)])
+
+
+def _load(saved: dict[str, Any]) -> list[str]:
+    lines = [
+        "import numpy, torch",
+        "from torch.export.pt2_archive._package import load_pt2",
+        "",
+        'data = numpy.load("examples/training.npz")',
+        f'saved = torch.load("{OPTIMIZER}", weights_only=True)',
+        f'programs = load_pt2("{FILE}").exported_programs',
+        f'train, predict = programs["{TRAIN}"].module(), programs["{MODEL}"].module()',
+        "weights = dict(train.named_parameters())",
+        'groups = [{"params": [weights[n] for n in names]} for names in saved["params"]]',
+        f'optimizer = torch.optim.{saved["class"]}(groups, **saved["arguments"])',
+    ]
+    if saved["scheduler"]:
+        kind = f"torch.optim.lr_scheduler.{saved['scheduler']['class']}"
+        lines.append(f'scheduler = {kind}(optimizer, **saved["scheduler"]["arguments"])')
+        lines.append('scheduler.load_state_dict(saved["scheduler"]["state"])')
+    return [
+        *lines,
+        'optimizer.load_state_dict(saved["state"])',
+        'torch.manual_seed(saved["seed"])',
+    ]
+
+
+def _train(saved: dict[str, Any], inputs: list[str]) -> list[str]:
+    arguments = ", ".join(f'torch.from_numpy(data["input.{name}"][rows])' for name in inputs)
+    lines = [
+        'for step, recorded in enumerate(data["loss"]):',
+        '    rows = data["step"] == step',
+        f'    loss = train({arguments}, torch.from_numpy(data["target"][rows]))',
+        "    train.zero_grad()",
+        "    loss.backward()",
+    ]
+    if saved["clip_norm"] is not None:
+        lines.append(
+            '    torch.nn.utils.clip_grad_norm_(weights.values(), saved["clip_norm"])',
+        )
+    lines.append("    optimizer.step()")
+    if saved["scheduler"]:
+        lines += ['    if data["ends_epoch"][step]:', "        scheduler.step()"]
+    return [*lines, '    print(f"loss {loss.item():.6f}, with the source {recorded:.6f}")', ""]
+
+
+def _predict(inputs: list[str]) -> list[str]:
+    arguments = ", ".join(f'torch.from_numpy(data["input.{name}"])' for name in inputs)
+    return [
+        "predict.load_state_dict(train.state_dict(), strict=False)",
+        f'torch.export.save(programs["{MODEL}"], "trained.pt2")',
+        "with torch.no_grad():",
+        f'    outputs = torch.export.load("trained.pt2").module()({arguments})',
+    ]

@@ -1,5 +1,27 @@
-"""Loads the format."""
+"""Loads the program that predicts; nothing but PyTorch's own operators runs."""
 
-from .whole import load, weights
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
-__all__ = ["load", "weights"]
+from .._torch import predict
+from ..contract import Arrays, Place
+from . import _archive
+from ._names import FILE
+from .screen import screen
+
+
+def load(directory: Path) -> Callable[[Arrays], Arrays]:
+    """Returns a function of inputs by name. Raises ValueError where the file holds anything but
+    PyTorch's own operators and plain tensors."""
+    import torch
+
+    screen(directory)
+    signature = _archive.signature(directory)
+    module = torch.export.load(directory / FILE).module()
+    return partial(predict, module, signature=signature)
+
+
+def weights(directory: Path) -> dict[str, Place]:
+    """Returns where parameters, buffers and constants lie that are in one piece."""
+    return _archive.places(directory)

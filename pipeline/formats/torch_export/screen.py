@@ -1,5 +1,78 @@
-"""Looks at the files before they are loaded."""
+"""Refuses what could run, before torch reads it.
 
-from .whole import screen
+`torch.export.load` trusts its file: it unpickles sample inputs and marked weights, evaluates shape
+expressions as Python, looks operators up by any name under `torch`, and writes node names into code
+that it compiles. So all of that is read here first, and the export is held to the same rules.
+"""
 
-__all__ = ["screen"]
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from .._json import LIMIT, parse
+from .._zip import Span, read_span, spans
+from ._names import FILE, OPTIMIZER
+from ._screen_optimizer import check_optimizer
+from ._screen_payloads import check_payloads
+from ._screen_program import check_program
+
+MEMBER = re.compile(
+    r"[\w-]+/(archive_format|archive_version|byteorder|\.data/(version|serialization_id)"
+    r"|models/\w+\.json|data/sample_inputs/\w+\.pt|extra/[\w.]+"
+    r"|data/weights/(weight_\d+|\w+_weights_config\.json)"
+    r"|data/constants/(tensor_\d+|\w+_constants_config\.json))"
+)
+
+
+def screen(directory: Path) -> None:
+    """Raises ValueError unless all is plain data, and every name and expression in it inert.
+
+    It reads tables, JSON and a pickle's opcodes; torch is not loaded. What a program made of
+    torch's own operators computes, for how long and with how much memory, cannot be told from it.
+    """
+    for file, check in ((FILE, _check_programs), (OPTIMIZER, check_optimizer)):
+        if file == FILE or (directory / file).exists():
+            try:
+                check(directory / file)
+            except (KeyError, TypeError, AttributeError, IndexError, OSError) as error:
+                raise ValueError(
+                    f"{directory / file}: not laid out as it is written here "
+                    f"({type(error).__name__}: {error}); do not load it"
+                ) from error
+
+
+def _check_programs(path: Path) -> None:
+    members = spans(path)
+    _check_members(path, members)
+    for name, content in _json_members(path, members):
+        where = f"{path}: {name}"
+        if name.endswith("_config.json"):
+            folder = name.rpartition("/")[0]
+            check_payloads(content["config"], folder, members, where)
+        elif "/models/" in name:
+            check_program(content, where)
+
+
+def _check_members(path: Path, members: dict[str, Span]) -> None:
+    roots = {name.partition("/")[0] for name in members}
+    if len(roots) != 1:
+        raise ValueError(f"{path}: malformed archive, expected one root folder; do not load it")
+    for name, (_, size) in members.items():
+        pickled = "/sample_inputs/" in name and size > 0
+        if MEMBER.fullmatch(name) is None or pickled:
+            raise ValueError(
+                f"{path}: member {name!r} may hold a pickle or code, expected plain tensors and "
+                "JSON; do not load it"
+            )
+
+
+def _json_members(path: Path, members: dict[str, Span]) -> Iterator[tuple[str, Any]]:
+    """Yields each JSON member's name and content, all of them within the limit for one."""
+    left = LIMIT
+    for name, span in members.items():
+        if name.endswith(".json"):
+            left -= span[1]
+            if left < 0:
+                raise ValueError(f"{path}: over {LIMIT} bytes of JSON; do not load it")
+            yield name, parse(read_span(path, span), f"{path}: {name}")

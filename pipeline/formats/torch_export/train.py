@@ -1,5 +1,142 @@
-"""Trains the format on."""
+"""Trains the programs on, from where the optimizer and the random numbers stood."""
 
-from .whole import load_training, optimizer_state
+import json
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-__all__ = ["load_training", "optimizer_state"]
+import numpy as np
+
+from .._torch import predict, tensor, tensors
+from .._zip import data_offset
+from ..contract import Arrays, Place
+from ._names import FILE, LOSS, MODEL, OPTIMIZER, SIGNATURE, TRAIN
+from ._optimizer import restore
+from ._write import write
+from .screen import screen
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def load_training(directory: Path) -> "Trainer":
+    """Returns a trainer, and seeds torch as the source would have before its next step.
+
+    Nothing but PyTorch's own operators runs. Raises ValueError when there is no program to train.
+    """
+    screen(directory)
+    if not (directory / OPTIMIZER).is_file():
+        raise ValueError(f"{directory}: has no {OPTIMIZER}: exported to predict, not to train on")
+    return Trainer(directory)
+
+
+def optimizer_state(directory: Path) -> dict[str, Place]:
+    """Returns where its tensors lie, by their number: only torch can tell their names."""
+    if not (directory / OPTIMIZER).is_file():
+        return {}
+    with zipfile.ZipFile(directory / OPTIMIZER) as archive:
+        return {
+            name.partition("/")[2]: (OPTIMIZER, data_offset(archive, info), info.file_size, "uint8")
+            for name, info in archive.NameToInfo.items()
+            if "/data/" in name
+        }
+
+
+class Trainer:
+    """A training that goes on from the files, and carries its state from step to step."""
+
+    def __init__(self, directory: Path):
+        import torch
+        from torch.export.pt2_archive._package import load_pt2
+
+        contents = load_pt2(directory / FILE)
+        self.programs = contents.exported_programs
+        self.signature = json.loads(contents.extra_files[SIGNATURE])
+        self.model, self.train, self.loss = (
+            self.programs[each].module() for each in (MODEL, TRAIN, LOSS)
+        )
+        self.saved = torch.load(directory / OPTIMIZER, weights_only=True)
+        self.weights = dict(self.train.named_parameters())
+        self.optimizer, self.scheduler = restore(self.saved, self.weights)
+        self.seed(self.saved["seed"])
+
+    def seed(self, value: int) -> None:
+        """Seeds the random numbers from here on; `save` writes the value for the next training."""
+        import torch
+
+        self.saved["seed"] = value
+        torch.manual_seed(value)
+
+    def step(self, inputs: Arrays, target: np.ndarray) -> np.ndarray:
+        """Makes one step and returns its loss, shape ()."""
+        import torch
+
+        loss = self.train(*tensors(inputs, self.signature["inputs"]), tensor(target))
+        self.train.zero_grad()
+        loss.backward()
+        if self.saved["clip_norm"] is not None:
+            torch.nn.utils.clip_grad_norm_(self.weights.values(), self.saved["clip_norm"])
+        self.optimizer.step()
+        return np.asarray(loss.detach())
+
+    def end_epoch(self) -> None:
+        """Brings the learning rate to that of the next epoch."""
+        if self.scheduler is not None:
+            self.scheduler.step()
+
+    def set_learning_rate(self, value: float) -> None:
+        """Sets that of every group. Raises ValueError where a schedule sets it."""
+        if self.scheduler is not None:
+            raise ValueError(f"the schedule {self.saved['scheduler']['class']} sets it")
+        for group in self.optimizer.param_groups:
+            group["lr"] = value
+
+    def predict(self, inputs: Arrays) -> Arrays:
+        """Returns answers with the weights as they are now."""
+        self._share_weights()
+        return predict(self.model, inputs, self.signature)
+
+    def evaluate(self, inputs: Arrays, target: np.ndarray) -> tuple[Arrays, np.ndarray]:
+        """Returns answers in evaluation mode, and their loss, shape ()."""
+        import torch
+
+        answers = self.predict(inputs)
+        with torch.no_grad():
+            loss = self.loss(*tensors(answers, self.signature["outputs"]), tensor(target))
+        return answers, np.asarray(loss)
+
+    def predictor(self) -> "nn.Module":
+        """Returns the program that predicts, as a module in evaluation mode."""
+        self._share_weights()
+        for module in self.model.modules():
+            module.training = False  # baked in; eval() of an exported program raises
+        return self.model
+
+    def state(self) -> Arrays:
+        """Returns net/<name> of every weight and buffer, loss/<name> of the loss' own, and
+        optimizer/<parameter>/<slot>."""
+        import torch
+
+        self._share_weights()
+        state = {f"net/{name}": each for name, each in self.model.state_dict().items()}
+        for name, each in self.train.state_dict().items():
+            if f"net/{name}" not in state:
+                state[f"loss/{name.partition('.')[2]}"] = each
+        for name, weight in self.weights.items():
+            slots = self.optimizer.state.get(weight, {})
+            state |= {f"optimizer/{name}/{k}": torch.as_tensor(v) for k, v in slots.items()}
+        return {name: each.detach().numpy().copy() for name, each in state.items()}
+
+    def save(self, directory: Path) -> None:
+        """Writes both files anew, from which loading goes on as this training would."""
+        self._share_weights()
+        saved = self.saved | {"state": self.optimizer.state_dict()}
+        if self.scheduler is not None:
+            saved["scheduler"] = self.saved["scheduler"] | {"state": self.scheduler.state_dict()}
+        write(directory, self.programs, self.signature, saved)
+
+    def _share_weights(self) -> None:
+        """Hands the trained weights to the other programs. That which trains lacks second names of
+        a weight, the others what they have no use for."""
+        for program in (self.model, self.loss):
+            program.load_state_dict(self.train.state_dict(), strict=False)

@@ -1,5 +1,30 @@
-"""Loads the format."""
+"""Loads the format, which runs code from the file."""
 
-from .whole import load, weights
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
 
-__all__ = ["load", "weights"]
+from .._torch import predict
+from ..contract import Arrays, Place
+from ._names import FILE, INDEX
+
+
+def load(directory: Path) -> Callable[[Arrays], Arrays]:
+    """Returns a function of inputs by name. Raises ModuleNotFoundError where the model's source
+    cannot be imported."""
+    import torch
+
+    model = torch.load(directory / FILE, weights_only=False)
+    return partial(predict, model, signature=_index(directory))
+
+
+def weights(directory: Path) -> dict[str, Place]:
+    """Returns where each weight lies, as the index says: the archive's own table is a pickle."""
+    return {name: (FILE, *place) for name, place in _index(directory)["weights"].items()}
+
+
+def _index(directory: Path) -> dict[str, Any]:
+    index: dict[str, Any] = json.loads((directory / INDEX).read_text())
+    return index
