@@ -14,7 +14,7 @@ import pytest
 
 from pipeline import formats
 from pipeline.formats.contract import Format, Promises
-from pipeline.sandbox.worker import perturb
+from pipeline.sandbox.worker.perturbation import perturb
 from testing.formats import FOLDER
 from testing.formats import form as plugin
 from testing.project import ROOT

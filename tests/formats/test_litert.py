@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
-from pipeline.sandbox.worker import perturb
+from pipeline.sandbox.worker.perturbation import perturb
 from testing.formats import FOLDER
 from testing.formats import form as plugin
 from testing.keras_cases import UNFIT, Case, Inverse, make, numbers, pixels, unfit
