@@ -55,7 +55,7 @@ def calling(function: Callable[..., Any]) -> keras.Model:
 
 def write_over(directory: Path, change: Callable[[Any], None]) -> None:
     """`change` is given the graph of the file."""
-    content = form._read(directory / form.FOLDER)
+    content = form.read_graphs(directory / form.FOLDER)
     change(content.meta_graphs[0])
     (directory / form.FILE).write_bytes(content.SerializeToString())
 
@@ -272,7 +272,7 @@ def test_bytes_hang_on_weights_tables_and_operators(tmp_path: Path) -> None:
 
 
 def test_names_in_it_are_counted_from_0_and_it_needs_no_fingerprint(exported: Exported) -> None:
-    content = form._read(exported / "strings" / form.FOLDER)
+    content = form.read_graphs(exported / "strings" / form.FOLDER)
     names = [each.signature.name for each in content.meta_graphs[0].graph_def.library.function]
     assert names == sorted(names)
     assert all(int(name.rpartition("_")[2]) < len(names) for name in names)

@@ -576,7 +576,7 @@ def test_its_card_trains_on_with_tensorflow_alone(
 def test_gradients_are_kept_where_they_may_be_taken_and_none_is_missed(trained: Path) -> None:
     """swish has its own in `serve` and `evaluate`; what the step holds of gradients is used up."""
     for name, expected in (("recurrent", 2), ("full", 0)):
-        library = form._read(trained / name / form.FOLDER).meta_graphs[0].graph_def.library
+        library = form.read_graphs(trained / name / form.FOLDER).meta_graphs[0].graph_def.library
         kept = {each.registered_op_type.encode() for each in library.registered_gradients}
         nodes = [node for function in library.function for node in function.node_def]
         assert {n.attr["_gradient_op_type"].s for n in nodes if "_gradient_op_type" in n.attr} == (
@@ -588,7 +588,7 @@ def test_gradients_are_kept_where_they_may_be_taken_and_none_is_missed(trained: 
 @pytest.mark.parametrize("name", RATES)
 def test_an_epochs_learning_rate_has_the_bits_that_the_schedule_gives(name: str) -> None:
     schedule = RATES[name]()
-    rate, _ = form._scheduled(schedule)
+    rate, _ = form.rate_of_epoch(schedule)
     signature = [tf.TensorSpec((), tf.int64)]
     traced = tf.function(lambda epoch: tf.cast(rate(epoch), tf.float32), signature)
     for epoch in range(200):
@@ -688,7 +688,7 @@ def test_an_operator_that_reaches_out_is_refused_in_training_too(
     endpoint: str, operator: str, copy: Callable[[str], Path]
 ) -> None:
     directory = copy("full")
-    content = form._read(directory / form.FOLDER)
+    content = form.read_graphs(directory / form.FOLDER)
     library = content.meta_graphs[0].graph_def.library.function
     function = next(f for f in library if f.signature.name.startswith(f"__inference_{endpoint}"))
     function.node_def.add(name="harmless", op=operator)

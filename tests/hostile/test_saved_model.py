@@ -55,7 +55,7 @@ def traced(act: Callable[[str], Any]) -> Attack:
 
 def graph(change: Callable[[Any], Any]) -> Attack:
     def attack(directory: Path, _: Path) -> None:
-        content = form._read(directory / form.FOLDER)
+        content = form.read_graphs(directory / form.FOLDER)
         change(content.meta_graphs[0])
         (directory / form.FILE).write_bytes(content.SerializeToString())
 

@@ -1,5 +1,48 @@
 """Lines for the card."""
 
-from .whole import card, training_card
+from pathlib import Path
 
-__all__ = ["card", "training_card"]
+from ._files import ENDPOINT, FOLDER, read_signature
+
+
+def card(inputs: list[str], outputs: list[str]) -> str:
+    """Returns lines that keep the object: `load(...).serve(...)` in one loses the variables."""
+    return (
+        "import numpy, tensorflow\n"
+        'example = numpy.load("examples/one.npz")\n'
+        f'model = tensorflow.saved_model.load("{FOLDER}")\n'
+        f"{_predicting(inputs, outputs)}"
+    )
+
+
+def training_card(inputs: list[str], outputs: list[str], directory: Path) -> str:
+    """Returns lines that leave "trained/" where they run: TensorFlow's own way of saving what it
+    has loaded."""
+    given = _arguments(inputs, 'data["input.{}"][rows]')
+    ends = '    if data["ends_epoch"][step]:\n        model.end_epoch()\n'
+    return (
+        "import numpy, tensorflow\n"
+        'data = numpy.load("examples/training.npz")\n'
+        f'model = tensorflow.saved_model.load("{FOLDER}")\n'
+        'for step, recorded in enumerate(data["loss"]):\n'
+        '    rows = data["step"] == step\n'
+        f"    batch = {given}\n"
+        '    loss = model.train_step(batch, data["target"][rows])\n'
+        '    print(f"loss {loss:.6f}, with the source {recorded:.6f}")\n'
+        f"{ends if read_signature(directory)['training']['schedule'] else ''}"
+        'tensorflow.saved_model.save(model, "trained", model.signatures)\n'
+        'model = tensorflow.saved_model.load("trained")  # predicts, and trains on\n'
+        'example = numpy.load("examples/one.npz")\n'
+        f"{_predicting(inputs, outputs)}"
+    )
+
+
+def _predicting(inputs: list[str], outputs: list[str]) -> str:
+    taken = ", ".join(f'answer["{name}"]' for name in outputs)
+    given = _arguments(inputs, 'example["input.{}"]')
+    return f"answer = model.{ENDPOINT}({given})\noutputs = {taken}"
+
+
+def _arguments(inputs: list[str], array: str) -> str:
+    named = ", ".join(f'"{name}": {array.format(name)}' for name in inputs)
+    return f"{{{named}}}" if len(inputs) > 1 else array.format(inputs[0])

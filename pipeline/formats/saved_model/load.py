@@ -1,5 +1,41 @@
-"""Loads the format."""
+"""Loads the format: TensorFlow runs known operators only."""
 
-from .whole import load, weights
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
-__all__ = ["load", "weights"]
+from .._arrays import decoded
+from ..contract import Arrays, Place
+from ._files import FOLDER, read_signature
+from ._index import places
+from .screen import screen
+
+
+def load(directory: Path) -> Callable[[Arrays], Arrays]:
+    """Returns a function of inputs by name; ValueError for anything but known operators."""
+    import tensorflow as tf
+
+    screen(directory)
+    signature = read_signature(directory)
+    return predictor(tf.saved_model.load(str(directory / FOLDER)), signature)
+
+
+def predictor(model: Any, signature: dict[str, Any]) -> Callable[[Arrays], Arrays]:
+    def predict(inputs: Arrays) -> Arrays:
+        answers = model.serve(tensors(inputs, signature["inputs"]))
+        return {name: decoded(answers[name].numpy()) for name in signature["outputs"]}
+
+    return predict
+
+
+def tensors(inputs: Arrays, names: list[str]) -> Any:
+    """Returns one input as it is, several in a dict."""
+    import tensorflow as tf
+
+    result = {name: tf.constant(inputs[name]) for name in names}
+    return result if len(result) > 1 else result[names[0]]
+
+
+def weights(directory: Path) -> dict[str, Place]:
+    """Returns where each weight lies, by Keras path; TensorFlow is not loaded."""
+    return places(directory, "weights")

@@ -1,0 +1,86 @@
+"""The object that is saved: a model's variables and tables, and the functions that predict."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..contract import Arrays
+
+if TYPE_CHECKING:
+    import keras
+
+
+def root_of(model: "keras.Model", inputs: Arrays, outputs: list[str]) -> Any:
+    """Returns a tf.Module with `weights` by Keras path, tables, and the endpoint `serve`."""
+    import tensorflow as tf
+
+    root = tf.Module()
+    root.weights = _variables(model)
+    root.tables = _tables(model)
+    specs = input_specs(inputs)
+
+    def serve(inputs: Any) -> dict[str, Any]:
+        return by_name(model(inputs, training=False), outputs)
+
+    root.serve = tf.function(serve, input_signature=[specs], autograph=False)
+    if len(inputs) == len(outputs) == 1:  # MLflow calls the object itself
+
+        def call(inputs: Any) -> Any:
+            return root.serve(inputs)[outputs[0]]
+
+        setattr(root, "__call__", tf.function(call, input_signature=[specs], autograph=False))  # noqa: B010
+    return root
+
+
+def _variables(model: "keras.Model") -> dict[str, Any]:
+    """Returns tf.Variables by Keras path, in the model's order, metrics left out."""
+    metrics = {id(variable) for variable in model.metrics_variables}
+    return by_path([variable for variable in model.variables if id(variable) not in metrics])
+
+
+def by_path(variables: list["keras.Variable"]) -> dict[str, Any]:
+    """Returns them by path; the second of a path, which layers of one name have, is path:2."""
+    result: dict[str, Any] = {}
+    counts: dict[str, int] = {}
+    for variable in variables:
+        count = counts[variable.path] = counts.get(variable.path, 0) + 1
+        result[variable.path if count == 1 else f"{variable.path}:{count}"] = variable.value
+    return result
+
+
+def _tables(model: "keras.Model") -> list[Any]:
+    from tensorflow.saved_model.experimental import TrackableResource
+
+    attributes = [each for layer in model._flatten_layers() for each in vars(layer).values()]
+    return list(dict.fromkeys(each for each in attributes if isinstance(each, TrackableResource)))
+
+
+def input_specs(inputs: Arrays) -> Any:
+    """Returns the spec of one input, or those of several by name."""
+    specs = {name: spec(name, array) for name, array in inputs.items()}
+    return specs if len(specs) > 1 else next(iter(specs.values()))
+
+
+def spec(name: str, array: np.ndarray) -> Any:
+    """Returns the shape for any number of rows, and the type, of an example."""
+    import tensorflow as tf
+
+    dtype = tf.string if array.dtype.kind in "USO" else tf.as_dtype(array.dtype)
+    return tf.TensorSpec((None, *array.shape[1:]), dtype, name)
+
+
+def by_name(returned: Any, outputs: list[str]) -> dict[str, Any]:
+    """Returns what a model returned by the names of its outputs, in their order."""
+    if isinstance(returned, dict):
+        values = [returned[name] for name in outputs if name in returned]
+    else:
+        values = as_list(returned)
+    if len(values) != len(outputs):
+        raise ValueError(f"the model returned {len(values)} tensors, expected one each: {outputs}")
+    return dict(zip(outputs, values, strict=True))
+
+
+def as_list(returned: Any) -> list[Any]:
+    if isinstance(returned, dict):
+        return list(returned.values())
+    return list(returned) if isinstance(returned, list | tuple) else [returned]

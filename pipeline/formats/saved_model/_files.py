@@ -1,0 +1,32 @@
+"""The folder's files: what they are called, and how graph and signature are read."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+FOLDER = "saved_model"
+FILE = f"{FOLDER}/saved_model.pb"
+INDEX = "variables/variables.index"
+DATA = "variables/variables.data-00000-of-00001"
+SIGNATURE = "assets.extra/signature.json"  # a folder that TensorFlow leaves to others
+MEMBERS = {"saved_model.pb", INDEX, DATA, SIGNATURE}
+ENDPOINT = "serve"
+
+
+def read_graphs(folder: Path) -> Any:
+    """Returns the message SavedModel; nothing in it is run."""
+    from google.protobuf.message import DecodeError
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    try:
+        return SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    except (OSError, DecodeError) as error:
+        raise ValueError(
+            f"{folder}/saved_model.pb: unreadable ({error}); export it again"
+        ) from error
+
+
+def read_signature(directory: Path) -> dict[str, Any]:
+    """Returns the names of inputs, outputs and seeds; ValueError where it is no JSON."""
+    signature: dict[str, Any] = json.loads((directory / FOLDER / SIGNATURE).read_text())
+    return signature

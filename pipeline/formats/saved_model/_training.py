@@ -1,0 +1,93 @@
+"""The functions that train: a step, the end of an epoch, and a loss between two steps.
+
+They work on the variables that predict, and the optimizer's beside them.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ._endpoints import as_list, by_name, by_path, spec
+from ._errors import name_of, one_line, tracing_errors
+from ._schedule import check_rates, rate_of_epoch
+
+
+def add_training(
+    root: Any, training: Any, inputs: Any, target: np.ndarray | None, outputs: list[str]
+) -> None:
+    """Adds the optimizer's variables, `train_step`, `end_epoch` and `evaluate` to `root`.
+
+    `inputs` are specs, `target` is an example.
+    """
+    import tensorflow as tf
+
+    if target is None:
+        raise ValueError("found no target, expected an example of one to train on")
+    optimizer = training.model.optimizer
+    _check_optimizer(optimizer)
+    root.optimizer = by_path(optimizer.variables)
+    root.epochs = tf.Variable(training.epochs, dtype=tf.int64, name="epochs")
+    specs = [inputs, spec("target", target)]
+    root.train_step = tf.function(_step(training), input_signature=specs, autograph=False)
+    rate, root.schedule = rate_of_epoch(training.schedule)
+
+    def end_epoch() -> None:
+        count = root.epochs.assign_add(1)
+        if rate is not None:
+            optimizer.learning_rate = rate(count)
+
+    def evaluate(inputs: Any, target: Any) -> Any:
+        returned = training.model(inputs, training=False)
+        loss = training.model.compute_loss(inputs, target, as_list(returned)[0], training=False)
+        return by_name(returned, outputs), loss
+
+    root.end_epoch = tf.function(end_epoch, input_signature=[], autograph=False)
+    root.evaluate = tf.function(evaluate, input_signature=specs, autograph=False)
+    _check_step(root, training)
+    check_rates(training, rate)
+
+
+def _check_optimizer(optimizer: Any) -> None:
+    name = type(optimizer).__name__
+    if optimizer is None or not optimizer.built:
+        raise ValueError(f"optimizer {name}: not built, expected a model compiled and built")
+    if optimizer.loss_scale_factor is not None or name == "LossScaleOptimizer":
+        raise ValueError(
+            f"optimizer {name}: divides gradients by a scale that the loss was not multiplied by; "
+            "give one without loss scaling"
+        )
+
+
+def _step(training: Any) -> Callable[..., Any]:
+    import tensorflow as tf
+
+    model, clip_norm = training.model, training.clip_norm
+
+    def train_step(inputs: Any, target: Any) -> Any:
+        with tf.GradientTape() as tape:
+            outputs = model(inputs, training=True)
+            loss = model.compute_loss(inputs, target, as_list(outputs)[0], training=True)
+        weights = model.trainable_variables
+        gradients = tape.gradient(loss, [weight.value for weight in weights])
+        if clip_norm is not None:
+            gradients, _ = tf.clip_by_global_norm(gradients, clip_norm)
+        model.optimizer.apply(gradients, weights)
+        return loss
+
+    return train_step
+
+
+def _check_step(root: Any, training: Any) -> None:
+    """Traces a step; names who is at fault where that fails, and where a variable is nobody's,
+    since it would neither be saved nor be there after loading."""
+    model = training.model
+    parts = f"optimizer {name_of(model.optimizer)}, loss {name_of(model.loss)}"
+    try:
+        graph = root.train_step.get_concrete_function().graph
+    except tracing_errors() as error:
+        raise ValueError(f"{parts}: cannot be traced: {one_line(error)}") from error
+    own = {id(variable) for variable in (*root.weights.values(), *root.optimizer.values())}
+    foreign = [variable.name for variable in graph.variables if id(variable) not in own]
+    if foreign:
+        raise ValueError(f"{parts}: change {foreign[0]}, a variable that is not the model's")
