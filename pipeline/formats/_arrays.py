@@ -1,4 +1,7 @@
-"""Arrays as formats take and give them."""
+"""Arrays as formats take and give them, and as Keras models do."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -12,3 +15,16 @@ def decoded(array: np.ndarray) -> np.ndarray:
 def at_least_one_row(array: np.ndarray) -> np.ndarray:
     """Returns the array, or one row of zeros where it has no rows."""
     return array if len(array) else np.zeros((1, *array.shape[1:]), array.dtype)
+
+
+def as_argument(inputs: Mapping[str, Any]) -> Any:
+    """Returns what a Keras model is called with: one input by itself, several by name."""
+    return inputs if len(inputs) > 1 else next(iter(inputs.values()))
+
+
+def in_order(returned: Any, outputs: Sequence[str] = ()) -> list[Any]:
+    """Returns what a Keras model returned as a list: a dict's values in the order of `outputs`,
+    those that it lacks left out, or all of them where none are named."""
+    if isinstance(returned, dict):
+        return [returned[name] for name in outputs or returned if name in returned]
+    return list(returned) if isinstance(returned, list | tuple) else [returned]

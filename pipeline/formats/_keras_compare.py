@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._arrays import decoded
+from ._arrays import as_argument, decoded, in_order
 from .contract import Arrays
 
 if TYPE_CHECKING:
@@ -123,16 +123,8 @@ def _answers(
 def call(
     model: "keras.Model", inputs: dict[str, Any], outputs: list[str], names: Names
 ) -> list[Any]:
-    """Returns the outputs in their order, or all where none are named.
-
-    A single input goes in by itself, several by name; a dict of outputs comes by name.
-    """
-    returned = model(inputs if len(inputs) > 1 else next(iter(inputs.values())), training=False)
-    if isinstance(returned, dict):
-        wanted = [name for name in outputs if name in returned] if outputs else [*returned]
-        values = [returned[name] for name in wanted]
-    else:
-        values = list(returned) if isinstance(returned, (list, tuple)) else [returned]
+    """Returns the outputs in their order, or all where none are named; ValueError for others."""
+    values = in_order(model(as_argument(inputs), training=False), outputs)
     if outputs and len(values) != len(outputs):
         raise ValueError(
             f"{names.format}: the model gave {len(values)} values, expected one each: {outputs}"

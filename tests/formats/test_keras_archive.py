@@ -87,13 +87,13 @@ def test_it_comes_back_with_optimizer_and_loss_and_trains_on_as_before(
         found = form.load_model(tmp_path)
     assert type(found.loss) is type(model.loss)
     assert found.optimizer.get_config() == model.optimizer.get_config()
-    for kept, loaded in zip(form._state(model), form._state(found), strict=True):
+    for kept, loaded in zip(form.state(model), form.state(found), strict=True):
         assert np.array_equal(np.asarray(kept.value), np.asarray(loaded.value)), kept.path
     if name != "functional":  # dropout's seed state is not in the archive
         batch = given(inputs(name, 6)), np.array([3, 2, 1, 0, 1, 2])
         for _ in range(2):
             assert model.train_on_batch(*batch) == found.train_on_batch(*batch)
-        for kept, loaded in zip(form._state(model), form._state(found), strict=True):
+        for kept, loaded in zip(form.state(model), form.state(found), strict=True):
             assert np.array_equal(np.asarray(kept.value), np.asarray(loaded.value)), kept.path
 
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._arrays import as_argument, in_order
 from ..contract import Arrays
 
 if TYPE_CHECKING:
@@ -57,8 +58,7 @@ def _tables(model: "keras.Model") -> list[Any]:
 
 def input_specs(inputs: Arrays) -> Any:
     """Returns the spec of one input, or those of several by name."""
-    specs = {name: spec(name, array) for name, array in inputs.items()}
-    return specs if len(specs) > 1 else next(iter(specs.values()))
+    return as_argument({name: spec(name, array) for name, array in inputs.items()})
 
 
 def spec(name: str, array: np.ndarray) -> Any:
@@ -71,16 +71,7 @@ def spec(name: str, array: np.ndarray) -> Any:
 
 def by_name(returned: Any, outputs: list[str]) -> dict[str, Any]:
     """Returns what a model returned by the names of its outputs, in their order."""
-    if isinstance(returned, dict):
-        values = [returned[name] for name in outputs if name in returned]
-    else:
-        values = as_list(returned)
+    values = in_order(returned, outputs)
     if len(values) != len(outputs):
         raise ValueError(f"the model returned {len(values)} tensors, expected one each: {outputs}")
     return dict(zip(outputs, values, strict=True))
-
-
-def as_list(returned: Any) -> list[Any]:
-    if isinstance(returned, dict):
-        return list(returned.values())
-    return list(returned) if isinstance(returned, list | tuple) else [returned]

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ._endpoints import as_list, by_name, by_path, spec
+from .._arrays import in_order
+from ._endpoints import by_name, by_path, spec
 from ._errors import name_of, one_line, tracing_errors
 from ._schedule import check_rates, rate_of_epoch
 
@@ -39,7 +40,7 @@ def add_training(
 
     def evaluate(inputs: Any, target: Any) -> Any:
         returned = training.model(inputs, training=False)
-        loss = training.model.compute_loss(inputs, target, as_list(returned)[0], training=False)
+        loss = training.model.compute_loss(inputs, target, in_order(returned)[0], training=False)
         return by_name(returned, outputs), loss
 
     root.end_epoch = tf.function(end_epoch, input_signature=[], autograph=False)
@@ -67,7 +68,7 @@ def _step(training: Any) -> Callable[..., Any]:
     def train_step(inputs: Any, target: Any) -> Any:
         with tf.GradientTape() as tape:
             outputs = model(inputs, training=True)
-            loss = model.compute_loss(inputs, target, as_list(outputs)[0], training=True)
+            loss = model.compute_loss(inputs, target, in_order(outputs)[0], training=True)
         weights = model.trainable_variables
         gradients = tape.gradient(loss, [weight.value for weight in weights])
         if clip_norm is not None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .._arrays import decoded
+from .._arrays import as_argument, decoded
 from ..contract import Arrays, Place
 from ._files import FOLDER, read_signature
 from ._index import places
@@ -32,8 +32,7 @@ def tensors(inputs: Arrays, names: list[str]) -> Any:
     """Returns one input as it is, several in a dict."""
     import tensorflow as tf
 
-    result = {name: tf.constant(inputs[name]) for name in names}
-    return result if len(result) > 1 else result[names[0]]
+    return as_argument({name: tf.constant(inputs[name]) for name in names})
 
 
 def weights(directory: Path) -> dict[str, Place]:
