@@ -8,18 +8,37 @@ import re
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
+from .._protobuf import Message, varint
 from ..contract import Place
 from ._files import DATA, FOLDER, INDEX
 
 VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
-DTYPE, OFFSET, SIZE = 1, 4, 5  # fields of an entry
 DTYPES = {1: "float32", 2: "float64", 3: "int32", 4: "uint8", 5: "int16", 6: "int8"}
 DTYPES |= {8: "complex64", 9: "int64", 10: "bool", 14: "uint16", 17: "uint16", 18: "complex128"}
 DTYPES |= {19: "float16", 22: "uint32", 23: "uint64"}
 """By tensorflow.DataType; what numpy lacks is an unsigned integer of its size."""
 FOOTER, MAGIC = 48, 0xDB4775248B80FB57
 LONGEST_KEY = 1 << 12
+
+
+class Entry(NamedTuple):
+    """Where a variable lies in the data file."""
+
+    dtype: int
+    """A tensorflow.DataType."""
+    offset: int
+    size: int
+
+
+def entry(value: bytes) -> Entry:
+    """Returns what the table says of a variable; ValueError for what is no BundleEntryProto."""
+    message = Message(value)
+    try:
+        return Entry(message.integer(1), message.integer(4), message.integer(5))
+    except (ValueError, LookupError) as error:
+        raise ValueError(f"{FOLDER}/{INDEX}: malformed; export it again") from error
 
 
 def key(group: str, name: str) -> str:
@@ -33,11 +52,9 @@ def places(directory: Path, group: str) -> dict[str, Place]:
     for name, value in table(directory / FOLDER / INDEX):
         match = re.fullmatch(f"{group}/(.+){re.escape(VALUE)}", name.decode())
         if match:
-            entry = integers(value)
-            dtype = DTYPES.get(entry[DTYPE], "uint8")
+            dtype, offset, size = entry(value)
             path = match[1].replace(".S", "/").replace("..", ".")
-            place = (f"{FOLDER}/{DATA}", entry.get(OFFSET, 0), entry.get(SIZE, 0), dtype)
-            result[path] = place
+            result[path] = (f"{FOLDER}/{DATA}", offset, size, DTYPES.get(dtype, "uint8"))
     return result
 
 
@@ -82,29 +99,9 @@ def _block(content: bytes, offset: int, size: int) -> Iterator[tuple[bytes, byte
         at += fresh + length
 
 
-def integers(message: bytes) -> dict[int, int]:
-    """Returns the integers of a protobuf message by their field."""
-    values: dict[int, int] = {}
-    at = 0
-    while at < len(message):
-        tag, at = _varint(message, at)
-        if tag & 7 == 0:
-            values[tag >> 3], at = _varint(message, at)
-        elif tag & 7 == 2:
-            length, at = _varint(message, at)
-            at += length
-        else:
-            at += {1: 8, 5: 4}[tag & 7]
-    return values
-
-
 def _varint(content: bytes, at: int) -> tuple[int, int]:
     """Returns the number at a place, and the place behind it."""
-    value = shift = 0
-    while shift < 70:
-        byte = content[at]
-        value |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 0x80:
-            return value, at
-    raise ValueError(f"{FOLDER}/{INDEX}: malformed; export it again")
+    try:
+        return varint(content, at)
+    except ValueError as error:
+        raise ValueError(f"{FOLDER}/{INDEX}: malformed; export it again") from error

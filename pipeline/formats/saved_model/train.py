@@ -8,7 +8,7 @@ import numpy as np
 from .._arrays import decoded
 from ..contract import Arrays, Place
 from ._files import DATA, FOLDER, INDEX, MEMBERS, read_signature
-from ._index import DTYPE, OFFSET, VALUE, integers, key, places, table
+from ._index import VALUE, entry, key, places, table
 from .load import predictor, tensors
 from .screen import screen
 
@@ -120,16 +120,16 @@ def _entries(folder: Path, variables: set[str]) -> dict[str, Any]:
     """Returns what the file of variables holds, in its order: None for a variable, else a value."""
     import tensorflow as tf
 
-    stored = {name.decode(): integers(value) for name, value in table(folder / INDEX) if name}
+    stored = {name.decode(): entry(value) for name, value in table(folder / INDEX) if name}
     entries: dict[str, Any] = {}
-    for name in sorted(stored, key=lambda name: stored[name].get(OFFSET, 0)):
+    for name in sorted(stored, key=lambda name: stored[name].offset):
         entries[name] = None
         if name not in variables:
             (entries[name],) = tf.raw_ops.RestoreV2(
                 prefix=_prefix(folder),
                 tensor_names=[name],
                 shape_and_slices=[""],
-                dtypes=[tf.as_dtype(stored[name][DTYPE])],
+                dtypes=[tf.as_dtype(stored[name].dtype)],
             )
     return entries
 
