@@ -112,7 +112,7 @@ def test_without_the_source_it_loads_only_if_all_classes_are_keras_own(
     command = [sys.executable, "-I", "-c", LOAD, FOLDER / "keras_archive", *folders]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     missing, loaded = done.stdout.splitlines()
-    assert missing.startswith("No module named 'tests")
+    assert missing.startswith("No module named 'testing")
     assert loaded == "loaded"
 
 
