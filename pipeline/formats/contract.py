@@ -62,8 +62,10 @@ class Format:
     """All that may lie at the top of a complete model for it: files and folders."""
     after: tuple[str, ...] = ()
     """Formats whose files its own refer to, so that it is exported after them."""
-    owns_weights: bool = False
-    """Other formats refer to the weights in its files."""
+    weight_files: tuple[str, ...] = ()
+    """Those of its files that hold weights byte for byte, so that other formats refer to them."""
+    optimizer_files: tuple[str, ...] = ()
+    """Those of its files that hold the optimizer's state byte for byte."""
     screens: bool = True
     """It has the part `screen`."""
     serves: bool = False
@@ -75,6 +77,10 @@ class Format:
     continuation: Tolerance | None = None
     """Of losses, weights, optimizer's state and answers after more training; None where it cannot
     be trained on."""
+
+    @property
+    def owns_weights(self) -> bool:
+        return bool(self.weight_files)
 
 
 class Exporter(Protocol):

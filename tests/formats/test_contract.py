@@ -230,6 +230,16 @@ def test_a_changed_weight_of_keras_is_noticed(
     assert any(not np.allclose(found[key], expected[key], 1e-5, 1e-6) for key in expected)
 
 
+@pytest.mark.parametrize(
+    ("form", "model"), [(f, m) for f, m in PAIRS if plugin(f).FORMAT.weight_files]
+)
+def test_its_weights_lie_in_the_files_that_others_may_refer_to(
+    form: str, model: str, exported: Exported
+) -> None:
+    places = plugin(form).weights(exported / model).values()
+    assert {place[0] for place in places} == set(plugin(form).FORMAT.weight_files)
+
+
 def kinds(places: dict[str, tuple[str, int, int, str]]) -> set[str]:
     return {np.dtype(dtype).kind for _, _, _, dtype in places.values()}
 

@@ -1,5 +1,6 @@
 """Where `model.onnx` keeps its weights, and what it refuses."""
 
+import importlib
 from pathlib import Path
 
 import numpy as np
@@ -82,7 +83,8 @@ def test_another_models_pt2_is_not_referred_into(cases: dict[str, Case], tmp_pat
 def test_beyond_the_limit_weights_go_to_a_file_beside_it(
     cases: dict[str, Case], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(form, "INLINE_LIMIT", 1000)
+    external = importlib.import_module("formats.onnx._external")
+    monkeypatch.setattr(external, "INLINE_LIMIT", 1000)
     form.export(cases["cnn"].model, pixels(5), ["logits"], tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {form.FILE, form.OVERFLOW}
     check(cases["cnn"], tmp_path)

@@ -1,5 +1,6 @@
 """`model.onnx` from Keras: right, or refused with the layer named."""
 
+import importlib
 import os
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ from testing.project import ROOT
 
 form = plugin("onnx")
 MODELS = ("subclassed", "custom", "functional", "text")
+(VARIABLES,) = plugin("saved_model").FORMAT.weight_files
 OUTPUTS = ["probabilities"]
 every_model = pytest.mark.parametrize("name", MODELS)
 
@@ -119,10 +121,10 @@ def test_its_weights_are_those_of_the_saved_model(
     assert large
     for weight in large:
         file, offset, nbytes, dtype = places[weight.path]
-        assert file == form.VARIABLES
+        assert file == VARIABLES
         content = (onnx_from_keras / name / file).read_bytes()[offset : offset + nbytes]
         assert np.array_equal(np.frombuffer(content, dtype).reshape(weight.shape), weight)
-    assert {place[0] for place in places.values() if place[2] >= form.TINY} == {form.VARIABLES}
+    assert {place[0] for place in places.values() if place[2] >= form.TINY} == {VARIABLES}
 
 
 @every_model
@@ -170,7 +172,8 @@ def test_a_model_that_does_not_fit_is_refused_with_its_layer(name: str, tmp_path
 def test_one_that_answers_otherwise_is_refused(
     keras_cases: dict[str, Case], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = form._from_keras
+    from_keras = importlib.import_module("formats.onnx._from_keras")
+    right = from_keras.translate
 
     def wrong(*arguments: object) -> object:
         import onnx_ir
@@ -182,7 +185,7 @@ def test_one_that_answers_otherwise_is_refused(
         )
         return model, origins
 
-    monkeypatch.setattr(form, "_from_keras", wrong)
+    monkeypatch.setattr(from_keras, "translate", wrong)
     with pytest.raises(ValueError, match="probabilities for .* rows differs .* layer dense"):
         form.export(keras_cases["subclassed"].model, pixels(5), OUTPUTS, tmp_path)
     assert not list(tmp_path.iterdir())

@@ -1,0 +1,87 @@
+"""From PyTorch, torch's own exporter translates.
+
+Its optimizer is off, since folding batch norm makes new weights that lie nowhere yet; runtimes fold
+on loading.
+"""
+
+import logging
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .._onnx_export import TORCHVISION, reason, silenced
+from ..contract import Arrays
+
+if TYPE_CHECKING:
+    from torch import nn
+
+EXAMPLE_ROWS = 3
+LARGEST_FOLDED = 1024  # bytes
+
+
+def translate(model: "nn.Module", inputs: Arrays, outputs: list[str]) -> Any:
+    """Returns the graph as an onnx_ir.Model.
+
+    torch's own program is made first and handed over: given the module, torch.onnx.export would
+    answer a model that holds for one number of rows alone by fixing that number, without a word.
+    """
+    import torch
+
+    program = _capture(model, inputs)
+    try:
+        with silenced(logging.ERROR, TORCHVISION), warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            translated = torch.onnx.export(
+                program,
+                input_names=list(inputs),
+                output_names=outputs,
+                dynamic_shapes=tuple({0: "batch"} if n == 0 else {} for n in range(len(inputs))),
+                dynamo=True,
+                optimize=False,
+                verbose=False,
+            )
+    except torch.onnx.OnnxExporterError as error:
+        raise ValueError(f"onnx: no ONNX for this model: {reason(error)}") from error
+    assert translated is not None  # with dynamo=True it never is
+    count = len(translated.model.graph.outputs)
+    if count != len(outputs):
+        raise ValueError(f"onnx: forward returned {count} values, expected one each for {outputs}")
+    _fold(translated.model)
+    return translated.model
+
+
+def _capture(model: "nn.Module", inputs: Arrays) -> Any:
+    """Returns torch's program for any number of rows; its tracing errors are all RuntimeError."""
+    import torch
+
+    if any(module.training for module in model.modules()):
+        raise ValueError("onnx: found the model in training mode, expected model.eval()")
+    rows = torch.export.Dim("batch", min=0)
+    examples = tuple(
+        torch.from_numpy(np.resize(each, (EXAMPLE_ROWS, *each.shape[1:])))
+        for each in inputs.values()
+    )
+    try:
+        return torch.export.export(model, examples, dynamic_shapes=tuple({0: rows} for _ in inputs))
+    except RuntimeError as error:
+        raise ValueError(f"onnx: this model cannot be traced: {reason(error)}") from error
+
+
+def _fold(model: Any) -> None:
+    """Computes what depends on no weight: shapes, casts of literals, a missing bias."""
+    import onnxscript.optimizer
+
+    stored = set(model.graph.initializers.values())
+
+    def should_fold(node: Any) -> bool | None:
+        by_shape = node.op_type in ("Shape", "Size", "CastLike")
+        return None if by_shape or stored.isdisjoint(node.inputs) else False
+
+    onnxscript.optimizer.fold_constants(
+        model,
+        input_size_limit=LARGEST_FOLDED,
+        output_size_limit=LARGEST_FOLDED,
+        should_fold=should_fold,
+    )
+    onnxscript.optimizer.remove_unused_nodes(model)
