@@ -128,7 +128,7 @@ def test_what_is_the_same_artifact_does_not_differ(project):
 def test_the_page_is_one_file_that_fetches_nothing(report):
     page = diff_page.as_page(report)
     assert "<script" not in page and "http" not in page.replace("http-equiv", "")
-    assert "NEW = &#x27;&lt;b&gt;&#x27;" in page
+    assert "NEW = &#39;&lt;b&gt;&#39;" in page
     for name in SECTIONS:
         assert f"<h2>{name.capitalize()} " in page
 

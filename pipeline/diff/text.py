@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipeline.diff.side import ABSENT
-from pipeline.html.pieces import number
+from pipeline.html import number
 
 Report = dict[str, Any]
 

@@ -1,1 +1,38 @@
-"""Pages for people; what several of them are made of."""
+"""Pages for people: what they share, and the one function that renders a template."""
+
+from pathlib import Path
+from typing import Any
+
+
+def render(template: Path, **values: Any) -> str:
+    """Returns the page, in which each value is escaped; a value that it lacks is an error.
+
+    A template may use those that lie here, and `number` and `size` as filters.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader([template.parent, Path(__file__).parent]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"number": number, "size": size}
+    return environment.get_template(template.name).render(values)
+
+
+def number(value: object) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.4g}" if isinstance(value, int | float) else str(value)
+
+
+def size(count: float) -> str:
+    """Returns bytes by powers of 1000."""
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.4g} {unit}"
+        count /= 1000
+    return f"{count:.4g} GB"
