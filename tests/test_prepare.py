@@ -17,12 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from pipeline.config.params import PrepareParams, Split
+from pipeline.config.params import PrepareParams
 from pipeline.config.reading import read
-from pipeline.data.columns import Wanted, names
+from pipeline.data.columns import ArraySpec
+from pipeline.data.splits import SPLITS
 from pipeline.data.tables import open_table
 from pipeline.errors import DataError, ParamsError
-from pipeline.prepare import SPLITS, _write, assign, prepare
+from pipeline.prepare import _write, prepare
 from testing.project import ROOT
 
 SMALL = "a,b,label\n" + "".join(f"{i},{i / 4},{i % 2}\n" for i in range(20))
@@ -157,20 +158,6 @@ def test_columns_side_by_side_become_one_shape(data: Path) -> None:
     assert arrays["train/inputs/x.npy"].shape == (12, 2, 1)
 
 
-@pytest.mark.parametrize(
-    ("source", "expected"),
-    [
-        ("a", ("a",)),
-        ("p_{8..11}", ("p_8", "p_9", "p_10", "p_11")),
-        ("p_{08..10}x", ("p_08x", "p_09x", "p_10x")),
-        (("a", "b{1..2}"), ("a", "b1", "b2")),
-        ("p{2..1}", ()),
-    ],
-)
-def test_a_range_is_written_out(source: Any, expected: tuple[str, ...]) -> None:
-    assert names(source) == expected
-
-
 def write_all(folder: Path, columns: dict[str, np.ndarray]) -> None:
     """The same values as CSV, Parquet and .npz."""
     lines = [
@@ -202,59 +189,6 @@ def test_every_kind_of_file_and_order_of_columns_gives_the_same_bytes(
             files = sorted((folder / name / "output").rglob("*.*"))
             found.append([file.read_bytes() for file in files])
     assert all(one == found[0] for one in found)
-
-
-fractions = st.tuples(st.floats(0.01, 0.49), st.floats(0.01, 0.49), st.integers(0, 2**40))
-sizes = st.lists(st.just(0) | st.integers(3, 200), min_size=1, max_size=12).filter(any)
-
-
-def labels_of(counts: list[int], seed: int) -> np.ndarray:
-    labels = np.repeat(np.arange(len(counts)), counts)
-    return np.random.default_rng(seed).permutation(labels)
-
-
-@given(sizes, fractions)
-def test_a_class_is_off_its_share_by_at_most_one_row_and_in_every_split(
-    counts: list[int], drawn: tuple[float, float, int]
-) -> None:
-    val, test, seed = drawn
-    labels = labels_of(counts, seed)
-    parts = assign(labels, Split(val=val, test=test, seed=seed))
-    assert len(parts) == len(labels)
-    for label, size in enumerate(counts):
-        rows = np.bincount(parts[labels == label], minlength=3)
-        share = size * np.array([1 - val - test, val, test])
-        assert rows.sum() == size
-        assert size == 0 or rows.min() >= 1
-        if size and share.min() >= 1:
-            assert np.abs(rows - share).max() < 1 + 1e-6
-
-
-@given(st.lists(st.integers(10, 60), min_size=2, max_size=60), fractions)
-def test_what_one_class_rounds_away_another_makes_good(
-    counts: list[int], drawn: tuple[float, float, int]
-) -> None:
-    val, test, seed = 0.1 + drawn[0] / 2, 0.1 + drawn[1] / 2, drawn[2]
-    parts = assign(labels_of(counts, seed), Split(val=val, test=test, seed=seed))
-    share = sum(counts) * np.array([1 - val - test, val, test])
-    assert np.abs(np.bincount(parts, minlength=3) - share).max() < 2
-
-
-@given(sizes, fractions)
-def test_the_same_seed_gives_the_same_split_and_another_seed_another(
-    counts: list[int], drawn: tuple[float, float, int]
-) -> None:
-    val, test, seed = drawn
-    labels = labels_of([*counts, 100], seed)
-    split, other = (Split(val=val, test=test, seed=s) for s in (seed, seed + 1))
-    assert np.array_equal(assign(labels, split), assign(labels, split))
-    assert not np.array_equal(assign(labels, split), assign(labels, other))
-
-
-def test_the_split_is_pinned() -> None:
-    """A NumPy or a change here that splits otherwise would make old results incomparable."""
-    parts = assign(np.arange(24) % 2, Split(val=0.25, test=0.25, seed=0))
-    assert "".join(map(str, parts)) == "000012020220201021010011"
 
 
 def test_a_missing_file_is_answered_with_what_lies_there(data: Path) -> None:
@@ -604,7 +538,7 @@ def test_an_npz_with_something_else_in_it_is_refused(data: Path) -> None:
 
 @pytest.mark.parametrize("rows", [19, 21])
 def test_a_file_that_changes_while_it_is_read_is_noticed(data: Path, rows: int) -> None:
-    arrays = {"target": Wanted(columns=("label",), shape=(), dtype="int64", classes=2)}
+    arrays = {"target": ArraySpec(columns=("label",), shape=(), dtype="int64", classes=2)}
     with pytest.raises(DataError, match="changed while it was read"):
         _write(open_table(data / "small.csv"), arrays, np.zeros(rows, np.uint8), data.parent)
 

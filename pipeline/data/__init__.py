@@ -1,1 +1,1 @@
-"""Raw data: its files, the columns that are declared, and the arrays that `prepare` makes."""
+"""Raw data are files of columns; declared, checked and split they are the arrays of `prepare`."""

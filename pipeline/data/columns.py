@@ -1,4 +1,4 @@
-"""Declared arrays out of a table's columns: each value there, in range and exactly kept."""
+"""A table's columns become the declared arrays: no value is missing, out of range or rounded."""
 
 import math
 import re
@@ -16,8 +16,8 @@ EXACT = 2**53
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """One array of the output: its columns side by side, reshaped to `shape` a row."""
+class ArraySpec:
+    """An array of the output has its columns side by side, reshaped to `shape` a row."""
 
     columns: tuple[str, ...]
     shape: tuple[int, ...]
@@ -27,8 +27,8 @@ class Wanted:
     classes: int | None = None
     """Labels are 0 to classes - 1."""
 
-    def fixed(self, longest: int) -> "Wanted":
-        """Texts side by side can be memory-mapped once they all take the place of the longest."""
+    def with_text_length(self, longest: int) -> "ArraySpec":
+        """Returns a spec that can be memory-mapped: each text takes the place of the longest."""
         return replace(self, dtype=f"<U{longest}") if self.kind == "text" else self
 
     def limits(self) -> tuple[int, int]:
@@ -36,10 +36,10 @@ class Wanted:
             return 0, self.classes - 1
         return int(np.iinfo(self.dtype).min), int(np.iinfo(self.dtype).max)
 
-    def expected(self, found: float) -> str:
+    def expected(self, value: float) -> str:
         if self.classes is not None:
             return f"a label, 0 to {self.classes - 1}; correct it or data.target.classes"
-        if not math.isfinite(found):
+        if not math.isfinite(value):
             return "a finite number; fill it in or drop the row"
         if self.dtype.startswith("float"):
             largest = np.finfo(self.dtype).max
@@ -49,78 +49,82 @@ class Wanted:
 
 
 def names(source: str | tuple[str, ...]) -> tuple[str, ...]:
-    """Ranges written out, both ends included: "pixel_{0..63}" is 64 names, {00..63} pads them."""
+    """Returns the columns; "pixel_{0..63}" is 64 names, both ends included, {00..63} pads them."""
     if not isinstance(source, str):
         return tuple(name for item in source for name in names(item))
-    found = re.fullmatch(r"(.*)\{(\d+)\.\.(\d+)\}(.*)", source)
-    if found is None:
+    match = re.fullmatch(r"(.*)\{(\d+)\.\.(\d+)\}(.*)", source)
+    if match is None:
         return (source,)
-    before, first, last, after = found.groups()
+    before, first, last, after = match.groups()
     width = len(first) if first.startswith("0") else 1
     return tuple(f"{before}{n:0{width}}{after}" for n in range(int(first), int(last) + 1))
 
 
-def of_input(entry: Input) -> Wanted:
+def input_array(entry: Input) -> ArraySpec:
     kinds: dict[str, Kind] = {"int64": "integer", "string": "text"}
     kind = kinds.get(entry.dtype, "number")
-    return Wanted(columns=names(entry.source), shape=entry.shape, dtype=entry.dtype, kind=kind)
+    return ArraySpec(columns=names(entry.source), shape=entry.shape, dtype=entry.dtype, kind=kind)
 
 
-def of_target(target: Target) -> Wanted:
-    """A label is a "number", since 3.0 names class 3 as well."""
+def target_array(target: Target) -> ArraySpec:
+    """Returns the target's spec; a label is a "number", since 3.0 names class 3 as well."""
     dtype = "float32" if target.classes is None else "int64"
-    return Wanted(columns=(target.source,), shape=(), dtype=dtype, classes=target.classes)
+    return ArraySpec(columns=(target.source,), shape=(), dtype=dtype, classes=target.classes)
 
 
-def blocks(table: Table, arrays: Mapping[str, Wanted]) -> Iterator[Batch]:
-    """All arrays by key, batch after batch, rows first. Raises DataError at the first bad value."""
+def array_batches(table: Table, arrays: Mapping[str, ArraySpec]) -> Iterator[Batch]:
+    """Yields all arrays by key, rows first. Raises DataError at the first bad value."""
     kinds = {column: array.kind for array in arrays.values() for column in array.columns}
     row = 0
     for batch in table.batches(kinds):
-        yield {key: _block(table, row, batch, array) for key, array in arrays.items()}
+        yield {key: _array(table, row, batch, array) for key, array in arrays.items()}
         row += len(next(iter(batch.values())))
 
 
-def _block(table: Table, row: int, batch: Batch, array: Wanted) -> Array:
-    first, *more = array.columns
+def _array(table: Table, row: int, batch: Batch, spec: ArraySpec) -> Array:
+    """Returns one batch of the array; `row` is the number of its first row, from 0."""
+    first, *more = spec.columns
     rows = len(batch[first])
     if not more:
-        return _fit(table, row, first, batch[first], array).reshape(rows, *array.shape)
-    dtype = object if array.dtype == "string" else array.dtype
-    block = np.empty((rows, len(array.columns)), dtype)
-    for index, column in enumerate(array.columns):
-        block[:, index] = _fit(table, row, column, batch[column], array)
-    return block.reshape(rows, *array.shape)
+        return _cast(table, row, first, batch[first], spec).reshape(rows, *spec.shape)
+    dtype = object if spec.dtype == "string" else spec.dtype
+    array = np.empty((rows, len(spec.columns)), dtype)
+    for index, column in enumerate(spec.columns):
+        array[:, index] = _cast(table, row, column, batch[column], spec)
+    return array.reshape(rows, *spec.shape)
 
 
-def _fit(table: Table, row: int, column: str, values: Array, array: Wanted) -> Array:
-    if array.kind == "text":
-        return _fit_text(table, row, column, values, array)
+def _cast(table: Table, row: int, column: str, values: Array, spec: ArraySpec) -> Array:
+    """Returns a column in the dtype of its array. Raises DataError at a value that is not kept."""
+    if spec.kind == "text":
+        return _cast_text(table, row, column, values, spec)
     with np.errstate(all="ignore"):
-        cast = values.astype(array.dtype, copy=False)
+        cast = values.astype(spec.dtype, copy=False)
     if cast.dtype.kind == "f":
         wrong = ~np.isfinite(cast)
     else:
-        least, most = array.limits()
+        least, most = spec.limits()
         if values.dtype.kind == "f":
             least, most = max(least, -EXACT), min(most, EXACT)
         wrong = (values < least) | (values > most) | (cast != values)
     if wrong.any():
-        at, place, found = _first(wrong, column, values)
-        raise table.fault(row + at, place, f"found {found}, expected {array.expected(found)}")
+        at, place, value = _first_wrong(wrong, column, values)
+        raise table.fault(row + at, place, f"found {value}, expected {spec.expected(value)}")
     return cast
 
 
-def _fit_text(table: Table, row: int, column: str, values: Array, array: Wanted) -> Array:
-    """As objects until the longest is known. An empty text is a missing value in every kind of
-    file, because in a CSV nobody can tell them apart."""
-    cast = values if array.dtype == "string" else values.astype(array.dtype)
+def _cast_text(table: Table, row: int, column: str, values: Array, spec: ArraySpec) -> Array:
+    """Returns objects until the longest text is known.
+
+    An empty text is a missing value in each kind of file, because a CSV does not tell them apart.
+    """
+    cast = values if spec.dtype == "string" else values.astype(spec.dtype)
     wrong = (values == "") | (cast.astype(object) != values)
     wrong |= np.array([not _is_text(v) for v in values.flat], bool).reshape(values.shape)
     if wrong.any():
-        at, place, found = _first(wrong, column, values)
-        problem = f"found {found!r}, expected UTF-8 text that does not end in NUL; correct the cell"
-        raise table.fault(row + at, place, problem if found else EMPTY)
+        at, place, value = _first_wrong(wrong, column, values)
+        problem = f"found {value!r}, expected UTF-8 text that does not end in NUL; correct the cell"
+        raise table.fault(row + at, place, problem if value else EMPTY)
     return cast
 
 
@@ -132,9 +136,9 @@ def _is_text(value: str) -> bool:
     return not value.endswith("\0")
 
 
-def _first(wrong: Array, column: str, values: Array) -> tuple[int, str, Any]:
-    """Row, place and value of the first that is wrong."""
+def _first_wrong(wrong: Array, column: str, values: Array) -> tuple[int, str, Any]:
+    """Returns row, place and value of the first that is wrong."""
     at, *element = (int(index) for index in np.argwhere(wrong)[0])
-    found = values[(at, *element)]
+    value = values[(at, *element)]
     place = f"{column}{element}" if element else column
-    return at, place, found if isinstance(found, str) else found.item()
+    return at, place, value if isinstance(value, str) else value.item()

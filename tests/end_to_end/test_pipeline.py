@@ -70,7 +70,8 @@ def test_dvcs_own_tools_work_on_the_pipeline(whole):
     ("module", "stages"),
     {
         "pipeline/training/parts.py": ("train", "checkpoint", "export-complete"),  # seed()
-        "pipeline/prepare.py": ("prepare",),  # the split
+        "pipeline/prepare.py": ("prepare",),
+        "pipeline/data/splits.py": ("prepare", "train", "checkpoint", "verify"),
         "pipeline/verification/comparison.py": ("verify",),
         "pipeline/sandbox/launcher.py": ("verify",),
     }.items(),

@@ -24,7 +24,7 @@ BATCH = 1 << 22
 
 
 class Table(ABC):
-    """A file's columns by name with the shape of one row's value: () is a cell."""
+    """A table is a file's columns by name, with the shape of one row's value: () is a cell."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -34,8 +34,8 @@ class Table(ABC):
     def _shapes(self) -> dict[str, tuple[int, ...]]: ...
 
     @abstractmethod
-    def batches(self, wanted: Mapping[str, Kind]) -> Iterator[Batch]:
-        """The wanted columns, rows first and in the file's order, each batch with the same rows.
+    def batches(self, kinds: Mapping[str, Kind]) -> Iterator[Batch]:
+        """Yields the columns of `kinds`, rows first and in the file's order.
 
         A "number" arrives in whatever numeric type holds it, an "integer" of a CSV exactly as
         int64 (so 3.0 is none), a "text" as str objects. Empty cells and values that are no
@@ -43,18 +43,18 @@ class Table(ABC):
         """
 
     def texts(self, row: int, column: str, values: Array) -> Array:
-        """As str objects; bytes are taken for UTF-8."""
-        found = np.empty(values.shape, object)
+        """Returns str objects; bytes are taken for UTF-8."""
+        texts = np.empty(values.shape, object)
         for place, value in np.ndenumerate(values):
             try:
-                found[place] = value.decode() if isinstance(value, bytes) else str(value)
+                texts[place] = value.decode() if isinstance(value, bytes) else str(value)
             except UnicodeDecodeError:
                 problem = f"found {value!r}, expected UTF-8 text; correct the cell"
                 raise self.fault(row + place[0], column, problem) from None
-        return found
+        return texts
 
     def line(self, row: int) -> int | None:
-        """Where a text file holds that row (from 0), counted from 1."""
+        """Returns the line of a text file, from 1, that holds the row, from 0."""
         return None
 
     def fault(self, row: int, column: str, problem: str) -> DataError:
@@ -75,7 +75,7 @@ class Table(ABC):
 
 
 def open_table(path: Path) -> Table:
-    """The suffix chooses the reader. Raises DataError, as everything here does."""
+    """Returns the reader that the suffix chooses. Raises DataError, as all readers do."""
     known = sorted(file.stem for file in Path(__file__).parent.glob("[!_]*.py"))
     suffix = path.suffix.lower().removeprefix(".")
     if suffix not in known:

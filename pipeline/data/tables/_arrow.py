@@ -1,4 +1,4 @@
-"""What the readers share that read through Arrow."""
+"""Two readers read through Arrow, and share this."""
 
 from typing import Any
 
@@ -13,8 +13,8 @@ def arrow_types() -> dict[Kind, Any]:
     return {"number": pa.float64(), "integer": pa.int64(), "text": pa.string()}
 
 
-def plain(table: Table, row: int, name: str, cells: Any, kind: Kind) -> Array:
-    """An Arrow array as numpy; one without a value in some row raises."""
+def to_numpy(table: Table, row: int, name: str, cells: Any, kind: Kind) -> Array:
+    """Returns an Arrow array as numpy. Raises DataError for a row without a value."""
     if cells.null_count:
         empty = cells.is_null().index(True).as_py()
         raise table.fault(row + empty, name, EMPTY)

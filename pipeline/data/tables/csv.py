@@ -1,11 +1,11 @@
-"""Comma-separated text."""
+"""The reader of .csv."""
 
 import csv
 from collections.abc import Iterator, Mapping
 from itertools import islice
 
 from pipeline.data.tables import Batch, Kind, Table
-from pipeline.data.tables._arrow import arrow_types, plain
+from pipeline.data.tables._arrow import arrow_types, to_numpy
 from pipeline.errors import DataError
 
 BLOCK = 1 << 18
@@ -13,7 +13,7 @@ BLOCK = 1 << 18
 
 
 class Reader(Table):
-    """Comma-separated UTF-8 with a header line; empty lines are no rows."""
+    """A CSV is comma-separated UTF-8 with a header line; empty lines are no rows."""
 
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         _, header = next(self._records(), (1, []))
@@ -22,7 +22,7 @@ class Reader(Table):
         return self._cells(header)
 
     def _records(self) -> Iterator[tuple[int, list[str]]]:
-        """Each record with the number of its first line: slow, for the header and for faults."""
+        """Yields each record with the number of its first line: slow, for the header and faults."""
         with self.path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
             reader, line = csv.reader(file), 1
             try:
@@ -36,7 +36,7 @@ class Reader(Table):
     def line(self, row: int) -> int | None:
         return next(islice(self._records(), row + 1, None), (None, []))[0]
 
-    def batches(self, wanted: Mapping[str, Kind]) -> Iterator[Batch]:
+    def batches(self, kinds: Mapping[str, Kind]) -> Iterator[Batch]:
         import pyarrow as pa
         from pyarrow import csv as arrow
 
@@ -47,28 +47,28 @@ class Reader(Table):
                 arrow.ReadOptions(block_size=max(BLOCK, 256 * len(self.shapes))),
                 arrow.ParseOptions(newlines_in_values=True),
                 arrow.ConvertOptions(
-                    column_types={name: types[kind] for name, kind in wanted.items()},
-                    include_columns=list(wanted),
+                    column_types={name: types[kind] for name, kind in kinds.items()},
+                    include_columns=list(kinds),
                     null_values=[""],
                     strings_can_be_null=True,
                 ),
             ):
-                yield {name: plain(self, row, name, batch[name], wanted[name]) for name in wanted}
+                yield {name: to_numpy(self, row, name, batch[name], kinds[name]) for name in kinds}
                 row += batch.num_rows
         except pa.ArrowInvalid as fault:
-            raise self._culprit(row, wanted) or self.broken(fault) from None
+            raise self._first_bad_cell(row, kinds) or self.broken(fault) from None
 
-    def _culprit(self, row: int, wanted: Mapping[str, Kind]) -> DataError | None:
-        """The first cell from `row` on that Arrow refuses: its own message names no line."""
+    def _first_bad_cell(self, row: int, kinds: Mapping[str, Kind]) -> DataError | None:
+        """Names the first cell from `row` on that Arrow refuses: its own message names no line."""
         for at, (_, cells) in enumerate(islice(self._records(), row + 1, None), row):
             if len(cells) != len(self.shapes):
                 last = list(self.shapes)[min(len(cells), len(self.shapes)) - 1]
                 found = f"the row ends after {len(cells)} cells, expected {len(self.shapes)}"
                 return self.fault(at, last, f"{found}; look for a lost or an extra comma")
             for name, cell in zip(self.shapes, cells, strict=True):
-                if name in wanted and cell and not _parses(cell, wanted[name]):
+                if name in kinds and cell and not _parses(cell, kinds[name]):
                     return self.fault(
-                        at, name, f"found {cell!r}, expected {_EXPECTED[wanted[name]]}"
+                        at, name, f"found {cell!r}, expected {_EXPECTED[kinds[name]]}"
                     )
         return None
 

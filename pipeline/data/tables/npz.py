@@ -1,4 +1,4 @@
-"""Numpy archives: each member is read as a stream."""
+"""The reader of .npz, which reads each member as a stream."""
 
 import math
 import zipfile
@@ -24,7 +24,7 @@ _DAMAGED = (zipfile.BadZipFile, zlib.error, KeyError, OSError, RuntimeError, Val
 
 
 class Reader(Table):
-    """Arrays with a row each along their first axis, never unpickled and never held whole."""
+    """An archive has arrays with rows along their first axis, never unpickled nor held whole."""
 
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         with self._open() as archive:
@@ -61,23 +61,23 @@ class Reader(Table):
             raise self.broken(f"{array}: its length does not fit the shape {shape}; write it again")
         return _Header(shape[0], shape[1:], dtype, offset)
 
-    def batches(self, wanted: Mapping[str, Kind]) -> Iterator[Batch]:
-        chosen = {name: self.headers[name] for name in wanted}
+    def batches(self, kinds: Mapping[str, Kind]) -> Iterator[Batch]:
+        chosen = {name: self.headers[name] for name in kinds}
         for name, header in chosen.items():
-            if wanted[name] != "text" and header.dtype.kind in "US":
+            if kinds[name] != "text" and header.dtype.kind in "US":
                 raise self.broken(f"array {name!r}: found text ({header.dtype}), expected numbers")
         width = sum(header.dtype.itemsize * math.prod(header.shape) for header in chosen.values())
         total, rows = next(iter(chosen.values())).rows, max(1, BATCH // max(1, width))
         try:
             with self._open() as archive, ExitStack() as stack:
-                members = {n: stack.enter_context(archive.open(f"{n}.npy")) for n in wanted}
+                members = {n: stack.enter_context(archive.open(f"{n}.npy")) for n in kinds}
                 for name, header in chosen.items():
                     members[name].read(header.offset)
                 for row in range(0, total, rows):
                     count = min(rows, total - row)
                     blocks = {n: _rows(members[n], h, count) for n, h in chosen.items()}
                     yield {
-                        n: self.texts(row, n, block) if wanted[n] == "text" else block
+                        n: self.texts(row, n, block) if kinds[n] == "text" else block
                         for n, block in blocks.items()
                     }
         except _DAMAGED as fault:

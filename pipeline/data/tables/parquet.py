@@ -1,14 +1,14 @@
-"""Parquet, decoded page by page."""
+"""The reader of .parquet, which decodes page by page."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeline.data.tables import BATCH, Batch, Kind, Table
-from pipeline.data.tables._arrow import plain
+from pipeline.data.tables._arrow import to_numpy
 
 
 class Reader(Table):
-    """Flat columns; a decimal counts as a float64 number, a boolean as 0 or 1."""
+    """A Parquet file has flat columns; a decimal is read as float64, a boolean as 0 or 1."""
 
     def _open(self) -> Any:
         import pyarrow as pa
@@ -23,24 +23,22 @@ class Reader(Table):
         with self._open() as file:
             return self._cells(file.schema_arrow.names)
 
-    def batches(self, wanted: Mapping[str, Kind]) -> Iterator[Batch]:
+    def batches(self, kinds: Mapping[str, Kind]) -> Iterator[Batch]:
         import pyarrow as pa
 
-        row, rows = 0, max(1, BATCH // (8 * len(wanted)))
+        row, rows = 0, max(1, BATCH // (8 * len(kinds)))
         with self._open() as file:
-            casts = {
-                name: self._cast(file.schema_arrow.field(name), wanted[name]) for name in wanted
-            }
+            casts = {name: self._cast(file.schema_arrow.field(name), kinds[name]) for name in kinds}
             try:
-                for batch in file.iter_batches(batch_size=rows, columns=list(wanted)):
-                    columns = {name: batch[name].cast(casts[name]) for name in wanted}
-                    yield {n: plain(self, row, n, columns[n], wanted[n]) for n in wanted}
+                for batch in file.iter_batches(batch_size=rows, columns=list(kinds)):
+                    columns = {name: batch[name].cast(casts[name]) for name in kinds}
+                    yield {n: to_numpy(self, row, n, columns[n], kinds[n]) for n in kinds}
                     row += batch.num_rows
             except (pa.ArrowInvalid, OSError) as fault:
                 raise self.broken(f"unreadable after row {row}: {fault}") from None
 
     def _cast(self, field: Any, kind: Kind) -> Any:
-        """The Arrow type in which a column is handed on."""
+        """Returns the Arrow type in which a column is handed on."""
         from pyarrow import float64, types
 
         if types.is_decimal(field.type):
