@@ -1,5 +1,5 @@
-"""An error's type says who must act; its one line where, what was found, what was expected and what
-to do."""
+"""An error's type says who must act; its one line says where, what was found, what was expected and
+what to do."""
 
 
 class PipelineError(Exception):

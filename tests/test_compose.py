@@ -1,17 +1,14 @@
 """The three-way merge, on real Hydra configurations."""
 
-import functools
 import shutil
 from pathlib import Path
 
 import pytest
-from hypothesis import Phase, given, settings
-from hypothesis import strategies as st
 
 from pipeline.compose import compose
 from pipeline.config.composition import compose_conf, interpolated
-from pipeline.config.merge import merge, read_lock
-from pipeline.config.reading import dump_yaml, flatten, load_yaml
+from pipeline.config.merge import read_lock
+from pipeline.config.reading import dump_yaml, load_yaml
 from pipeline.errors import ParamsError
 from testing.project import ROOT
 
@@ -143,25 +140,6 @@ def test_a_comment_of_the_users_stays_while_nothing_changes(conf):
     assert "# mine" in (conf.parent / "params.yaml").read_text()
 
 
-@pytest.mark.parametrize(
-    ("override", "said"),
-    [
-        ("train.epohcs=3", "train.epohcs: no such key; did you mean epochs? allowed: epochs,"),
-        ("model=torch_mpl", "model=torch_mpl: no such option; did you mean torch_mlp? allowed: "),
-        ("modle=torch_mlp", "modle"),
-        ("train.lr=[", "train.lr=[: no viable alternative"),
-        ("train.lr=${oc.env:HOME}", "expected a value that is the same everywhere"),
-        ("data.file=???", "data.file: mandatory value not given"),
-        ("train.lr=${train.nothing}", "nothing"),
-    ],
-)
-def test_what_cannot_be_composed_is_refused_in_one_line(conf, override, said):
-    with pytest.raises(ParamsError) as refusal:
-        interpolated(compose_conf(conf, [override]))
-    assert said in str(refusal.value)
-    assert "\n" not in str(refusal.value)
-
-
 def test_a_bad_value_in_conf_leaves_params_as_they_were(conf):
     run(conf)
     before = (conf.parent / "params.yaml").read_bytes()
@@ -169,30 +147,3 @@ def test_a_bad_value_in_conf_leaves_params_as_they_were(conf):
     with pytest.raises(ParamsError, match=r"train\.epochs: found 'many', expected an integer"):
         run(conf)
     assert (conf.parent / "params.yaml").read_bytes() == before
-
-
-VALUES = st.fixed_dictionaries(
-    {},
-    optional={
-        "train.epochs": st.integers(1, 50),
-        "train.lr": st.sampled_from([0.001, 0.01, 0.1]),
-        "data.target.classes": st.sampled_from([10, 12]),
-        "model.optimizer.lr": st.sampled_from([0.001, 0.1, 0.5]),
-    },
-)
-
-
-@settings(max_examples=10, phases=[Phase.explicit, Phase.generate])
-@given(first=VALUES, then=VALUES)
-def test_params_hold_every_value_the_user_changed(first, then):
-    """Whatever was changed before it, and whatever else is changed with it."""
-    _, last = merge(CONF, None, None)
-    for values in (first, then):
-        edited = interpolated(last.conf, last.own, last.removed)
-        before = flatten(edited)
-        for path, value in values.items():
-            *parents, leaf = path.split(".")
-            functools.reduce(dict.__getitem__, parents, edited)[leaf] = value
-        merged, last = merge(CONF, edited, last)
-        changed = {path: value for path, value in values.items() if before[path] != value}
-        assert changed.items() <= flatten(merged).items()

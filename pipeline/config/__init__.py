@@ -1,1 +1,1 @@
-"""params.yaml as typed values: what each means, how it is read, what a `_target_` may name."""
+"""conf/ composes to params.yaml, whose values are typed and checked before anything runs."""

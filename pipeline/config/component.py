@@ -1,4 +1,4 @@
-"""Parts from the configuration's `_target_`, after Hydra's rules for it."""
+"""A component of the configuration is made from its `_target_`, after Hydra's rules."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +9,7 @@ from pipeline.errors import ParamsError
 
 
 def component(config: Component, key: str, kind: Kind) -> Callable[..., Any]:
-    """A function that makes what `config` describes, after Hydra's rules for `_target_`.
+    """Returns a function that makes what `config` describes.
 
     Raises ParamsError naming `key` where that is not of the kind; the function does where it
     refuses its arguments.

@@ -1,4 +1,4 @@
-"""params.yaml as frozen dataclasses; meaning, unit and range of a value stand at its field."""
+"""params.yaml becomes frozen dataclasses; a field says what its value means, its unit and range."""
 
 import re
 from collections.abc import Mapping

@@ -1,9 +1,9 @@
-"""Plug-ins by file name: the folder is the registry."""
+"""A plug-in is found by its name in its folder: the folder is the registry."""
 
 import importlib
 from types import ModuleType
 
 
 def plugin(folder: str, name: str) -> ModuleType:
-    """pipeline.<folder>.<name>; reading the params has seen to it that it exists."""
+    """Imports pipeline.<folder>.<name>; it exists, for reading the params has checked the name."""
     return importlib.import_module(f"pipeline.{folder}.{name}")

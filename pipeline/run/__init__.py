@@ -1,1 +1,1 @@
-"""What wraps a stage: arguments, params, lock, signals, and what a killed one resumes from."""
+"""A stage is wrapped: arguments, params, lock, signals, and the state that a killed one resumes."""

@@ -18,12 +18,6 @@ def prepared(project):
     return project
 
 
-def test_every_option_is_a_path_that_dvc_yaml_names(project):
-    said = project.run("python", "-m", "pipeline.train", check=False)
-    assert said.returncode == 2
-    assert "--data PATH --models PATH --output PATH" in " ".join(said.stdout.split())
-
-
 def test_the_statement_names_exactly_the_stages_deps_and_params(prepared):
     from pipeline.config.reading import load_yaml
 
@@ -34,30 +28,6 @@ def test_the_statement_names_exactly_the_stages_deps_and_params(prepared):
     params = load_yaml(prepared.read("params.yaml"), "params.yaml")
     used = {section: params[section] for section in stages["prepare"]["params"]}
     assert definition["externalParameters"] == {"stage": "prepare", "params": used}
-
-
-def test_every_stage_depends_in_dvc_on_the_params_it_reads():
-    import importlib
-    from pathlib import Path
-
-    from pipeline.config.reading import load_yaml
-    from pipeline.run.arguments import sections
-
-    stages = load_yaml(Path("dvc.yaml").read_text(), "dvc.yaml")["stages"]
-    for name, entry in stages.items():
-        function = name.replace("-", "_")
-        module = importlib.import_module(f"pipeline.{function}")
-        read = sections(getattr(module, function))
-        assert sorted(read) == sorted(entry.get("params", [])), name
-
-
-def test_a_missing_params_file_is_one_line(project):
-    (project.root / "params.yaml").unlink()
-    said = project.stage("prepare", check=False)
-    assert said.returncode == 1
-    assert said.stdout == (
-        "error: prepare: params.yaml: missing; run `dvc repro compose` in the repository's root\n"
-    )
 
 
 def test_an_input_that_was_never_made_names_the_stage_to_run(project):
