@@ -28,7 +28,7 @@ class Difference:
 
 
 def compare(candidate: Batches, baseline: Batches, tolerance: Tolerance) -> Difference:
-    """Compares by |candidate - baseline| <= atol + rtol * |baseline|, and all but floats exactly."""
+    """Compares by |candidate - baseline| <= atol + rtol * |baseline|, all but floats exactly."""
     difference = Difference()
     for batch, expected in baseline.items():
         outputs = candidate.get(batch, {})
