@@ -16,6 +16,7 @@ from models.torch_cnn import TorchCNN
 from models.torch_mlp import TorchMLP
 from testing.formats import NAMES
 from testing.formats import form as plugin
+from testing.shared import shared
 
 FORMATS = NAMES
 MODELS = {
@@ -142,23 +143,25 @@ class Cases(dict[str, Case]):
 @dataclass
 class Exported:
     """exported / <model>: a directory with every format that holds it, and examples/one.npz as a
-    complete model has it; made when it is asked for."""
+    complete model has it; made when it is asked for. Read it, do not change it."""
 
-    root: Path
+    factory: pytest.TempPathFactory
     cases: Cases
 
     def __truediv__(self, name: str) -> Path:
-        directory, case = self.root / name, self.cases[name]
-        if directory.is_dir():
-            return directory
-        (directory / "examples").mkdir(parents=True)
+        return shared(
+            self.factory, f"exported_{name}", lambda directory: self._make(name, directory)
+        )
+
+    def _make(self, name: str, directory: Path) -> None:
+        (directory / "examples").mkdir()
+        case = self.cases[name]
         inputs = case.inputs(1)
         arrays: dict[str, Any] = {f"input.{key}": value for key, value in inputs.items()}
         arrays |= {f"output.{key}": value for key, value in case.eager(inputs).items()}
         np.savez(directory / "examples" / "one.npz", **arrays)
         for form in in_order([form for form in FORMATS if holds(form, name)]):
             write(form, case, directory)
-        return directory
 
 
 @pytest.fixture(scope="session")
@@ -168,4 +171,4 @@ def cases() -> Cases:
 
 @pytest.fixture(scope="session")
 def exported(cases: Cases, tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    return Exported(tmp_path_factory.mktemp("exported"), cases)
+    return Exported(tmp_path_factory, cases)
