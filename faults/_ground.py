@@ -15,7 +15,8 @@ from typing import Any
 import psutil
 
 from pipeline import provenance
-from testing.project import Project, make_project
+from testing.project import TINY, Project, make_project
+from testing.shared import once
 
 LONGEST = 300
 """Seconds after which a command counts as hanging."""
@@ -26,6 +27,24 @@ def project(root: Path, *overrides: str) -> Project:
     made.params(*overrides)
     made.commit("params")
     return made
+
+
+SHARED = "FAULTS_SHARED"
+"""Names a folder in which several faults of a run find what they begin with."""
+
+VERIFIED = (*TINY, "export.formats=[torch_export,onnx,torch_pickle]", "verify.checks=[integrity]")
+"""The overrides of `verified`."""
+
+
+def verified(root: Path) -> Project:
+    """Returns a project after `dvc repro verify`, with every file that a PyTorch model can have."""
+
+    def make(folder: Path) -> None:
+        made = project(folder / "project", *VERIFIED)
+        made.run("dvc", "repro", "verify")
+
+    base = Path(os.environ.get(SHARED, root.parent / "shared"))
+    return copied(Project(once(base, "verified", make) / "project"), root)
 
 
 def copied(of: Project, root: Path) -> Project:

@@ -9,7 +9,7 @@ from random import Random
 from faults import _ground as ground
 from faults.tally import Tally, generator
 from pipeline import provenance
-from testing.project import TINY, Project
+from testing.project import Project
 
 REPEATS = 20  # of each file
 SHORT = 2
@@ -69,9 +69,7 @@ KINDS: tuple[Damage, ...] = (flip, truncate, delete, add, rename, swap)
 def run(repeats: int, scratch: Path) -> Tally:
     """By the function that every stage asks of its inputs; a few times by the stages themselves."""
     tally, rng = Tally(), generator(__name__)
-    formats = "export.formats=[torch_export,onnx,torch_pickle]"
-    project = ground.project(scratch / "project", *TINY, formats)
-    project.run("dvc", "repro", "verify")
+    project = ground.verified(scratch / "project")
     for name in JUDGES:
         directory = project.root / name
         for file in sorted(path for path in directory.rglob("*") if path.is_file()):

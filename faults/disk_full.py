@@ -21,7 +21,7 @@ REPEATS = 3  # sizes of the disk, for each stage and framework
 SHORT = 1
 MUST = "one line naming the space; earlier artifacts intact"
 PARTS = (0.5, 0.1, 0.9)
-STORE = "tracking.uri=sqlite:///store/mlflow.db"
+STORE = ("verify.checks=[integrity]", "tracking.uri=sqlite:///store/mlflow.db")
 FORMATS = {
     "torch_mlp": "export.formats=[torch_export,onnx,torch_pickle]",
     "keras_mlp": "export.formats=[saved_model,keras_archive,onnx,litert]",
@@ -79,7 +79,7 @@ def run(repeats: int, scratch: Path) -> Tally:
 def _filled(repeats: int, scratch: Path) -> Tally:
     tally = Tally()
     for model in list(FORMATS)[: 1 if repeats < len(PARTS) else None]:
-        project = ground.project(scratch / model, *TINY, STORE, f"model={model}", FORMATS[model])
+        project = ground.project(scratch / model, *TINY, *STORE, f"model={model}", FORMATS[model])
         for place in ("artifacts", "reports", "store"):
             (project.root / place).mkdir(exist_ok=True)
             _mount(project.root / place, AMPLE)

@@ -8,7 +8,7 @@ from faults import _ground as ground
 from faults.bits import flip, truncate
 from faults.tally import Tally, generator
 from pipeline.config.reading import load_yaml
-from testing.project import TINY, Project
+from testing.project import Project
 
 REPEATS = 5  # of each artifact
 SHORT = 1
@@ -22,8 +22,7 @@ JUDGES = {
 
 def run(repeats: int, scratch: Path) -> Tally:
     tally, rng = Tally(), generator(__name__)
-    project = ground.project(scratch / "project", *TINY)
-    project.run("dvc", "repro", "verify")
+    project = ground.verified(scratch / "project")
     for name, judge in JUDGES.items():
         objects = _objects(project, name)
         for number in range(repeats):

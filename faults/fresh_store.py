@@ -9,7 +9,7 @@ from faults._server import serving
 from faults._stages import command
 from faults.tally import Tally
 from pipeline import provenance
-from testing.project import TINY, Project
+from testing.project import Project
 
 REPEATS = 3
 SHORT = 1
@@ -21,8 +21,7 @@ EXPERIMENT = "together"
 def run(repeats: int, scratch: Path) -> Tally:
     """The server in the full suite only: its start takes as long as the eight."""
     tally = Tally()
-    start = ground.project(scratch / "start" / "project", *TINY)
-    start.run("dvc", "repro", "verify")
+    start = ground.verified(scratch / "start" / "project")
     projects = [_another(start, scratch / str(n) / "project", n) for n in range(PIPELINES)]
     alone = _alone(projects, scratch / "alone")
     for number in range(repeats):
@@ -51,7 +50,7 @@ def _another(start: Project, root: Path, number: int) -> Project:
 
 
 def _log_to(project: Project, uri: str) -> None:
-    project.params(*TINY, f"tracking.uri={uri}", f"tracking.experiment={EXPERIMENT}")
+    project.params(*ground.VERIFIED, f"tracking.uri={uri}", f"tracking.experiment={EXPERIMENT}")
 
 
 def _alone(projects: list[Project], folder: Path) -> Held:

@@ -71,7 +71,9 @@ def run(repeats: int, scratch: Path) -> Tally:
 
 
 def _setting(scratch: Path) -> Setting:
-    project = ground.project(scratch / "start" / "project", *TINY)
+    project = ground.project(
+        scratch / "start" / "project", *TINY, "verify.checks=[integrity,parity]"
+    )
     defaults = project.root / "conf/checkpoint/default.yaml"
     defaults.write_text(defaults.read_text().replace("steps: 6", "steps: 5"))
     project.commit("another default, which compose has to bring into params.yaml")

@@ -12,7 +12,7 @@ from faults import _ground as ground
 from faults._logged import Held, held
 from faults._server import Proxy, Server, before, serving
 from faults.tally import Tally, generator
-from testing.project import TINY, Project
+from testing.project import Project
 
 REPEATS = 5
 SHORT = 1
@@ -29,8 +29,7 @@ SAID = ("nothing is lost", "run `dvc repro`")
 
 def run(repeats: int, scratch: Path) -> Tally:
     tally = Tally()
-    start = ground.project(scratch / "start" / "project", *TINY)
-    start.run("dvc", "repro", "verify")
+    start = ground.verified(scratch / "start" / "project")
     with serving(scratch / "server") as server, before(server) as proxy:
         ours = Ours(tally, start, server, proxy)
         ours.undisturbed(scratch / "undisturbed" / "project")
@@ -115,7 +114,7 @@ class Ours:
     def _project(self, root: Path, experiment: str) -> Project:
         project = ground.copied(self.start, root)
         uri = self.proxy.uri
-        project.params(*TINY, f"tracking.uri={uri}", f"tracking.experiment={experiment}")
+        project.params(*ground.VERIFIED, f"tracking.uri={uri}", f"tracking.experiment={experiment}")
         return project
 
 

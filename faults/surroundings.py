@@ -123,7 +123,8 @@ def run(repeats: int, scratch: Path) -> Tally:
     for model, overrides in MODELS.items():
         start = ground.project(scratch / model / "start" / "project", *overrides)
         usual = ground.copied(start, scratch / model / "usual" / "project")
-        assert not _made(Place(), usual), "the usual place failed"
+        for stage in STAGES:
+            usual.stage(stage)
         chosen = {"all at once": together(every)}
         if repeats > SHORT and model == "torch_mlp":
             chosen |= every

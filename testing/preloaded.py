@@ -21,7 +21,8 @@ IMPORTS = {
 KERAS = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "1"}
 """What pipeline.frameworks.keras sets before it imports Keras."""
 START = dict(os.environ)
-OF_A_TEST = "PYTEST_CURRENT_TEST"
+OF_A_TEST = ("PYTEST_CURRENT_TEST", "FAULTS_SHARED")
+"""Names of variables that no import reads."""
 
 PARENT = """
 import gc, importlib, json, os, runpy, sys
@@ -93,7 +94,7 @@ def environment_is_as_at_the_start() -> bool:
 
 
 def _lasting(environ: dict[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environ.items() if name != OF_A_TEST}
+    return {name: value for name, value in environ.items() if name not in OF_A_TEST}
 
 
 @cache

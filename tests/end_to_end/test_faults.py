@@ -4,13 +4,16 @@ import re
 
 import pytest
 
+from faults import _ground as ground
 from faults import bits, disk_full, kill_stage, kill_write
 from faults.__main__ import MARK, PAGE, line, table
 from faults.tally import Tally, fault, generator, names
+from testing.shared import common
 
 
 @pytest.mark.parametrize("name", names())
-def test_nothing_is_lost_and_nothing_let_in(name, tmp_path):
+def test_nothing_is_lost_and_nothing_let_in(name, tmp_path, tmp_path_factory, monkeypatch):
+    monkeypatch.setenv(ground.SHARED, str(common(tmp_path_factory)))
     module = fault(name)
     if reason := getattr(module, "unavailable", lambda scratch: None)(tmp_path):
         pytest.skip(reason)
