@@ -13,6 +13,7 @@ from pipeline import provenance
 from pipeline.config.params import Verify
 from pipeline.errors import PipelineError
 from pipeline.examine import content, loading
+from pipeline.project import EXPORT_COMPLETE
 from pipeline.provenance import lineage
 from pipeline.provenance.lineage import Node
 from pipeline.sandbox.reports import GIB
@@ -20,7 +21,6 @@ from pipeline.untrusted import plain_files, signatures
 from pipeline.verification.result import Result, failed
 
 STAGE = "urn:complete-models:stage:v1"
-MODELS = "export-complete"
 
 
 def admit(
@@ -89,7 +89,7 @@ def _statement(copy: Path) -> str:
         raise ValueError(faults[0] + (f" (and {len(faults) - 1} more)" if faults[1:] else ""))
     if hidden := list(copy.rglob("__pycache__")):
         raise ValueError(f"{hidden[0]}: not in the statement")
-    if node.definition.get("buildType") != STAGE or node.stage != MODELS:
+    if node.definition.get("buildType") != STAGE or node.stage != EXPORT_COMPLETE:
         raise ValueError(f"{copy}: is what {node.stage} made, expected a complete model")
     return f"names each of {len(node.subject)} files; sha256 {node.digest}"
 
@@ -115,7 +115,7 @@ def _lineage(copy: Path) -> str:
             node = statement(path)
             nodes[node.digest] = node
             patches[name.removesuffix(".json")] = node.patch
-            if path.stem != (lineage.MODEL if node.stage == MODELS else node.stage):
+            if path.stem != (lineage.MODEL if node.stage == EXPORT_COMPLETE else node.stage):
                 raise ValueError(f"{path}: is the statement of {node.stage}")
     _demand_chain(own, nodes, copy)
     _demand_patches(copy, patches)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import PipelineError
 from pipeline.files import replacing, translate_os_errors
+from pipeline.project import repository as repository
 from pipeline.tracking import requests, view
 
 if TYPE_CHECKING:
@@ -79,15 +80,6 @@ def locate(uri: str | None) -> Store:
         uri, lock = f"sqlite:///{database}", database.with_name(f"{database.name}.lock")
         artifacts = (database.parent / "mlartifacts").as_uri()
     return Store(uri=uri, artifacts=artifacts, lock=lock)
-
-
-def repository() -> Path:
-    """DVC names the real one, also to a stage that runs in a copy of it."""
-    if named := os.environ.get("DVC_ROOT"):
-        return Path(named).resolve()
-    here = Path.cwd()
-    above = (here, *here.parents)
-    return next((p for p in above if (p / ".dvc").exists() or (p / ".git").exists()), here)
 
 
 def _is_server(uri: str) -> bool:

@@ -6,27 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pipeline import provenance
-from pipeline.text import escaped, escaped_lines, escaped_values
 from pipeline.tracking.content import _code
 from testing.project import ROOT
 
 HOSTILE = "\x1b[2J\x1b]0;mine\x07<script>alert(1)</script>\u202e`|\x9b31m\r"
-
-
-@given(st.text())
-def test_what_is_shown_is_printable(text: str) -> None:
-    assert escaped(text).isprintable()
-    assert all(c.isprintable() or c in "\n\t" for c in escaped_lines(text))
-
-
-@given(st.text(st.characters(categories=["L", "N", "P"])))
-def test_what_is_printable_is_shown_as_it_is(text: str) -> None:
-    assert escaped(text) == text
-    assert escaped_values({text: [text, 1, None]}) == {text: [text, 1, None]}
 
 
 def test_in_markdown_it_stays_code() -> None:
