@@ -18,7 +18,7 @@ from pipeline.data import arrays as prepared
 from pipeline.errors import ParamsError
 from pipeline.files import write_atomically
 from pipeline.frameworks.contract import TrainingModule
-from pipeline.run import stage
+from pipeline.run import parent, stage
 from pipeline.training import checkpoints, parts
 from pipeline.training.epochs import epoch_batches
 from pipeline.training.history import HISTORY, best_epoch, read_history
@@ -186,4 +186,4 @@ def _judge(
 
 
 if __name__ == "__main__":
-    stage.main(checkpoint)
+    stage.main(checkpoint, code_by_params=parent.code)

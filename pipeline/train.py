@@ -13,7 +13,7 @@ from pipeline.config.params import EarlyStopping, TrainParams
 from pipeline.data import arrays as prepared
 from pipeline.errors import Diverged, ParamsError
 from pipeline.frameworks.contract import TrainingModule
-from pipeline.run import signals, stage
+from pipeline.run import parent, signals, stage
 from pipeline.training import checkpoints, parts
 from pipeline.training.epochs import epoch_batches, mean_loss, steps, validate
 from pipeline.training.history import HISTORY, Row, best_epoch, read_history, write_history
@@ -119,4 +119,4 @@ def _report(row: Row, epochs: int) -> None:
 
 
 if __name__ == "__main__":
-    stage.main(train, resumes=True)
+    stage.main(train, resumes=True, code_by_params=parent.code)

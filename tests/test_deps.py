@@ -17,9 +17,17 @@ CHANGES_NO_RESULT = {
 }
 
 
+NAMED_BY_A_PARAM = {
+    "train": "pipeline/formats",
+    "checkpoint": "pipeline/formats",
+}
+"""A format is loaded where a complete model is trained on, and only that model's: its code is the
+param parent_code of conf.lock.yaml, for another one's changes no result of these stages."""
+
+
 def outside(stage: str) -> set[str]:
     """Modules that the stage loads and dvc.yaml does not name."""
-    deps = STAGES[stage]["deps"]
+    deps = [*STAGES[stage]["deps"], *filter(None, [NAMED_BY_A_PARAM.get(stage)])]
     loaded = closure(ROOT / "pipeline" / f"{stage.replace('-', '_')}.py")
     return {m for m in loaded if not any(m == dep or m.startswith(f"{dep}/") for dep in deps)}
 

@@ -167,6 +167,30 @@ def test_what_is_no_complete_model_is_refused(plain: tuple[Project, Path], tmp_p
     assert not (project.root / "parents").exists()
 
 
+def reruns(project: Project, change: Path) -> set[str]:
+    """The stages up to `checkpoint` that DVC runs again after a change of this file."""
+    change.write_text(change.read_text() + "\n# Another.\n")
+    said = project.run("dvc", "repro", "checkpoint").stdout
+    return {name for name in STAGES if f"Running stage '{name}'" in said}
+
+
+def test_the_code_of_a_format_trains_anew_only_what_is_trained_on_in_it(project: Project) -> None:
+    form = project.root / "pipeline/formats/torch_export/train.py"
+    project.params(*TINY)
+    project.run("dvc", "repro", "export-complete")
+    lock = project.read("conf.lock.yaml")
+    assert reruns(project, form) == set()
+    assert project.read("conf.lock.yaml") == lock
+    project.run("python", "-c", WRITE_PARAMS, "artifacts/complete-model", "train.epochs=1")
+    project.run("dvc", "repro", "checkpoint")
+    definition = provenance.read(project.root / "artifacts/train")["predicate"]["buildDefinition"]
+    named = [dependency["name"] for dependency in definition["resolvedDependencies"]]
+    assert {"pipeline/formats/torch_export", "pipeline/formats/__init__.py"} < set(named)
+    assert not {"pipeline/formats", "pipeline/formats/onnx"} & set(named)
+    assert reruns(project, form.parents[1] / "onnx/load.py") == set()
+    assert reruns(project, form) == {"train", "checkpoint"}
+
+
 class Payload:
     def __init__(self, marker: Path):
         self.marker = marker

@@ -28,6 +28,8 @@ class Lock:
     choices: dict[str, str]
     own: Leaves
     removed: list[str]
+    parent_code: str | None = None
+    """sha256 of the code that trains the parent on, a param of the stages that it can change."""
     conf: Values
 
 

@@ -4,10 +4,11 @@ What is trained on from it is a result of its format's code too, and of no other
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pipeline import formats, provenance
-from pipeline.config.params import Train
 from pipeline.errors import IncompleteArtifact
 from pipeline.project import PARENTS
 
@@ -48,21 +49,19 @@ def demand_present(parent: Path) -> None:
         )
 
 
-def code(train: Train) -> list[str]:
+def code(params: Mapping[str, Any]) -> list[str]:
     """Returns the paths of the code that trains the parent on: its format's folder and what formats
     share. There is none without a parent."""
-    if train.parent is None:
+    if params["train"]["parent"] is None:
         return []
-    demand_present(PARENTS / train.parent)
-    shared = [path for path in FORMATS.iterdir() if path.is_file() or path.name[0] in "_."]
+    parent = PARENTS / params["train"]["parent"]
+    demand_present(parent)
+    shared = (path for path in FORMATS.iterdir() if path.is_file() or path.name.startswith("_"))
     names = [path.name for path in shared if path.name != "__pycache__"]
-    return [
-        (FORMATS / name).as_posix()
-        for name in sorted([*names, training_format(PARENTS / train.parent)])
-    ]
+    return [(FORMATS / name).as_posix() for name in sorted([*names, training_format(parent)])]
 
 
-def code_digest(train: Train) -> str | None:
+def code_digest(params: Mapping[str, Any]) -> str | None:
     """Returns a sha256 of that code, for DVC to compare; None without a parent."""
-    digests = {path: provenance.digest(Path(path)) for path in code(train)}
+    digests = {path: provenance.digest(Path(path)) for path in code(params)}
     return provenance.folded(digests) if digests else None

@@ -6,7 +6,8 @@ import gc
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,24 +22,38 @@ from pipeline.run.lock import exclusive_writer
 from pipeline.run.scratch import scratch_beside
 from pipeline.text import escaped
 
+CodeByParams = Callable[[Mapping[str, Any]], list[str]]
+"""From the sections of params that a stage reads to paths of code."""
+Define = Callable[[Mapping[str, Any]], dict[str, Any]]
+"""From the commit to what a stage's result is made from, as things are at the call."""
+
 GARBAGE_THRESHOLD = 50_000
 """Objects between two collections: at Python's 700 a fifth of a framework's import is spent looking
 for garbage in what it makes to stay."""
 
 
-def main(stage: Stage, *, resumes: bool = False, judges: tuple[str, ...] = ()) -> None:
+def main(
+    stage: Stage,
+    *,
+    resumes: bool = False,
+    judges: tuple[str, ...] = (),
+    code_by_params: CodeByParams = lambda params: [],
+) -> None:
     """Runs a stage and ends the process; a PipelineError becomes one line and exit code 1, a signal
     128 + its number.
 
     `resumes`: an unfinished output made from the same inputs is handed to the stage as it lies.
     `judges`: arguments whose bytes the stage itself compares with their statement.
+    `code_by_params`: paths of the code that is a dep only with these params; for DVC it is a param
+    that `compose` writes.
     """
     gc.set_threshold(GARBAGE_THRESHOLD)
     code = 0
     try:
         signals.install()
         killed_experiment.warn()
-        _run(stage, arguments(stage), resumes, judges)
+        definition = partial(_definition, stage, code_by_params)
+        _run(stage, arguments(stage), resumes, judges, definition)
     except PipelineError as error:
         print(f"error: {_name(stage)}: {escaped(str(error))}", file=sys.stderr)
         code = 1
@@ -54,10 +69,16 @@ def _name(stage: Stage) -> str:
     return stage.__name__.replace("_", "-")
 
 
-def _run(stage: Stage, values: Mapping[str, Any], resumes: bool, judges: tuple[str, ...]) -> None:
+def _run(
+    stage: Stage,
+    values: Mapping[str, Any],
+    resumes: bool,
+    judges: tuple[str, ...],
+    define: Define,
+) -> None:
     target = values.get("output") or values.get("report")
     if target is None:
-        with translate_os_errors(Path()), _unchanged_inputs(stage):
+        with translate_os_errors(Path()), _unchanged_inputs(define):
             stage(**values)
         return
     makers = dvc_file.makers()
@@ -68,9 +89,9 @@ def _run(stage: Stage, values: Mapping[str, Any], resumes: bool, judges: tuple[s
                 if path.as_posix() in makers:
                     backup.remove(path)  # DVC has it by now
         if "output" in values:
-            _make_output(stage, values, resumes)
+            _make_output(stage, values, resumes, define)
         else:
-            with _unchanged_inputs(stage):
+            with _unchanged_inputs(define):
                 stage(**values)
 
 
@@ -85,13 +106,13 @@ def _demand_complete(path: Path, maker: str | None) -> None:
             raise IncompleteArtifact(f"{faults[0]}{more}; run `dvc repro --force {maker}`")
 
 
-def _make_output(stage: Stage, values: Mapping[str, Any], resumes: bool) -> None:
+def _make_output(stage: Stage, values: Mapping[str, Any], resumes: bool, define: Define) -> None:
     """Leaves an output with a statement of what it was made from, or one without any."""
     output: Path = values["output"]
     code, patch = provenance.code(Path())
     try:
         with translate_os_errors(output):  # before it is removed and its space is free again
-            with _unchanged_inputs(stage, code) as definition:
+            with _unchanged_inputs(define, code) as definition:
                 plan = _without_code(definition)
                 if not (resumes and resume_state.resume(output, plan)):
                     resume_state.begin(output, plan)
@@ -99,7 +120,7 @@ def _make_output(stage: Stage, values: Mapping[str, Any], resumes: bool) -> None
             (output / provenance.PATCH).unlink(missing_ok=True)
             if patch:
                 (output / provenance.PATCH).write_bytes(patch)
-            lineage.carry(_deps(stage), output)
+            lineage.carry([dep["name"] for dep in plan["resolvedDependencies"]], output)
             provenance.write(output, definition, without=resume_state.NAME)
     except BaseException:
         if not resumes and (output / resume_state.NAME).is_file():
@@ -110,16 +131,16 @@ def _make_output(stage: Stage, values: Mapping[str, Any], resumes: bool) -> None
 
 @contextlib.contextmanager
 def _unchanged_inputs(
-    stage: Stage, code: Mapping[str, Any] | None = None
+    define: Define, code: Mapping[str, Any] | None = None
 ) -> Iterator[dict[str, Any]]:
     """Gives what the stage's result is made from.
 
     Raises ChangedMeanwhile when params or deps are others at the end, for DVC would record those;
     other code may change.
     """
-    before = _definition(stage, code or {})
+    before = define(code or {})
     yield before
-    now = _definition(stage, code or {})
+    now = define(code or {})
     if now != before:
         changed = resume_state.differences(_without_code(before), _without_code(now))
         raise ChangedMeanwhile(
@@ -128,19 +149,19 @@ def _unchanged_inputs(
         )
 
 
-def _definition(stage: Stage, code: Mapping[str, Any]) -> dict[str, Any]:
+def _definition(
+    stage: Stage, code_by_params: CodeByParams, code: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Returns what the stage's result is made from: the deps that dvc.yaml names, the complete
+    model that is trained on from, and the code that hangs on the params."""
     names = sections(stage)
     values = params_file() if names else {}
     used = {section: values[section] for section in names}
-    return provenance.build_definition(_name(stage), used, _deps(stage), code)
+    parent = used["train"]["parent"] if "train" in used else None
+    deps = dvc_file.deps(_name(stage)) + ([str(PARENTS / parent)] if parent else [])
+    return provenance.build_definition(_name(stage), used, [*deps, *code_by_params(used)], code)
 
 
 def _without_code(definition: dict[str, Any]) -> dict[str, Any]:
     """Leaves out the commit, which alone changes no result: the files that do are deps."""
     return definition | {"resolvedDependencies": definition["resolvedDependencies"][1:]}
-
-
-def _deps(stage: Stage) -> list[str]:
-    """Returns the deps that dvc.yaml names, and the complete model that is trained on from."""
-    parent = params_file()["train"]["parent"] if "train" in sections(stage) else None
-    return dvc_file.deps(_name(stage)) + ([str(PARENTS / parent)] if parent else [])
