@@ -1,18 +1,26 @@
-"""What a run left, in a few lines: metrics, where the model is, the verdict, the run, what next."""
+"""A run leaves a summary of a few lines: metrics, where the model is, the verdict, what next."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 from pipeline import provenance
+from pipeline.project import PARENTS
+from pipeline.run import versions
 
+ARTIFACTS = (
+    "artifacts/data",
+    "artifacts/train",
+    "artifacts/checkpoint",
+    "artifacts/complete-model",
+)
 MODEL = Path("artifacts/complete-model")
 VERIFICATION = Path("reports/verify.json")
 RUN = Path("reports/mlflow.json")
 
 
 def summary() -> str:
-    """Of the artifacts that lie in the working directory."""
+    """Returns the summary of the artifacts that lie in the working directory."""
     metrics = json.loads((MODEL / "metrics.json").read_text())
     verified: dict[str, Any] = json.loads(VERIFICATION.read_text())
     run: dict[str, Any] = json.loads(RUN.read_text())
@@ -30,7 +38,22 @@ def summary() -> str:
         "all runs": f"{run['links']['runs']}{first}",
         "next": f"{MODEL}/README.md loads it anywhere; `python -m pipeline --help` changes it",
     }
+    lines |= _other_versions(params["train"]["parent"])
     return "\n" + "\n".join(f"{name + ':':<10}{text}" for name, text in lines.items())
+
+
+def _other_versions(parent: str | None) -> dict[str, str]:
+    """Returns a line where artifacts were made with other versions than are installed; DVC takes
+    them for up to date, and says nothing."""
+    artifacts = [*map(Path, ARTIFACTS), *([PARENTS / parent] if parent else [])]
+    by_versions: dict[str, list[str]] = {}
+    for artifact in artifacts:
+        if changes := versions.differences(artifact):
+            by_versions.setdefault(", ".join(changes), []).append(str(artifact))
+    if not by_versions:
+        return {}
+    text = "; ".join(f"{', '.join(made)}: made with {old}" for old, made in by_versions.items())
+    return {"versions": f"{text}; `dvc repro --force` makes all anew"}
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from pipeline.errors import ChangedMeanwhile, IncompleteArtifact, PipelineError
 from pipeline.files import translate_os_errors
 from pipeline.project import PARENTS
 from pipeline.provenance import lineage
-from pipeline.run import backup, dvc_file, killed_experiment, resume_state, signals
+from pipeline.run import backup, dvc_file, killed_experiment, resume_state, signals, versions
 from pipeline.run.arguments import Stage, arguments, params_file, sections
 from pipeline.run.lock import exclusive_writer
 from pipeline.run.scratch import scratch_beside
@@ -82,12 +82,15 @@ def _run(
             stage(**values)
         return
     makers = dvc_file.makers()
+    inputs = {
+        option: path for option, path in values.items() if isinstance(path, Path) and path != target
+    }
     with translate_os_errors(target), exclusive_writer(target), scratch_beside(target):
-        for option, path in values.items():
-            if isinstance(path, Path) and path != target and option not in judges:
-                _demand_complete(path, makers.get(path.as_posix()))
-                if path.as_posix() in makers:
-                    backup.remove(path)  # DVC has it by now
+        for path in (path for option, path in inputs.items() if option not in judges):
+            _demand_complete(path, makers.get(path.as_posix()))
+            if path.as_posix() in makers:
+                backup.remove(path)  # DVC has it by now
+        versions.warn(_name(stage), [path.as_posix() for path in inputs.values()], _parent(stage))
         if "output" in values:
             _make_output(stage, values, resumes, define)
         else:
@@ -157,9 +160,15 @@ def _definition(
     names = sections(stage)
     values = params_file() if names else {}
     used = {section: values[section] for section in names}
-    parent = used["train"]["parent"] if "train" in used else None
+    parent = _parent(stage)
     deps = dvc_file.deps(_name(stage)) + ([str(PARENTS / parent)] if parent else [])
     return provenance.build_definition(_name(stage), used, [*deps, *code_by_params(used)], code)
+
+
+def _parent(stage: Stage) -> str | None:
+    """Returns the digest of the complete model that is trained on from."""
+    parent: str | None = params_file()["train"]["parent"] if "train" in sections(stage) else None
+    return parent
 
 
 def _without_code(definition: dict[str, Any]) -> dict[str, Any]:
