@@ -12,7 +12,7 @@ def screen(directory: Path) -> None:
     or take the source of somebody's own classes: a file that is not trusted must not say what is
     imported.
 
-    Keras is not loaded. How much memory layers take, and how long they compute, cannot be told.
+    Keras is not loaded. How much memory layers take, and how long they compute, cannot be known.
     """
     path = directory / FILE
     try:

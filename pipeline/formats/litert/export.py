@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._keras_compare import Names, call, check_answers, layer_of, quiet, tensor_dtype
+from .._lookup_tables import number_tables
 from ..contract import Arrays
 from ._names import ENDPOINT, FILE
 from .load import interpreter, load
@@ -112,17 +113,14 @@ def _shaped_lookups(model: "keras.Model") -> Iterator[None]:
 
 
 def _number_tables(path: Path) -> None:
-    """Numbers tables from 0; TensorFlow's counter of the process would end in the file."""
+    """Numbers tables in the order of their nodes' names."""
     from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
     content = SavedModel.FromString(path.read_bytes())
     graph = content.meta_graphs[0].graph_def
-    nodes = [node for function in graph.library.function for node in function.node_def]
-    tables: dict[bytes, bytes] = {}
-    for node in sorted([*graph.node, *nodes], key=lambda node: str(node.name)):
-        if node.op == "HashTableV2":
-            name = node.attr["shared_name"].s
-            node.attr["shared_name"].s = tables.setdefault(name, b"table_%d" % len(tables))
+    nodes = [*graph.node, *(node for each in graph.library.function for node in each.node_def)]
+    tables = [node for node in nodes if node.op == "HashTableV2"]
+    number_tables(sorted(tables, key=lambda node: str(node.name)))
     path.write_bytes(content.SerializeToString(deterministic=True))
 
 

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from .._lookup_tables import number_tables
 from ._files import read_graphs
 from ._graph import called, closure, functions_by_name, named_by_objects, nodes
 from ._rename import rename
@@ -97,7 +98,7 @@ def _renumber(graph: Any) -> None:
     del library.function[:]
     for name in sorted(contents):
         library.function.add().ParseFromString(contents[name])
-    _number_tables(graph)
+    number_tables(node for node in nodes(graph) if TABLE.fullmatch(node.op))
     rename(graph, lambda text: new.get(text, text))
     numbers: dict[str, str] = {}
 
@@ -126,12 +127,3 @@ def _new_names(names: dict[str, None]) -> dict[str, str]:
         counts[stem] = counts.get(stem, -1) + 1
         result[name] = f"{stem}_{counts[stem]}"
     return result
-
-
-def _number_tables(graph: Any) -> None:
-    """Numbers tables, told apart by `shared_name`, to which TensorFlow adds at each load."""
-    tables: dict[bytes, bytes] = {}
-    for node in nodes(graph):
-        if TABLE.fullmatch(node.op):
-            name = node.attr["shared_name"].s
-            node.attr["shared_name"].s = tables.setdefault(name, b"table_%d" % len(tables))

@@ -18,7 +18,7 @@ def card(inputs: list[str], outputs: list[str]) -> str:
 def training_card(inputs: list[str], outputs: list[str], directory: Path) -> str:
     """Returns lines that leave "trained/" where they run: TensorFlow's own way of saving what it
     has loaded."""
-    given = _arguments(inputs, 'data["input.{}"][rows]')
+    arguments = _arguments(inputs, 'data["input.{}"][rows]')
     ends = '    if data["ends_epoch"][step]:\n        model.end_epoch()\n'
     return (
         "import numpy, tensorflow\n"
@@ -26,7 +26,7 @@ def training_card(inputs: list[str], outputs: list[str], directory: Path) -> str
         f'model = tensorflow.saved_model.load("{FOLDER}")\n'
         'for step, recorded in enumerate(data["loss"]):\n'
         '    rows = data["step"] == step\n'
-        f"    batch = {given}\n"
+        f"    batch = {arguments}\n"
         '    loss = model.train_step(batch, data["target"][rows])\n'
         '    print(f"loss {loss:.6f}, with the source {recorded:.6f}")\n'
         f"{ends if read_signature(directory)['training']['schedule'] else ''}"
@@ -39,8 +39,8 @@ def training_card(inputs: list[str], outputs: list[str], directory: Path) -> str
 
 def _predicting(inputs: list[str], outputs: list[str]) -> str:
     taken = ", ".join(f'answer["{name}"]' for name in outputs)
-    given = _arguments(inputs, 'example["input.{}"]')
-    return f"answer = model.{ENDPOINT}({given})\noutputs = {taken}"
+    arguments = _arguments(inputs, 'example["input.{}"]')
+    return f"answer = model.{ENDPOINT}({arguments})\noutputs = {taken}"
 
 
 def _arguments(inputs: list[str], array: str) -> str:

@@ -34,7 +34,7 @@ def screen(directory: Path) -> None:
     and each variable as many bytes as its shape says.
 
     It takes TensorFlow for its messages, and restores and runs nothing. How long a loop goes on,
-    and how much memory operators take, cannot be told.
+    and how much memory operators take, cannot be known.
     """
     folder = directory / FOLDER
     _check_files(folder)
