@@ -94,9 +94,9 @@ def _demand_shape(table: Table, key: str, array: ArraySpec) -> None:
     shapes = [table.shapes[column] for column in array.columns]
     cells = not any(shapes) and math.prod(array.shape) == len(shapes)
     if not cells and shapes != [array.shape]:
-        found = f"shape {shapes[0]} a row" if any(shapes) else f"{len(shapes)} columns"
+        actual = f"shape {shapes[0]} a row" if any(shapes) else f"{len(shapes)} columns"
         raise table.broken(
-            f"{key}: found {found}, expected shape {array.shape}; correct data.inputs"
+            f"{key}: found {actual}, expected shape {array.shape}; correct data.inputs"
         )
 
 
@@ -143,8 +143,8 @@ def _demand_enough_rows(table: Table, data: Data, labels: Array) -> None:
         return
     sizes = np.bincount(labels)
     for label in np.flatnonzero((sizes > 0) & (sizes < least)):
-        found = f"column {data.target.source!r}: class {label} has {sizes[label]} rows"
-        raise table.broken(f"{found}, expected at least {least}: {why}; add rows or drop the class")
+        rows = f"column {data.target.source!r}: class {label} has {sizes[label]} rows"
+        raise table.broken(f"{rows}, expected at least {least}: {why}; add rows or drop the class")
 
 
 def _write(table: Table, arrays: Mapping[str, ArraySpec], splits: Array, output: Path) -> None:

@@ -52,15 +52,15 @@ def as_page(report: Report) -> str:
 def outcome(report: Report, check: str, name: str) -> Cell:
     """Returns what a check said of a format."""
     faults = [f for f in report["faults"] if f["check"] == check and f["format"] in (None, name)]
-    given = report["formats"].get(name, {})
+    reported = report["formats"].get(name, {})
     if faults:
         return Cell("✗ failed", "bad", _counted(faults))
-    if check == "continuation" and given and not given["promises"]["trainable"]:
+    if check == "continuation" and reported and not reported["promises"]["trainable"]:
         return Cell("– not promised", "none")
-    if check == "self_contained" and given and not given["promises"]["code_free"]:
+    if check == "self_contained" and reported and not reported["promises"]["code_free"]:
         reason = report["checks"][check]["measured"][name]["without_source"]
         return Cell("– not promised", "none", reason)
-    if given and not given["answered"] and check not in WHOLE:
+    if reported and not reported["answered"] and check not in WHOLE:
         return Cell("– not examined", "none")
     return Cell("✓ passed", "good")
 

@@ -63,8 +63,8 @@ class Reader(Table):
         for at, (_, cells) in enumerate(islice(self._records(), row + 1, None), row):
             if len(cells) != len(self.shapes):
                 last = list(self.shapes)[min(len(cells), len(self.shapes)) - 1]
-                found = f"the row ends after {len(cells)} cells, expected {len(self.shapes)}"
-                return self.fault(at, last, f"{found}; look for a lost or an extra comma")
+                problem = f"the row ends after {len(cells)} cells, expected {len(self.shapes)}"
+                return self.fault(at, last, f"{problem}; look for a lost or an extra comma")
             for name, cell in zip(self.shapes, cells, strict=True):
                 if name in kinds and cell and not _parses(cell, kinds[name]):
                     return self.fault(

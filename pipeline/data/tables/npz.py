@@ -34,8 +34,10 @@ class Reader(Table):
             }
         rows = {name: header.rows for name, header in self.headers.items()}
         if len(set(rows.values())) > 1:
-            found = ", ".join(f"{name} {count}" for name, count in rows.items())
-            raise self.broken(f"arrays differ in their number of rows ({found}), expected the same")
+            counts = ", ".join(f"{name} {count}" for name, count in rows.items())
+            raise self.broken(
+                f"arrays differ in their number of rows ({counts}), expected the same"
+            )
         return {name: header.shape for name, header in self.headers.items()}
 
     def _open(self) -> zipfile.ZipFile:
@@ -55,8 +57,8 @@ class Reader(Table):
         if dtype.kind not in "biufUS":
             raise self.broken(f"{array}: found {dtype}, expected numbers; pickles are not read")
         if by_column or not shape:
-            found = "column-major order" if by_column else "a single value"
-            raise self.broken(f"{array}: found {found}, expected rows; np.ascontiguousarray helps")
+            layout = "column-major order" if by_column else "a single value"
+            raise self.broken(f"{array}: found {layout}, expected rows; np.ascontiguousarray helps")
         if offset + math.prod(shape) * dtype.itemsize != info.file_size:
             raise self.broken(f"{array}: its length does not fit the shape {shape}; write it again")
         return _Header(shape[0], shape[1:], dtype, offset)
