@@ -1,12 +1,13 @@
 """The tasks: a format answers, trains on, or looks at its own files, where no source can be had."""
 
+import contextlib
 import gc
 import importlib
 import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from importlib.abc import MetaPathFinder
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +20,8 @@ from .perturbation import perturb
 from .report import Arrays, Report, peak_mib, plain
 
 LONGEST = 400
+UNUSED = ("matplotlib", "pandas", "sklearn")
+"""TensorFlow and Keras do without, but import them where they are installed: a third of it all."""
 
 
 class Refusal(MetaPathFinder):
@@ -91,6 +94,16 @@ def _formats() -> ModuleType:
     return importlib.import_module("formats")
 
 
+@contextlib.contextmanager
+def _without_unused(job: Job) -> Iterator[None]:
+    """Counts UNUSED as missing while TensorFlow is imported."""
+    absent = UNUSED if "tensorflow" in _formats().declared(job.format).requires else ()
+    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]
+    yield
+    for name in absent:
+        del sys.modules[name]
+
+
 def _answer(job: Job, report: Report) -> None:
     """Answers every batch twice, and once more after a second load and with a changed weight."""
     batches = {batch: _inputs(Path(path)) for batch, path in job.batches.items()}
@@ -113,7 +126,8 @@ def _answer(job: Job, report: Report) -> None:
     report.start("import")
     loader = _formats().loader(job.format)
     gc.disable()  # what a framework makes on import stays: a fifth of the time went looking at it
-    predict = load("first_load")
+    with _without_unused(job):
+        predict = load("first_load")
     gc.enable()
     call("outputs", predict)
     call("again", predict)
@@ -142,7 +156,8 @@ def _train(job: Job, report: Report) -> None:
     loader = _formats().training_loader(job.format)
     start = report.start("loading it")
     gc.disable()
-    trainer = loader.load_training(directory)
+    with _without_unused(job):
+        trainer = loader.load_training(directory)
     gc.enable()
     report.time("first_load_seconds", start)
     _set_threads(job)
