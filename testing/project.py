@@ -60,7 +60,7 @@ class Project:
 
     def stage(self, name: str, check: bool = True, **environ: str) -> subprocess.CompletedProcess:
         """As dvc.yaml runs it, but without DVC, and with the framework imported already."""
-        command = self.command(name)
+        command = self.stage_command(name)
         framework = self._framework() if name in IMPORT_A_FRAMEWORK else None
         if framework not in preloaded.IMPORTS or not preloaded.environment_is_as_at_the_start():
             return self.run(*command, check=check, **environ)
@@ -68,7 +68,7 @@ class Project:
         done = preloaded.run(framework, self.root, *command[1:], merged=True, **environ)
         return checked(command, done) if check else done
 
-    def command(self, name: str) -> list[str]:
+    def stage_command(self, name: str) -> list[str]:
         """The words of a stage's command in dvc.yaml."""
         from pipeline.config.reading import load_yaml
 

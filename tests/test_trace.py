@@ -271,12 +271,10 @@ def test_a_commit_whose_files_are_not_the_recorded_ones_is_a_contradiction(copy:
 
 
 def test_a_commit_without_the_file_is_a_contradiction(copy: Traced) -> None:
-    (copy.root / "pipeline/complete_model/card.py").unlink()
-    copy.resealed(copy.model, commit=copy.commit("no card"))
+    (copy.root / "pipeline/export_complete.py").unlink()
+    copy.resealed(copy.model, commit=copy.commit("no export"))
     found = [t for _, c, t in copy.checks("contradicted") if c == "code files"]
-    assert len(found) == 1 and found[0].startswith(
-        "pipeline/complete_model/card.py does not exist at"
-    )
+    assert len(found) == 1 and found[0].startswith("pipeline/export_complete.py does not exist at")
 
 
 @pytest.fixture
