@@ -1,6 +1,7 @@
 """A training step as one ONNX graph: it goes on as PyTorch does, where there is no torch."""
 
 import copy
+import importlib
 import json
 import os
 import subprocess
@@ -281,11 +282,11 @@ def test_what_it_leans_on_in_torch_is_there() -> None:
 
     convolution = nn.Conv2d(1, 2, 3, bias=False)
     net = nn.Sequential(nn.Unflatten(1, (1, 8, 8)), convolution, nn.BatchNorm2d(2)).train()
-    program = form._capture(net, None, [PIXELS])
+    program = form.capture(net, None, [PIXELS])
     taken = [node for node in program.graph.nodes if node.op == "placeholder"]
     assert str(taken[-1].meta["val"].shape[0]).startswith("s"), "the rows are no symbol any more"
     assert taken[0].meta["val"].fake_mode is not None
-    order, tensors = form._tensors(net, program)
+    order, tensors = form.tensors_before_inputs(net, program)
     names = [*dict(net.named_parameters()), *dict(net.named_buffers())]
     assert order == [f"net/{name}" for name in names]
 
@@ -296,7 +297,7 @@ def test_what_it_leans_on_in_torch_is_there() -> None:
         return torch.autograd.grad((answer**2).sum(), leaves)
 
     fakes = [node.meta["val"] for node in taken]
-    graph = make_fx(gradients, decomposition_table=form._spelt_out(), tracing_mode="symbolic")(
+    graph = make_fx(gradients, decomposition_table=form.decompositions(), tracing_mode="symbolic")(
         *fakes
     )
     operators = {str(node.target) for node in graph.graph.nodes}
@@ -335,7 +336,8 @@ def test_an_epsilon_is_not_taken_for_zero(tmp_path: Path) -> None:
 def test_a_step_that_is_not_the_sources_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(form, "_clipped", lambda gradients, norm: gradients)
+    optimizers = importlib.import_module("formats.onnx_train._optimizers")
+    monkeypatch.setattr(optimizers, "_clipped", lambda gradients, norm: gradients)
     with pytest.raises(ValueError, match="after step 1 onnxruntime's net/.* differs"):
         write(training(TorchMLP(64, 24, 10), momentum, clip_norm=0.1), tmp_path)
     assert not list(tmp_path.iterdir())

@@ -1,5 +1,60 @@
 """Lines for the card."""
 
-from .whole import card, training_card
+from pathlib import Path
 
-__all__ = ["card", "training_card"]
+from ._files import FILE, PREDICT, STEP
+from ._states import read
+
+_READ = f"""described = json.load(open("{FILE}"))
+state = {{}}
+for each in described["states"]:
+    size = each["nbytes"] // numpy.dtype(each["dtype"]).itemsize
+    read = numpy.fromfile(each["file"], each["dtype"], size, offset=each["offset"])
+    state[each["input"]] = read.reshape(each["shape"])
+"""
+
+
+def card(inputs: list[str], outputs: list[str]) -> str:
+    feed = "".join(f'feed["{name}"] = example["input.{name}"]\n' for name in inputs)
+    first = "[0]" if len(outputs) == 1 else ""
+    return (
+        "import json, numpy, onnxruntime\n"
+        'example = numpy.load("examples/one.npz")\n'
+        f'session = onnxruntime.InferenceSession("{PREDICT}")\n'
+        + _READ
+        + "feed = {each.name: state[each.name] for each in session.get_inputs() "
+        "if each.name in state}\n"
+        f"{feed}outputs = session.run(None, feed){first}"
+    )
+
+
+def training_card(inputs: list[str], outputs: list[str], directory: Path) -> str:
+    """Returns lines with the learning rates of later epochs only where they differ."""
+    scheduled = read(directory)["scheduled"]
+    feed = "".join(f', "{name}": data["input.{name}"][rows]' for name in inputs)
+    given = "".join(f', "{name}": data["input.{name}"]' for name in inputs)
+    lines = [
+        "import json, numpy, onnxruntime",
+        'data = numpy.load("examples/training.npz")',
+        *_READ.splitlines(),
+        f'step = onnxruntime.InferenceSession("{STEP}")',
+        "taken, given = ([e.name for e in s] for s in (step.get_inputs(), step.get_outputs()))",
+        *(["epoch = 0"] if scheduled else []),
+        'for k, recorded in enumerate(data["loss"]):',
+        '    rows = data["step"] == k',
+        f'    rates = described["learning_rates"][{"epoch" if scheduled else 0}]',
+        f'    feed = {{**state, "target": data["target"][rows]{feed}}}',
+        '    feed |= {f"lr/{n}": numpy.array(rate) for n, rate in enumerate(rates)}',
+        "    found = dict(zip(given, step.run(None, {name: feed[name] for name in taken})))",
+        "    print(f\"loss {found.pop('loss'):.6f}, with the source {recorded:.6f}\")",
+        '    state |= {name.removeprefix("new/"): array for name, array in found.items()}',
+        *(['    epoch += int(data["ends_epoch"][k])'] if scheduled else []),
+        'numpy.savez("trained.npz", **state)',
+        "",
+        f'predict = onnxruntime.InferenceSession("{PREDICT}")',
+        f'feed = {{**numpy.load("trained.npz"){given}}}',
+        "taken = [each.name for each in predict.get_inputs()]",
+        "outputs = predict.run(None, {name: feed[name] for name in taken})"
+        + ("[0]" if len(outputs) == 1 else ""),
+    ]
+    return "\n".join(lines)

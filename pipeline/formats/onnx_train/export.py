@@ -1,5 +1,84 @@
-"""Writes the format."""
+"""Writes the training step as a graph, the prediction as another, and the state.
 
-from .whole import export
+`step.onnx` takes every tensor of the state, the learning rates, the model's inputs and the target;
+it answers with the loss and with the state after forward, loss, backward, clipping and the
+optimizer's update. `predict.onnx` takes the weights and the inputs. `state.json` says what the
+state is and where it lies at the start: in other formats' files where they hold it byte for byte,
+else in `state.bin`.
+"""
 
-__all__ = ["export"]
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..contract import Arrays
+from . import _states
+from ._compare import check_steps
+from ._files import FOLDER, PREDICT, STEP
+from ._predict import write_predict
+from ._source import copied, eager_steps, learning_rates, least_rows
+from ._step import write_step
+from ._trainer import Trainer
+
+
+def export(
+    model: Any,
+    inputs: Arrays,
+    outputs: list[str],
+    directory: Path,
+    training: Any = None,
+    target: np.ndarray | None = None,
+    seed: int = 0,
+) -> None:
+    """Writes the step after which `training` stands, which stays as it is.
+
+    `training` has net (which is `model`), loss, optimizer, scheduler and clip_norm. `seed` is not
+    used: no network that draws random numbers is taken.
+    """
+    if any(module.training for module in model.modules()):
+        raise ValueError("onnx_train: found the model in training mode, expected model.eval()")
+    if training is None or target is None:
+        raise ValueError(
+            "onnx_train: holds a training step and nothing else; set export.train=true"
+        )
+    _check_names([*inputs, *outputs])
+    source, folder = copied(training), directory / FOLDER
+    folder.mkdir()
+    try:
+        _write(source, inputs, outputs, target, directory)
+    except ValueError:
+        shutil.rmtree(folder)
+        raise
+
+
+def _check_names(names: list[str]) -> None:
+    for name in names:
+        if name in ("target", "loss") or "/" in name:
+            raise ValueError(f"onnx_train: {name!r} is a name of the training step's own")
+
+
+def _write(
+    source: Any, inputs: Arrays, outputs: list[str], target: np.ndarray, directory: Path
+) -> None:
+    """Raises ValueError where the graph's first steps are not the source's."""
+    import torch
+
+    examples, names = [*inputs.values(), target], [*inputs]
+    with torch.random.fork_rng(devices=[]):
+        expected = list(eager_steps(copied(source), examples))
+    described: dict[str, Any] = {
+        "inputs": names,
+        "outputs": outputs,
+        "rows": least_rows(source, examples),
+        "scheduled": source.scheduler is not None,
+        "learning_rates": learning_rates(copied(source)),
+    }
+    states = write_step(source, names, examples, expected[0], directory / STEP)
+    write_predict(source.net.eval(), names, outputs, examples[:-1], directory / PREDICT)
+    described["states"] = [entry for entry, _ in states]
+    _states.locate(described["states"], [array for _, array in states], directory)
+    _states.write(directory, described)
+    largest_rate = max(map(max, described["learning_rates"]))
+    check_steps(Trainer(directory), inputs, target, expected, largest_rate)

@@ -1,5 +1,27 @@
-"""Loads the format."""
+"""Predicts, and says where the weights lie."""
 
-from .whole import load, weights
+from collections.abc import Callable
+from pathlib import Path
 
-__all__ = ["load", "weights"]
+from ..contract import Arrays, Place
+from ._states import read
+from ._trainer import Trainer
+
+
+def load(directory: Path) -> Callable[[Arrays], Arrays]:
+    """Returns the function that predicts; state and graphs are screened first."""
+    return Trainer(directory).predict
+
+
+def weights(directory: Path) -> dict[str, Place]:
+    """Returns the place of each weight, and of each constant that the graphs take."""
+    return {
+        each["name"].partition("/")[2]: (
+            each["file"],
+            each["offset"],
+            each["nbytes"],
+            each["dtype"],
+        )
+        for each in read(directory)["states"]
+        if not each["name"].startswith("optimizer/")
+    }

@@ -1,0 +1,123 @@
+"""step.onnx: forward, loss, backward, clipping and the optimizer's update as one graph.
+
+torch.export holds the model in training mode to any number of rows; what it captured is run under
+make_fx, which writes down what autograd does. Gradients are thus those of torch itself, whatever
+detaches, and what ONNX cannot say (batch norm in training, a convolution's gradient) is spelt out.
+torch.onnx.export on a model in training mode would write batch norm for inference without a word.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..contract import Arrays
+from ._capture import (
+    EXAMPLE_ROWS,
+    capture,
+    check_draws_nothing,
+    complaints_about,
+    first_names,
+    tensors_before_inputs,
+)
+from ._gradients import decompositions
+from ._graph import write_graph
+from ._optimizers import updated
+from ._source import EagerStep, batch, state
+from ._states import Entry
+
+Step = Callable[..., list[Any]]
+
+
+def write_step(
+    source: Any, inputs: list[str], examples: list[np.ndarray], first: EagerStep, path: Path
+) -> list[tuple[Entry, np.ndarray]]:
+    """Writes the graph; returns what state.json says of each tensor but its place, and the tensor.
+
+    `first` is the first step of a copy of `source`.
+    """
+    import torch
+
+    program = capture(source.net, source.loss, examples)
+    order, tensors = tensors_before_inputs(source.net, program)
+    tensors |= _slots(source, first.state)
+    groups = source.optimizer.param_groups
+    rates = {f"lr/{n}": torch.zeros((), dtype=torch.float64) for n in range(len(groups))}
+    names = [*tensors, *rates, *inputs, "target"]
+    taken = [*order, *inputs, "target"]
+    step = _step(source, program, taken, names, [*tensors], first.trained)
+    graph = _trace(step, program, [*tensors.values(), *rates.values()])
+    check_draws_nothing(program, graph)
+    given = [*tensors.values(), *rates.values(), *batch(examples, EXAMPLE_ROWS)]
+    answers = ["loss", *(f"new/{name}" for name in tensors)]
+    places = [*range(len(names))]
+    changed = write_graph(graph, places, given, len(examples), names, answers, path)
+    return _described(source.net, tensors, changed)
+
+
+def _slots(source: Any, after: Arrays) -> dict[str, Any]:
+    """Returns the optimizer's state: zeros where no step was taken yet."""
+    import torch
+
+    before = state(source)
+    slots = {}
+    for name, array in after.items():
+        if name.startswith("optimizer/"):
+            fresh = name not in before
+            if fresh and any(group.get("dampening") for group in source.optimizer.param_groups):
+                raise ValueError("onnx_train: SGD does not dampen its first step; take one first")
+            slots[name] = torch.from_numpy(np.zeros_like(array) if fresh else before[name])
+    return slots
+
+
+def _step(
+    source: Any,
+    program: Any,
+    taken: list[str],
+    names: list[str],
+    kept: list[str],
+    trained: list[str],
+) -> Step:
+    """Returns the function of all `names` that gives the loss and what it makes of `kept`; of its
+    arguments the program takes those named in `taken`."""
+    import torch
+
+    def step(*flat: Any) -> list[Any]:
+        values = dict(zip(names, flat, strict=True))
+        values |= {name: values[name].clone() for name in kept}
+        leaves = {name: values[f"net/{name}"].detach().requires_grad_() for name in trained}
+        called = values | {f"net/{name}": leaf for name, leaf in leaves.items()}
+        (loss,) = program.graph_module(*(called[name] for name in taken))
+        gradients = torch.autograd.grad(loss, [*leaves.values()])
+        with torch.no_grad():
+            values |= updated(source, dict(zip(leaves, gradients, strict=True)), values)
+        return [loss.detach(), *(values[name] for name in kept)]
+
+    return step
+
+
+def _trace(step: Step, program: Any, fixed: list[Any]) -> Any:
+    """Returns the graph of a step for any number of rows; `fixed` is what has none."""
+    import torch
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    fakes = [node.meta["val"] for node in program.graph.nodes if node.op == "placeholder"]
+    count = len(program.graph_signature.user_inputs)
+    arguments = [*map(fakes[0].fake_mode.from_tensor, fixed), *fakes[-count:]]
+    plain = torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH)
+    with complaints_about("training step"), plain, torch.backends.mkldnn.flags(enabled=False):
+        traced = make_fx(step, decomposition_table=decompositions(), tracing_mode="symbolic")
+        return traced(*arguments)
+
+
+def _described(
+    net: Any, tensors: dict[str, Any], changed: set[str]
+) -> list[tuple[Entry, np.ndarray]]:
+    described = []
+    for name, same in ({name: name for name in tensors} | first_names(net)).items():
+        array, output = tensors[same].numpy(), f"new/{same}"
+        entry: Entry = {"name": name, "input": same}
+        entry["output"] = output if output in changed else None
+        described.append((entry | {"dtype": array.dtype.name, "shape": [*array.shape]}, array))
+    return described
