@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._onnx_export import TORCHVISION, reason, silenced
+from .._onnx_export import TORCHVISION, reason
+from .._quiet import quiet
+from .._torch import check_evaluation_mode
 from ..contract import Arrays
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ def translate(model: "nn.Module", inputs: Arrays, outputs: list[str]) -> Any:
 
     program = _capture(model, inputs)
     try:
-        with silenced(logging.ERROR, TORCHVISION), warnings.catch_warnings():
+        with quiet(TORCHVISION, level=logging.ERROR), warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             translated = torch.onnx.export(
                 program,
@@ -55,8 +57,7 @@ def _capture(model: "nn.Module", inputs: Arrays) -> Any:
     """Returns torch's program for any number of rows; its tracing errors are all RuntimeError."""
     import torch
 
-    if any(module.training for module in model.modules()):
-        raise ValueError("onnx: found the model in training mode, expected model.eval()")
+    check_evaluation_mode(model, "onnx")
     rows = torch.export.Dim("batch", min=0)
     examples = tuple(
         torch.from_numpy(np.resize(each, (EXAMPLE_ROWS, *each.shape[1:])))

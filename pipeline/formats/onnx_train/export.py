@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .._torch import check_evaluation_mode
 from ..contract import Arrays
 from . import _states
 from ._compare import check_steps
@@ -37,8 +38,7 @@ def export(
     `training` has net (which is `model`), loss, optimizer, scheduler and clip_norm. `seed` is not
     used: no network that draws random numbers is taken.
     """
-    if any(module.training for module in model.modules()):
-        raise ValueError("onnx_train: found the model in training mode, expected model.eval()")
+    check_evaluation_mode(model, "onnx_train")
     if training is None or target is None:
         raise ValueError(
             "onnx_train: holds a training step and nothing else; set export.train=true"
