@@ -14,9 +14,9 @@ from pathlib import Path
 from pipeline import provenance
 from pipeline.errors import IncompleteArtifact, PipelineError
 from pipeline.files import translate_os_errors
+from pipeline.project import repository
 from pipeline.resolve import dvc
 from pipeline.text import escaped
-from pipeline.tracking.store import repository
 
 
 def main(arguments: list[str]) -> int:
@@ -26,17 +26,17 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("md5", help="as the MLflow run's tag dvc.md5 has it")
     parser.add_argument("directory", type=Path, help="which does not exist yet")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        files = _listed(repository(), f"{given.md5.removesuffix('.dir')}.dir")
+        files = _listed(repository(), f"{options.md5.removesuffix('.dir')}.dir")
         if files is None:
             return 2
-        _copy(files, given.directory)
+        _copy(files, options.directory)
     except PipelineError as error:
         print(f"error: fetch: {error}", file=sys.stderr)
         return 1
-    digest = provenance.digest(given.directory)
-    print(f"{escaped(str(given.directory))}: {len(files)} files, sha256 {digest}")
+    digest = provenance.digest(options.directory)
+    print(f"{escaped(str(options.directory))}: {len(files)} files, sha256 {digest}")
     return 0
 
 
@@ -60,8 +60,10 @@ def _at_hand(root: Path, md5: str) -> dict[str, Path] | None:
 
 
 def pulled(root: Path, md5s: Collection[str]) -> str | None:
-    """DVC brings these objects from its remote into its cache; what went wrong, in one line. It
-    takes a directory for whole when it has the list, so the files are asked for by name."""
+    """DVC brings these objects from its remote into its cache. Returns what failed.
+
+    It takes a directory for whole when it has the list, so the files are asked for by name.
+    """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
     from dvc_data.hashfile.hash_info import HashInfo
@@ -69,8 +71,8 @@ def pulled(root: Path, md5s: Collection[str]) -> str | None:
     try:
         with Repo(str(root)) as repo:
             failed = repo.cloud.pull({HashInfo("md5", md5) for md5 in md5s}).failed
-            held = [listed.values() for md5 in md5s if (listed := dvc.listing(root, md5))]
-            below = {each.parent.name + each.name for files in held for each in files}
+            listings = [listed.values() for md5 in md5s if (listed := dvc.listing(root, md5))]
+            below = {dvc.name_of(stored) for files in listings for stored in files}
             failed |= repo.cloud.pull({HashInfo("md5", md5) for md5 in below}).failed
     except DvcException as fault:
         return " ".join(str(fault).split())[:300]

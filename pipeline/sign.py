@@ -22,12 +22,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("directory", type=Path)
     parser.add_argument("--key", type=Path, required=True, help="private, in PEM: P-256 or P-384")
     parser.add_argument("--signature", type=Path, help="default: <directory>.sig")
-    given = parser.parse_args(arguments)
-    signature = given.signature or signatures.beside(given.directory)
+    options = parser.parse_args(arguments)
+    signature = options.signature or signatures.beside(options.directory)
     try:
-        if faults := provenance.faults(given.directory):
+        if faults := provenance.faults(options.directory):
             raise IncompleteArtifact(f"{faults[0]}; only a complete artifact is signed")
-        digest = signatures.sign(given.directory, given.key, signature)
+        digest = signatures.sign(options.directory, options.key, signature)
     except PipelineError as error:
         print(f"error: sign: {error}", file=sys.stderr)
         return 1

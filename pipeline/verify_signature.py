@@ -21,13 +21,13 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("directory", type=Path)
     parser.add_argument("--trusted-key", type=Path, action="append", required=True, metavar="PUB")
     parser.add_argument("--signature", type=Path, help="default: <directory>.sig")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        digest = signatures.demand(given.directory, given.trusted_key, given.signature)
+        digest = signatures.demand(options.directory, options.trusted_key, options.signature)
     except PipelineError as error:
         print(f"error: verify-signature: {error}", file=sys.stderr)
         return 1
-    print(f"{escaped(str(given.directory))}: every file is as the key {digest} signed it")
+    print(f"{escaped(str(options.directory))}: every file is as the key {digest} signed it")
     return 0
 
 

@@ -41,7 +41,7 @@ class Traced(Project):
     def digest(self) -> str:
         return provenance.digest(self.model)
 
-    def resolve(self, what: str | Path) -> resolve.Found:
+    def resolve(self, what: str | Path) -> resolve.Resolved:
         """A path counts from the project, whatever the working directory is."""
         path = self.root / what
         return resolve.resolve(str(path if path.exists() else what), self.root)

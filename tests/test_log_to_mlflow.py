@@ -24,7 +24,7 @@ from pipeline.log_to_mlflow import log_to_mlflow
 from pipeline.resolve import dvc as resolve_dvc
 from pipeline.tracking import requests as mlflow_requests
 from pipeline.tracking import store
-from pipeline.tracking.content import LONGEST_PARAM, Made, flatten, source, verdict
+from pipeline.tracking.content import LONGEST_PARAM, Made, as_mlflow_params, source, verdict
 from pipeline.tracking.store import KEY
 from testing.project import ROOT, Project
 
@@ -722,7 +722,7 @@ def test_a_model_without_its_own_passed_report_is_not_logged(
 
 def test_leaves_are_named_as_in_the_file() -> None:
     values = {"a": {"b": True, "c": {}}, "d": [1, None], "e": "text", "f @": 0.1}
-    assert dict(flatten(values)) == {
+    assert as_mlflow_params(values) == {
         "a.b": "true",
         "a.c": "{}",
         "d": "[1, null]",

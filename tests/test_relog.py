@@ -18,9 +18,9 @@ import pytest
 from faults._server import Server, serving
 from pipeline.relog.executions import Execution, executions
 from pipeline.relog.runs import details, sections, tracking
-from pipeline.relog.sources import Held
+from pipeline.relog.sources import Stored
 from pipeline.resolve import dvc
-from pipeline.resolve.mlflow import Local
+from pipeline.resolve.mlflow_tables import Local
 from pipeline.tracking.store import KEY
 from testing.project import TINY, Project
 from testing.traced import Traced, traced
@@ -149,7 +149,7 @@ def _files(place: str, files: Path | None) -> dict[str, str]:
 def restorable(project: Project) -> set[str]:
     """The runs that DVC's run cache names, by the latest of its entries each."""
     found = set()
-    for folder in {path.parent for path in dvc.executed(project.root)}:
+    for folder in {path.parent for path in dvc.run_cache(project.root)}:
         entry = max(folder.iterdir(), key=lambda path: path.stat().st_mtime).read_text()
         if "pipeline.log_to_mlflow" in entry:
             md5 = entry.partition("reports/mlflow.json\n  hash: md5\n  md5: ")[2][:32]
@@ -381,13 +381,13 @@ def test_a_run_is_known_by_whatever_has_its_entry_in_dvc_lock(history: Project) 
 def test_a_report_of_an_earlier_version_has_the_time_of_its_commit_and_no_login(
     history: Project,
 ) -> None:
-    held = Held(root=history.root, execution=numbered(history.root)[0][3], files={})
+    stored = Stored(root=history.root, execution=numbered(history.root)[0][3], files={})
     asked = ("git", "for-each-ref", "--format=%(committerdate:unix)", "refs/exps")
     seconds = int(history.run(*asked).stdout)
-    known = details(held)
+    known = details(stored)
     assert known.start_time == known.end_time == seconds * 1000
     assert known.tags == {"dvc.exp.name": "quick-dog"}
-    assert sections(held)["verify"] == {"checks": []}
-    assert sections(held)["tracking"]["uri"] == "https://example.org"
-    as_it_was = tracking(held)
+    assert sections(stored)["verify"] == {"checks": []}
+    assert sections(stored)["tracking"]["uri"] == "https://example.org"
+    as_it_was = tracking(stored)
     assert (as_it_was.experiment, as_it_was.register, as_it_was.upload) == ("digits", None, "files")

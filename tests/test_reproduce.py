@@ -307,11 +307,13 @@ def test_other_data_is_named_and_stops_it(data_alone: Project) -> None:
     assert line.startswith("error: reproduce: data: missing: prepare read the data with sha256 ")
     assert shorter.deps["data"] in line and "has other bytes in digits.csv" in line
 
-    from pipeline.reproduce.compare import judge
+    from pipeline.reproduce.compare import compare_stage
 
     shutil.move(project.root / "artifacts/data", project.root / "artifacts/shorter")
     project.stage("prepare")
-    judged = judge(shorter, project.root / "artifacts/data", project.root / "artifacts/shorter")
+    judged = compare_stage(
+        shorter, project.root / "artifacts/data", project.root / "artifacts/shorter"
+    )
     assert {(c.kind, c.name) for c in judged.statement} == {("data", "data/digits.csv")}
     assert str(judged.verdict) == "different"
 

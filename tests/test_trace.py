@@ -13,8 +13,8 @@ import pytest
 
 from pipeline import provenance
 from pipeline.provenance.lineage import Node
-from pipeline.trace.page import page
 from pipeline.trace.source import differences
+from pipeline.trace.text import as_text
 from testing.project import make_project
 from testing.traced import Traced, modules, traced
 from tests.test_resume import WRITE_PARAMS
@@ -550,7 +550,7 @@ def test_a_resumed_models_parents_are_traced_too(copy: Traced) -> None:
     ]
     assert told["nodes"][3]["digest"] == first
     assert told["counts"]["contradicted"] == 0
-    assert f"parent: complete model {first[:12]}" in page(told)
+    assert f"parent: complete model {first[:12]}" in as_text(told)
     pointer = [c for c in told["nodes"][3]["checks"] if c["claim"] == "dvc"]
     assert [c["verdict"] for c in pointer] == ["verified"]
 

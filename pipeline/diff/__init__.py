@@ -18,12 +18,12 @@ from pipeline.diff import text as diff_text
 from pipeline.diff import weights as diff_weights
 from pipeline.diff.side import Side, changed, grouped
 from pipeline.errors import ParamsError, PipelineError
+from pipeline.project import EXPORT_COMPLETE
 from pipeline.provenance import lineage
 from pipeline.resolve import resolve
 from pipeline.text import escaped, escaped_lines
 
 METRICS = "metrics.json"
-MODEL = "export-complete"
 SECTIONS = tuple(diff_text.SECTIONS)
 
 
@@ -38,16 +38,16 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("b", metavar="B")
     parser.add_argument("--json", action="store_true", help="the report for programs")
     parser.add_argument("--html", type=Path, metavar="PATH", help="writes it as a page, too")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        report = compare(given.a, given.b, Path())
-        if given.html:
-            _write(given.html, diff_page.as_page(report))
+        report = compare(options.a, options.b, Path())
+        if options.html:
+            _write(options.html, diff_page.as_page(report))
     except PipelineError as error:
         print(f"error: diff: {escaped(str(error))}", file=sys.stderr)
         return 2
-    said = json.dumps(report, indent=1) if given.json else None
-    print(said or escaped_lines(diff_text.as_text(report)), flush=True)
+    text = json.dumps(report, indent=1) if options.json else None
+    print(text or escaped_lines(diff_text.as_text(report)), flush=True)
     return int(report["differ"])
 
 
@@ -60,12 +60,13 @@ def _write(path: Path, page: str) -> None:
 
 
 def compare(what: str, other: str, root: Path) -> dict[str, Any]:
-    """The report: a section of SECTIONS each, with `differ` (None: cannot be said) and what.
+    """The report: each of SECTIONS with `differ` (None: cannot be said), what differs, and in
+    `unsaid` what could not be compared and why.
 
     Raises PipelineError when one is not found, or when they are of different kinds.
     """
-    a = Side(name="A", what=what, found=resolve(what, root), root=root)
-    b = Side(name="B", what=other, found=resolve(other, root), root=root)
+    a = Side(name="A", what=what, resolved=resolve(what, root), root=root)
+    b = Side(name="B", what=other, resolved=resolve(other, root), root=root)
     if a.node.stage != b.node.stage:
         kinds = f"A is what {a.node.stage} made, B what {b.node.stage} made"
         raise ParamsError(f"{kinds}; give two of a kind, for instance two complete models")
@@ -75,7 +76,7 @@ def compare(what: str, other: str, root: Path) -> dict[str, Any]:
         "data": diff_data.compare(a, b),
         "environment": environment(a, b),
         "metrics": metrics(a, b),
-        "weights": diff_weights.compare(a, b) if a.node.stage == MODEL else _no_weights(a),
+        "weights": tensors(a, b),
         "files": files(a, b),
     }
     differing = [name for name in SECTIONS if sections[name]["differ"]]
@@ -90,20 +91,20 @@ def compare(what: str, other: str, root: Path) -> dict[str, Any]:
 
 
 def _about(side: Side) -> dict[str, Any]:
-    place = side.found.places.get(side.node.digest)
+    place = side.resolved.places.get(side.node.digest)
     return {
         "what": side.what,
         "digest": side.node.digest,
         "stage": side.node.stage,
         "place": str(place) if place else None,
-        "run": side.found.run,
+        "run": side.resolved.run,
     }
 
 
 def params(a: Side, b: Side) -> dict[str, Any]:
-    """Of all stages of the chain, by dotted name."""
-    found = changed(flatten(a.params), flatten(b.params))
-    return {"differ": bool(found), "changed": found, "unsaid": _chains(a, b)}
+    """The parameters of all stages of the chain differ by dotted name."""
+    changes = changed(flatten(a.params), flatten(b.params))
+    return {"differ": bool(changes), "changed": changes, "unsaid": _chains(a, b)}
 
 
 def _chains(a: Side, b: Side) -> list[str]:
@@ -119,16 +120,16 @@ def _chains(a: Side, b: Side) -> list[str]:
 
 def code(a: Side, b: Side) -> dict[str, Any]:
     pairs = diff_code.compare(a, b)
-    unsaid = [text for pair in pairs for text in pair["unsaid"]]
+    notes = [text for pair in pairs for text in pair["unsaid"]]
     return {
         "differ": any(pair["differ"] for pair in pairs),
         "pairs": pairs,
-        "unsaid": list(dict.fromkeys(unsaid)),
+        "unsaid": list(dict.fromkeys(notes)),
     }
 
 
 def environment(a: Side, b: Side) -> dict[str, Any]:
-    """Python, platform and packages, for the stages together of which the same is to be said."""
+    """Python, platform and packages; stages of which the same is to be said share an entry."""
 
     def between(stage: str) -> dict[str, Any]:
         one, other = a.chain[stage].environment, b.chain[stage].environment
@@ -149,8 +150,8 @@ def metrics(a: Side, b: Side) -> dict[str, Any]:
         if a.node.subject[METRICS] == b.node.subject[METRICS]:
             return {"differ": False, "metrics": [], "unsaid": []}
         sides = [side for side, file in zip((a, b), files, strict=True) if file is None]
-        unsaid = [side.lies(side.node, METRICS) for side in sides]
-        return {"differ": True, "metrics": [], "unsaid": unsaid}
+        notes = [side.why_missing(side.node, METRICS) for side in sides]
+        return {"differ": True, "metrics": [], "unsaid": notes}
     one, other = (json.loads(file.read_text()) for file in files if file is not None)
     rows = [
         {"key": key, "a": one.get(key), "b": other.get(key), "difference": _minus(key, other, one)}
@@ -163,20 +164,22 @@ def _minus(key: str, other: dict[str, Any], one: dict[str, Any]) -> float | None
     return other[key] - one[key] if key in one and key in other else None
 
 
-def _no_weights(side: Side) -> dict[str, Any]:
-    said = f"tensors are compared of complete models alone, not of what {side.node.stage} makes"
-    return {"differ": None, "unsaid": [said]}
+def tensors(a: Side, b: Side) -> dict[str, Any]:
+    if a.node.stage == EXPORT_COMPLETE:
+        return diff_weights.compare(a, b)
+    note = f"tensors are compared of complete models alone, not of what {a.node.stage} makes"
+    return {"differ": None, "unsaid": [note]}
 
 
 def files(a: Side, b: Side) -> dict[str, Any]:
-    """Of the artifact itself, by digest. The statements that it carries say what sections do."""
+    """The artifact's own files, by digest. The statements that it carries say what sections do."""
     one, other = ({k: v for k, v in s.node.subject.items() if not _carried(k)} for s in (a, b))
-    found = changed(one, other)
+    changes = changed(one, other)
     return {
-        "differ": bool(found),
-        "changed": [each["key"] for each in found if "a" in each and "b" in each],
-        "only_a": [each["key"] for each in found if "b" not in each],
-        "only_b": [each["key"] for each in found if "a" not in each],
+        "differ": bool(changes),
+        "changed": [each["key"] for each in changes if "a" in each and "b" in each],
+        "only_a": [each["key"] for each in changes if "b" not in each],
+        "only_b": [each["key"] for each in changes if "a" not in each],
         "same": sum(other.get(name) == digest for name, digest in one.items()),
         "unsaid": [],
     }

@@ -3,14 +3,14 @@
 A tree is a commit with its patch on top. It is built beside the repository, which stays untouched.
 """
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from pipeline.diff.side import Side, changed, grouped
-from pipeline.provenance import NOT_CODE
-from pipeline.provenance.lineage import Node
-from pipeline.resolve.git import git, line
+from pipeline.provenance import git
+from pipeline.provenance.lineage import Node, dep_kind
+from pipeline.provenance.patched_tree import tree_builder
+from pipeline.provenance.work_tree import without_not_code
 
 READABLE = (
     *("--no-color", "--no-ext-diff", "--no-textconv", "--find-renames"),
@@ -21,7 +21,7 @@ COMMITS = 20
 
 
 def compare(a: Side, b: Side) -> list[dict[str, Any]]:
-    """One entry for each pair of trees that stages were run from, the stages named in it."""
+    """Gives an entry for each pair of trees that stages were run from, the stages named in it."""
     both = [stage for stage in a.chain if stage in b.chain]
 
     def between(stage: str) -> dict[str, Any]:
@@ -40,28 +40,24 @@ def _differences(a: Side, b: Side, stages: list[str]) -> dict[str, Any]:
     """`read`: files that the stages name among their deps and that differ, by digest alone."""
     read = {}
     for stage in stages:
-        found = changed(a.deps(a.chain[stage]), b.deps(b.chain[stage]))
-        if kept := [each for each in found if is_code(each["key"])]:
-            read[stage] = [each["key"] for each in kept]
+        changes = changed(a.deps(a.chain[stage]), b.deps(b.chain[stage]))
+        if names := [each["key"] for each in changes if dep_kind(each["key"]) == "code"]:
+            read[stage] = names
     one, other = a.chain[stages[0]], b.chain[stages[0]]
-    said: dict[str, Any] = {"read": read, "commits": None, "diff": None, "unsaid": []}
+    report: dict[str, Any] = {"read": read, "commits": None, "diff": None, "unsaid": []}
     if (one.commit, one.patch) == (other.commit, other.patch) and one.commit:
-        return said | {"differ": bool(read), "diff": "", "files": []}
-    said["unsaid"] = [*_unsaid(a, one), *_unsaid(b, other)]
-    if not said["unsaid"]:
-        said["commits"] = _range(a.root, str(one.commit), str(other.commit))
-        said["diff"] = _diff(a, one, b, other)
-        if said["diff"] is None:
-            said["unsaid"] = ["a recorded patch does not apply to its commit"]
-    files = _files(said["diff"] or "")
-    return said | {"differ": bool(read or said["diff"]), "files": files}
+        return report | {"differ": bool(read), "diff": "", "files": []}
+    report["unsaid"] = [*_why_not_compared(a, one), *_why_not_compared(b, other)]
+    if not report["unsaid"]:
+        report["commits"] = _range(a.root, str(one.commit), str(other.commit))
+        report["diff"] = _diff(a, one, b, other)
+        if report["diff"] is None:
+            report["unsaid"] = ["a recorded patch does not apply to its commit"]
+    files = _files(report["diff"] or "")
+    return report | {"differ": bool(read or report["diff"]), "files": files}
 
 
-def is_code(name: str) -> bool:
-    return name.split("/")[0] not in NOT_CODE
-
-
-def _unsaid(side: Side, node: Node) -> list[str]:
+def _why_not_compared(side: Side, node: Node) -> list[str]:
     if node.commit is None:
         return [f"{side.name}: made outside git, so there is no tree to compare"]
     if not side.commits(node):
@@ -73,54 +69,37 @@ def _unsaid(side: Side, node: Node) -> list[str]:
 
 def _range(root: Path, one: str, other: str) -> dict[str, Any]:
     """How many commits each has that the other has not, and the last of them."""
-    counts = line(root, "rev-list", "--left-right", "--count", f"{one}...{other}") or "0 0"
+    counts = git.line(root, "rev-list", "--left-right", "--count", f"{one}...{other}") or "0 0"
     form = ["log", "--left-right", "--format=%m %h %s", f"--max-count={COMMITS}"]
-    named = (line(root, *form, f"{one}...{other}") or "").splitlines()
+    named = (git.line(root, *form, f"{one}...{other}") or "").splitlines()
     only_a, only_b = map(int, counts.split())
     return {"only_a": only_a, "only_b": only_b, "named": named}
 
 
 def _diff(a: Side, one: Node, b: Side, other: Node) -> str | None:
     """Unified, of code alone; None when a patch does not apply."""
-    excluded = [f":(exclude,glob){path}" for path in NOT_CODE]
-    excluded += [f":(exclude,glob){path}/**" for path in NOT_CODE]
-    objects = line(a.root, "rev-parse", "--path-format=absolute", "--git-path", "objects")
-    with tempfile.TemporaryDirectory() as scratch:
-        # Objects of the patched trees are made here; those of the repository are only read.
-        (Path(scratch) / "objects").mkdir()
-        environ = {
-            "GIT_OBJECT_DIRECTORY": f"{scratch}/objects",
-            "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(objects),
-        }
+    with tree_builder(a.root) as builder:
         trees = []
-        for number, (side, node) in enumerate(((a, one), (b, other))):
-            own = environ | {"GIT_INDEX_FILE": f"{scratch}/index{number}"}
-            git(side.root, "read-tree", str(node.commit), environ=own)
-            if patch := side.patch(node):
-                apply = ("apply", "--cached", "--whitespace=nowarn")
-                if _at_top(side.root, *apply, stdin=patch, environ=own) is None:
-                    return None
-            trees.append((git(side.root, "write-tree", environ=own) or b"").decode().strip())
-        found = git(a.root, "diff", *READABLE, *trees, "--", ":/", *excluded, environ=environ)
-    return None if found is None else found.decode(errors="replace")
-
-
-def _at_top(root: Path, *arguments: str, stdin: bytes, environ: dict[str, str]) -> bytes | None:
-    """`git apply` leaves out, without a word, what lies outside the directory it is run in."""
-    top = line(root, "rev-parse", "--show-toplevel")
-    return git(Path(top or root), *arguments, stdin=stdin, environ=environ)
+        for side, node in ((a, one), (b, other)):
+            tree = builder.tree(str(node.commit), side.patch(node))
+            if tree.fits is False:
+                return None
+            trees.append((tree.output("write-tree") or b"").decode().strip())
+        options = (*READABLE, *trees, "--", ":/", *without_not_code())
+        diff = git.output(a.root, "diff", *options, environ=builder.environ)
+    return None if diff is None else diff.decode(errors="replace")
 
 
 def _files(diff: str) -> list[dict[str, Any]]:
     """Each file's name, and the lines that came and went."""
-    found: list[dict[str, Any]] = []
+    files: list[dict[str, Any]] = []
     header = True
     for text in diff.splitlines():
         if text.startswith("diff --git "):
-            found.append({"name": text.rpartition(" b/")[2].rstrip('"'), "added": 0, "removed": 0})
+            files.append({"name": text.rpartition(" b/")[2].rstrip('"'), "added": 0, "removed": 0})
             header = True
         elif text.startswith("@@"):
             header = False
-        elif found and not header and text[:1] in ("+", "-"):
-            found[-1]["added" if text[0] == "+" else "removed"] += 1
-    return found
+        elif files and not header and text[:1] in ("+", "-"):
+            files[-1]["added" if text[0] == "+" else "removed"] += 1
+    return files

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import provenance
-from pipeline.config.reading import load_yaml
 from pipeline.diff.side import Side
 from pipeline.errors import PipelineError
+from pipeline.provenance import git
 from pipeline.resolve import dvc as resolve_dvc
-from pipeline.resolve import git as resolve_git
 
 FOLDER = "data"
 LARGEST = 200_000_000
@@ -29,28 +28,28 @@ Row = tuple[str, ...]
 def compare(a: Side, b: Side) -> dict[str, Any]:
     """`differ` by digest; `rows`, `columns`, `labels` where both files are at hand."""
     one, other = named(a), named(b)
-    said: dict[str, Any] = {"a": one, "b": other, "unsaid": []}
+    report: dict[str, Any] = {"a": one, "b": other, "unsaid": []}
     if one is None or other is None:
         missing = [side.name for side, each in ((a, one), (b, other)) if each is None]
-        return said | {
+        return report | {
             "differ": None,
             "unsaid": [f"{n}: no statement of its data" for n in missing],
         }
-    said["differ"] = one["sha256"] != other["sha256"]
-    if not said["differ"]:
-        return said
+    report["differ"] = one["sha256"] != other["sha256"]
+    if not report["differ"]:
+        return report
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         files = [_at_hand(side, each, scratch) for side, each in ((a, one), (b, other))]
         for side, each, path in zip((a, b), (one, other), files, strict=True):
             if path is None:
-                said["unsaid"].append(_missing(side, each))
+                report["unsaid"].append(_missing(side, each))
         if files[0] is not None and files[1] is not None:
             try:
-                said |= tables(files[0], files[1], a.params["data"], b.params["data"])
+                report |= tables(files[0], files[1], a.params["data"], b.params["data"])
             except PipelineError as fault:
-                said["unsaid"].append(f"rows are not compared: {fault}")
-    return said
+                report["unsaid"].append(f"rows are not compared: {fault}")
+    return report
 
 
 def named(side: Side) -> dict[str, str] | None:
@@ -72,7 +71,7 @@ def _missing(side: Side, data: dict[str, str]) -> str:
 
 
 def _at_hand(side: Side, data: dict[str, str], scratch: Path) -> Path | None:
-    """In the work tree, in git at the stage's commit, or in DVC's cache; by its digest."""
+    """The file with this digest: in the work tree, in DVC's cache, or in git."""
     name, wanted = data["path"], data["sha256"]
     if name == FOLDER:
         return None
@@ -80,7 +79,7 @@ def _at_hand(side: Side, data: dict[str, str], scratch: Path) -> Path | None:
         if path.is_file() and provenance.digest(path) == wanted:
             return path if path.suffix == Path(name).suffix else _linked(path, name, scratch, side)
     for commit in _commits(side, name):
-        content = resolve_git.file_at(side.root, commit, name)
+        content = git.file_at(side.root, commit, name)
         target = _target(name, scratch, side)
         if content is not None:
             target.write_bytes(content)
@@ -93,22 +92,20 @@ def _commits(side: Side, name: str) -> Iterator[str]:
     """The stage's own, and those at which the file changed: it may be committed after the run."""
     if commit := side.chain["prepare"].commit:
         yield commit
-    yield from (
-        resolve_git.line(side.root, "log", "--all", "--format=%H", "--", name) or ""
-    ).split()
+    yield from (git.line(side.root, "log", "--all", "--format=%H", "--", name) or "").split()
 
 
 def _cached(side: Side, name: str) -> Iterator[Path]:
-    """Of every version of <name>.dvc: that of the work tree, and those in git."""
-    texts = (
-        [(side.root / f"{name}.dvc").read_bytes()] if (side.root / f"{name}.dvc").is_file() else []
-    )
-    for commit in _commits(side, f"{name}.dvc"):
-        if found := resolve_git.file_at(side.root, commit, f"{name}.dvc"):
-            texts.append(found)
+    """The objects of counts version of <name>.dvc: that of the work tree, and those in git."""
+    pointer = f"{name}.dvc"
+    here = side.root / pointer
+    texts = [here.read_bytes()] if here.is_file() else []
+    for commit in _commits(side, pointer):
+        if text := git.file_at(side.root, commit, pointer):
+            texts.append(text)
     for text in dict.fromkeys(texts):
-        for out in load_yaml(text.decode(errors="replace"), f"{name}.dvc").get("outs", []):
-            yield resolve_dvc.stored(side.root, str(out.get("md5", "")))
+        for _, md5 in resolve_dvc.tracked(text, pointer):
+            yield resolve_dvc.stored(side.root, md5)
 
 
 def _target(name: str, scratch: Path, side: Side) -> Path:
@@ -129,7 +126,7 @@ def tables(one: Path, other: Path, config: Any, other_config: Any) -> dict[str, 
     (columns, rows), (other_columns, other_rows) = _read(one), _read(other)
     shared = [name for name in columns if name in other_columns]
     key = config["id"] if config["id"] == other_config["id"] and config["id"] in shared else None
-    said: dict[str, Any] = {
+    report: dict[str, Any] = {
         "columns": {
             "added": [name for name in other_columns if name not in columns],
             "removed": [name for name in columns if name not in other_columns],
@@ -139,14 +136,14 @@ def tables(one: Path, other: Path, config: Any, other_config: Any) -> dict[str, 
     if shared:
         mine, theirs = _only(shared, columns, rows), _only(shared, other_columns, other_rows)
         at = shared.index(key) if key else None
-        said["rows"] |= changes(mine, theirs, shared, at)
+        report["rows"] |= changes(mine, theirs, shared, at)
     target, other_target = config["target"], other_config["target"]
     if target["source"] == other_target["source"] and target["source"] in shared:
-        said["labels"] = labels(
+        report["labels"] = labels(
             [row[columns.index(target["source"])] for row in rows],
             [row[other_columns.index(target["source"])] for row in other_rows],
         )
-    return said
+    return report
 
 
 def changes(a: list[Row], b: list[Row], columns: list[str], key: int | None) -> dict[str, Any]:
@@ -182,10 +179,10 @@ def changes(a: list[Row], b: list[Row], columns: list[str], key: int | None) -> 
 def labels(a: list[str], b: list[str]) -> list[dict[str, Any]]:
     """Counts of each label; none when there are too many values for labels."""
     one, other = Counter(a), Counter(b)
-    every = {**one, **other}
-    if len(every) > LABELS:
+    counts = {**one, **other}
+    if len(counts) > LABELS:
         return []
-    ordered = sorted(every, key=lambda label: (len(label), label))
+    ordered = sorted(counts, key=lambda label: (len(label), label))
     return [{"label": label, "a": one[label], "b": other[label]} for label in ordered]
 
 

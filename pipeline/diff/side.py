@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import provenance
-from pipeline.project import PARENTS
-from pipeline.provenance import lineage
+from pipeline.provenance import git, lineage
 from pipeline.provenance.lineage import Node
-from pipeline.resolve import Found
-from pipeline.resolve import git as resolve_git
+from pipeline.resolve import Resolved
 
 ABSENT = "absent"
 """How a value is called that one side does not have."""
@@ -22,23 +20,18 @@ class Side:
     name: str
     """A or B."""
     what: str
-    found: Found
+    resolved: Resolved
     root: Path
 
     @property
     def node(self) -> Node:
-        return self.found.node
+        return self.resolved.node
 
     @cached_property
     def chain(self) -> dict[str, Node]:
         """Stage -> artifact, its own first; not that of a parent, nor what that was made from."""
-        chain, waiting = {self.node.stage: self.node}, [self.node]
-        while waiting:
-            for path, node in lineage.upstream(waiting.pop(), self.found.known):
-                if Path(path).parent != PARENTS and node.stage not in chain:
-                    chain[node.stage] = node
-                    waiting.append(node)
-        return chain
+        line = lineage.walk(self.node, self.resolved.known, parents=False)
+        return {node.stage: node for node in line}
 
     @cached_property
     def params(self) -> dict[str, Any]:
@@ -47,28 +40,30 @@ class Side:
 
     def file(self, node: Node, name: str) -> Path | None:
         """The file of an artifact, if its bytes are at hand and those that the statement names."""
-        place = self.found.places.get(node.digest)
-        near = place / name if place else self.found.cached.get(node.digest, {}).get(name)
+        place = self.resolved.places.get(node.digest)
+        near = place / name if place else self.resolved.cached.get(node.digest, {}).get(name)
         if near is None or not near.is_file():
             return None
         return near if provenance.digest(near) == node.subject.get(name) else None
 
-    def lies(self, node: Node, name: str) -> str:
-        """Why `file` has none."""
-        place = self.found.places.get(node.digest)
+    def why_missing(self, node: Node, name: str) -> str:
+        """The reason for which `file` gives none."""
+        place = self.resolved.places.get(node.digest)
         if place and (place / name).is_file():
             return f"{self.name}: {place / name} is not what its statement names; restore it"
-        known = f"mlflow artifacts download -r {self.found.run}" if self.found.run else "dvc pull"
-        return f"{self.name}: {name} of {node.digest[:8]} ({node.stage}) is not here; `{known}`"
+        command = (
+            f"mlflow artifacts download -r {self.resolved.run}" if self.resolved.run else "dvc pull"
+        )
+        return f"{self.name}: {name} of {node.digest[:8]} ({node.stage}) is not here; `{command}`"
 
     def patch(self, node: Node) -> bytes | None:
-        """Of the code of a stage: b"" for a clean tree, None when it is recorded but not here.
+        """The patch of a stage's code: b"" for a clean tree, None when it is recorded but not here.
 
         Stages of one run have the same one, so any of them may bring it.
         """
         if node.patch is None:
             return b""
-        for each in self.found.known.values():
+        for each in self.resolved.known.values():
             path = self.file(each, provenance.PATCH) if each.patch == node.patch else None
             if path:
                 return path.read_bytes()
@@ -76,19 +71,16 @@ class Side:
 
     def deps(self, node: Node) -> dict[str, str]:
         """File -> sha256 of what a stage reads that is no artifact: code and raw data."""
-        found: dict[str, str] = {}
-        for dep in node.definition["resolvedDependencies"]:
-            digest = dep["digest"].get("sha256")
-            if digest is None or digest in self.found.known:
-                continue
-            files = dep.get("annotations", {}).get("files")
-            inner = {f"{dep['name']}/{n}": d for n, d in files.items()} if files else {}
-            found |= inner or {dep["name"]: digest}
-        return found
+        digests: dict[str, str] = {}
+        for path, digest in node.deps.items():
+            if digest not in self.resolved.known:
+                files = {f"{path}/{name}": sha256 for name, sha256 in node.files(path).items()}
+                digests |= files or {path: digest}
+        return digests
 
     def commits(self, node: Node) -> bool:
         """Whether the commit of a stage is at hand."""
-        return bool(node.commit and resolve_git.commit(self.root, node.commit))
+        return bool(node.commit and git.commit(self.root, node.commit))
 
 
 def changed(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -101,16 +93,16 @@ def changed(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def grouped(
-    stages: Iterator[str] | list[str], give: Callable[[str], dict[str, Any]]
+    stages: Iterator[str] | list[str], describe: Callable[[str], dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """What `give` says of each stage, those together of which it says the same."""
+    """The entry that `describe` gives for each stage; stages that have the same share one."""
     groups: list[dict[str, Any]] = []
     for stage in stages:
-        said = give(stage)
+        entry = describe(stage)
         for group in groups:
-            if {k: v for k, v in group.items() if k != "stages"} == said:
+            if {k: v for k, v in group.items() if k != "stages"} == entry:
                 group["stages"].append(stage)
                 break
         else:
-            groups.append({"stages": [stage], **said})
+            groups.append({"stages": [stage], **entry})
     return groups

@@ -1,4 +1,4 @@
-"""The report of diff as one page of a terminal; what is left out is counted."""
+"""The report of diff as text for a terminal; what is left out is counted."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -26,12 +26,12 @@ def _lines(report: Report) -> Iterator[str]:
         yield f"{name.upper()}  {each['stage']} {each['digest'][:12]}  {each['what']}{run}"
     yield ""
     yield verdict(report)
-    for section, give in SECTIONS.items():
-        said = report[section]
-        state = {True: "differs", False: "same", None: "not compared"}[said["differ"]]
+    for section, describe in SECTIONS.items():
+        content = report[section]
+        state = {True: "differs", False: "same", None: "not compared"}[content["differ"]]
         yield ""
         yield f"{section}: {state}"
-        for text in [*give(said), *(f"({text})" for text in said["unsaid"])]:
+        for text in [*describe(content), *(f"({text})" for text in content["unsaid"])]:
             yield f"  {text}".rstrip()
 
 
@@ -43,7 +43,7 @@ def verdict(report: Report) -> str:
     return "Nothing that could be compared differs."
 
 
-def some(lines: list[str], limit: int = LINES) -> list[str]:
+def shortened(lines: list[str], limit: int = LINES) -> list[str]:
     left = len(lines) - limit
     return (
         lines if left <= 0 else [*lines[:limit], f"… and {left} more; --json and --html have all"]
@@ -65,22 +65,22 @@ def shown(entry: dict[str, Any], side: str) -> str:
 def pairs(entries: list[dict[str, Any]]) -> list[str]:
     wide = max((len(each["key"]) for each in entries), default=0)
     each = [f"{e['key']:<{wide}}  {shown(e, 'a')} → {shown(e, 'b')}" for e in entries]
-    return some(each)
+    return shortened(each)
 
 
-def params(said: Report) -> list[str]:
-    return pairs(said["changed"])
+def params(content: Report) -> list[str]:
+    return pairs(content["changed"])
 
 
-def code(said: Report) -> list[str]:
+def code(content: Report) -> list[str]:
     lines: list[str] = []
-    for pair in said["pairs"]:
+    for pair in content["pairs"]:
         if pair["differ"] or pair["a"] != pair["b"]:
             lines.append(f"{', '.join(pair['stages'])}: {tree(pair['a'])} → {tree(pair['b'])}")
             lines += [f"  {text}" for text in [*commits(pair["commits"]), *read(pair)]]
             counts = [f"{f['name']}  +{f['added']} -{f['removed']}" for f in pair["files"]]
-            lines += [f"  {text}" for text in some(counts)]
-            lines += some((pair["diff"] or "").splitlines(), DIFF_LINES)
+            lines += [f"  {text}" for text in shortened(counts)]
+            lines += shortened((pair["diff"] or "").splitlines(), DIFF_LINES)
     return lines
 
 
@@ -89,61 +89,61 @@ def tree(named: dict[str, str | None]) -> str:
     return commit + (f" + patch {named['patch'][:8]}" if named["patch"] else "")
 
 
-def commits(found: dict[str, Any] | None) -> list[str]:
-    if not found or not found["only_a"] + found["only_b"]:
+def commits(between: dict[str, Any] | None) -> list[str]:
+    if not between or not between["only_a"] + between["only_b"]:
         return []
-    heading = f"{found['only_a']} commits only in A (<), {found['only_b']} only in B (>)"
-    return [heading, *(f"  {text}" for text in some(found["named"], 5))]
+    heading = f"{between['only_a']} commits only in A (<), {between['only_b']} only in B (>)"
+    return [heading, *(f"  {text}" for text in shortened(between["named"], 5))]
 
 
 def read(pair: dict[str, Any]) -> list[str]:
-    """What of it the stages read."""
+    """Which of the files that differ the stages read."""
     if not pair["read"]:
         return ["no file that these stages read differs"]
     readers: dict[str, list[str]] = {}
     for stage, names in pair["read"].items():
-        readers.setdefault(", ".join(some(names, 8)), []).append(stage)
+        readers.setdefault(", ".join(shortened(names, 8)), []).append(stage)
     return [f"read by {', '.join(stages)}: {names}" for names, stages in readers.items()]
 
 
-def data(said: Report) -> list[str]:
+def data(content: Report) -> list[str]:
     lines = []
-    if said["differ"]:
-        one, other = said["a"], said["b"]
+    if content["differ"]:
+        one, other = content["a"], content["b"]
         lines.append(f"{one['path']} {one['sha256'][:12]} → {other['path']} {other['sha256'][:12]}")
-    if "rows" in said:
-        lines += tabular(said)
+    if "rows" in content:
+        lines += tabular(content)
     return lines
 
 
-def tabular(said: Report) -> list[str]:
-    rows = said["rows"]
+def tabular(content: Report) -> list[str]:
+    rows = content["rows"]
     lines = [f"rows {rows['a']} → {rows['b']}"]
     if "added" in rows:
         counts = f"{rows['added']} added, {rows['removed']} removed, {rows['changed']} changed"
         lines[0] += f": {counts} (matched by {rows['matched_by']})"
         cells = rows["changed_by_column"].items()
-        lines += some([f"  {name}: {count} cells changed" for name, count in cells], 5)
+        lines += shortened([f"  {name}: {count} cells changed" for name, count in cells], 5)
     for kind in ("added", "removed"):
-        if said["columns"][kind]:
-            lines.append(f"columns {kind}: {', '.join(some(said['columns'][kind]))}")
-    differing = [each for each in said.get("labels", []) if each["a"] != each["b"]]
-    lines += some([f"label {e['label']}: {e['a']} → {e['b']} rows" for e in differing])
+        if content["columns"][kind]:
+            lines.append(f"columns {kind}: {', '.join(shortened(content['columns'][kind]))}")
+    differing = [each for each in content.get("labels", []) if each["a"] != each["b"]]
+    lines += shortened([f"label {e['label']}: {e['a']} → {e['b']} rows" for e in differing])
     return lines
 
 
-def environment(said: Report) -> list[str]:
+def environment(content: Report) -> list[str]:
     lines: list[str] = []
-    for group in said["groups"]:
+    for group in content["groups"]:
         lines.append(f"{', '.join(group['stages'])}:")
         lines += [f"  {text}" for text in pairs(group["changed"])]
         lines += [f"  {text}" for text in pairs(group["packages"])]
     return lines
 
 
-def metrics(said: Report) -> list[str]:
-    wide = max((len(each["key"]) for each in said["metrics"]), default=0)
-    return some([f"{each['key']:<{wide}}  {metric(each)}" for each in said["metrics"]])
+def metrics(content: Report) -> list[str]:
+    wide = max((len(each["key"]) for each in content["metrics"]), default=0)
+    return shortened([f"{each['key']:<{wide}}  {metric(each)}" for each in content["metrics"]])
 
 
 def metric(each: dict[str, Any]) -> str:
@@ -153,17 +153,17 @@ def metric(each: dict[str, Any]) -> str:
     return f"{number(each['a'])} → {number(each['b'])}{moved}"
 
 
-def weights(said: Report) -> list[str]:
-    if "equal" not in said:
+def weights(content: Report) -> list[str]:
+    if "equal" not in content:
         return []
-    differing = said["differing"]
-    total = said["equal"] + len(differing)
-    lines = [f"{said['format']}: {said['equal']} of {total} tensors are equal, bit for bit"]
+    differing = content["differing"]
+    total = content["equal"] + len(differing)
+    lines = [f"{content['format']}: {content['equal']} of {total} tensors are equal, bit for bit"]
     wide = max((len(each["name"]) for each in differing), default=0)
-    lines += some([f"{each['name']:<{wide}}  {moved(each)}" for each in differing])
+    lines += shortened([f"{each['name']:<{wide}}  {moved(each)}" for each in differing])
     for side in ("a", "b"):
-        names = [each["name"] for each in said[f"only_{side}"]]
-        lines += [f"only in {side.upper()}: {', '.join(some(names))}"] if names else []
+        names = [each["name"] for each in content[f"only_{side}"]]
+        lines += [f"only in {side.upper()}: {', '.join(shortened(names))}"] if names else []
     return lines
 
 
@@ -175,10 +175,12 @@ def moved(each: dict[str, Any]) -> str:
     return f"{each['changed']} of {each['values']} values, {by}"
 
 
-def files(said: Report) -> list[str]:
+def files(content: Report) -> list[str]:
     kinds = {"changed": "changed", "only_a": "only in A", "only_b": "only in B"}
-    lines = [f"{text}: {', '.join(some(said[k], 8))}" for k, text in kinds.items() if said[k]]
-    return [*lines, f"{said['same']} the same"]
+    lines = [
+        f"{text}: {', '.join(shortened(content[k], 8))}" for k, text in kinds.items() if content[k]
+    ]
+    return [*lines, f"{content['same']} the same"]
 
 
 SECTIONS = {

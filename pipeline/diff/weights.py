@@ -17,12 +17,14 @@ Place = tuple[str, int, int, str]
 
 
 def compare(a: Side, b: Side) -> dict[str, Any]:
-    """`differ` is None where it cannot be told."""
-    held, other_held = formats(a), formats(b)
-    both = [name for name in held if name in other_held]
+    """The section of the report; `differ` is None where it cannot be said."""
+    formats_of_a, formats_of_b = formats(a), formats(b)
+    both = [name for name in formats_of_a if name in formats_of_b]
     if not both:
-        kept = f"A holds {', '.join(held) or 'none'}, B {', '.join(other_held) or 'none'}"
-        return {"differ": None, "unsaid": [f"no format that both hold: {kept}"]}
+        formats_held = (
+            f"A holds {', '.join(formats_of_a) or 'none'}, B {', '.join(formats_of_b) or 'none'}"
+        )
+        return {"differ": None, "unsaid": [f"no format that both hold: {formats_held}"]}
     form = both[0]
     with at_hand(a) as one, at_hand(b) as other:
         missing = _missing(a, one, form) + _missing(b, other, form)
@@ -47,11 +49,11 @@ def _own(side: Side, form: str) -> dict[str, str]:
 @contextmanager
 def at_hand(side: Side) -> Iterator[Path]:
     """The complete model's directory, or its files in DVC's cache under their names."""
-    if place := side.found.places.get(side.node.digest):
+    if place := side.resolved.places.get(side.node.digest):
         yield place
         return
     with tempfile.TemporaryDirectory() as scratch:
-        for name, path in side.found.cached.get(side.node.digest, {}).items():
+        for name, path in side.resolved.cached.get(side.node.digest, {}).items():
             if path.is_file():
                 (Path(scratch) / name).parent.mkdir(parents=True, exist_ok=True)
                 (Path(scratch) / name).symlink_to(path.resolve())
@@ -62,13 +64,15 @@ def _missing(side: Side, directory: Path, form: str) -> list[str]:
     """What of the format's weights is not here as the statement names it."""
     main = declared(form).file
     if side.file(side.node, main) is None:
-        return [side.lies(side.node, main)]
+        return [side.why_missing(side.node, main)]
     try:
         files = {place[0] for place in loader(form).weights(directory).values()} - {main}
     except UNREADABLE as fault:
         return [f"{main} of {side.name} cannot be read: {' '.join(str(fault).split())[:200]}"]
     return [
-        side.lies(side.node, name) for name in sorted(files) if side.file(side.node, name) is None
+        side.why_missing(side.node, name)
+        for name in sorted(files)
+        if side.file(side.node, name) is None
     ]
 
 
@@ -76,9 +80,9 @@ def _tensors(form: Loader, one: Path, other: Path) -> dict[str, Any]:
     a, b = form.weights(one), form.weights(other)
     differing = []
     for name in (name for name in a if name in b):
-        found = difference(_load(one, a[name]), _load(other, b[name]))
-        if found is not None:
-            differing.append({"name": name, **found})
+        moved = difference(_load(one, a[name]), _load(other, b[name]))
+        if moved is not None:
+            differing.append({"name": name, **moved})
     return {
         "differ": bool(differing or set(a) != set(b)),
         "equal": sum(name in b for name in a) - len(differing),
@@ -90,9 +94,9 @@ def _tensors(form: Loader, one: Path, other: Path) -> dict[str, Any]:
 
 def difference(a: np.ndarray, b: np.ndarray) -> dict[str, Any] | None:
     """None for the same bits; `relative` is the norm of the difference by that of A."""
-    said: dict[str, Any] = {"dtype": str(a.dtype), "values": a.size}
+    report: dict[str, Any] = {"dtype": str(a.dtype), "values": a.size}
     if (a.dtype, a.size) != (b.dtype, b.size):
-        return said | {"other_dtype": str(b.dtype), "other_values": b.size}
+        return report | {"other_dtype": str(b.dtype), "other_values": b.size}
     if a.tobytes() == b.tobytes():
         return None
     wide = np.complex128 if a.dtype.kind == "c" else np.float64
@@ -100,7 +104,7 @@ def difference(a: np.ndarray, b: np.ndarray) -> dict[str, Any] | None:
         moved = b.astype(wide) - a.astype(wide)
     norm, size = np.linalg.norm(moved), np.linalg.norm(a.astype(wide))
     changed = int(np.count_nonzero(a != b))
-    return said | {
+    return report | {
         "changed": changed,
         "max_abs": _finite(np.abs(moved).max()),
         "relative": _finite(norm / size) if size else None,
@@ -116,8 +120,8 @@ def _load(directory: Path, place: Place) -> np.ndarray:
     file, offset, nbytes, dtype = place
     with (directory / file).open("rb") as opened:
         opened.seek(offset)
-        found: np.ndarray = np.frombuffer(opened.read(nbytes), np.dtype(dtype))
-    return found
+        array: np.ndarray = np.frombuffer(opened.read(nbytes), np.dtype(dtype))
+    return array
 
 
 def _kind(place: Place) -> Mapping[str, Any]:

@@ -4,8 +4,10 @@ Both are called with batches of several sizes, and with strings that no vocabula
 is one line, begins with the format and names the layers that may be at fault.
 """
 
+import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -159,3 +161,17 @@ def layers_that(model: "keras.Model", fits: Callable[[Any], bool]) -> str:
 
 def describe(layer: Any) -> str:
     return f"layer {layer.name} ({type(layer).__name__})"
+
+
+@contextmanager
+def quiet(*loggers: str) -> Iterator[None]:
+    """Silences these loggers: the result is checked afterwards, and an error is said once."""
+    silenced = [logging.getLogger(name) for name in loggers]
+    levels = [logger.level for logger in silenced]
+    for logger in silenced:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(silenced, levels, strict=True):
+            logger.setLevel(level)

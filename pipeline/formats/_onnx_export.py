@@ -1,5 +1,8 @@
 """What every export to ONNX does, whatever the model comes from."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,3 +41,17 @@ def reason(error: BaseException) -> str:
     marks = [n for n, line in enumerate(lines) if line.startswith("The following call raised")]
     blamed = lines[marks[0] + 1 : marks[0] + 3] if marks else []
     return " ".join([*lines[:1], *listed, *blamed]) or type(error).__name__
+
+
+@contextmanager
+def silenced(level: int, *names: str) -> Iterator[None]:
+    """Lets loggers say what is of `level` or worse alone."""
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(level)
+    try:
+        yield
+    finally:
+        for logger, before in zip(loggers, levels, strict=True):
+            logger.setLevel(before)

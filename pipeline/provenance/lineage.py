@@ -11,13 +11,18 @@ import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
 
-from pipeline import provenance
 from pipeline.project import PARENTS
+from pipeline.provenance.digests import NAME, files
+from pipeline.provenance.statement import sealed
+from pipeline.provenance.work_tree import NOT_CODE, PATCH
 
 FOLDER = "lineage"
+OUTPUTS = Path("artifacts")
+"""Where the stages write, as dvc.yaml names it."""
 MODEL = "complete-model"
 
 LARGEST = 16 << 20
@@ -26,7 +31,7 @@ LARGEST = 16 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
-    """An artifact as its statement tells it."""
+    """An artifact as its statement describes it."""
 
     digest: str
     """sha256 of the statement, which names the artifact."""
@@ -34,8 +39,8 @@ class Node:
 
     @property
     def definition(self) -> Mapping[str, Any]:
-        found: Mapping[str, Any] = self.statement["predicate"]["buildDefinition"]
-        return found
+        definition: Mapping[str, Any] = self.statement["predicate"]["buildDefinition"]
+        return definition
 
     @property
     def stage(self) -> str:
@@ -44,14 +49,14 @@ class Node:
     @property
     def params(self) -> Mapping[str, Any]:
         """The sections that the stage ran with."""
-        found: Mapping[str, Any] = self.definition["externalParameters"]["params"]
-        return found
+        sections: Mapping[str, Any] = self.definition["externalParameters"]["params"]
+        return sections
 
     @property
     def environment(self) -> Mapping[str, Any]:
         """python, platform, and packages with their versions."""
-        found: Mapping[str, Any] = self.definition["internalParameters"]
-        return found
+        environment: Mapping[str, Any] = self.definition["internalParameters"]
+        return environment
 
     @property
     def subject(self) -> dict[str, str]:
@@ -61,8 +66,17 @@ class Node:
     @property
     def deps(self) -> dict[str, str]:
         """Path as in dvc.yaml -> sha256; an artifact's is that of its statement."""
-        found = self.definition["resolvedDependencies"]
-        return {d["name"]: d["digest"]["sha256"] for d in found if "sha256" in d["digest"]}
+        named = self.definition["resolvedDependencies"]
+        return {d["name"]: d["digest"]["sha256"] for d in named if "sha256" in d["digest"]}
+
+    def files(self, dep: str) -> dict[str, str]:
+        """File -> sha256 in a dep that is a directory; empty where the statement does not list
+        them."""
+        for each in self.definition["resolvedDependencies"]:
+            if each["name"] == dep:
+                listed: dict[str, str] = each.get("annotations", {}).get("files", {})
+                return listed
+        return {}
 
     @property
     def commit(self) -> str | None:
@@ -75,24 +89,94 @@ class Node:
     def patch(self) -> str | None:
         """sha256 of source.patch, which lies beside the statement; None for a clean tree."""
         for each in self.definition["resolvedDependencies"]:
-            if provenance.PATCH in each.get("annotations", {}):
-                return each["annotations"][provenance.PATCH]  # type: ignore[no-any-return]
+            if PATCH in each.get("annotations", {}):
+                return each["annotations"][PATCH]  # type: ignore[no-any-return]
         return None
+
+    @property
+    def intact(self) -> bool:
+        """Whether the statement is, to the byte, what its own seal was put on."""
+        text = sealed(list(self.statement["subject"]), self.definition)
+        return hashlib.sha256(text.encode()).hexdigest() == self.digest
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A directory with a statement, which is read once."""
+
+    directory: Path
+
+    @cached_property
+    def node(self) -> Node:
+        """Raises ValueError where there is no statement that can be read."""
+        return node(self.directory / NAME)
+
+    @property
+    def digest(self) -> str:
+        return self.node.digest
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """The sections that its stage ran with."""
+        return self.node.params
+
+
+def walk(first: Node, known: Mapping[str, Node], *, parents: bool = True) -> list[Node]:
+    """`first` and all that it was made from, as far as it is among `known`, by digest.
+
+    Each node stands before those that it was made from, and the stages' own line before that of a
+    complete model that was trained on from, which `parents` leaves out.
+    """
+    order: list[Node] = []
+    seen: set[str] = set()
+    waiting = [(first, False)]
+    while waiting:
+        node, behind = waiting.pop()
+        if behind:  # with all that it was made from
+            order.append(node)
+        elif node.digest not in seen:
+            seen.add(node.digest)
+            waiting.append((node, True))
+            deps = sorted(upstream(node, known), key=lambda dep: dep[0])
+            waiting += [(n, False) for path, n in deps if parents or dep_kind(path) != "parent"]
+    return order[::-1]
+
+
+def upstream(first: Node, known: Mapping[str, Node]) -> Iterator[tuple[str, Node]]:
+    """The path in dvc.yaml and the node of each artifact that `first` was made from directly."""
+    for path, sha256 in first.deps.items():
+        if sha256 in known:
+            yield path, known[sha256]
+
+
+def dep_kind(dep: str) -> Literal["artifact", "parent", "data", "code"]:
+    """What a dep is, by its path in dvc.yaml. The digest of the first two is that of a statement;
+    data are all that no patch would have."""
+    folder = next(iter(PurePosixPath(dep).parts), "")
+    if folder == OUTPUTS.name:
+        return "artifact"
+    if folder == PARENTS.name:
+        return "parent"
+    return "data" if folder in NOT_CODE else "code"
+
+
+def is_artifact(dep: str) -> bool:
+    return dep_kind(dep) in ("artifact", "parent")
 
 
 def carry(deps: Iterable[str], output: Path) -> None:
     """Copies the statements of complete artifacts among `deps`, and those that they carry."""
     for dep in map(Path, deps):
-        if not (dep / provenance.NAME).is_file():
+        if not (dep / NAME).is_file():
             continue
         if dep.parent == PARENTS:
             target, called = output / FOLDER / dep, MODEL
         else:
-            target, called = output / FOLDER, node(dep / provenance.NAME).stage
-        _copy(dep / provenance.NAME, target / f"{called}.json")
-        if (dep / provenance.PATCH).is_file():
-            _copy(dep / provenance.PATCH, target / f"{called}.patch")
-        for name in provenance.files(dep / FOLDER):
+            target, called = output / FOLDER, node(dep / NAME).stage
+        _copy(dep / NAME, target / f"{called}.json")
+        if (dep / PATCH).is_file():
+            _copy(dep / PATCH, target / f"{called}.patch")
+        for name in files(dep / FOLDER):
             # A parent's parents lie beside it, not within it.
             within = output / FOLDER if name.startswith(f"{PARENTS}/") else target
             _copy(dep / FOLDER / name, within / name)
@@ -104,7 +188,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def node(path: Path) -> Node:
-    """Of a statement's file. Raises ValueError for anything else."""
+    """Returns what the file of a statement holds. Raises ValueError for anything else."""
     with path.open("rb") as file:
         return parse(file.read(LARGEST + 1))
 
@@ -114,11 +198,11 @@ def parse(content: bytes) -> Node:
     if len(content) > LARGEST:
         raise ValueError(f"holds more than {LARGEST} bytes")
     try:
-        found = Node(digest=hashlib.sha256(content).hexdigest(), statement=json.loads(content))
-        _demand_plain(found)
+        parsed = Node(digest=hashlib.sha256(content).hexdigest(), statement=json.loads(content))
+        _demand_plain(parsed)
     except (LookupError, TypeError, AttributeError, RecursionError) as fault:
         raise ValueError(f"no statement: {type(fault).__name__}: {fault}") from None
-    return found
+    return parsed
 
 
 def _demand_plain(node: Node) -> None:
@@ -136,17 +220,13 @@ def _demand_plain(node: Node) -> None:
         raise ValueError("no statement: its parameters are no mapping")
 
 
+def statements(directory: Path) -> list[Path]:
+    """The files of the artifact's own statement, first, and of all that it carries."""
+    carried = (name for name in files(directory / FOLDER) if name.endswith(".json"))
+    return [directory / NAME, *(directory / FOLDER / name for name in carried)]
+
+
 def nodes(directory: Path) -> dict[str, Node]:
-    """The artifact's own first, then all that it carries, by digest."""
-    paths = [directory / provenance.NAME]
-    carried = (n for n in provenance.files(directory / FOLDER) if n.endswith(".json"))
-    paths += [directory / FOLDER / name for name in carried]
-    found = (node(path) for path in paths)
-    return {each.digest: each for each in found}
-
-
-def upstream(first: Node, known: Mapping[str, Node]) -> Iterator[tuple[str, Node]]:
-    """The path in dvc.yaml and the node of each artifact that `first` was made from directly."""
-    for path, digest in first.deps.items():
-        if digest in known:
-            yield path, known[digest]
+    """The artifact's own first, then all that it carries, by digest. Raises ValueError."""
+    read = (node(path) for path in statements(directory))
+    return {each.digest: each for each in read}

@@ -23,10 +23,11 @@ from pipeline.config.reading import read
 from pipeline.errors import IncompleteArtifact, NotWritten, PipelineError
 from pipeline.files import translate_os_errors
 from pipeline.log_to_mlflow import summary
+from pipeline.project import repository
 from pipeline.relog import runs
 from pipeline.relog.executions import executions
-from pipeline.relog.runs import Known
-from pipeline.relog.sources import Held, Sources
+from pipeline.relog.runs import ExpectedRun
+from pipeline.relog.sources import Sources, Stored
 from pipeline.run import signals
 from pipeline.run.arguments import params_file
 from pipeline.run.lock import exclusive_writer
@@ -35,7 +36,7 @@ from pipeline.summary import RUN
 from pipeline.text import escaped
 from pipeline.tracking import projection, registry
 from pipeline.tracking import store as mlflow_store
-from pipeline.tracking.store import KEY, Store, repository
+from pipeline.tracking.store import KEY, Store
 
 MADE, WOULD, THERE, CANNOT = "made", "would be made", "there already", "cannot be made"
 UNREGISTERED = "cannot be registered"
@@ -45,7 +46,10 @@ FETCH = "`dvc fetch --all-commits --run-cache` or `dvc exp pull` may bring it, o
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
+    """What became of an expected run; it is no verdict, for there is nothing to compare."""
+
     what: str
+    """MADE, WOULD, THERE, CANNOT or UNREGISTERED."""
     text: str
     report: tuple[str, str] | None = None
     """md5 of the complete model and reports/mlflow.json's content, where the one that DVC has names
@@ -53,11 +57,11 @@ class Outcome:
 
 
 def main(arguments: list[str]) -> int:
-    given = _parser().parse_args(arguments)
+    options = _parser().parse_args(arguments)
     try:
         signals.install()
         os.chdir(repository())
-        return _relog(given)
+        return _relog(options)
     except PipelineError as error:
         print(f"error: relog: {escaped(str(error))}", file=sys.stderr)
         return 2
@@ -81,121 +85,127 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _relog(given: argparse.Namespace) -> int:
+def _relog(options: argparse.Namespace) -> int:
     tracking = read(TrackingParams, params_file()).tracking
-    target = replace(tracking, uri=given.to) if given.to else tracking
+    target = replace(tracking, uri=options.to) if options.to else tracking
     store = mlflow_store.locate(target.uri)
     scratch = RUN.with_name("relog")
     with translate_os_errors(scratch), exclusive_writer(scratch), scratch_beside(scratch):
-        every, faults = _known(given.pull)
-        print(f"{len(every)} runs are known; MLflow at {store.shown}", flush=True)
+        expected, faults = _expected(options.pull)
+        print(f"{len(expected)} runs are known; MLflow at {store.shown}", flush=True)
         outcomes = []
-        for number, each in enumerate(every, 1):
-            outcome = _outcome(each, store, given.dry_run)
-            print(f"[{number}/{len(every)}] {escaped(outcome.text)}", flush=True)
+        for number, each in enumerate(expected, 1):
+            outcome = _outcome(each, store, options.dry_run)
+            print(f"[{number}/{len(expected)}] {escaped(outcome.text)}", flush=True)
             outcomes.append(outcome)
-        for outcome in () if given.dry_run else _registered(every, store):
+        for outcome in () if options.dry_run else _registered(expected, store):
             print(escaped(outcome.text), flush=True)
             outcomes.append(outcome)
     for fault in faults:
         print(f"cannot be read: {escaped(fault)}", flush=True)
     counts = Counter(outcome.what for outcome in outcomes)
     print(", ".join(f"{count} {what}" for what, count in counts.items()) or "nothing to do")
-    recorded = given.to is not None or given.dry_run or _record(tracking, outcomes)
+    recorded = options.to is not None or options.dry_run or _record(tracking, outcomes)
     return 0 if recorded and not faults and not {CANNOT, UNREGISTERED} & set(counts) else 1
 
 
-def _known(pull: bool) -> tuple[list[Known], list[str]]:
-    """Runs, and texts that cannot be read."""
+def _expected(pull: bool) -> tuple[list[ExpectedRun], list[str]]:
+    """The runs that there should be, and a line for each text that cannot be read."""
     root = Path.cwd()
-    found, faults = executions(root)
-    every = runs.known(found, Sources(root=root))
-    lacking = [held for each in every if each.first.missing for held in each.every]
+    all_executions, faults = executions(root)
+    expected = runs.expected(all_executions, Sources(root=root))
+    lacking = [stored for run in expected if run.first.missing for stored in run.executions]
     if pull and lacking:
-        wanted = {held.execution.md5[path] for held in lacking for path in held.missing}
+        wanted = {stored.execution.md5[path] for stored in lacking for path in stored.missing}
         if fault := fetch.pulled(root, wanted):
             print(f"pull: {escaped(fault)}", flush=True)
-        every = runs.known(found, Sources(root=root))
-    return every, faults
+        expected = runs.expected(all_executions, Sources(root=root))
+    return expected, faults
 
 
-def _outcome(each: Known, store: Store, dry: bool) -> Outcome:
+def _outcome(expected: ExpectedRun, store: Store, dry: bool) -> Outcome:
     try:
-        return _logged(each, store, dry)
+        return _logged(expected, store, dry)
     except PipelineError as error:
-        return _fault(CANNOT, each, store, error)
+        return _fault(CANNOT, expected, store, error)
 
 
-def _fault(what: str, each: Known, store: Store, error: PipelineError) -> Outcome:
+def _fault(what: str, expected: ExpectedRun, store: Store, error: PipelineError) -> Outcome:
     """Raises PipelineError where no other run could be made either."""
     if isinstance(error, NotWritten):
         raise error
     with mlflow_store.opened(store, AGAIN) as client:
         client.search_experiments(max_results=1)
-    return Outcome(what=what, text=f"{each.name}: {what}: {error}")
+    return Outcome(what=what, text=f"{expected.name}: {what}: {error}")
 
 
-def _logged(each: Known, store: Store, dry: bool) -> Outcome:
-    held, tracking = each.first, runs.tracking(each.first)
+def _logged(expected: ExpectedRun, store: Store, dry: bool) -> Outcome:
+    stored, tracking = expected.first, runs.tracking(expected.first)
     with mlflow_store.opened(store, AGAIN) as client:
-        run = _there(client, tracking.experiment, each.name)
-    if run and (dry or held.missing or _names(each.report, run, store)):
+        run = _there(client, tracking.experiment, expected.name)
+    if run and (dry or stored.missing or _names(expected.report, run, store)):
         return Outcome(what=THERE, text=f"{run.info.run_name}: {THERE}")
     with tempfile.TemporaryDirectory() as scratch:
-        made = runs.made(_whole(held), Path(scratch))
+        made = runs.to_log(_demand_whole(stored), Path(scratch))
         if dry:
             return Outcome(what=WOULD, text=f"{made.run_name}: {WOULD}")
         what = THERE if run else MADE
         with mlflow_store.opened(store, AGAIN) as client:
-            details, unregistered = runs.details(held), replace(tracking, register=None)
+            details, unregistered = runs.details(stored), replace(tracking, register=None)
             run = run or projection.project(client, store, made, details, unregistered)
         content = json.dumps(summary(store, run, made), indent=1) + "\n"
-    report = held.execution.model, content
+    report = stored.execution.model, content
     return Outcome(what=what, text=f"{run.info.run_name}: {what}", report=report)
 
 
-def _whole(held: Held) -> Held:
+def _demand_whole(stored: Stored) -> Stored:
     """Raises IncompleteArtifact where DVC's cache lacks some of it."""
-    if held.missing:
-        lacking = f"{', '.join(held.missing)} ({held.execution.where})"
+    if stored.missing:
+        lacking = f"{', '.join(stored.missing)} ({stored.execution.where})"
         raise IncompleteArtifact(f"not in DVC's cache: {lacking}; {FETCH}")
-    return held
+    return stored
 
 
-def _registered(every: Sequence[Known], store: Store) -> Iterator[Outcome]:
+def _registered(expected: Sequence[ExpectedRun], store: Store) -> Iterator[Outcome]:
     """Makes the versions that are not there, in the order in which they were asked for, by which
     the alias comes to where it was, unless somebody moved it by hand. Gives what could not be."""
-    asked = [(held.execution.time, each.name, each, held) for each in every for held in each.every]
+    requests = [
+        (stored.execution.time, run.name, run, stored)
+        for run in expected
+        for stored in run.executions
+    ]
     new: set[tuple[str, str]] = set()
-    for _, _, each, held in sorted(asked, key=lambda found: found[:2]):
+    for _, _, run, stored in sorted(requests, key=lambda request: request[:2]):
         try:
-            _register(each, runs.tracking(held), store, new)
+            _register(run, runs.tracking(stored), store, new)
         except PipelineError as error:
-            yield _fault(UNREGISTERED, each, store, error)
+            yield _fault(UNREGISTERED, run, store, error)
 
 
-def _register(each: Known, tracking: Tracking, store: Store, new: set[tuple[str, str]]) -> None:
+def _register(
+    expected: ExpectedRun, tracking: Tracking, store: Store, new: set[tuple[str, str]]
+) -> None:
     """`new` are the versions made by now: what was asked of them later still moves the alias."""
     if not (name := tracking.register):
         return
     with mlflow_store.opened(store, AGAIN) as client:
-        run = _there(client, tracking.experiment, each.name)
-        known = (name, each.name) not in new
+        run = _there(client, tracking.experiment, expected.name)
+        known = (name, expected.name) not in new
         if run is None or (known and registry.version_of(client, name, run)):
             return
         with tempfile.TemporaryDirectory() as scratch:
-            made = runs.made(_whole(each.first), Path(scratch))
+            made = runs.to_log(_demand_whole(expected.first), Path(scratch))
             registry.register(client, tracking, made, run)
-    new.add((name, each.name))
+    new.add((name, expected.name))
 
 
 def _there(client: Any, experiment: str, digest: str) -> Any:
     """The finished run, or None; nothing is begun or removed."""
-    found = client.get_experiment_by_name(experiment)
+    known = client.get_experiment_by_name(experiment)
     named = f"tags.`{KEY}` = '{digest}' and attributes.status = 'FINISHED'"
-    if found is None or found.lifecycle_stage != "active":
+    if known is None or known.lifecycle_stage != "active":
         return None
-    return next(iter(client.search_runs([found.experiment_id], named)), None)
+    return next(iter(client.search_runs([known.experiment_id], named)), None)
 
 
 def _names(report: Mapping[str, Any], run: Any, store: Store) -> bool:
@@ -214,9 +224,9 @@ def _record(tracking: Tracking, outcomes: Sequence[Outcome]) -> bool:
         capture_output=True,
         text=True,
     )
-    said = (done.stdout.strip() or done.stderr.strip()).rpartition("\n")[2]
+    line = (done.stdout.strip() or done.stderr.strip()).rpartition("\n")[2]
     if done.returncode:
-        said = f"{RUN}: still names runs that are gone: {said}; run relog again"
-    if said:
-        print(escaped(said), flush=True)
+        line = f"{RUN}: still names runs that are gone: {line}; run relog again"
+    if line:
+        print(escaped(line), flush=True)
     return done.returncode == 0

@@ -27,13 +27,13 @@ def main(root: str) -> int:
     from dvc.exceptions import DvcException
     from dvc.repo import Repo, lock_repo
 
-    told = json.load(sys.stdin)
+    request = json.load(sys.stdin)
     try:
         with Repo(root) as repo, lock_repo(repo):
             for folder, entry in _run_cache(repo):
-                if content := _report(entry, told):
+                if content := _report(entry, request):
                     _add(repo, folder, entry, content.encode())
-            _work_tree(repo, told)
+            _work_tree(repo, request)
     except DvcException as fault:
         print(" ".join(str(fault).split())[:300])
         return 1
@@ -41,7 +41,7 @@ def main(root: str) -> int:
 
 
 def _run_cache(repo: "Repo") -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Of each set of deps and params the folder, and the entry that a stage with them gets."""
+    """Gives each set of deps and params: its folder, and the entry that a stage with them gets."""
     from dvc.utils.serialize import load_yaml
 
     for folder in sorted(Path(repo.stage_cache.cache_dir).glob("??/*")):
@@ -50,19 +50,20 @@ def _run_cache(repo: "Repo") -> Iterator[tuple[Path, dict[str, Any]]]:
             yield folder, load_yaml(str(latest))
 
 
-def _report(entry: Mapping[str, Any], told: Mapping[str, Any]) -> str | None:
+def _report(entry: Mapping[str, Any], request: Mapping[str, Any]) -> str | None:
     """The new report for an entry, if it has another and was logged to the same store."""
     params = entry.get("params", {}).get("params.yaml", {})
-    if params.get("tracking", {}).get("uri") != told["uri"]:
+    if params.get("tracking", {}).get("uri") != request["uri"]:
         return None
-    reports = told["reports"]
+    reports = request["reports"]
     content = next((reports[d["md5"]] for d in entry["deps"] if d.get("md5") in reports), None)
     same = content and entry["outs"][0]["md5"] == hashlib.md5(content.encode()).hexdigest()
     return None if same else content
 
 
 def _add(repo: "Repo", folder: Path, entry: Mapping[str, Any], content: bytes) -> None:
-    """As DVC does after a stage has run, in StageCache.save; the latest entry is what it takes."""
+    """Does what DVC does after a stage has run, in StageCache.save; the latest entry is what it
+    takes."""
     from dvc.utils import dict_sha256
     from dvc.utils.serialize import dump_yaml
 
@@ -75,14 +76,12 @@ def _add(repo: "Repo", folder: Path, entry: Mapping[str, Any], content: bytes) -
     partial.replace(folder / dict_sha256(new, exclude=["size", "nfiles"]))
 
 
-def _work_tree(repo: "Repo", told: Mapping[str, Any]) -> None:
-    from dvc.stage.serialize import (
-        to_single_stage_lockfile,
-    )
+def _work_tree(repo: "Repo", request: Mapping[str, Any]) -> None:
+    from dvc.stage.serialize import to_single_stage_lockfile
 
     stage = repo.stage.load_one(name=STAGE)
     report = stage.outs[0]
-    content = _report(to_single_stage_lockfile(stage), told) if report.hash_info else None
+    content = _report(to_single_stage_lockfile(stage), request) if report.hash_info else None
     if content is None:
         return
     if stage.changed_deps() or stage.changed_stage():

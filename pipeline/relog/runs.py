@@ -10,7 +10,7 @@ from pipeline.config.params import Tracking, TrackingParams
 from pipeline.config.reading import read
 from pipeline.errors import VerificationFailed
 from pipeline.relog.executions import Execution
-from pipeline.relog.sources import Held, Sources
+from pipeline.relog.sources import Sources, Stored
 from pipeline.tracking.content import TOLD, Details, Made
 from pipeline.tracking.store import without_login
 
@@ -19,21 +19,22 @@ SINCE = {"register": None, "promote": "better", "upload": "files"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Known:
-    """A complete model's executions, earliest first. Later ones found its run and logged nothing,
-    or named it when it had been logged again."""
+class ExpectedRun:
+    """The run of a complete model, by its executions, earliest first. Later ones logged nothing,
+    for the run was there, or named it when it had been logged again."""
 
-    every: tuple[Held, ...]
+    executions: tuple[Stored, ...]
 
     @property
-    def first(self) -> Held:
-        """Of those that are wholly at hand, if there is one."""
-        return next((held for held in self.every if not held.missing), self.every[0])
+    def first(self) -> Stored:
+        """The first that is wholly at hand, if there is one."""
+        whole = (stored for stored in self.executions if not stored.missing)
+        return next(whole, self.executions[0])
 
     @property
     def report(self) -> Mapping[str, Any]:
-        """The latest."""
-        return max(self.every, key=lambda held: held.execution.time).report
+        """The report of the latest execution."""
+        return max(self.executions, key=lambda stored: stored.execution.time).report
 
     @property
     def start(self) -> int:
@@ -44,56 +45,60 @@ class Known:
         return self.first.digest or f"md5 {self.first.execution.model}"
 
 
-def known(executions: Iterable[Execution], sources: Sources) -> list[Known]:
-    """In the order of their original times."""
-    helds = [sources.of(each) for each in executions]
-    digests = {held.execution.model: held.digest for held in helds if held.digest}
+def expected(executions: Iterable[Execution], sources: Sources) -> list[ExpectedRun]:
+    """Returns a run for each complete model, in the order of their original times."""
+    stored_executions = [sources.of(execution) for execution in executions]
+    digests = {
+        stored.execution.model: stored.digest for stored in stored_executions if stored.digest
+    }
     groups = defaultdict(list)
-    for held in helds:
-        model = held.execution.model
-        groups[digests.get(model, model)].append(held)
-    ordered = (sorted(each, key=lambda h: (start(h), h.execution.time)) for each in groups.values())
-    found = [Known(every=tuple(each)) for each in ordered]
-    return sorted(found, key=lambda each: (each.start, each.name))
+    for stored in stored_executions:
+        model = stored.execution.model
+        groups[digests.get(model, model)].append(stored)
+    ordered = (sorted(each, key=lambda s: (start(s), s.execution.time)) for each in groups.values())
+    expected = [ExpectedRun(executions=tuple(each)) for each in ordered]
+    return sorted(expected, key=lambda run: (run.start, run.name))
 
 
-def start(held: Held) -> int:
-    """As the report tells it; those of earlier versions did not."""
-    return int(held.report.get("start_time", held.execution.time))
+def start(stored: Stored) -> int:
+    """The start time that the report has; those of earlier versions had none."""
+    return int(stored.report.get("start_time", stored.execution.time))
 
 
-def details(held: Held) -> Details:
-    report = held.report
+def details(stored: Stored) -> Details:
+    """What the run alone recorded of itself."""
+    report = stored.report
     if "start_time" in report:
         tags = {name: report["tags"][name] for name in TOLD if name in report["tags"]}
         return Details(start_time=report["start_time"], end_time=report["end_time"], tags=tags)
-    name = held.execution.experiment
+    name = stored.execution.experiment
     tags = {"dvc.exp.name": name} if name else {}
-    time = held.execution.time
+    time = stored.execution.time
     return Details(start_time=time, end_time=time, tags=tags)
 
 
-def sections(held: Held) -> dict[str, Any]:
-    """Those of params.yaml that no statement records, as it was then."""
-    found: dict[str, Any] = held.report.get("params") or dict(held.execution.sections)
-    tracking = found["tracking"]
+def sections(stored: Stored) -> dict[str, Any]:
+    """Returns the sections that no statement records, as params.yaml had them then."""
+    recorded: dict[str, Any] = stored.report.get("params") or dict(stored.execution.sections)
+    tracking = recorded["tracking"]
     shown = without_login(tracking["uri"]) if tracking["uri"] else None  # older ones took a login
-    return {**found, "tracking": {**tracking, "uri": shown}}
+    return {**recorded, "tracking": {**tracking, "uri": shown}}
 
 
-def tracking(held: Held) -> Tracking:
-    """As it was then, but for the store. Raises ParamsError."""
-    values = {**SINCE, **sections(held)["tracking"], "uri": None}
+def tracking(stored: Stored) -> Tracking:
+    """Returns the section as it was then, but for the store. Raises ParamsError."""
+    values = {**SINCE, **sections(stored)["tracking"], "uri": None}
     return read(TrackingParams, {"tracking": values}).tracking
 
 
-def made(held: Held, directory: Path) -> Made:
-    """Raises PipelineError unless every byte is what was recorded and passed verify."""
-    held.check()
-    paths = held.lay_out(directory)
+def to_log(stored: Stored, directory: Path) -> Made:
+    """Returns what is logged, laid out in `directory`. Raises PipelineError unless every byte is
+    what was recorded and passed verify."""
+    stored.check()
+    paths = stored.lay_out(directory)
     paths.pop("report")
     named = {option.replace("-", "_"): path for option, path in paths.items()}
-    found = Made(**named, sections=sections(held))
-    if not found.verified["passed"]:
-        raise VerificationFailed(f"{held.execution.where}: names a report that did not pass")
-    return found
+    made = Made(**named, sections=sections(stored))
+    if not made.verified["passed"]:
+        raise VerificationFailed(f"{stored.execution.where}: names a report that did not pass")
+    return made

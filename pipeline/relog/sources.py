@@ -15,7 +15,6 @@ from pipeline.provenance.lineage import Node
 from pipeline.relog.executions import ARTIFACTS, Execution, leads_out
 from pipeline.resolve import dvc
 from pipeline.resolve.statements import statement
-from pipeline.trace.files import intact
 
 Files = Mapping[str, Path]
 """Name within a path, "" for a path that is one file -> where its bytes are."""
@@ -25,16 +24,17 @@ Files = Mapping[str, Path]
 class Sources:
     root: Path
     _md5: dict[str, str] = field(default_factory=dict)
-    """Of what lies in the work tree, which is hashed once and only where the cache lacks it."""
+    """The md5 of what lies in the work tree, which is hashed once and only where the cache lacks
+    it."""
 
     def files(self, path: str, md5: str) -> Files | None:
         """None when not all of them are at hand."""
         if md5.endswith(".dir"):
-            held = dvc.listing(self.root, md5)
+            files = dvc.listing(self.root, md5)
         else:
-            held = {"": dvc.stored(self.root, md5)}
-        if held and all(place.is_file() for place in held.values()):
-            return held
+            files = {"": dvc.stored(self.root, md5)}
+        if files and all(place.is_file() for place in files.values()):
+            return files
         return self._in_work_tree(path) if self._work_tree_md5(path) == md5 else None
 
     def _work_tree_md5(self, path: str) -> str:
@@ -49,18 +49,18 @@ class Sources:
             return {"": place}
         return {name: place / name for name in (*provenance.files(place), provenance.NAME)}
 
-    def of(self, execution: Execution) -> "Held":
-        found = {path: self.files(path, md5) for path, md5 in execution.md5.items()}
-        return Held(
+    def of(self, execution: Execution) -> "Stored":
+        paths = {path: self.files(path, md5) for path, md5 in execution.md5.items()}
+        return Stored(
             root=self.root,
             execution=execution,
-            files={path: files for path, files in found.items() if files is not None},
+            files={path: files for path, files in paths.items() if files is not None},
         )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Held:
-    """An execution and what is at hand of it."""
+class Stored:
+    """An execution and the files of it that are at hand."""
 
     root: Path
     execution: Execution
@@ -76,7 +76,7 @@ class Held:
 
     @cached_property
     def digest(self) -> str | None:
-        """Of the complete model: by its statement, else as the report of verify names it."""
+        """The complete model's: by its statement, else as the report of verify names it."""
         if place := (self.at("complete-model") or {}).get(provenance.NAME):
             return provenance.digest(place)
         return self._json("verify-report").get("complete_model")
@@ -87,12 +87,12 @@ class Held:
         return self._json("report")
 
     def _json(self, option: str) -> dict[str, Any]:
-        """Empty where it is not what was recorded, which `check` tells."""
+        """Empty where it is not what was recorded, for which `check` raises."""
         files = self.at(option)
         if files is None or _md5(files[""]) != self.execution.md5[self.execution.paths[option]]:
             return {}
-        found: dict[str, Any] = json.loads(files[""].read_bytes())
-        return found
+        content: dict[str, Any] = json.loads(files[""].read_bytes())
+        return content
 
     def check(self) -> None:
         """Raises PipelineError, which names the first file that is not what was recorded."""
@@ -110,14 +110,14 @@ class Held:
                 self._demand(place, _md5(place), self.execution.md5[path])
 
     def _checked(self, path: str) -> Node:
-        """The list of an artifact's files, its statement, and every file by that."""
+        """Checks the list of an artifact's files, its statement, and every file by that."""
         files, md5 = self.files[path], self.execution.md5[path]
         listed = dvc.stored(self.root, md5)
         if listed.is_file():
             self._demand(listed, f"{_md5(listed)}.dir", md5)
         place = files.get(provenance.NAME)
         node = statement(place) if place else None
-        if node is None or not intact(node):
+        if node is None or not node.intact:
             raise self._rotten(place or listed, "no statement of provenance whose seal fits")
         if odd := set(files) ^ {*node.subject, provenance.NAME}:
             raise self._rotten(listed, f"not the files of the statement: {', '.join(sorted(odd))}")
@@ -125,14 +125,14 @@ class Held:
             self._demand(files[name], provenance.digest(files[name]), recorded)
         return node
 
-    def _demand(self, place: Path, found: str, recorded: str) -> None:
-        if found != recorded:
-            raise self._rotten(place, f"has the digest {found}, recorded is {recorded}")
+    def _demand(self, place: Path, actual: str, recorded: str) -> None:
+        if actual != recorded:
+            raise self._rotten(place, f"has the digest {actual}, recorded is {recorded}")
 
-    def _rotten(self, place: Path, found: str) -> PipelineError:
+    def _rotten(self, place: Path, fault: str) -> PipelineError:
         cached = place.is_relative_to(dvc.cache(self.root))
         todo = "remove it, then `dvc fetch --all-commits --run-cache`" if cached else "`dvc repro`"
-        return IncompleteArtifact(f"{place}: rotten: {found}; {todo}")
+        return IncompleteArtifact(f"{place}: rotten: {fault}; {todo}")
 
     def lay_out(self, directory: Path) -> dict[str, Path]:
         """Option -> path below `directory`, where links stand for the files; none is copied."""

@@ -6,9 +6,7 @@ from typing import Any
 
 from pipeline import provenance
 from pipeline.config.reading import flatten
-from pipeline.project import PARENTS
-from pipeline.provenance.lineage import Node
-from pipeline.reproduce.code import files
+from pipeline.provenance.lineage import Node, dep_kind
 
 UPSTREAM = "upstream"
 THREADS = "train.threads"
@@ -37,21 +35,21 @@ def _shown(value: Any) -> str:
 
 
 def causes(recorded: Node, rebuilt: Node) -> list[Cause]:
-    """In the order in which they are likely to matter; empty for equal statements."""
+    """All differences, those first that are likely to matter; empty for equal statements."""
     order = ("data", "code", "params", "threads", "python", "platform", "package", UPSTREAM)
-    found = [
+    causes = [
         *_deps(recorded, rebuilt),
         *_code(recorded, rebuilt),
         *_params(recorded.params, rebuilt.params),
         *of_environments(recorded.environment, rebuilt.environment),
     ]
-    return sorted(found, key=lambda each: order.index(each.kind))
+    return sorted(causes, key=lambda each: order.index(each.kind))
 
 
-def likely(found: Sequence[Cause]) -> list[Cause]:
+def likely(causes: Sequence[Cause]) -> list[Cause]:
     """Those that can move a number: the commit and the patch only where no file that the stage
     names tells of them, and nothing upstream, which has been judged by itself."""
-    own = [c for c in found if c.kind != UPSTREAM]
+    own = [c for c in causes if c.kind != UPSTREAM]
     return [c for c in own if c.name not in ("commit", provenance.PATCH)] or own
 
 
@@ -62,21 +60,18 @@ def _unlike(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tup
 
 
 def _deps(before: Node, after: Node) -> Iterator[Cause]:
-    """By file where both statements list what is in a directory."""
+    """The deps that differ, by file where both statements list what is in a directory."""
     for name, old, new in _unlike(before.deps, after.deps):
-        held, now = files(before, name), files(after, name)
-        if held and now:
-            for file, was, is_ in _unlike(held, now):
+        recorded, rebuilt = before.files(name), after.files(name)
+        if recorded and rebuilt:
+            for file, was, is_ in _unlike(recorded, rebuilt):
                 yield Cause(kind=_kind(name), name=f"{name}/{file}", recorded=was, rebuilt=is_)
         else:
             yield Cause(kind=_kind(name), name=name, recorded=old, rebuilt=new)
 
 
 def _kind(dep: str) -> str:
-    top = dep.partition("/")[0]
-    if top == "artifacts":
-        return UPSTREAM
-    return "data" if top in (PARENTS.name, *provenance.NOT_CODE) else "code"
+    return {"artifact": UPSTREAM, "parent": "data"}.get(dep_kind(dep), dep_kind(dep))
 
 
 def _code(recorded: Node, rebuilt: Node) -> Iterator[Cause]:
@@ -94,7 +89,7 @@ def _params(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Cau
 
 
 def of_environments(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Cause]:
-    """Package by package."""
+    """The differences of packages, of Python and of the platform."""
     for name, old, new in _unlike(before["packages"], after["packages"]):
         yield Cause(kind="package", name=name, recorded=old, rebuilt=new)
     for name in ("python", "platform"):

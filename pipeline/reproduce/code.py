@@ -6,13 +6,13 @@ The user's repository is only read: the clone borrows its objects, and git runs 
 import hashlib
 import os
 import shutil
-import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline import provenance
 from pipeline.errors import CannotRun
+from pipeline.provenance import git
 from pipeline.provenance.lineage import FOLDER, Node
 
 # Set inside a git hook, they would point every git command at the user's repository; the others
@@ -31,7 +31,7 @@ class Repository:
 
     top: Path
     prefix: str
-    """Of the project in it, "" for the top."""
+    """Where the project lies in it, "" for the top."""
 
     @property
     def project(self) -> Path:
@@ -46,7 +46,7 @@ class Code:
     patch: bytes = field(repr=False)
     """b"" for a clean work tree."""
     place: Path | None = field(compare=False)
-    """Of the patch."""
+    """The patch's file."""
 
     @property
     def label(self) -> str:
@@ -57,10 +57,10 @@ def environ() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in FOREIGN}
 
 
-def git(at: Path, *arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    """Runs no hook, and reads objects without fetching any."""
-    command = ["git", "-C", str(at), "-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0"]
-    return subprocess.run([*command, *arguments], env=environ(), input=given, capture_output=True)
+def _git(at: Path, *arguments: str, stdin: bytes = b"") -> git.Answer:
+    return git.run(
+        at, *arguments, stdin=stdin, environ=dict.fromkeys(FOREIGN), offline=arguments[0] != "clone"
+    )
 
 
 def last_line(output: bytes) -> str:
@@ -69,38 +69,32 @@ def last_line(output: bytes) -> str:
 
 
 def repository(path: Path) -> Repository:
-    """Of a directory in a work tree. Raises CannotRun."""
+    """Returns the repository that a directory lies in. Raises CannotRun."""
     if shutil.which("git") is None:
         raise CannotRun("git: not installed; the recorded code is a commit, so it takes git")
     if not path.is_dir():
         raise CannotRun(f"{path}: no such directory; name a clone with --repository PATH")
-    done = git(path, "rev-parse", "--show-toplevel", "--show-prefix")
-    if done.returncode:
+    answer = _git(path, "rev-parse", "--show-toplevel", "--show-prefix")
+    if answer.status:
         raise CannotRun(
-            f"{path.resolve()}: no git repository ({last_line(done.stderr)}); stand in a clone of "
+            f"{path.resolve()}: no git repository ({answer.last_error}); stand in a clone of "
             "the code that made the model, or name one with --repository PATH"
         )
-    top, prefix = done.stdout.decode().split("\n")[:2]
+    top, prefix = answer.output.decode().split("\n")[:2]
     return Repository(top=Path(top), prefix=prefix.rstrip("/"))
 
 
 def clone(source: Repository, target: Path) -> None:
-    """Without a work tree yet; what the user's git ignores it ignores. Raises CannotRun."""
-    done = git(source.top, "clone", "-q", "--shared", "--no-checkout", str(source.top), str(target))
-    if done.returncode:
-        raise CannotRun(f"{source.top}: cannot be cloned: {last_line(done.stderr)}")
-    shown = git(source.top, "rev-parse", "--git-path", "info/exclude").stdout.decode().strip()
+    """Makes a clone without a work tree yet, which ignores what the user's git ignores. Raises
+    CannotRun."""
+    answer = _git(
+        source.top, "clone", "-q", "--shared", "--no-checkout", str(source.top), str(target)
+    )
+    if answer.status:
+        raise CannotRun(f"{source.top}: cannot be cloned: {answer.last_error}")
+    shown = _git(source.top, "rev-parse", "--git-path", "info/exclude").text
     if (source.top / shown).is_file():
         shutil.copyfile(source.top / shown, target / ".git/info/exclude")
-
-
-def files(node: Node, dep: str) -> dict[str, str]:
-    """File -> sha256 in a dep that is a directory; empty where the statement does not list them."""
-    for each in node.definition["resolvedDependencies"]:
-        if each["name"] == dep:
-            found: dict[str, str] = each.get("annotations", {}).get("files", {})
-            return found
-    return {}
 
 
 def recorded(node: Node, source: Repository, places: Iterable[Path]) -> Code:
@@ -117,10 +111,10 @@ def recorded(node: Node, source: Repository, places: Iterable[Path]) -> Code:
 
 
 def _demand_commit(node: Node, commit: str, source: Repository) -> None:
-    if git(source.top, "cat-file", "-e", f"{commit}^{{commit}}").returncode == 0:
+    if _git(source.top, "cat-file", "-e", f"{commit}^{{commit}}").status == 0:
         return
     lacks = f"{source.top}: lacks commit {commit}, with which {node.stage} ran"
-    if git(source.top, "rev-parse", "--is-shallow-repository").stdout.strip() == b"true":
+    if _git(source.top, "rev-parse", "--is-shallow-repository").text == "true":
         raise CannotRun(f"{lacks}: it is a shallow clone; run `git fetch --unshallow` in it")
     raise CannotRun(
         f"{lacks}: it was rebased away or never pushed, or this is another repository; try "
@@ -129,14 +123,14 @@ def _demand_commit(node: Node, commit: str, source: Repository) -> None:
 
 
 def _with_patch(node: Node, commit: str, digest: str, places: list[Path]) -> Code:
-    found = [place / provenance.PATCH for place in places]
-    found += [path for place in places for path in sorted((place / FOLDER).rglob("*.patch"))]
-    for path in found:
+    candidates = [place / provenance.PATCH for place in places]
+    candidates += [path for place in places for path in sorted((place / FOLDER).rglob("*.patch"))]
+    for path in candidates:
         if path.is_file():
             content = path.read_bytes()
             if hashlib.sha256(content).hexdigest() == digest:
                 return Code(commit=commit, patch=content, place=path)
-    others = [str(path) for path in found if path.is_file()]
+    others = [str(path) for path in candidates if path.is_file()]
     where = f"; {', '.join(others)} is another one" if others else ""
     beside = f" in {places[0]}" if places else ""
     raise CannotRun(
@@ -149,23 +143,24 @@ def touched(code: Code, top: Path) -> list[str]:
     """The files that the patch changes, adds or deletes."""
     if not code.patch:
         return []
-    listed = git(top, "apply", "--numstat", "-z", "-", given=code.patch).stdout.decode()
+    listed = _git(top, "apply", "--numstat", "-z", "-", stdin=code.patch).output.decode()
     return [line.split("\t", 2)[2] for line in listed.split("\0") if line.count("\t") >= 2]
 
 
 def check_out(code: Code, top: Path) -> None:
-    """What an earlier patch left is taken away; what git ignores stays. Raises CannotRun."""
+    """Checks out the commit and applies the patch. What an earlier patch left is taken away, what
+    git ignores stays. Raises CannotRun."""
     steps: list[tuple[list[str], bytes]] = [
         (["checkout", "--quiet", "--force", "--detach", code.commit], b""),
         (["clean", "--quiet", "-d", "--force"], b""),
     ]
     if code.patch:
         steps.append((["apply", "--whitespace=nowarn", "-"], code.patch))
-    for command, given in steps:
-        done = git(top, *command, given=given)
-        if done.returncode:
-            what = f"{code.place}" if given else code.commit
-            raise CannotRun(f"{what}: `git {command[0]}` failed: {last_line(done.stderr)}")
+    for command, stdin in steps:
+        answer = _git(top, *command, stdin=stdin)
+        if answer.status:
+            what = f"{code.place}" if stdin else code.commit
+            raise CannotRun(f"{what}: `git {command[0]}` failed: {answer.last_error}")
 
 
 def strays(code: Code, project: Path) -> str | None:
@@ -180,18 +175,18 @@ def strays(code: Code, project: Path) -> str | None:
 
 
 def subject_line(code: Code, source: Repository) -> str:
-    """Of the commit's message."""
-    return git(source.top, "log", "-1", "--format=%s", code.commit).stdout.decode().strip()
+    """Returns the first line of the commit's message."""
+    return _git(source.top, "log", "-1", "--format=%s", code.commit).text
 
 
 def targets(params: Mapping[str, object]) -> list[str]:
     """Every `_target_`: what the parameters have the code call."""
-    found: list[str] = []
+    names: list[str] = []
     for key, value in params.items():
         if key == "_target_":
-            found.append(str(value))
+            names.append(str(value))
         elif isinstance(value, Mapping):
-            found += targets(value)
+            names += targets(value)
         elif isinstance(value, list):
-            found += [each for item in value if isinstance(item, Mapping) for each in targets(item)]
-    return list(dict.fromkeys(found))
+            names += [each for item in value if isinstance(item, Mapping) for each in targets(item)]
+    return list(dict.fromkeys(names))

@@ -27,14 +27,16 @@ PROSE = (
     *("README.md", "MLmodel", "requirements.txt", "python_env.yaml", "conda.yaml"),
     provenance.PATCH,
 )
-"""They describe an artifact; there is nothing in them to compute with."""
+"""Files that describe an artifact; there is nothing in them to compute with."""
 
 
 NEW = "is made now, but was not"
 
 
 class Verdict(enum.IntEnum):
-    """From good to bad; a stage has that of its worst file."""
+    """How near a rebuilt file comes, from good to bad; a stage has that of its worst file.
+
+    It is a degree, where a check of verify has faults or none."""
 
     SAME_BYTES = 0
     SAME_CONTENT = 1
@@ -47,7 +49,8 @@ class Verdict(enum.IntEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """Of one file; what is None is not known, for the original is not at hand or is no tensor."""
+    """How one file differs; what is None is not known, for the original is not at hand or is no
+    tensor."""
 
     file: str
     verdict: Verdict
@@ -78,26 +81,26 @@ class Stage:
     """How the rebuilt statement differs from the recorded one."""
 
 
-def judge(recorded: Node, rebuilt: Path, original: Path | None) -> Stage:
+def compare_stage(recorded: Node, rebuilt: Path, original: Path | None) -> Stage:
     """`original` is a directory of which only those files count that have the recorded digest."""
-    made = node(rebuilt / provenance.NAME)
+    own = node(rebuilt / provenance.NAME)
     present = {name: provenance.digest(rebuilt / name) for name in provenance.files(rebuilt)}
     expected = recorded.subject
     names = [n for n in sorted({*expected, *present}) if expected.get(n) != present.get(n)]
-    found = [_difference(name, expected, present, original, rebuilt) for name in names]
-    found.sort(key=lambda each: (_describes(each.file), each.file))
-    worst = max((each.verdict for each in found), default=Verdict.SAME_BYTES)
-    if made.digest != recorded.digest:
+    differences = [_difference(name, expected, present, original, rebuilt) for name in names]
+    differences.sort(key=lambda each: (_describes(each.file), each.file))
+    worst = max((each.verdict for each in differences), default=Verdict.SAME_BYTES)
+    if own.digest != recorded.digest:
         worst = max(worst, Verdict.SAME_CONTENT)
     return Stage(
         name=recorded.stage,
         verdict=worst,
         recorded=recorded.digest,
-        rebuilt=made.digest,
+        rebuilt=own.digest,
         files=len(expected),
         original=original is not None,
-        differences=found,
-        statement=causes(recorded, made),
+        differences=differences,
+        statement=causes(recorded, own),
     )
 
 
@@ -132,7 +135,7 @@ def _is(path: Path, digest: str) -> bool:
 
 
 def measure(file: str, original: Path, rebuilt: Path) -> Difference:
-    """Of a file whose bytes differ."""
+    """Returns how far a file whose bytes differ is from the original."""
     before, after = tensors(original, file), tensors(rebuilt, file)
     if before is None or after is None:
         why = "other bytes, in a form that cannot be looked into"
@@ -141,14 +144,14 @@ def measure(file: str, original: Path, rebuilt: Path) -> Difference:
     if first is None:
         why = f"{len(before)} tensors bitwise equal, packed otherwise"
         return Difference(file=file, verdict=Verdict.SAME_CONTENT, why=why)
-    found = compare({file: after}, {file: before}, TOLERANCE)
-    verdict = Verdict.DIFFERENT if found.faults else Verdict.WITHIN_TOLERANCE
+    comparison = compare({file: after}, {file: before}, TOLERANCE)
+    verdict = Verdict.DIFFERENT if comparison.faults else Verdict.WITHIN_TOLERANCE
     return Difference(
         file=file,
         verdict=verdict,
-        why=f"differs by up to {found.max_abs:.3g}" if found.max_abs else "other values",
-        max_abs=found.max_abs,
-        max_rel=found.max_rel,
+        why=f"differs by up to {comparison.max_abs:.3g}" if comparison.max_abs else "other values",
+        max_abs=comparison.max_abs,
+        max_rel=comparison.max_rel,
         **first,
     )
 
@@ -194,14 +197,14 @@ def predictions(original: Path, rebuilt: Path, folder: str) -> dict[str, Any] | 
         return None
     old = {name: pair[0] for name, pair in pairs.items()}
     new = {name: pair[1] for name, pair in pairs.items()}
-    found = compare(new, old, TOLERANCE)
+    comparison = compare(new, old, TOLERANCE)
     equal = all(next(_moved(dict(old[n]), dict(new[n])), None) is None for n in old)
     return {
         "compared": folder,
-        "values": found.values,
+        "values": comparison.values,
         "bitwise_equal": equal,
-        "within_tolerance": not found.faults,
-        "max_abs": found.max_abs,
-        "max_rel": found.max_rel,
-        "at": found.at,
+        "within_tolerance": not comparison.faults,
+        "max_abs": comparison.max_abs,
+        "max_rel": comparison.max_rel,
+        "at": comparison.at,
     }

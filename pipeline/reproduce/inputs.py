@@ -10,9 +10,8 @@ from pathlib import Path
 
 from pipeline import provenance
 from pipeline.errors import CannotRun
-from pipeline.project import PARENTS
-from pipeline.provenance.lineage import Node
-from pipeline.reproduce.code import Repository, environ, files
+from pipeline.provenance.lineage import Node, dep_kind
+from pipeline.reproduce.code import Repository, environ
 
 DIGEST = """
 import sys
@@ -36,25 +35,22 @@ class Input:
 
 def bring(
     node: Node,
-    made: Container[str],
+    rebuilt: Container[str],
     project: Path,
     source: Repository,
     places: Mapping[str, Path],
 ) -> list[Input]:
-    """`made` are the outputs of stages that have run. Raises CannotRun for data that is nowhere."""
-    found = []
+    """`rebuilt` are the outputs of stages that have run. Raises CannotRun for data that are not at
+    hand."""
+    inputs = []
     for path, digest in node.deps.items():
-        if path not in made:
+        if path not in rebuilt:
             origin = _origin(path, digest, project, source, places)
-            if origin is None and (_is_data(path) or not (project / path).exists()):
+            is_code = dep_kind(path) == "code"
+            if origin is None and not (is_code and (project / path).exists()):
                 raise CannotRun(_missing(node, path, digest, project, source))
-            found.append(Input(path=path, digest=digest, origin=origin))
-    return found
-
-
-def _is_data(path: str) -> bool:
-    top = path.partition("/")[0]
-    return top == PARENTS.name or top in provenance.NOT_CODE
+            inputs.append(Input(path=path, digest=digest, origin=origin))
+    return inputs
 
 
 def _origin(
@@ -78,7 +74,8 @@ def _origin(
 
 
 def _fits(path: Path, digest: str, project: Path) -> bool:
-    """By the digest as it is computed here, or else as the checked out code computes it."""
+    """Whether it has the digest, computed by the code here or else by the code that is checked
+    out."""
     if not path.exists():
         return False
     if provenance.digest(path) == digest:
@@ -103,9 +100,9 @@ def _tracked(path: str, project: Path) -> Iterator[str]:
     """The .dvc files of a path and of everything below it."""
     if (project / f"{path}.dvc").is_file():
         yield f"{path}.dvc"
-    for found in sorted((project / path).rglob("*.dvc")):
-        if found.is_file():
-            yield found.relative_to(project).as_posix()
+    for pointer in sorted((project / path).rglob("*.dvc")):
+        if pointer.is_file():
+            yield pointer.relative_to(project).as_posix()
 
 
 def _lay_over(path: str, source: Path, project: Path) -> None:
@@ -132,28 +129,28 @@ def _pull(
 
 def _missing(node: Node, path: str, digest: str, project: Path, source: Repository) -> str:
     """The line that says which bytes are wanted, where they were looked for, and what to do."""
-    if path.startswith("artifacts/"):
+    if dep_kind(path) == "artifact":
         return (
             f"{path}: its statement, sha256 {digest}, is not at hand, so how it was made is not "
             f"known; name a directory that has lineage/, or get {path} back (`dvc pull`)"
         )
     looked = {f"commit {(node.commit or '')[:12]}": project / path}
     looked[str(source.project / path)] = source.project / path
-    said = [f"{name} has {_other(node, path, place)}" for name, place in looked.items()]
+    reasons = [f"{name} has {_other(node, path, place)}" for name, place in looked.items()]
     tracked = list(_tracked(path, project))
     reason = _pull(source, project, tracked, digest, project / path) if tracked else None
-    said += [reason] if reason else []
+    reasons += [reason] if reason else []
     return (
-        f"{path}: missing: {node.stage} read the {path} with sha256 {digest}, and {'; '.join(said)}"
-        f"; put it back in {source.project / path}, or run `dvc pull` where it was pushed from"
+        f"{path}: missing: {node.stage} read the {path} with sha256 {digest}, and "
+        f"{'; '.join(reasons)}; put it back in {source.project / path}, or run `dvc pull` where it "
+        "was pushed from"
     )
 
 
 def _other(node: Node, path: str, place: Path) -> str:
     if not place.exists():
         return "none"
-    recorded = files(node, path)
-    unlike = [n for n, found in recorded.items() if not _is(place / n, found)]
+    unlike = [name for name, digest in node.files(path).items() if not _is(place / name, digest)]
     more = f" and {len(unlike) - NAMED} more" if len(unlike) > NAMED else ""
     return f"other bytes in {', '.join(unlike[:NAMED])}{more}" if unlike else "other bytes"
 

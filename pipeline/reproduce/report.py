@@ -1,4 +1,4 @@
-"""What a reproduction found, and its JSON."""
+"""What came of a reproduction, and its JSON."""
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -56,11 +56,12 @@ class Report:
 
     @property
     def causes(self) -> list[Cause]:
-        """Of the first divergence, or else of statements that differ over the same content."""
+        """The causes of the first divergence, or else of statements that differ over the same
+        content."""
         if self.first:
             return likely(self.first[0].statement)
-        found = (cause for stage, _ in self.stages for cause in stage.statement)
-        return list({str(each): each for each in found if each.kind != UPSTREAM}.values())
+        causes = (cause for stage, _ in self.stages for cause in stage.statement)
+        return list({str(each): each for each in causes if each.kind != UPSTREAM}.values())
 
     @property
     def cause(self) -> str | None:
@@ -120,5 +121,5 @@ def _stage(stage: Stage, seconds: float) -> dict[str, Any]:
     }
 
 
-def _difference(found: Difference) -> dict[str, Any]:
-    return {**asdict(found), "verdict": str(found.verdict)}
+def _difference(difference: Difference) -> dict[str, Any]:
+    return {**asdict(difference), "verdict": str(difference.verdict)}

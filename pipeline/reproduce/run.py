@@ -14,7 +14,7 @@ from typing import Any
 from pipeline.config.composition import compose_conf, interpolated
 from pipeline.config.reading import dump_yaml, load_yaml
 from pipeline.errors import CannotRun
-from pipeline.project import PARAMS, PARENTS
+from pipeline.project import PARAMS
 from pipeline.provenance import lineage
 from pipeline.provenance.lineage import Node
 from pipeline.reproduce.code import environ, last_line
@@ -29,7 +29,7 @@ UNUSED = ("tracking",)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ran:
+class StageRun:
     seconds: float
     passed: bool
     output: str
@@ -38,22 +38,18 @@ class Ran:
 
 def chain(last: Node, known: Mapping[str, Node]) -> list[Node]:
     """What is to be made, upstream first; a parent that was trained on from is taken as it is."""
-    found: dict[str, Node] = {}
-    for path, before in lineage.upstream(last, known):
-        if Path(path).parent != PARENTS:
-            found |= {each.digest: each for each in chain(before, known)}
-    return [*found.values(), last]
+    return lineage.walk(last, known, parents=False)[::-1]
 
 
 def stages(project: Path) -> dict[str, Any]:
-    """As the checked out dvc.yaml has them. Raises CannotRun."""
+    """Returns the entries of the checked out dvc.yaml. Raises CannotRun."""
     path = project / "dvc.yaml"
     if not path.is_file():
         raise CannotRun(
             f"{path.name}: the commit has none in this directory; is it the repository?"
         )
-    found: dict[str, Any] = load_yaml(path.read_text(), "dvc.yaml").get("stages", {})
-    return found
+    entries: dict[str, Any] = load_yaml(path.read_text(), "dvc.yaml").get("stages", {})
+    return entries
 
 
 def output(stage: str, project: Path) -> str:
@@ -80,7 +76,7 @@ def write_params(recorded: Mapping[str, Any], project: Path) -> list[str]:
     return sorted({*values} - {*recorded, *UNUSED})
 
 
-def run(stage: str, project: Path, python: Path, log: Path) -> Ran:
+def run(stage: str, project: Path, python: Path, log: Path) -> StageRun:
     """The commands of dvc.yaml, with `python` the interpreter that comes first on PATH."""
     entry = stages(project).get(stage)
     if entry is None:
@@ -92,17 +88,17 @@ def run(stage: str, project: Path, python: Path, log: Path) -> Ran:
             code = code or _shell(command, project / entry.get("wdir", "."), python, file)
     lines = log.read_text(errors="replace").strip().splitlines()[-TAIL:]
     seconds = time.perf_counter() - start
-    return Ran(seconds=seconds, passed=code == 0, output="\n".join(lines))
+    return StageRun(seconds=seconds, passed=code == 0, output="\n".join(lines))
 
 
 def _shell(command: str, at: Path, python: Path, log: Any) -> int:
-    found = environ()
-    found["PATH"] = f"{python.parent}:{found.get('PATH', '')}"
+    environment = environ()
+    environment["PATH"] = f"{python.parent}:{environment.get('PATH', '')}"
     return subprocess.run(
         command,
         shell=True,
         cwd=at,
-        env=found,
+        env=environment,
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=subprocess.STDOUT,
@@ -138,8 +134,8 @@ def installed(python: Path, project: Path) -> dict[str, Any]:
     )
     if done.returncode:
         raise CannotRun(f"{python}: {last_line(done.stderr)}")
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    environment: dict[str, Any] = json.loads(done.stdout)
+    return environment
 
 
 def interpreter() -> Path:

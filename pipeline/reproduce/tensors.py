@@ -24,11 +24,11 @@ def tensors(directory: Path, file: str) -> Arrays | None:
     """None for a container that nothing here can look into."""
     for read in (_by_ending, _by_format):
         try:
-            found = read(directory, file)
+            arrays = read(directory, file)
         except UNREADABLE:
             continue
-        if found:
-            return found
+        if arrays:
+            return arrays
     return None
 
 
@@ -38,22 +38,22 @@ def _by_ending(directory: Path, file: str) -> Arrays:
 
 
 def _by_format(directory: Path, file: str) -> Arrays:
-    found: Arrays = {}
+    arrays: Arrays = {}
     for name in formats(directory, file):
-        found |= {f"{name}: {key}": array for key, array in _of_format(directory, name).items()}
-    return found
+        arrays |= {f"{name}: {key}": array for key, array in _of_format(directory, name).items()}
+    return arrays
 
 
 def formats(directory: Path, file: str) -> list[str]:
     """The formats in `directory` that `file` is a part of."""
-    found = []
+    names = []
     for name in known.names():
         main = known.declared(name).file
         if (directory / main).is_file():
             files = {main, *(place[0] for place in _places(directory, name).values())}
             if file in files or _contents(file, main):
-                found.append(name)
-    return found
+                names.append(name)
+    return names
 
 
 def _contents(file: str, main: str) -> bool:
@@ -65,15 +65,16 @@ def _contents(file: str, main: str) -> bool:
 def _places(directory: Path, name: str) -> dict[str, Place]:
     """Weights and the optimizer's state; what lies in a file that is read by its ending is left to
     that, which knows names and dtypes."""
-    found: dict[str, Place] = dict(known.loader(name).weights(directory))
+    places: dict[str, Place] = dict(known.loader(name).weights(directory))
     if known.declared(name).promises.trainable:
         slots = known.training_loader(name).optimizer_state(directory)
-        found |= {f"optimizer/{k}": p for k, p in slots.items() if Path(p[0]).suffix not in READERS}
-    return found
+        unread = {k: p for k, p in slots.items() if Path(p[0]).suffix not in READERS}
+        places |= {f"optimizer/{key}": place for key, place in unread.items()}
+    return places
 
 
 def _of_format(directory: Path, name: str) -> Arrays:
-    """One-dimensional: a place knows no shape."""
+    """Returns arrays of one dimension, for a place knows no shape."""
     return {
         key: np.memmap(directory / file, dtype, "r", offset, (nbytes // np.dtype(dtype).itemsize,))
         if nbytes
@@ -117,12 +118,12 @@ def _tar(path: Path) -> Arrays:
     """What a model that is trained on keeps after an epoch: a format's files."""
     with tempfile.TemporaryDirectory() as scratch, tarfile.open(path) as archive:
         archive.extractall(scratch, filter="data")
-        found: Arrays = {}
+        arrays: Arrays = {}
         for member in sorted(p for p in Path(scratch).rglob("*") if p.is_file()):
             name = member.relative_to(scratch).as_posix()
-            held = tensors(Path(scratch), name) or {"": np.asarray(member.read_bytes())}
-            found |= {f"{name}: {key}": np.array(array) for key, array in held.items()}
-        return found
+            inner = tensors(Path(scratch), name) or {"": np.asarray(member.read_bytes())}
+            arrays |= {f"{name}: {key}": np.array(array) for key, array in inner.items()}
+        return arrays
 
 
 def _json(path: Path) -> Arrays:
@@ -149,13 +150,13 @@ def _csv(path: Path) -> Arrays:
     """A column an array; of numbers where every cell is one."""
     with path.open(newline="") as file:
         header, *rows = csv.reader(file)
-    found: Arrays = {}
+    columns: Arrays = {}
     for name, *cells in zip(header, *rows, strict=False):
         try:
-            found[name] = np.asarray(cells, np.float64)
+            columns[name] = np.asarray(cells, np.float64)
         except ValueError:
-            found[name] = np.asarray(cells)
-    return found
+            columns[name] = np.asarray(cells)
+    return columns
 
 
 def _text(path: Path) -> Arrays:

@@ -1,5 +1,8 @@
-"""DVC's cache and dvc.lock as files: a directory is a JSON list of the md5 and relpath of each file
-in it, under the md5 of that list."""
+"""The one place that knows the layout of DVC's cache, dvc.lock and .dvc files, read without DVC.
+
+A directory in the cache is a JSON list of the md5 and relpath of each file in it, under the md5 of
+that list.
+"""
 
 import configparser
 import hashlib
@@ -11,14 +14,15 @@ from typing import Any
 
 from pipeline import provenance
 from pipeline.config.reading import load_yaml
+from pipeline.errors import ParamsError
 
 LOCK = "dvc.lock"
-HELD = re.compile(rb'"md5": "([0-9a-f]{32})", "relpath": "provenance\.json"')
+STATEMENT = re.compile(rb'"md5": "([0-9a-f]{32})", "relpath": "provenance\.json"')
 MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
 
 
 def cache(root: Path) -> Path:
-    """Where the objects lie; a relative one counts from its config file."""
+    """Returns where the objects lie; a relative `cache.dir` counts from its config file."""
     return root / ".dvc" / (_configured(root, "cache", "dir") or "cache") / "files" / "md5"
 
 
@@ -30,20 +34,25 @@ def remote(root: Path) -> str | None:
 
 def _configured(root: Path, section: str, option: str) -> str | None:
     """`.dvc/config.local` goes before `.dvc/config`."""
-    found = None
+    value = None
     for name in ("config", "config.local"):
         parser = configparser.ConfigParser(interpolation=None, strict=False)
         try:
             parser.read(root / ".dvc" / name)
         except configparser.Error:
             continue
-        found = parser.get(section, option, fallback=found)
-    return found
+        value = parser.get(section, option, fallback=value)
+    return value
 
 
 def stored(root: Path, md5: str) -> Path:
     """The object's place, whether or not it is there."""
     return cache(root) / md5[:2] / md5[2:]
+
+
+def name_of(stored: Path) -> str:
+    """The md5 that an object lies under."""
+    return stored.parent.name + stored.name
 
 
 def listing(root: Path, md5: str) -> dict[str, Path] | None:
@@ -52,8 +61,8 @@ def listing(root: Path, md5: str) -> dict[str, Path] | None:
     if not MD5.fullmatch(md5) or not path.is_file():
         return None
     try:
-        found = json.loads(path.read_bytes())
-        return {entry["relpath"]: stored(root, entry["md5"]) for entry in found}
+        entries = json.loads(path.read_bytes())
+        return {entry["relpath"]: stored(root, entry["md5"]) for entry in entries}
     except (ValueError, KeyError, TypeError):
         return None
 
@@ -61,12 +70,12 @@ def listing(root: Path, md5: str) -> dict[str, Path] | None:
 def directories(root: Path) -> Iterator[tuple[str, Path]]:
     """md5 of each cached directory that has a statement, and the statement's object."""
     for path in sorted(cache(root).glob("[0-9a-f][0-9a-f]/*.dir")):
-        if held := HELD.search(path.read_bytes()):
-            yield path.parent.name + path.name, stored(root, held[1].decode())
+        if statement := STATEMENT.search(path.read_bytes()):
+            yield name_of(path), stored(root, statement[1].decode())
 
 
 def md5_of(path: Path) -> str:
-    """As DVC computes it, of a file or of a directory (with .dir)."""
+    """The md5 of a file or of a directory (with .dir), as DVC computes it."""
     if path.is_file():
         with path.open("rb") as file:
             return hashlib.file_digest(file, "md5").hexdigest()
@@ -77,10 +86,11 @@ def md5_of(path: Path) -> str:
 
 
 def stages(text: bytes | None, where: str) -> Mapping[str, Any]:
-    """Of a dvc.lock's text; empty without one. Raises ParamsError when it is no YAML."""
-    found = load_yaml(text.decode(errors="replace"), where) if text else None
-    held = found.get("stages") if isinstance(found, Mapping) else None
-    return held if isinstance(held, Mapping) else {}
+    """The entries of a dvc.lock's text; empty without one. Raises ParamsError when it is no
+    YAML."""
+    content = load_yaml(text.decode(errors="replace"), where) if text else None
+    entries = content.get("stages") if isinstance(content, Mapping) else None
+    return entries if isinstance(entries, Mapping) else {}
 
 
 def output(stage: Mapping[str, Any]) -> tuple[str, str] | None:
@@ -91,14 +101,24 @@ def output(stage: Mapping[str, Any]) -> tuple[str, str] | None:
     return None
 
 
-def part(text: bytes, *names: str) -> bytes:
-    """Of a dvc.lock, as DVC writes it, these stages alone: a whole one takes 15 times as long to
-    read."""
-    found = (re.search(rb"^  %s:\n(?:    .*\n)+" % name.encode(), text, re.M) for name in names)
-    return b"stages:\n" + b"".join(each[0] for each in found if each)
+def only_stages(text: bytes, *names: str) -> bytes:
+    """The text of a dvc.lock, as DVC writes it, with these stages alone: a whole one takes 15 times
+    as long to read."""
+    entries = (re.search(rb"^  %s:\n(?:    .*\n)+" % name.encode(), text, re.M) for name in names)
+    return b"stages:\n" + b"".join(entry[0] for entry in entries if entry)
 
 
-def executed(root: Path) -> Iterator[Path]:
+def run_cache(root: Path) -> Iterator[Path]:
     """The files of DVC's run cache: an entry of dvc.lock each, of a stage that ran on this machine
     or came from a remote, whether or not it was ever committed."""
     yield from sorted((cache(root).parent.parent / "runs").glob("??/*/" + "[0-9a-f]" * 64))
+
+
+def tracked(text: bytes, pointer: str) -> list[tuple[str, str]]:
+    """Path, beside the file, and md5 of what the text of a .dvc file points at. Raises ParamsError
+    for what is none."""
+    content = load_yaml(text.decode(errors="replace"), pointer)
+    try:
+        return [(str(out["path"]), str(out["md5"])) for out in content["outs"]]
+    except (KeyError, TypeError):
+        raise ParamsError(f"{pointer}: expected a .dvc file with the md5 of its outs") from None

@@ -5,9 +5,10 @@ DVC says nothing of it; whoever runs something next reads how to get back.
 
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
+
+from pipeline.provenance import git
 
 MOVED_BY_DVC = re.compile(r"checkout: moving from (\S+) to ([0-9a-f]{40})")
 """DVC leaves a branch for a commit by its full name; people do by a shorter one."""
@@ -82,8 +83,4 @@ def _rev(name: str) -> str:
 
 def _git(*arguments: str) -> str:
     """Returns what git printed; "" where there is no git, or it fails."""
-    try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True)
-    except FileNotFoundError:
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+    return git.line(Path(), *arguments) or ""

@@ -8,24 +8,23 @@ Exit code 0: nothing is contradicted; 1: something is; 2: WHAT could not be reso
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from pipeline import provenance
 from pipeline.errors import ParamsError, PipelineError
-from pipeline.provenance import lineage
+from pipeline.project import EXPORT_COMPLETE, repository
+from pipeline.provenance import git, lineage
 from pipeline.provenance.lineage import Node
-from pipeline.resolve import FORMS, STAGE, Found, resolve
+from pipeline.resolve import ACCEPTED, Resolved, resolve
 from pipeline.resolve import dvc as resolve_dvc
-from pipeline.resolve import git as resolve_git
 from pipeline.text import escaped, escaped_values
 from pipeline.trace.claims import Case, Check, direct, kind
 from pipeline.trace.code import Source
 from pipeline.trace.files import carried, files, links, params, path_of, seal
 from pipeline.trace.records import dvc, mlflow
 from pipeline.trace.source import code, code_files, data, environment, sources
-from pipeline.tracking.store import repository
 
 VERDICTS = ("verified", "missing", "contradicted")
 
@@ -37,88 +36,70 @@ def main(arguments: list[str]) -> int:
         "each claim is compared with the bytes at hand.",
         epilog="exit code: 0 nothing is contradicted, 1 something is, 2 WHAT cannot be resolved",
     )
-    parser.add_argument("what", metavar="WHAT", help=FORMS)
+    parser.add_argument("what", metavar="WHAT", help=ACCEPTED)
     parser.add_argument("--json", action="store_true", help="the same for programs")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     root = repository()
     try:
-        found = resolve(given.what, root)
+        resolved = resolve(options.what, root)
     except PipelineError as error:
         print(f"error: trace: {escaped(str(error))}", file=sys.stderr)
         return 2
-    told = trace(given.what, found, root)
-    if given.json:
-        print(json.dumps(told, indent=1))
+    report = trace(options.what, resolved, root)
+    if options.json:
+        print(json.dumps(report, indent=1))
     else:
-        from pipeline.trace.page import page
+        from pipeline.trace.text import as_text
 
-        print(page(escaped_values(told)), end="")
-    return 1 if told["counts"]["contradicted"] else 0
+        print(as_text(escaped_values(report)), end="")
+    return 1 if report["counts"]["contradicted"] else 0
 
 
-def trace(what: str, found: Found, root: Path) -> dict[str, Any]:
-    """Plain values, in the order in which a person reads them."""
-    case = _case(found, root)
-    seen = sources(case)
+def trace(what: str, resolved: Resolved, root: Path) -> dict[str, Any]:
+    """Returns plain values, in the order in which a person reads them."""
+    case = _case(resolved, root)
+    code_of = sources(case)
     here = provenance.environment()
     nodes = []
-    for node in _in_order(found):
-        source = seen[node.commit, node.patch]
+    for node in lineage.walk(resolved.node, resolved.known):
+        source = code_of[node.commit, node.patch]
         checks = list(_checks(node, source, case, here))
-        nodes.append(_told(node, source, case, checks))
-    every = [check["verdict"] for node in nodes for check in node["checks"]]
+        nodes.append(_entry(node, source, case, checks))
+    verdicts = [check["verdict"] for node in nodes for check in node["checks"]]
     return {
         "what": what,
-        "kind": kind(found.node),
-        "digest": found.node.digest,
-        "file": found.file,
-        "run": found.run,
-        "revision": found.revision,
+        "kind": kind(resolved.node),
+        "digest": resolved.node.digest,
+        "file": resolved.file,
+        "run": resolved.run,
+        "revision": resolved.revision,
         "root": str(root),
-        "counts": {verdict: every.count(verdict) for verdict in VERDICTS},
+        "counts": {verdict: verdicts.count(verdict) for verdict in VERDICTS},
         "nodes": nodes,
     }
 
 
-def _case(found: Found, root: Path) -> Case:
+def _case(resolved: Resolved, root: Path) -> Case:
     name, fault = resolve_dvc.LOCK, None
-    if found.revision:
-        name += f" of commit {found.revision[:12]}"
-        text = resolve_git.file_at(root, found.revision, resolve_dvc.LOCK)
+    if resolved.revision:
+        name += f" of commit {resolved.revision[:12]}"
+        text = git.file_at(root, resolved.revision, resolve_dvc.LOCK)
     else:
         path = root / resolve_dvc.LOCK
         text = path.read_bytes() if path.is_file() else None
-    lock: Any = {}
+    lock: Mapping[str, Any] = {}
     try:
         lock = resolve_dvc.stages(text, name)
     except ParamsError as error:
         fault = str(error)
     return Case(
-        found=found,
+        resolved=resolved,
         root=root,
         lock=lock,
         lock_name=name,
         lock_fault=fault,
-        direct=direct(found.node, found.known),
+        direct=direct(resolved.node, resolved.known),
     )
-
-
-def _in_order(found: Found) -> Iterator[Node]:
-    """Downwards: what a node was made from comes after it, a parent's line after its child's."""
-    seen: set[str] = set()
-
-    def after(node: Node) -> Iterator[Node]:
-        """Postorder, so that reversed each node comes before all that it was made from."""
-        seen.add(node.digest)
-        upstream = sorted(
-            lineage.upstream(node, found.known), key=lambda pair: pair[0], reverse=True
-        )
-        for _, other in upstream:
-            if other.digest not in seen:
-                yield from after(other)
-        yield node
-
-    yield from reversed(list(after(found.node)))
 
 
 def _checks(node: Node, source: Source, case: Case, here: dict[str, Any]) -> Iterator[Check]:
@@ -136,20 +117,20 @@ def _checks(node: Node, source: Source, case: Case, here: dict[str, Any]) -> Ite
     yield from code_files(node, source, case)
     yield environment(node, here)
     yield from dvc(node, case)
-    if node.stage == STAGE:
+    if node.stage == EXPORT_COMPLETE:
         yield from mlflow(node, case)
 
 
-def _told(node: Node, source: Source, case: Case, checks: list[Check]) -> dict[str, Any]:
-    place = case.found.places.get(node.digest)
-    known = case.found.known
+def _entry(node: Node, source: Source, case: Case, checks: list[Check]) -> dict[str, Any]:
+    place = case.resolved.places.get(node.digest)
+    known = case.resolved.known
     return {
         "kind": kind(node),
         "digest": node.digest,
         "stage": node.stage,
         "path": path_of(node, case),
         "place": str(place) if place else None,
-        "in_dvc_cache": node.digest in case.found.cached,
+        "in_dvc_cache": node.digest in case.resolved.cached,
         "parent": node.digest not in case.direct,
         "made_from": [
             {"path": path, "digest": digest, "known": digest in known}

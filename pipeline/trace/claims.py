@@ -6,19 +6,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipeline import provenance
-from pipeline.project import PARENTS
+from pipeline.project import ARTIFACTS
 from pipeline.provenance import lineage
 from pipeline.provenance.lineage import Node
-from pipeline.resolve import Found
+from pipeline.resolve import Resolved
 from pipeline.resolve import dvc as resolve_dvc
-from pipeline.resolve.statements import is_artifact
 
-KINDS = {
-    "export-complete": "complete model",
-    "checkpoint": "checkpoint",
-    "train": "training",
-    "prepare": "data",
-}
 SHORT = 12
 """Digits of a digest that a person reads."""
 NAMED = 4
@@ -29,6 +22,9 @@ Verdict = Literal["verified", "missing", "contradicted"]
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
+    """A claim and how it came out. It has a third state beside right and wrong, that there is
+    nothing at hand to compare with, so it is no list of faults as a check of verify gives."""
+
     claim: str
     """What is claimed about: files, statement, code, ..."""
     verdict: Verdict
@@ -41,7 +37,7 @@ class Check:
 class Case:
     """What a trace is about, and where it looks."""
 
-    found: Found
+    resolved: Resolved
     root: Path
     lock: Mapping[str, Any]
     """Stages of dvc.lock."""
@@ -54,20 +50,20 @@ class Case:
 
     def files(self, node: Node) -> Mapping[str, Path] | None:
         """Name -> path of what is at hand, in a directory or in DVC's cache; None without."""
-        if place := self.found.places.get(node.digest):
+        if place := self.resolved.places.get(node.digest):
             return {p.relative_to(place).as_posix(): p for p in place.rglob("*") if not p.is_dir()}
-        return self.found.cached.get(node.digest)
+        return self.resolved.cached.get(node.digest)
 
 
 def kind(node: Node) -> str:
-    return KINDS.get(node.stage, node.stage)
+    return ARTIFACTS.get(node.stage, node.stage)
 
 
 def named(node: Node) -> str:
     return f"{kind(node)} {node.digest[:SHORT]}"
 
 
-def some(names: Iterable[str]) -> str:
+def listed(names: Iterable[str]) -> str:
     """The first few, and how many more there are."""
     listed = list(names)
     more = f" and {len(listed) - NAMED} more" if len(listed) > NAMED else ""
@@ -80,37 +76,29 @@ def count(number: int, word: str) -> str:
 
 def direct(first: Node, known: Mapping[str, Node]) -> frozenset[str]:
     """Digests upstream of `first` that no parents/ lies before."""
-    found, waiting = {first.digest}, [first]
-    while waiting:
-        for path, node in lineage.upstream(waiting.pop(), known):
-            if not path.startswith(f"{PARENTS}/") and node.digest not in found:
-                found.add(node.digest)
-                waiting.append(node)
-    return frozenset(found)
+    return frozenset(node.digest for node in lineage.walk(first, known, parents=False))
 
 
 def artifacts(node: Node) -> dict[str, str]:
     """Deps that are named by their statement: path -> digest."""
-    return {path: digest for path, digest in node.deps.items() if is_artifact(path)}
+    return {path: digest for path, digest in node.deps.items() if lineage.is_artifact(path)}
 
 
 def in_lock(node: Node, case: Case) -> bool | None:
-    """Whether dvc.lock names this very artifact; None when that cannot be told here."""
+    """Whether dvc.lock names this very artifact; None when that cannot be said here."""
     stage = case.lock.get(node.stage) if node.digest in case.direct else None
     out = resolve_dvc.output(stage) if stage else None
     if out is None:
         return False
-    place = case.found.places.get(node.digest)
-    held = resolve_dvc.listing(case.root, out[1])
-    if held is None:
+    place = case.resolved.places.get(node.digest)
+    files = resolve_dvc.listing(case.root, out[1])
+    if files is None:
         return True if place and resolve_dvc.md5_of(place) == out[1] else None
-    path = held.get(provenance.NAME)
-    if path is None:
+    statement = files.get(provenance.NAME)
+    if statement is None:
         return False
-    if path.is_file():
-        return provenance.digest(path) == node.digest
-    return (
-        resolve_dvc.md5_of(place / provenance.NAME) == path.parent.name + path.name
-        if place
-        else None
-    )
+    if statement.is_file():
+        return provenance.digest(statement) == node.digest
+    if place is None:
+        return None
+    return resolve_dvc.md5_of(place / provenance.NAME) == resolve_dvc.name_of(statement)

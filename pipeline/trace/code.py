@@ -3,19 +3,15 @@ are missing, with the work tree. Nothing is written to the repository."""
 
 import contextlib
 import hashlib
-import os
-import subprocess
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from pipeline import provenance
-from pipeline.config.reading import load_yaml
 from pipeline.errors import ParamsError
+from pipeline.provenance import git
+from pipeline.provenance.patched_tree import PatchedTree, tree_builder
 from pipeline.resolve import dvc as resolve_dvc
-from pipeline.resolve import git as resolve_git
-from pipeline.resolve.git import git, line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,68 +40,48 @@ class Source:
         return self.exists and (self.patch is None or bool(self.fits))
 
     def digest(self, dep: str) -> str | None:
-        """Of a dep; None when there is no such path."""
+        """Returns the digest of a dep; None when there is no such path."""
         return digest_of(dep, self.files)
 
 
-def look(
+def find_source(
     root: Path, commit: str | None, patch: str | None, patch_file: Path | None, deps: Iterable[str]
 ) -> Source:
     """Asks git once for everything that artifacts with this commit and patch name."""
-    found = Source(commit=commit, patch=patch, patch_file=patch_file)
-    if commit is None or resolve_git.commit(root, commit) != commit:
-        return found
-    title = line(root, "log", "-1", "--format=%s", commit)
-    with tempfile.TemporaryDirectory() as scratch:
-        environ = _index(root, Path(scratch))
-        git(root, "read-tree", commit, environ=environ)
-        fits = _apply(root, patch_file, environ) if patch and patch_file else None
-        files = _files(root, list(deps), environ)
+    if commit is None or git.commit(root, commit) != commit:
+        return Source(commit=commit, patch=patch, patch_file=patch_file)
+    with tree_builder(root) as builder:
+        content = patch_file.read_bytes() if patch and patch_file else None
+        tree = builder.tree(commit, content)
+        files = _files(tree, list(deps))
     return Source(
         commit=commit,
         patch=patch,
         exists=True,
-        title=title,
+        title=git.line(root, "log", "-1", "--format=%s", commit),
         ref=_reachable(root, commit),
         patch_file=patch_file,
-        fits=fits,
+        fits=tree.fits,
         files=files,
     )
 
 
-def _index(root: Path, scratch: Path) -> dict[str, str]:
-    """An index and a place for new objects outside the repository."""
-    objects = line(root, "rev-parse", "--git-path", "objects") or ""
-    (scratch / "objects").mkdir()
-    return {
-        "GIT_INDEX_FILE": str(scratch / "index"),
-        "GIT_OBJECT_DIRECTORY": str(scratch / "objects"),
-        "GIT_ALTERNATE_OBJECT_DIRECTORIES": str((root / objects).resolve()),
-    }
-
-
-def _apply(root: Path, patch: Path, environ: Mapping[str, str]) -> bool:
-    top = Path(line(root, "rev-parse", "--show-toplevel") or root)
-    options = ("--cached", "--whitespace=nowarn")
-    return git(top, "apply", *options, str(patch.resolve()), environ=environ) is not None
-
-
 def _reachable(root: Path, commit: str) -> str | None:
     """HEAD's own branch first, then other branches, remote ones and tags, then a detached HEAD."""
-    branch = line(root, "symbolic-ref", "--quiet", "--short", "HEAD")
-    is_ancestor = git(root, "merge-base", "--is-ancestor", commit, "HEAD") is not None
+    branch = git.line(root, "symbolic-ref", "--quiet", "--short", "HEAD")
+    is_ancestor = git.output(root, "merge-base", "--is-ancestor", commit, "HEAD") is not None
     if branch and is_ancestor:
         return f"branch {branch}"
     for word, refs in (("branch", "heads"), ("branch", "remotes"), ("tag", "tags")):
         options = ("--count=1", "--contains", commit, "--format=%(refname:short)")
-        if name := line(root, "for-each-ref", *options, f"refs/{refs}"):
+        if name := git.line(root, "for-each-ref", *options, f"refs/{refs}"):
             return f"{word} {name}"
     return "HEAD" if is_ancestor else None
 
 
-def _files(root: Path, deps: list[str], environ: Mapping[str, str]) -> dict[str, str]:
+def _files(tree: PatchedTree, deps: list[str]) -> dict[str, str]:
     """sha256 of all that git has below `deps`; what DVC tracks is taken from its cache."""
-    listed = (git(root, "ls-files", "--stage", "-z", environ=environ) or b"").decode()
+    listed = (tree.output("ls-files", "--stage", "-z") or b"").decode()
     entries = (entry.partition("\t") for entry in listed.split("\0") if entry)
     blobs = {name: about.split()[1] for about, _, name in entries}
     wanted = {
@@ -113,39 +89,12 @@ def _files(root: Path, deps: list[str], environ: Mapping[str, str]) -> dict[str,
         for name, blob in blobs.items()
         if any(_within(name, dep) or name == f"{dep}.dvc" for dep in deps)
     }
-    with _objects(root, environ) as content:
+    with git.objects(tree.root, tree.environ) as content:
         files = {name: hashlib.sha256(content(blob)).hexdigest() for name, blob in wanted.items()}
         for name, blob in wanted.items():
             if name.endswith(".dvc"):
-                files |= _tracked(root, name, content(blob))
+                files |= _tracked(tree.root, name, content(blob))
     return files
-
-
-@contextlib.contextmanager
-def _objects(root: Path, environ: Mapping[str, str]) -> Iterator["Reader"]:
-    command = ["git", "-C", str(root), "-c", "protocol.allow=never", "cat-file", "--batch"]
-    environment = {**os.environ, **resolve_git.ENVIRONMENT, **environ}
-    with subprocess.Popen(
-        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as process:
-        yield Reader(process)
-
-
-class Reader:
-    """Objects' contents by their ids, from one process."""
-
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self.process = process
-
-    def __call__(self, blob: str) -> bytes:
-        assert self.process.stdin and self.process.stdout
-        self.process.stdin.write(f"{blob}\n".encode())
-        self.process.stdin.flush()
-        header = self.process.stdout.readline().split()
-        if len(header) != 3:  # "<id> missing", in a partial clone
-            return b""
-        content = self.process.stdout.read(int(header[2]) + 1)
-        return content[:-1]
 
 
 def _within(name: str, dep: str) -> bool:
@@ -154,16 +103,16 @@ def _within(name: str, dep: str) -> bool:
 
 def _tracked(root: Path, pointer: str, content: bytes) -> dict[str, str]:
     """Name -> sha256 of what a .dvc file points at, as far as it is in DVC's cache."""
-    found: dict[str, str] = {}
-    with contextlib.suppress(ParamsError, AttributeError, KeyError, TypeError):
-        for out in load_yaml(content.decode(errors="replace"), pointer)["outs"]:
-            place = PurePosixPath(pointer).parent / out["path"]
-            held = resolve_dvc.listing(root, out["md5"])
-            named = {"": resolve_dvc.stored(root, out["md5"])} if held is None else held
-            for name, path in named.items():
-                if path.is_file():
-                    found[(place / name).as_posix()] = provenance.digest(path)
-    return found
+    digests: dict[str, str] = {}
+    with contextlib.suppress(ParamsError):
+        for path, md5 in resolve_dvc.tracked(content, pointer):
+            place = PurePosixPath(pointer).parent / path
+            listed = resolve_dvc.listing(root, md5)
+            objects = {"": resolve_dvc.stored(root, md5)} if listed is None else listed
+            for name, stored in objects.items():
+                if stored.is_file():
+                    digests[(place / name).as_posix()] = provenance.digest(stored)
+    return digests
 
 
 def digest_of(dep: str, files: Mapping[str, str]) -> str | None:

@@ -5,21 +5,21 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import provenance
-from pipeline.config.reading import load_yaml
 from pipeline.errors import ParamsError, PipelineError
 from pipeline.project import PARENTS
 from pipeline.provenance.lineage import Node
 from pipeline.resolve import dvc as resolve_dvc
 from pipeline.resolve import mlflow as resolve_mlflow
-from pipeline.resolve.mlflow import Local, Run
-from pipeline.trace.claims import SHORT, Case, Check, in_lock, some
+from pipeline.resolve.logged import Run
+from pipeline.resolve.mlflow_tables import Local
+from pipeline.trace.claims import SHORT, Case, Check, in_lock, listed
 from pipeline.trace.files import differing
 from pipeline.tracking.store import KEY
 
 
 def dvc(node: Node, case: Case) -> Iterator[Check]:
     """dvc.lock in the stages' own line; of a parent, the .dvc file beside it."""
-    place = case.found.places.get(node.digest)
+    place = case.resolved.places.get(node.digest)
     if place and place.resolve().parent == (case.root / PARENTS).resolve():
         yield from _pointer(place)
     elif node.digest in case.direct:
@@ -35,8 +35,8 @@ def _pointer(place: Path) -> Iterator[Check]:
         )
         return
     try:
-        recorded = load_yaml(pointer.read_text(), pointer.name)["outs"][0]["md5"]
-    except (ParamsError, KeyError, TypeError, IndexError):
+        _, recorded = resolve_dvc.tracked(pointer.read_bytes(), pointer.name)[0]
+    except (ParamsError, IndexError):
         text = f"{PARENTS}/{pointer.name} cannot be read"
         yield Check(claim="dvc", verdict="missing", text=text, todo="`git checkout` it")
         return
@@ -53,7 +53,7 @@ def _lock(node: Node, case: Case) -> Iterator[Check]:
     stage = case.lock.get(node.stage)
     out = resolve_dvc.output(stage) if stage else None
     if stage is None or out is None:
-        if not case.lock and node is not case.found.node:
+        if not case.lock and node is not case.resolved.node:
             return
         text = f"{name} has nothing of stage {node.stage}" if case.lock else f"no {name}"
         todo = "run trace in the repository that it was made in"
@@ -82,9 +82,9 @@ def _agree(
     }
     recorded = {section: node.params[section] for section in sections}
     if keys := [k for s in sections for k in differing(recorded[s], sections[s], s)]:
-        text = f"{case.lock_name} names it, but with other params: {some(keys)}"
+        text = f"{case.lock_name} names it, but with other params: {listed(keys)}"
         yield Check(claim="dvc.lock", verdict="contradicted", text=text)
-    place = case.found.places.get(node.digest)
+    place = case.resolved.places.get(node.digest)
     # Where a file is missing, the md5 of the others says nothing.
     own = (
         place is not None
@@ -113,10 +113,10 @@ def mlflow(node: Node, case: Case) -> Iterator[Check]:
         return
     for run in runs:
         yield _run(run, node, case)
-    asked = case.found.run if node is case.found.node else None
-    if asked and asked not in {run.id for run in runs}:
-        named = logged.digest if (logged := store.run(asked)) else None
-        text = f"run {asked} names the complete model {named}, but logged this one"
+    named_run = case.resolved.run if node is case.resolved.node else None
+    if named_run and named_run not in {run.id for run in runs}:
+        named = logged.digest if (logged := store.run(named_run)) else None
+        text = f"run {named_run} names the complete model {named}, but logged this one"
         yield Check(claim="MLflow", verdict="contradicted", text=text)
     elif not runs:
         there = "names it" if store.database.is_file() else "could name it: there is no such file"
@@ -138,17 +138,17 @@ def _run(run: Run, node: Node, case: Case) -> Check:
     title = f"run {run.name} ({run.id}), {run.status}{', deleted' if run.deleted else ''}"
     title += "".join(f"; registered as {name} version {v}" for name, v in run.versions)
     statements = sorted((run.place / "provenance").glob("*.json")) if run.place else []
-    other = [p.name for p in statements if provenance.digest(p) not in case.found.known]
+    other = [p.name for p in statements if provenance.digest(p) not in case.resolved.known]
     models = {model: place for model, place in run.models.items() if place}
     wrong = [m for m, p in models.items() if _digest(p) not in (None, node.digest)]
     if wrong or other:
-        what = f"logged model {some(wrong)}" if wrong else f"provenance/{some(other)}"
+        what = f"logged model {listed(wrong)}" if wrong else f"provenance/{listed(other)}"
         text = f"{title}; its {what} is of another complete model"
         return Check(claim="MLflow", verdict="contradicted", text=text)
     if not any(_digest(place) for place in models.values()):
         text = f"{title}; its logged model's files are not at hand"
         return Check(claim="MLflow", verdict="missing", text=text, todo="look at mlartifacts/")
-    text = f"{title}; logged model {some(models)} has this statement"
+    text = f"{title}; logged model {listed(models)} has this statement"
     return Check(claim="MLflow", verdict="verified", text=text)
 
 

@@ -1,45 +1,40 @@
 """What a statement says of its code, its raw data and its environment."""
 
-import fnmatch
 from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from pipeline import provenance
-from pipeline.provenance.lineage import Node
-from pipeline.resolve import git as resolve_git
-from pipeline.trace.claims import SHORT, Case, Check, artifacts, count, some
-from pipeline.trace.code import Source, look
+from pipeline.provenance import git
+from pipeline.provenance.lineage import Node, dep_kind
+from pipeline.trace.claims import SHORT, Case, Check, count, listed
+from pipeline.trace.code import Source, find_source
 
 
 def deps_of_code(node: Node) -> dict[str, str]:
-    return {p: d for p, d in node.deps.items() if p not in artifacts(node) and not _is_data(p)}
+    return {path: digest for path, digest in node.deps.items() if dep_kind(path) == "code"}
 
 
 def deps_of_data(node: Node) -> dict[str, str]:
-    return {p: d for p, d in node.deps.items() if p not in artifacts(node) and _is_data(p)}
-
-
-def _is_data(path: str) -> bool:
-    """No patch would have it, so a change in it is a change of data."""
-    parts = PurePosixPath(path).parts
-    return any(fnmatch.fnmatch(parts[0], pattern) for pattern in provenance.NOT_CODE)
+    return {path: digest for path, digest in node.deps.items() if dep_kind(path) == "data"}
 
 
 def sources(case: Case) -> dict[tuple[str | None, str | None], Source]:
-    """By commit and patch; artifacts of one run have them in common."""
+    """The code by commit and patch, which artifacts of one run have in common."""
     deps: dict[tuple[str | None, str | None], set[str]] = {}
-    for node in case.found.known.values():
+    for node in case.resolved.known.values():
         named = {*deps_of_code(node), *deps_of_data(node)}
         deps.setdefault((node.commit, node.patch), set()).update(named)
     return {
-        (commit, patch): look(case.root, commit, patch, _patch_file(patch, case), sorted(named))
+        (commit, patch): find_source(
+            case.root, commit, patch, _patch_file(patch, case), sorted(named)
+        )
         for (commit, patch), named in deps.items()
     }
 
 
 def _patch_file(patch: str | None, case: Case) -> Path | None:
     """Any patch at hand with this sha256; artifacts made together have the same."""
-    for node in case.found.known.values() if patch else ():
+    for node in case.resolved.known.values() if patch else ():
         for name, path in (case.files(node) or {}).items():
             if name.endswith(".patch") and path.is_file() and provenance.digest(path) == patch:
                 return path
@@ -70,17 +65,17 @@ def code(source: Source, case: Case) -> Iterator[Check]:
 
 
 def _repository(case: Case) -> str:
-    if not resolve_git.is_repository(case.root):
+    if not git.is_repository(case.root):
         return f"{case.root}, which is no git repository"
     return "this repository"
 
 
 def _fetch(commit: str, case: Case) -> str:
-    if not resolve_git.is_repository(case.root):
+    if not git.is_repository(case.root):
         return "run trace in a clone of the repository that it was made in"
-    if resolve_git.line(case.root, "rev-parse", "--is-shallow-repository") == "true":
+    if git.line(case.root, "rev-parse", "--is-shallow-repository") == "true":
         return "this clone is shallow: `git fetch --unshallow`"
-    remotes = (resolve_git.line(case.root, "remote") or "").split()
+    remotes = (git.line(case.root, "remote") or "").split()
     if remotes:
         remote = "origin" if "origin" in remotes else remotes[0]
         return f"`git fetch {remote} {commit}`"
@@ -112,7 +107,8 @@ def _patch(source: Source) -> Check:
 
 
 def code_files(node: Node, source: Source, case: Case) -> Iterator[Check]:
-    """By digest, at the commit with its patch; where that is not at hand, in the work tree."""
+    """The code is compared at the commit with its patch; where that is not at hand, in the work
+    tree."""
     recorded = deps_of_code(node)
     if not recorded:
         return
@@ -121,8 +117,9 @@ def code_files(node: Node, source: Source, case: Case) -> Iterator[Check]:
     if right:
         at = "with the patch" if source.fits else "at that commit"
         text = (
-            f"{len(right)} of {len(recorded)} ({some(sorted(right))}) have the recorded digest {at}"
+            f"{len(right)} of {len(recorded)} ({listed(sorted(right))}) have the recorded digest "
         )
+        text += at
         yield Check(claim="code files", verdict="verified", text=text)
     if rest and source.whole:
         for path, digest in rest.items():
@@ -130,35 +127,37 @@ def code_files(node: Node, source: Source, case: Case) -> Iterator[Check]:
         return
     here = {path for path, digest in rest.items() if _at(case.root / path) == digest}
     if here:
-        text = f"{len(here)} of {len(recorded)} ({some(sorted(here))}) have the recorded digest in "
+        text = (
+            f"{len(here)} of {len(recorded)} ({listed(sorted(here))}) have the recorded digest in "
+        )
         text += "the work tree"
         yield Check(claim="code files", verdict="verified", text=text)
     if lacking := sorted(set(rest) - here):
-        text = f"{some(lacking)}: not at hand as they were"
+        text = f"{listed(lacking)}: not at hand as they were"
         yield Check(claim="code files", verdict="missing", text=text)
 
 
 def _other_code(node: Node, path: str, digest: str, source: Source) -> Check:
     there = source.digest(path)
     at = f"commit {(source.commit or '')[:SHORT]}{' with the patch' if source.patch else ''}"
-    found = f"is {there[:SHORT]} at {at}" if there else f"does not exist at {at}"
+    present = f"is {there[:SHORT]} at {at}" if there else f"does not exist at {at}"
     return Check(
         claim="code files",
         verdict="contradicted",
-        text=f"{path} {found}, recorded is {digest[:SHORT]}: the code that ran is not what git has"
-        + _which(node, path, source),
+        text=f"{path} {present}, recorded is {digest[:SHORT]}: the code that ran is not what git "
+        "has" + _which(node, path, source),
     )
 
 
 def _which(node: Node, path: str, source: Source) -> str:
     """The files of a directory that differ, where its statement lists them."""
-    for dep in node.definition["resolvedDependencies"]:
-        if dep.get("name") == path and (recorded := dep.get("annotations", {}).get("files")):
-            lead = f"{path}/"
-            there = {n.removeprefix(lead): d for n, d in source.files.items() if n.startswith(lead)}
-            names = {n for n in {*recorded, *there} if recorded.get(n) != there.get(n)}
-            return f" ({some(sorted(filter(provenance.counts, names)))})"
-    return ""
+    recorded = node.files(path)
+    if not recorded:
+        return ""
+    lead = f"{path}/"
+    there = {n.removeprefix(lead): d for n, d in source.files.items() if n.startswith(lead)}
+    names = {n for n in {*recorded, *there} if recorded.get(n) != there.get(n)}
+    return f" ({listed(sorted(filter(provenance.counts, names)))})"
 
 
 def _at(path: Path) -> str | None:
@@ -202,14 +201,14 @@ def environment(node: Node, here: Mapping[str, object]) -> Check:
     return Check(
         claim="environment",
         verdict="missing",
-        text=f"{text}; here {len(differing)} differ: {some(differing)}",
+        text=f"{text}; here {len(differing)} differ: {listed(differing)}",
         todo="`python -m pipeline.reproduce WHAT --environment recorded` makes one as it was",
     )
 
 
 def differences(recorded: Mapping[str, object], here: Mapping[str, object]) -> list[str]:
     """ "torch 2.13.0 (here 2.12.0)", for Python, the platform and every package."""
-    before, now = _flat(recorded), _flat(here)
+    before, now = _versions(recorded), _versions(here)
     return [
         f"{name} {before.get(name, 'none')} (here {now.get(name, 'none')})"
         for name in [*before, *(name for name in now if name not in before)]
@@ -217,7 +216,8 @@ def differences(recorded: Mapping[str, object], here: Mapping[str, object]) -> l
     ]
 
 
-def _flat(environment: Mapping[str, object]) -> dict[str, str]:
+def _versions(environment: Mapping[str, object]) -> dict[str, str]:
+    """Python, the platform and every package by name."""
     packages = environment["packages"]
     assert isinstance(packages, Mapping)
     named = {"python": environment["python"], "platform": environment["platform"]}

@@ -20,10 +20,12 @@ from typing import Any
 
 from pipeline import provenance
 from pipeline.config.params import Params
+from pipeline.config.reading import flatten
 from pipeline.errors import IncompleteArtifact, PipelineError
-from pipeline.provenance import lineage
+from pipeline.project import EXPORT_COMPLETE
+from pipeline.provenance import git
+from pipeline.provenance.lineage import Artifact, Node
 from pipeline.resolve import dvc as resolve_dvc
-from pipeline.resolve.statements import STAGE
 from pipeline.text import escaped
 from pipeline.tracking import pictures as plots
 from pipeline.tracking.store import KEY, repository, without_login
@@ -71,13 +73,20 @@ class Made:
     sections: Mapping[str, Any]
     """Of params.yaml; those count that no statement has."""
 
-    @property
-    def directories(self) -> tuple[Path, ...]:
-        return self.data, self.train, self.checkpoint, self.complete_model
-
     @cached_property
+    def artifacts(self) -> dict[str, Artifact]:
+        """By stage's output, upstream first; the statement of each is read once."""
+        directories = {
+            "data": self.data,
+            "train": self.train,
+            "checkpoint": self.checkpoint,
+            "complete-model": self.complete_model,
+        }
+        return {name: Artifact(directory) for name, directory in directories.items()}
+
+    @property
     def digest(self) -> str:
-        return provenance.digest(self.complete_model)
+        return self.node.digest
 
     @cached_property
     def schema(self) -> dict[str, Any]:
@@ -87,7 +96,7 @@ class Made:
     def params(self) -> dict[str, Any]:
         """Sections as the artifacts' statements have them, and those in none of them; in the order
         of params.yaml."""
-        recorded = [provenance.params(directory) for directory in self.directories]
+        recorded = [each.params for each in self.artifacts.values()]
         every = {k: v for sections in (self.sections, *recorded) for k, v in sections.items()}
         order = [section.name for section in fields(Params)]
         return {name: every[name] for name in order if name in every} | every
@@ -104,7 +113,7 @@ class Made:
         root = repository()
         lock = root / resolve_dvc.LOCK
         entry = resolve_dvc.stages(lock.read_bytes() if lock.is_file() else None, str(lock))
-        path, _ = resolve_dvc.output(entry.get(STAGE, {})) or ("", "")
+        path, _ = resolve_dvc.output(entry.get(EXPORT_COMPLETE, {})) or ("", "")
         remote = without_login(resolve_dvc.remote(root) or "")
         md5 = resolve_dvc.md5_of(self.complete_model)
         found = {"dvc.md5": md5, "dvc.path": path, "dvc.remote": remote}
@@ -113,12 +122,12 @@ class Made:
     @property
     def unrecorded(self) -> dict[str, Any]:
         """The sections that no statement has."""
-        recorded = {name for each in self.directories for name in provenance.params(each)}
+        recorded = {name for each in self.artifacts.values() for name in each.params}
         return {name: self.params[name] for name in self.params if name not in recorded}
 
     @cached_property
     def flat_params(self) -> dict[str, str]:
-        return {name: _cut(value) for name, value in flatten(self.params)}
+        return {name: _cut(value) for name, value in as_mlflow_params(self.params).items()}
 
     @property
     def model(self) -> str:
@@ -153,20 +162,19 @@ class Made:
             )
         return found
 
-    @cached_property
-    def node(self) -> lineage.Node:
-        return lineage.node(self.complete_model / provenance.NAME)
+    @property
+    def node(self) -> Node:
+        return self.artifacts["complete-model"].node
 
     @cached_property
     def raw(self) -> dict[str, Any]:
         """The raw data as `prepare` names them: path, revision and sha256; the folder's, where it
         holds too many files to be listed."""
-        node = lineage.node(self.data / provenance.NAME)
-        folder, file = RAW, node.params["data"]["file"]
-        deps = {dep["name"]: dep for dep in node.definition["resolvedDependencies"]}
-        listed = deps[folder].get("annotations", {}).get("files", {})
-        path = f"{folder}/{file}" if file in listed else folder
-        digest = listed.get(file, deps[folder]["digest"]["sha256"])
+        node = self.artifacts["data"].node
+        file = node.params["data"]["file"]
+        listed = node.files(RAW)
+        path = f"{RAW}/{file}" if file in listed else RAW
+        digest = listed.get(file, node.deps[RAW])
         return {"path": path, "rev": node.commit, "sha256": digest}
 
 
@@ -175,14 +183,15 @@ def _json(path: Path) -> dict[str, Any]:
     return found
 
 
-def flatten(values: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Leaves by their dotted names; text as it is, everything else as JSON spells it."""
-    if isinstance(values, Mapping) and values:
-        for key, value in values.items():
-            yield from flatten(value, f"{prefix}.{key}" if prefix else str(key))
-    else:
-        text = values if isinstance(values, str) else json.dumps(values, ensure_ascii=False)
-        yield re.sub(r"[^\w.:/ -]", "_", prefix), text
+def as_mlflow_params(values: Mapping[str, Any]) -> dict[str, str]:
+    """Leaves by their dotted names in MLflow's characters; text as it is, everything else as JSON
+    spells it."""
+    return {
+        re.sub(r"[^\w.:/ -]", "_", path): value
+        if isinstance(value, str)
+        else json.dumps(value, ensure_ascii=False)
+        for path, value in flatten(values).items()
+    }
 
 
 def _cut(value: str) -> str:
@@ -216,9 +225,9 @@ def tags(made: Made, details: Details) -> dict[str, str]:
     found = {
         **details.tags,
         KEY: made.digest,
-        "provenance.checkpoint": provenance.digest(made.checkpoint),
-        "provenance.train": provenance.digest(made.train),
-        "provenance.data": provenance.digest(made.data),
+        "provenance.checkpoint": made.artifacts["checkpoint"].digest,
+        "provenance.train": made.artifacts["train"].digest,
+        "provenance.data": made.artifacts["data"].digest,
         "data.path": made.raw["path"],
         "data.sha256": made.raw["sha256"],
         "mlflow.note.content": description(made),
@@ -279,12 +288,8 @@ def _code(text: str) -> str:
 
 def source(made: Made, root: Path) -> dict[str, Any]:
     """What DvcSource takes; `root` stands for the repository that has no remote."""
-    command = ["git", "-C", str(root), "remote", "get-url", "origin"]
-    with contextlib.suppress(FileNotFoundError):  # git is not there
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode == 0:
-            return {**made.raw, "url": without_login(done.stdout.strip())}
-    return {**made.raw, "url": root.as_uri()}
+    url = git.remote_url(root, "origin")
+    return {**made.raw, "url": root.as_uri() if url is None else without_login(url)}
 
 
 Files = list[tuple[str, bytes]]
@@ -323,10 +328,9 @@ def artifacts(made: Made) -> Iterator[tuple[str, bytes]]:
     import yaml
 
     yield "params.yaml", yaml.safe_dump(made.params, sort_keys=False, allow_unicode=True).encode()
-    for directory in made.directories:
-        statement = provenance.read(directory)
-        maker = statement["predicate"]["buildDefinition"]["externalParameters"]["stage"]
-        yield f"provenance/{maker}.json", (directory / provenance.NAME).read_bytes()
+    for artifact in made.artifacts.values():
+        statement = artifact.directory / provenance.NAME
+        yield f"provenance/{artifact.node.stage}.json", statement.read_bytes()
     for path in (made.verify_report, made.verify_report.with_suffix(".html")):
         if path.is_file():
             yield f"verify/{path.name}", path.read_bytes()

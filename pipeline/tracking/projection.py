@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline import provenance
 from pipeline.complete_model.mlmodel import tensors
 from pipeline.config.params import Tracking
 from pipeline.tracking import registry, requests
@@ -166,7 +165,7 @@ def _log_dataset(client: "MlflowClient", run: "Run", made: Made) -> None:
         profile=json.dumps(made.schema.get("rows", {})),
     )
     told = {"path": raw["path"], "rev": raw["rev"] or "none", "sha256": raw["sha256"]}
-    told["provenance.data"] = provenance.digest(made.data)
+    told["provenance.data"] = made.artifacts["data"].digest
     about = [InputTag(name, value) for name, value in told.items()]
     about.append(InputTag("mlflow.data.context", "training"))
     named = DatasetInput(dataset, about)

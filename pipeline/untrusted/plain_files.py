@@ -1,5 +1,5 @@
-"""A directory from elsewhere, before anything in it is read: plain files under plain names, not too
-many and not too much."""
+"""A directory from elsewhere holds plain files under plain names, not too many and not too large;
+that is checked before anything in it is read."""
 
 import os
 import stat
@@ -19,23 +19,24 @@ def faults(directory: Path, most: int) -> list[str]:
     """
     if directory.is_symlink() or not directory.is_dir():
         return [f"{escaped(str(directory))}: is no directory"]
-    found: list[str] = []
+    faults: list[str] = []
     count = total = 0
     for name, status in _entries(directory, ""):
         count += 1
         total += status.st_size if stat.S_ISREG(status.st_mode) else 0
-        found += [f"{escaped(name)}: {fault}" for fault in _entry(name, status)]
+        faults += [f"{escaped(name)}: {fault}" for fault in _entry_faults(name, status)]
         if count > FILES or total > most:
             break
     if count > FILES:
-        found.append(f"{escaped(str(directory))}: holds more than {FILES} files")
+        faults.append(f"{escaped(str(directory))}: holds more than {FILES} files")
     if total > most:
-        found.append(f"{escaped(str(directory))}: holds more than {most} bytes")
-    return found
+        faults.append(f"{escaped(str(directory))}: holds more than {most} bytes")
+    return faults
 
 
 def _entries(directory: Path, before: str) -> Iterator[tuple[str, os.stat_result]]:
-    """In no order, and no deeper than is allowed, so that nothing here grows with what is given."""
+    """Entries come in no order and from no deeper than is allowed, so that memory does not grow
+    with the directory."""
     with os.scandir(directory) as entries:
         for entry in entries:
             status = entry.stat(follow_symlinks=False)
@@ -45,7 +46,7 @@ def _entries(directory: Path, before: str) -> Iterator[tuple[str, os.stat_result
                 yield from _entries(Path(entry.path), f"{name}/")
 
 
-def _entry(name: str, status: os.stat_result) -> Iterator[str]:
+def _entry_faults(name: str, status: os.stat_result) -> Iterator[str]:
     last = name.rpartition("/")[2]
     if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
         yield "is a link, a pipe or a device; expected a plain file"
@@ -56,7 +57,7 @@ def _entry(name: str, status: os.stat_result) -> Iterator[str]:
 
 
 def read(path: Path, most: int) -> str:
-    """A text no longer than `most` bytes. Raises ValueError."""
+    """Returns a text no longer than `most` bytes. Raises ValueError."""
     with path.open("rb") as file:
         content = file.read(most + 1)
     if len(content) > most:

@@ -26,13 +26,13 @@ CURVES = ("secp256r1", "secp384r1")
 
 
 def beside(directory: Path) -> Path:
-    """Where its signature lies unless another place is named."""
+    """Returns where a directory's signature lies unless another place is named."""
     whole = directory.resolve()
     return whole.with_name(f"{whole.name}.sig")
 
 
 def sign(directory: Path, key: Path, signature: Path) -> str:
-    """Writes the signature; the public key's digest. Raises a PipelineError."""
+    """Writes the signature and returns the public key's digest. Raises a PipelineError."""
     _demand_plain(directory)
     if signature.resolve().is_relative_to(directory.resolve()):
         raise ParamsError(f"{signature}: lies in the directory itself; put it beside")
@@ -44,7 +44,7 @@ def sign(directory: Path, key: Path, signature: Path) -> str:
 
 
 def demand(directory: Path, trusted: Sequence[Path], signature: Path | None = None) -> str:
-    """The digest of the trusted key that signed every file of the directory. Parses none of them.
+    """Returns the digest of the trusted key that signed every file of the directory. Parses none.
 
     Raises VerificationFailed unless one did.
     """
@@ -78,8 +78,8 @@ def _verify(directory: Path, signature: Path, key: Path, statement: Mapping[str,
             f"{signature}: is not by the key it names, or changed after it was made"
         ) from None
     except (ValueError, LookupError, TypeError, AttributeError) as fault:
-        told = _difference(directory, statement) or " ".join(str(fault).split())
-        raise VerificationFailed(f"{escaped(told)}; get both anew from whoever signed") from None
+        reason = _difference(directory, statement) or " ".join(str(fault).split())
+        raise VerificationFailed(f"{escaped(reason)}; get both anew from whoever signed") from None
     if ignored := statement["predicate"].get("serialization", {}).get("ignore_paths"):
         raise VerificationFailed(f"{signature}: leaves out {ignored}; all files must be signed")
 
@@ -89,14 +89,14 @@ def _difference(directory: Path, statement: Mapping[str, Any]) -> str:
     signed = {str(each["name"]): each["digest"] for each in statement["predicate"]["resources"]}
     files = (path for path in directory.rglob("*") if path.is_file())
     present = {path.relative_to(directory).as_posix(): path for path in files}
-    found = [f"{name}: missing, but signed" for name in signed.keys() - present.keys()]
-    found += [f"{name}: not signed" for name in present.keys() - signed.keys()]
+    faults = [f"{name}: missing, but signed" for name in signed.keys() - present.keys()]
+    faults += [f"{name}: not signed" for name in present.keys() - signed.keys()]
     for name in sorted(signed.keys() & present.keys()):
         with present[name].open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != signed[name]:
-                found.append(f"{name}: changed since it was signed")
-    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-    return f"{directory}/{sorted(found)[0]}{more}" if found else ""
+                faults.append(f"{name}: changed since it was signed")
+    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    return f"{directory}/{sorted(faults)[0]}{more}" if faults else ""
 
 
 def _bundle(signature: Path) -> tuple[str, dict[str, Any]]:
@@ -115,12 +115,12 @@ def _bundle(signature: Path) -> tuple[str, dict[str, Any]]:
 
 
 def _demand_plain(directory: Path) -> None:
-    if found := plain_files.faults(directory, SIZE):
-        raise IncompleteArtifact(f"{found[0]}; a signature covers plain files only")
+    if faults := plain_files.faults(directory, SIZE):
+        raise IncompleteArtifact(f"{faults[0]}; a signature covers plain files only")
 
 
 def _whole(hashing: Any) -> Any:
-    """Git's files too, which are left out by default."""
+    """Every file is signed, git's too, which the library leaves out by default."""
     return hashing.Config().set_ignored_paths(paths=[], ignore_git_paths=False)
 
 
@@ -151,7 +151,7 @@ def _elliptic(path: Path, kind: str, load: Any) -> Any:
 
 
 def _digest(key: Any) -> str:
-    """As model-signing names it: the sha256 of the public key in PEM."""
+    """Returns the sha256 of the public key in PEM, by which model-signing names it."""
     from cryptography.hazmat.primitives import serialization as to
 
     content = key.public_bytes(to.Encoding.PEM, to.PublicFormat.SubjectPublicKeyInfo)

@@ -16,7 +16,7 @@ import pytest
 from pipeline import provenance
 from pipeline.config.reading import dump_yaml, load_yaml
 from pipeline.errors import PipelineError
-from pipeline.provenance import lineage
+from pipeline.provenance import lineage, statement
 from testing.project import TINY, Project, make_project
 
 DATA = "artifacts/data"
@@ -311,7 +311,7 @@ def data_of(project: Project) -> dict:
 
 def test_a_directory_of_many_files_is_named_by_its_digest_alone(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(provenance, "LISTED", 2)
+    monkeypatch.setattr(statement, "LISTED", 2)
     folder = tmp_path / "images"
     folder.mkdir()
     code = {"name": "git", "digest": {"gitCommit": None}}

@@ -14,9 +14,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .._keras_compare import Names, call, check_answers, layer_of, tensor_dtype
+from .._keras_compare import Names, call, check_answers, layer_of, quiet, tensor_dtype
 from .._lookup_tables import number_tables
-from .._quiet import quiet
 from ..contract import Arrays
 from ._names import ENDPOINT, FILE
 from .load import interpreter, load

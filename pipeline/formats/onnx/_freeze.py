@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .._keras_compare import call, tensor_dtype
-from .._quiet import quiet
+from .._keras_compare import call, quiet, tensor_dtype
 from ..contract import Arrays
 from ._layers import NAMES, layer_at
 

@@ -7,9 +7,8 @@ their content; then onnxruntime must answer as the model does.
 
 from typing import Any
 
-from .._keras_compare import layers_that
+from .._keras_compare import layers_that, quiet
 from .._onnx_export import reason
-from .._quiet import quiet
 from ..contract import Arrays
 from ._freeze import Frozen, freeze
 from ._layers import layer_at

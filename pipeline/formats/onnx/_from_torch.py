@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._onnx_export import TORCHVISION, reason
-from .._quiet import quiet
-from .._torch import check_evaluation_mode
+from .._onnx_export import TORCHVISION, reason, silenced
 from ..contract import Arrays
 
 if TYPE_CHECKING:
@@ -32,7 +30,7 @@ def translate(model: "nn.Module", inputs: Arrays, outputs: list[str]) -> Any:
 
     program = _capture(model, inputs)
     try:
-        with quiet(TORCHVISION, level=logging.ERROR), warnings.catch_warnings():
+        with silenced(logging.ERROR, TORCHVISION), warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             translated = torch.onnx.export(
                 program,
@@ -57,7 +55,8 @@ def _capture(model: "nn.Module", inputs: Arrays) -> Any:
     """Returns torch's program for any number of rows; its tracing errors are all RuntimeError."""
     import torch
 
-    check_evaluation_mode(model, "onnx")
+    if any(module.training for module in model.modules()):
+        raise ValueError("onnx: found the model in training mode, expected model.eval()")
     rows = torch.export.Dim("batch", min=0)
     examples = tuple(
         torch.from_numpy(np.resize(each, (EXAMPLE_ROWS, *each.shape[1:])))

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .._onnx_export import TORCHVISION, reason
-from .._quiet import quiet
+from .._onnx_export import TORCHVISION, reason, silenced
 from ._source import batch
 
 EXAMPLE_ROWS = 11  # no other batch has so many, so that a fixed number of rows shows
@@ -78,7 +77,7 @@ def complaints_about(what: str) -> Iterator[None]:
     import torch
 
     try:
-        with quiet(TORCHVISION, level=logging.ERROR), warnings.catch_warnings():
+        with silenced(logging.ERROR, TORCHVISION), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     except (RuntimeError, torch.onnx.OnnxExporterError) as error:

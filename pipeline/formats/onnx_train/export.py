@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from .._torch import check_evaluation_mode
 from ..contract import Arrays
 from . import _states
 from ._compare import check_steps
@@ -38,7 +37,8 @@ def export(
     `training` has net (which is `model`), loss, optimizer, scheduler and clip_norm. `seed` is not
     used: no network that draws random numbers is taken.
     """
-    check_evaluation_mode(model, "onnx_train")
+    if any(module.training for module in model.modules()):
+        raise ValueError("onnx_train: found the model in training mode, expected model.eval()")
     if training is None or target is None:
         raise ValueError(
             "onnx_train: holds a training step and nothing else; set export.train=true"

@@ -2,16 +2,11 @@
 
 from typing import Any
 
+from pipeline.project import ARTIFACTS
 from pipeline.reproduce import code as reproduce_code
 from pipeline.reproduce.compare import NEW, Difference, Stage, Verdict
 from pipeline.reproduce.report import Report
 
-NAMES = {
-    "prepare": "data",
-    "train": "training",
-    "checkpoint": "checkpoint",
-    "export-complete": "complete model",
-}
 LISTED = 8
 NAMED = 3
 
@@ -21,7 +16,7 @@ def announcement(report: Report) -> str:
     last, code = report.nodes[-1], report.codes[-1]
     name = last.params.get("model", {}).get("name", "")
     lines = [
-        f"Making again: {NAMES.get(last.stage, last.stage)} {name} (sha256 {last.digest})",
+        f"Making again: {ARTIFACTS.get(last.stage, last.stage)} {name} (sha256 {last.digest})",
         f"Running code of {report.source.project}",
         f"  at commit {code.commit} ({reproduce_code.subject_line(code, report.source)})",
     ]
@@ -81,14 +76,14 @@ def result(report: Report) -> str:
 def _row(stage: Stage, seconds: float) -> tuple[str, str, str, str, str]:
     unlike = sorted(stage.differences, key=lambda each: -each.verdict)  # the worst first
     new = sum(each.why == NEW for each in unlike)
-    said = _listed([each.file for each in unlike], NAMED)
+    what = _listed([each.file for each in unlike], NAMED)
     if not unlike and stage.verdict:
-        said = "the statement alone"
+        what = "the statement alone"
     distances = [each.max_abs for each in unlike if each.max_abs]
     if distances:
-        said += f"; by up to {max(distances):.3g}"
+        what += f"; by up to {max(distances):.3g}"
     equal = f"{stage.files - len(unlike) + new} of {stage.files}"
-    return (stage.name, str(stage.verdict), equal, f"{seconds:.1f} s", said)
+    return (stage.name, str(stage.verdict), equal, f"{seconds:.1f} s", what)
 
 
 def _conclusion(report: Report) -> list[str]:
@@ -99,37 +94,39 @@ def _conclusion(report: Report) -> list[str]:
         Verdict.WITHIN_TOLERANCE: "DIFFERENT, within tolerance (1e-4 absolute and relative).",
         Verdict.DIFFERENT: "DIFFERENT.",
     }
-    found = [lines[report.verdict]]
+    conclusion = [lines[report.verdict]]
     if report.first:
-        found.append(f"First divergence: {report.first[0].name}: {_divergence(report.first[1])}")
+        conclusion.append(
+            f"First divergence: {report.first[0].name}: {_divergence(report.first[1])}"
+        )
     if report.cause:
         label = "Likely cause" if report.first else "The statements differ in"
-        found.append(f"{label} (recorded -> now): {report.cause}")
+        conclusion.append(f"{label} (recorded -> now): {report.cause}")
     if report.predictions and report.first:
-        found.append(f"Predictions: {_predictions(report.predictions)}")
+        conclusion.append(f"Predictions: {_predictions(report.predictions)}")
     if report.verified is False:
-        found.append("The rebuilt model does not pass verify, see above.")
+        conclusion.append("The rebuilt model does not pass verify, see above.")
     if report.keep:
-        found.append(f"All that was made is in {report.keep}.")
-    return found
+        conclusion.append(f"All that was made is in {report.keep}.")
+    return conclusion
 
 
-def _divergence(found: Difference) -> str:
-    text = found.file
-    if found.tensor:
-        text += f": {found.tensor}"
-    if found.at:
-        text += f"[{', '.join(map(str, found.at))}]"
-    if found.recorded is not None:
-        text += f": recorded {found.recorded}, now {found.rebuilt}"
-    return f"{text} ({found.why})"
+def _divergence(difference: Difference) -> str:
+    text = difference.file
+    if difference.tensor:
+        text += f": {difference.tensor}"
+    if difference.at:
+        text += f"[{', '.join(map(str, difference.at))}]"
+    if difference.recorded is not None:
+        text += f": recorded {difference.recorded}, now {difference.rebuilt}"
+    return f"{text} ({difference.why})"
 
 
-def _predictions(found: dict[str, Any]) -> str:
-    if found["bitwise_equal"]:
-        return f"all {found['values']} of {found['compared']}/ bitwise equal"
-    kind = "within" if found["within_tolerance"] else "beyond"
+def _predictions(distances: dict[str, Any]) -> str:
+    if distances["bitwise_equal"]:
+        return f"all {distances['values']} of {distances['compared']}/ bitwise equal"
+    kind = "within" if distances["within_tolerance"] else "beyond"
     return (
-        f"{found['values']} of {found['compared']}/ compared; they differ by up to "
-        f"{found['max_abs']:.3g} (at {found['at']}), {kind} tolerance"
+        f"{distances['values']} of {distances['compared']}/ compared; they differ by up to "
+        f"{distances['max_abs']:.3g} (at {distances['at']}), {kind} tolerance"
     )

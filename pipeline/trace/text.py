@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pipeline.provenance.lineage import is_artifact
 from pipeline.trace.claims import SHORT, count
 
 WIDEST = 100
@@ -24,24 +25,25 @@ VERDICT, CLAIM = 13, 12
 REPEATED = 40
 """Characters up to which a line is written out again."""
 
-Told = Mapping[str, Any]
+Report = Mapping[str, Any]
+"""Of the whole, or its entry of one node."""
 
 
-def page(told: Told) -> str:
+def as_text(report: Report) -> str:
     width = min(WIDEST, shutil.get_terminal_size((WIDEST, 24)).columns)
-    lines = [*_head(told, width), "", *_tree(told), ""]
+    lines = [*_head(report, width), "", *_tree(report), ""]
     above: dict[str, set[str]] = {}
-    for node in told["nodes"]:
-        lines += [*_node(node, told, width, above), ""]
-    return "\n".join([*lines, *_verdict(told, width)]) + "\n"
+    for node in report["nodes"]:
+        lines += [*_node(node, report, width, above), ""]
+    return "\n".join([*lines, *_verdict(report, width)]) + "\n"
 
 
-def _head(told: Told, width: int) -> list[str]:
-    first = told["nodes"][0]
-    what = f"{told['what']} is {_about(first)}."
-    if name := told["file"]:
-        what = f"{told['what']} is the file {name} of {_about(first)}."
-    named = f"It is named by the sha256 of its {STATEMENT}: {told['digest']}"
+def _head(report: Report, width: int) -> list[str]:
+    first = report["nodes"][0]
+    what = f"{report['what']} is {_about(first)}."
+    if name := report["file"]:
+        what = f"{report['what']} is the file {name} of {_about(first)}."
+    named = f"It is named by the sha256 of its {STATEMENT}: {report['digest']}"
     paragraphs = [what, named, "", LEGEND]
     return [
         line
@@ -50,31 +52,31 @@ def _head(told: Told, width: int) -> list[str]:
     ]
 
 
-def _about(node: Told) -> str:
+def _about(node: Report) -> str:
     model = node["params"].get("model")
     article = {"data": "prepared data", "training": "a training with its checkpoints"}
     what = article.get(node["kind"], f"a {node['kind']}")
     return what + (f" of {model.get('name')} ({model.get('framework')})" if model else "")
 
 
-def _tree(told: Told) -> list[str]:
+def _tree(report: Report) -> list[str]:
     """Each part under what was made from it; one that went into several, under the last of them."""
-    nodes = {node["digest"]: node for node in told["nodes"]}
+    nodes = {node["digest"]: node for node in report["nodes"]}
     above: dict[str, str] = {}
-    for node in told["nodes"]:  # downwards, so the lowest that names it comes last
+    for node in report["nodes"]:  # downwards, so the lowest that names it comes last
         above |= {dep["digest"]: node["digest"] for dep in node["made_from"]}
-    return list(_branch(told["nodes"][0], nodes, above, "", ""))
+    return list(_branch(report["nodes"][0], nodes, above, "", ""))
 
 
 def _branch(
-    node: Told, nodes: Mapping[str, Told], above: Mapping[str, str], lead: str, below: str
+    node: Report, nodes: Mapping[str, Report], above: Mapping[str, str], lead: str, below: str
 ) -> Iterator[str]:
     yield f"{lead}{_title(node)}  {_state(node)}"
     mine = [d for d in node["made_from"] if above[d["digest"]] == node["digest"]]
     shown = [
         d
         for d in mine
-        if d["digest"] in nodes or _is_raw(d, node) or (not d["known"] and _is_artifact(d))
+        if d["digest"] in nodes or _is_raw(d, node) or (not d["known"] and is_artifact(d["path"]))
     ]
     for position, dep in enumerate(shown):
         last = position == len(shown) - 1
@@ -86,21 +88,17 @@ def _branch(
             yield f"{lead}{what} {dep['path']} {dep['digest'][:SHORT]}"
 
 
-def _is_artifact(dep: Told) -> bool:
-    return str(dep["path"]).startswith(("artifacts/", "parents/"))
-
-
-def _is_raw(dep: Told, node: Told) -> bool:
+def _is_raw(dep: Report, node: Report) -> bool:
     raw = [check["text"] for check in node["checks"] if check["claim"] == "raw data"]
     return any(text.startswith(str(dep["path"])) for text in raw)
 
 
-def _title(node: Told) -> str:
+def _title(node: Report) -> str:
     lead = "parent: " if node["parent"] and node["kind"] == "complete model" else ""
     return f"{lead}{node['kind']} {node['digest'][:SHORT]}"
 
 
-def _state(node: Told) -> str:
+def _state(node: Report) -> str:
     """The worst verdict, and how often."""
     verdicts = [check["verdict"] for check in node["checks"]]
     for worst in ("contradicted", "missing"):
@@ -109,15 +107,15 @@ def _state(node: Told) -> str:
     return _coloured("verified", "verified")
 
 
-def _node(node: Told, told: Told, width: int, above: dict[str, set[str]]) -> Iterator[str]:
+def _node(node: Report, report: Report, width: int, above: dict[str, set[str]]) -> Iterator[str]:
     where = node["place"] or ("DVC's cache" if node["in_dvc_cache"] else "not at hand")
-    if node["place"] and node["place"].startswith(f"{told['root']}/"):
-        where = node["place"].removeprefix(f"{told['root']}/")
+    if node["place"] and node["place"].startswith(f"{report['root']}/"):
+        where = node["place"].removeprefix(f"{report['root']}/")
     title = f"{_title(node)}  (stage {node['stage']})"
     yield title
     yield "─" * min(width, len(title))
     yield from _line("", "place", where, width)
-    yield from _line("", "params", _params(node, told), width)
+    yield from _line("", "params", _params(node, report), width)
     for check in node["checks"]:
         if len(check["text"]) > REPEATED and check["text"] in above.setdefault(
             check["claim"], set()
@@ -133,18 +131,18 @@ def _node(node: Told, told: Told, width: int, above: dict[str, set[str]]) -> Ite
 def _line(verdict: str, claim: str, text: str, width: int) -> Iterator[str]:
     label = LABELS.get(verdict, "").ljust(VERDICT)
     label = _coloured(label, verdict) if verdict else label
-    room = max(20, width - VERDICT - CLAIM - 1)
-    wrapped = textwrap.wrap(text, room, break_on_hyphens=False) or [""]
+    wide = max(20, width - VERDICT - CLAIM - 1)
+    wrapped = textwrap.wrap(text, wide, break_on_hyphens=False) or [""]
     yield f"{label} {claim:<{CLAIM}}{wrapped[0]}".rstrip()
     indent = " " * (VERDICT + 1 + CLAIM + (2 if text.startswith("→ ") else 0))
     yield from (f"{indent}{line}" for line in wrapped[1:])
 
 
-def _params(node: Told, told: Told) -> str:
+def _params(node: Report, report: Report) -> str:
     """Those of the stage's own sections that are set; what stages upstream have stands there."""
     digests = {dep["digest"] for dep in node["made_from"]}
     upstream = [
-        n for n in told["nodes"] if n["digest"] in digests and n["parent"] == node["parent"]
+        n for n in report["nodes"] if n["digest"] in digests and n["parent"] == node["parent"]
     ]
     before = {section for other in upstream for section in other["params"]}
     own = {k: v for k, v in node["params"].items() if k not in before}
@@ -171,8 +169,8 @@ def _short(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _verdict(told: Told, width: int) -> list[str]:
-    counts = told["counts"]
+def _verdict(report: Report, width: int) -> list[str]:
+    counts = report["counts"]
     text = f"{count(counts['verified'], 'claim')} verified, {counts['missing']} could not be "
     text += f"checked because something is missing here, {counts['contradicted']} contradicted."
     return textwrap.wrap(text, width)

@@ -1,0 +1,44 @@
+"""The sha256 that names a file, an artifact or any other directory."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+NAME = "provenance.json"
+"""The statement's file, whose presence makes a directory an artifact."""
+
+
+def digest(path: Path) -> str:
+    """sha256 of a file; a complete artifact is named by its statement, any other directory by
+    the names and digests of the files in it."""
+    if path.is_file():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    if (path / NAME).is_file():
+        return digest(path / NAME)
+    return folded(contents(path))
+
+
+def contents(directory: Path) -> dict[str, str]:
+    """File -> sha256; without what git and DVC note there, so that data are the same whichever of
+    the two keeps them."""
+    return {name: digest(directory / name) for name in files(directory) if counts(name)}
+
+
+def counts(name: str) -> bool:
+    """Whether a file below a directory that is no artifact is part of its digest; notes are not,
+    which no patch of `code` would bring back."""
+    return not name.endswith((".dvc", ".gitignore", ".md")) and "__pycache__" not in name.split("/")
+
+
+def folded(contents: Mapping[str, str]) -> str:
+    """Returns one sha256 of all files, from the names and digests of each."""
+    lines = (f"{sha256}  {name}\n" for name, sha256 in contents.items())
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def files(directory: Path) -> list[str]:
+    """Relative names of the files below, sorted, but for the statement and Python's caches."""
+    paths = (path for path in directory.rglob("*") if not path.is_dir())
+    names = (path.relative_to(directory) for path in paths)
+    return sorted(n.as_posix() for n in names if "__pycache__" not in n.parts and str(n) != NAME)

@@ -1,0 +1,108 @@
+"""A statement of provenance is written last in a directory, so its presence means: complete.
+
+in-toto Statement v1 with SLSA's provenance predicate v1. There is no clock, host or user in it:
+the same inputs give the same bytes, and a statement's own digest names an artifact.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.files import write_atomically
+from pipeline.provenance.digests import NAME, contents, digest, files, folded
+from pipeline.provenance.environments import environment
+
+LISTED = 1000
+"""A directory with more files than this is named by its digest alone."""
+
+
+def build_definition(
+    stage: str, params: Mapping[str, Any], deps: Iterable[str], code: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What an output is made from, as SLSA's buildDefinition; `deps` are paths that exist."""
+    return {
+        "buildType": "urn:complete-models:stage:v1",
+        "externalParameters": {"stage": stage, "params": params},
+        "internalParameters": environment(),
+        "resolvedDependencies": [dict(code), *map(_dependency, deps)],
+    }
+
+
+def _dependency(name: str) -> dict[str, Any]:
+    """A directory that is no artifact is named with the digest of each file in it."""
+    path = Path(name)
+    if not path.is_dir() or (path / NAME).is_file():
+        return {"name": name, "digest": {"sha256": digest(path)}}
+    listed = contents(path)
+    named: dict[str, Any] = {"name": name, "digest": {"sha256": folded(listed)}}
+    if len(listed) <= LISTED:
+        named["annotations"] = {"files": listed}
+    return named
+
+
+def write(directory: Path, definition: Mapping[str, Any], without: str | None = None) -> None:
+    """Names every file that lies in the directory now, but for `without`, which is to go; nothing
+    may be written there afterwards."""
+    names = [name for name in files(directory) if name != without]
+    subject = [{"name": name, "digest": {"sha256": digest(directory / name)}} for name in names]
+    write_atomically(directory / NAME, sealed(subject, definition))
+
+
+def sealed(subject: list[dict[str, Any]], definition: Mapping[str, Any]) -> str:
+    """Returns the statement's text. Its invocationId is the digest of all the rest, so no bit of it
+    can change unnoticed."""
+    details: dict[str, Any] = {"builder": {"id": "urn:complete-models:pipeline"}}
+    statement = {
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": subject,
+        "predicateType": "https://slsa.dev/provenance/v1",
+        "predicate": {"buildDefinition": definition, "runDetails": details},
+    }
+    plain = json.dumps(statement, indent=1, ensure_ascii=False)
+    seal = hashlib.sha256(plain.encode()).hexdigest()
+    details["metadata"] = {"invocationId": f"sha256:{seal}"}
+    return json.dumps(statement, indent=1, ensure_ascii=False) + "\n"
+
+
+def read(directory: Path) -> dict[str, Any]:
+    """Returns the statement. Raises FileNotFoundError where there is none."""
+    statement: dict[str, Any] = json.loads((directory / NAME).read_text())
+    return statement
+
+
+def params(directory: Path) -> dict[str, Any]:
+    """Returns the parameters that the directory's stage ran with."""
+    definition: dict[str, Any] = read(directory)["predicate"]["buildDefinition"]
+    recorded: dict[str, Any] = definition["externalParameters"]["params"]
+    return recorded
+
+
+def faults(directory: Path) -> list[str]:
+    """Every way in which the bytes at hand differ from the statement: missing, extra, changed."""
+    path = directory / NAME
+    if not path.is_file():
+        return [f"{path}: missing, so the directory is not complete"]
+    try:
+        statement = read(directory)
+        definition = statement["predicate"]["buildDefinition"]
+        intact = sealed(statement["subject"], definition) == path.read_text()
+        subject = {entry["name"]: entry["digest"]["sha256"] for entry in statement["subject"]}
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as fault:
+        return [f"{path}: changed: no statement can be read from it ({fault})"]
+    if not intact:  # then it vouches for nothing, and no other file can be judged by it
+        return [f"{path}: changed: its seal does not fit its content"]
+    return _differences(directory, subject)
+
+
+def _differences(directory: Path, subject: Mapping[str, str]) -> list[str]:
+    present = set(files(directory))
+    differences = [f"{directory / name}: missing" for name in subject if name not in present]
+    differences += [f"{directory / name}: not in the statement" for name in present - set(subject)]
+    for name in present & set(subject):
+        actual = digest(directory / name)
+        if actual != subject[name]:
+            text = f"changed: sha256 is {actual}, the statement has {subject[name]}"
+            differences.append(f"{directory / name}: {text}")
+    return sorted(differences)

@@ -1,0 +1,103 @@
+"""The code of a work tree: its commit, and the patch from that commit to what lies there."""
+
+import hashlib
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import CannotRun, PipelineError
+from pipeline.provenance import git
+
+PATCH = "source.patch"
+
+# What a change in it does is recorded elsewhere: as parameters, as data, or not part of a run.
+NOT_CODE = (
+    *("conf", "params.yaml", "conf.lock.yaml", "dvc.lock", "data", "artifacts", "reports"),
+    *("docs", "tests", "testing", "benchmarks", "faults", ".gitignore", "**/*.md", "**/*.dvc"),
+)
+
+CODE = ("models", "pipeline")
+"""What lies in them is read when a stage runs, whatever it is and whether git is told of it."""
+
+# The settings that a user's git can have, so that the same trees give the same patch.
+DIFF = (
+    *("--binary", "--full-index", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames"),
+    *("--src-prefix=a/", "--dst-prefix=b/", "--unified=3", "--inter-hunk-context=0"),
+    *("--diff-algorithm=myers", "--indent-heuristic", "-O/dev/null", "--ignore-submodules=none"),
+)
+
+
+def code(root: Path) -> tuple[dict[str, Any], bytes]:
+    """The commit as a resolved dependency, and the patch from it to the work tree (b"" if clean).
+
+    A tree outside git, or without a commit, has the commit null. Raises PipelineError where there
+    is a repository that git cannot read.
+    """
+    commit = _commit(root)
+    patch = _patch(root) if commit else b""
+    named: dict[str, Any] = {"name": "git", "digest": {"gitCommit": commit}}
+    if patch:
+        named["annotations"] = {PATCH: hashlib.sha256(patch).hexdigest()}
+    return named, patch
+
+
+def patched(patch: bytes) -> list[str]:
+    """The files that a patch of `code` changes, makes or removes."""
+    lines = re.findall(rb'^diff --git "?a/.*? "?b/(.*?)"?$', patch, re.MULTILINE)
+    return [name.decode(errors="replace") for name in lines]
+
+
+def without_not_code() -> list[str]:
+    """The pathspecs by which git leaves NOT_CODE out."""
+    patterns = [*NOT_CODE, *(f"{path}/**" for path in NOT_CODE)]
+    return [f":(exclude,glob){pattern}" for pattern in patterns]
+
+
+def _commit(root: Path) -> str | None:
+    above = (root.resolve(), *root.resolve().parents)
+    if not any((path / ".git").exists() for path in above):
+        return None
+    _git(root, "rev-parse", "--git-dir")
+    head = ["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]
+    return _git(root, *head, accepted=(0, 1)).decode().strip() or None
+
+
+def _patch(root: Path) -> bytes:
+    """Makes the patch with an index of its own, so that the user's stays as it is."""
+    with tempfile.TemporaryDirectory() as scratch:
+        index = str(Path(scratch) / "index")
+        _git(root, "read-tree", "HEAD", index=index)
+        if new := [f":(top,literal){name}" for name in _new_files(root, index)]:
+            _git(root, "add", "--force", "--intent-to-add", "--", *new, index=index)
+        return _git(root, "diff", *DIFF, "HEAD", "--", ":/", *without_not_code(), index=index)
+
+
+def _new_files(root: Path, index: str) -> list[str]:
+    """New files count when they are Python, tracked or not: what is imported is code. In CODE every
+    file does, but for what git is told to ignore and is not Python."""
+    folders = [path for path in CODE if (root / path).is_dir()]
+    others = ["ls-files", "--full-name", "--others", "--exclude-standard", "-z"]
+    calls = [[*others, "--", ":/*.py", *folders, *without_not_code()]]
+    if folders:
+        calls.append([*others, "--ignored", "--", *(f"{path}/*.py" for path in folders)])
+    listed = b"".join(_git(root, *call, index=index) for call in calls)
+    return [name for name in listed.decode().split("\0") if name]
+
+
+def _git(
+    root: Path, *arguments: str, accepted: tuple[int, ...] = (0,), index: str | None = None
+) -> bytes:
+    """What git answers. Raises PipelineError with its own words: silence would pass for clean."""
+    environ = {"GIT_INDEX_FILE": index} if index else {}
+    try:
+        answer = git.run(root, *arguments, environ=environ, offline=False)
+    except CannotRun:
+        raise PipelineError(
+            f"{root}: is a git repository, but there is no git; install it"
+        ) from None
+    if answer.status not in accepted:
+        raise PipelineError(
+            f"{root.resolve()}: git {arguments[0]}: {answer.first_error}; `git status` tells more"
+        )
+    return answer.output
