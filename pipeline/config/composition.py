@@ -61,7 +61,9 @@ def _keys_beside(key: str, conf: Path) -> str:
     values: Any = compose_conf(conf, [])
     *parents, name = key.split(".")
     for parent in parents:
-        values = values.get(parent, {}) if isinstance(values, Mapping) else {}
+        if values == {}:  # it takes any name: of a format, say
+            return f"add it with a plus sign: +{key}=…"
+        values = values.get(parent, {}) if isinstance(values, Mapping) else None
     if not values:
         return f"allowed: {', '.join(compose_conf(conf, []))}"
     return nearest(name, list(values))
