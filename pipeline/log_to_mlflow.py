@@ -11,7 +11,8 @@ from pipeline.run import stage
 from pipeline.run.arguments import params_file
 from pipeline.tracking import projection, view
 from pipeline.tracking import store as mlflow_store
-from pipeline.tracking.content import TOLD, Made, here
+from pipeline.tracking.content import RunContent
+from pipeline.tracking.details import PROCESS_TAGS, process_details
 from pipeline.tracking.store import Store
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def log_to_mlflow(
     params: TrackingParams,
 ) -> None:
     """A second time with the same complete model finds the first run and logs nothing."""
-    made = Made(
+    content = RunContent(
         complete_model=complete_model,
         checkpoint=checkpoint,
         train=train,
@@ -36,18 +37,18 @@ def log_to_mlflow(
         verify_report=verify_report,
         sections=params_file(),
     )
-    if not made.verified["passed"]:
+    if not content.verified["passed"]:
         raise VerificationFailed(f"{verify_report}: did not pass; nothing is logged")
     store = mlflow_store.locate(params.tracking.uri)
     with mlflow_store.opened(store) as client:
-        run = projection.project(client, store, made, here(), params.tracking)
-    found = summary(store, run, made)
+        run = projection.project(client, store, content, process_details(), params.tracking)
+    found = summary(store, run, content)
     write_atomically(report, json.dumps(found, indent=1) + "\n")
     shown = f"see {found['links']['run']}" if store.is_server else "`make ui` shows it"
     print(f"MLflow: run {run.info.run_name} ({run.info.run_id}); {shown}")
 
 
-def summary(store: Store, run: "Run", made: Made) -> dict[str, Any]:
+def summary(store: Store, run: "Run", content: RunContent) -> dict[str, Any]:
     """The content of reports/mlflow.json; the same for a run however often it is asked for.
 
     With the artifacts it is all that it takes to make the run again.
@@ -67,11 +68,11 @@ def summary(store: Store, run: "Run", made: Made) -> dict[str, Any]:
             "run": f"{place}/runs/{run.info.run_id}{kind}",
             "model": f"{place}/models/{model_id}{kind}",
         },
-        "complete_model": made.digest,
+        "complete_model": content.digest,
         "start_time": run.info.start_time,
         "end_time": run.info.end_time,
-        "tags": {name: run.data.tags[name] for name in TOLD if name in run.data.tags},
-        "params": made.unrecorded,
+        "tags": {name: run.data.tags[name] for name in PROCESS_TAGS if name in run.data.tags},
+        "params": content.unrecorded,
     }
 
 

@@ -24,7 +24,8 @@ from pipeline.log_to_mlflow import log_to_mlflow
 from pipeline.resolve import dvc as resolve_dvc
 from pipeline.tracking import requests as mlflow_requests
 from pipeline.tracking import store
-from pipeline.tracking.content import LONGEST_PARAM, Made, as_mlflow_params, source, verdict
+from pipeline.tracking.content import LONGEST_PARAM, RunContent, as_mlflow_params, verdict
+from pipeline.tracking.description import source
 from pipeline.tracking.store import KEY
 from testing.project import ROOT, Project
 
@@ -302,11 +303,11 @@ def test_mlflow_finds_the_source_by_its_entry_point_and_loads_the_very_data(
 
 
 def test_a_remote_s_login_is_in_no_source(logged: Logged, tmp_path: Path) -> None:
-    made = Made(
+    made = RunContent(
         **{
             name: logged.root / path
             for name, path in OUTPUTS.items()
-            if name in Made.__dataclass_fields__
+            if name in RunContent.__dataclass_fields__
         },
         sections={},
     )

@@ -11,7 +11,8 @@ from pipeline.config.reading import read
 from pipeline.errors import VerificationFailed
 from pipeline.relog.executions import Execution
 from pipeline.relog.sources import Sources, Stored
-from pipeline.tracking.content import TOLD, Details, Made
+from pipeline.tracking.content import RunContent
+from pipeline.tracking.details import PROCESS_TAGS, Details
 from pipeline.tracking.store import without_login
 
 SINCE = {"register": None, "promote": "better", "upload": "files"}
@@ -69,7 +70,7 @@ def details(stored: Stored) -> Details:
     """What the run alone recorded of itself."""
     report = stored.report
     if "start_time" in report:
-        tags = {name: report["tags"][name] for name in TOLD if name in report["tags"]}
+        tags = {name: report["tags"][name] for name in PROCESS_TAGS if name in report["tags"]}
         return Details(start_time=report["start_time"], end_time=report["end_time"], tags=tags)
     name = stored.execution.experiment
     tags = {"dvc.exp.name": name} if name else {}
@@ -91,14 +92,14 @@ def tracking(stored: Stored) -> Tracking:
     return read(TrackingParams, {"tracking": values}).tracking
 
 
-def to_log(stored: Stored, directory: Path) -> Made:
+def to_log(stored: Stored, directory: Path) -> RunContent:
     """Returns what is logged, laid out in `directory`. Raises PipelineError unless every byte is
     what was recorded and passed verify."""
     stored.check()
     paths = stored.lay_out(directory)
     paths.pop("report")
     named = {option.replace("-", "_"): path for option, path in paths.items()}
-    made = Made(**named, sections=sections(stored))
+    made = RunContent(**named, sections=sections(stored))
     if not made.verified["passed"]:
         raise VerificationFailed(f"{stored.execution.where}: names a report that did not pass")
     return made

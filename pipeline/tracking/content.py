@@ -1,34 +1,22 @@
-"""What is logged of a complete model, in plain values: nothing of MLflow is loaded here.
+"""The content of a run is what the artifacts say, in plain values: nothing of MLflow is loaded."""
 
-It is read from the artifacts, and from `Details`: what the run alone tells.
-"""
-
-import contextlib
-import getpass
 import json
-import os
 import re
-import socket
-import subprocess
-import sys
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pipeline import provenance
 from pipeline.config.params import Params
 from pipeline.config.reading import flatten
-from pipeline.errors import IncompleteArtifact, PipelineError
+from pipeline.errors import IncompleteArtifact
 from pipeline.project import EXPORT_COMPLETE
-from pipeline.provenance import git
 from pipeline.provenance.lineage import Artifact, Node
 from pipeline.resolve import dvc as resolve_dvc
 from pipeline.text import escaped
 from pipeline.tracking import pictures as plots
-from pipeline.tracking.store import KEY, repository, without_login
+from pipeline.tracking.store import repository, without_login
 
 RAW = "data"
 """The folder of raw data, as dvc.yaml names it."""
@@ -38,32 +26,8 @@ LONGEST_PARAM = 6000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Details:
-    """What no artifact tells; reports/mlflow.json keeps it, so that a run can be made again."""
-
-    start_time: int | None = None
-    """Milliseconds since 1970; null is now."""
-    end_time: int | None = None
-    tags: Mapping[str, str]
-    """Of those in TOLD."""
-
-
-TOLD = ("host", "mlflow.user", "dvc.exp.name")
-
-
-def here() -> Details:
-    """Of this process, now."""
-    tags = {"host": socket.gethostname()}
-    with contextlib.suppress(KeyError, OSError):  # a container's user may have no name
-        tags["mlflow.user"] = getpass.getuser()
-    if "DVC_EXP_NAME" in os.environ:
-        tags["dvc.exp.name"] = os.environ["DVC_EXP_NAME"]
-    return Details(tags=tags)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Made:
-    """What the earlier stages made, in plain values."""
+class RunContent:
+    """What the earlier stages made, and params.yaml."""
 
     complete_model: Path
     checkpoint: Path
@@ -71,7 +35,7 @@ class Made:
     data: Path
     verify_report: Path
     sections: Mapping[str, Any]
-    """Of params.yaml; those count that no statement has."""
+    """The sections of params.yaml; those count that no statement has."""
 
     @cached_property
     def artifacts(self) -> dict[str, Artifact]:
@@ -218,119 +182,3 @@ def verdict(report: Mapping[str, Any]) -> dict[str, float]:
 
 def _megabytes(count: int | None) -> float | None:
     return None if count is None else count / 1e6
-
-
-def tags(made: Made, details: Details) -> dict[str, str]:
-    commit, patch = made.node.commit, made.node.patch
-    found = {
-        **details.tags,
-        KEY: made.digest,
-        "provenance.checkpoint": made.artifacts["checkpoint"].digest,
-        "provenance.train": made.artifacts["train"].digest,
-        "provenance.data": made.artifacts["data"].digest,
-        "data.path": made.raw["path"],
-        "data.sha256": made.raw["sha256"],
-        "mlflow.note.content": description(made),
-        "mlflow.source.name": "dvc.yaml",
-        "mlflow.source.type": "PROJECT",
-    }
-    if commit:
-        found |= {"git.commit": commit, "mlflow.source.git.commit": commit}
-        found |= {"git.patched": str(patch is not None).lower()}
-    if patch:
-        found["git.patch"] = patch
-    if made.by_reference:
-        found |= made.reference
-    if "train.parent" in made.flat_params and made.flat_params["train.parent"] != "null":
-        found["provenance.parent"] = made.flat_params["train.parent"]
-    return found
-
-
-def description(made: Made) -> str:
-    """What it is, what it reached and how to get it again, as markdown; MLflow folds away all but
-    the first lines.
-
-    The data are named here because MLflow's page of a data set shows no source of a kind that it
-    does not bring itself.
-    """
-    raw = made.raw
-    commit = made.node.commit or "none: it was not in git"
-    changed = f" with `{provenance.PATCH}` on top" if made.node.patch else ""
-    data = f"{_code(raw['path'])} at revision `{raw['rev']}`, sha256 `{raw['sha256']}`"
-    tested = {name: value for name, value in made.final.items() if name.startswith("test/")}
-    reached = ", ".join(f"{_code(name)} {value:.6g}" for name, value in tested.items())
-    commands = [f"python -m pipeline.{each} {made.digest[:12]}" for each in ("reproduce", "trace")]
-    return "\n".join(
-        [
-            f"A complete {_code(made.model)}, verified, that needs none of its source: {reached}.",
-            *("", "In a clone, made again, and what it was made from:", "```", *commands, "```"),
-            *(_elsewhere(made) if made.by_reference else ()),
-            *("", f"Code: commit `{commit}`{changed}."),
-            *("", f"Data: {data}."),
-            *("", f"Statement of provenance: sha256 `{made.digest}`."),
-        ]
-    )
-
-
-def _elsewhere(made: Made) -> Iterator[str]:
-    """How to get what MLflow was only told of."""
-    told = made.reference
-    where = ", ".join(f"{_code(name)} {_code(value)}" for name, value in told.items())
-    yield from ("", f"Its files are not here but in DVC: {where}.")
-    yield from ("In a clone that has the remote:", "```")
-    yield from (f"python -m pipeline.fetch {told['dvc.md5']} complete-model", "```")
-
-
-def _code(text: str) -> str:
-    """Nothing in it is markup."""
-    return "`" + escaped(text).replace("`", "'").replace("|", "/") + "`"
-
-
-def source(made: Made, root: Path) -> dict[str, Any]:
-    """What DvcSource takes; `root` stands for the repository that has no remote."""
-    url = git.remote_url(root, "origin")
-    return {**made.raw, "url": root.as_uri() if url is None else without_login(url)}
-
-
-Files = list[tuple[str, bytes]]
-"""Name below the run's artifacts, and content."""
-
-
-@contextlib.contextmanager
-def drawing(made: Made) -> Iterator[Callable[[], Files]]:
-    """Draws in another process meanwhile; a call waits for the pictures, without one they go.
-
-    The call raises PipelineError with the last thing that process had to say.
-    """
-    classes = made.schema["target"]["classes"] or 0
-    files = (made.train / "history.csv", made.checkpoint / "predictions.csv")
-    command = [sys.executable, "-m", "pipeline.tracking.pictures", *map(str, files), str(classes)]
-    with (
-        tempfile.TemporaryDirectory() as scratch,
-        subprocess.Popen([*command, scratch], stderr=subprocess.PIPE, text=True) as process,
-    ):
-
-        @cache
-        def pictures() -> Files:
-            said = process.communicate()[1].split("\n")
-            if process.returncode:
-                raise PipelineError(f"pictures of {files[0]} and {files[1]}: {said[-2:][0]}")
-            return [(f"plots/{p.name}", p.read_bytes()) for p in sorted(Path(scratch).iterdir())]
-
-        try:
-            yield pictures
-        finally:
-            process.terminate()
-
-
-def artifacts(made: Made) -> Iterator[tuple[str, bytes]]:
-    """Name and content: parameters, statements, the report of verify; pictures come beside them."""
-    import yaml
-
-    yield "params.yaml", yaml.safe_dump(made.params, sort_keys=False, allow_unicode=True).encode()
-    for artifact in made.artifacts.values():
-        statement = artifact.directory / provenance.NAME
-        yield f"provenance/{artifact.node.stage}.json", statement.read_bytes()
-    for path in (made.verify_report, made.verify_report.with_suffix(".html")):
-        if path.is_file():
-            yield f"verify/{path.name}", path.read_bytes()

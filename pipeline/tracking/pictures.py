@@ -1,6 +1,6 @@
 """Pictures of a run as PNG, drawn by a process of its own while MLflow starts up.
 
-    python -m pipeline.plots HISTORY PREDICTIONS CLASSES OUTPUT
+    python -m pipeline.tracking.pictures HISTORY PREDICTIONS CLASSES OUTPUT
 
 CLASSES is 0 for regression. No window and no global state of matplotlib is touched.
 """

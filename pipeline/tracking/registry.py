@@ -5,8 +5,8 @@ import math
 from typing import TYPE_CHECKING
 
 from pipeline.config.params import Tracking
-from pipeline.tracking.content import Made
-from pipeline.tracking.requests import gone_is_fine, settled
+from pipeline.tracking.content import RunContent
+from pipeline.tracking.requests import gone_is_fine, retry_on_clash
 from pipeline.tracking.store import KEY, model_of
 
 if TYPE_CHECKING:
@@ -18,13 +18,13 @@ ALIAS = "verified"
 VERSIONS = "mlflow.modelVersions"
 
 
-def register(client: "MlflowClient", tracking: Tracking, made: Made, run: "Run") -> None:
+def register(client: "MlflowClient", tracking: Tracking, content: RunContent, run: "Run") -> None:
     """The version of this complete model, made if there is none; the alias follows as
     tracking.promote says. What did not pass verify never comes here. Prints what became of it."""
     if name := tracking.register:
-        version = version_of(client, name, run) or _made(client, name, made, run)
+        version = version_of(client, name, run) or _made(client, name, content, run)
         _show(client, version, model_of(run))
-        told = _promote(client, version, made, tracking.promote)
+        told = _promote(client, version, content, tracking.promote)
         print(f"MLflow: {name} version {version.version}; {told}")
 
 
@@ -38,7 +38,7 @@ def version_of(client: "MlflowClient", name: str, run: "Run") -> "ModelVersion |
     return every[0] if every else None
 
 
-def _made(client: "MlflowClient", name: str, made: Made, run: "Run") -> "ModelVersion":
+def _made(client: "MlflowClient", name: str, content: RunContent, run: "Run") -> "ModelVersion":
     from mlflow.exceptions import MlflowException
 
     try:
@@ -50,7 +50,7 @@ def _made(client: "MlflowClient", name: str, made: Made, run: "Run") -> "ModelVe
         name,
         f"models:/{model_of(run)}",
         run_id=run.info.run_id,
-        tags={KEY: made.digest},
+        tags={KEY: content.digest},
         description=run.data.tags.get("mlflow.note.content"),
         model_id=model_of(run),
     )
@@ -67,10 +67,12 @@ def _show(client: "MlflowClient", version: "ModelVersion", model_id: str) -> Non
     every = [*others, {"name": version.name, "version": str(version.version)}]
     if every != named:
         tags = {VERSIONS: json.dumps(every)}
-        settled(lambda: client.set_logged_model_tags(model_id, tags))
+        retry_on_clash(lambda: client.set_logged_model_tags(model_id, tags))
 
 
-def _promote(client: "MlflowClient", version: "ModelVersion", made: Made, promote: str) -> str:
+def _promote(
+    client: "MlflowClient", version: "ModelVersion", content: RunContent, promote: str
+) -> str:
     """What it did, in words."""
     named = client.get_registered_model(version.name).aliases.get(ALIAS)
     if str(named) == str(version.version):
@@ -80,7 +82,7 @@ def _promote(client: "MlflowClient", version: "ModelVersion", made: Made, promot
         return f"@{ALIAS} {stays} (tracking.promote=never)"
     moved = f"@{ALIAS} names it now"
     if named is not None:
-        worse, figures = _compared(client, version.name, str(named), made)
+        worse, figures = _compared(client, version.name, str(named), content)
         if worse and promote == "better":
             return f"@{ALIAS} {stays}: {figures}; tracking.promote=always moves it"
         moved = f"@{ALIAS} moved here from version {named}: {figures}"
@@ -88,15 +90,17 @@ def _promote(client: "MlflowClient", version: "ModelVersion", made: Made, promot
     return moved
 
 
-def _compared(client: "MlflowClient", name: str, named: str, made: Made) -> tuple[bool, str]:
+def _compared(
+    client: "MlflowClient", name: str, named: str, content: RunContent
+) -> tuple[bool, str]:
     """Whether this complete model is worse than the version that the alias names, and the figures.
 
     What cannot be compared counts as worse: the alias stays where somebody relies on it.
     """
-    chosen = made.params["checkpoint"]
+    chosen = content.params["checkpoint"]
     metric = "test/" + chosen["metric"].rpartition("/")[2]
     run_id = client.get_model_version(name, named).run_id
     logged = client.get_run(run_id).data.metrics if run_id else {}
-    before, now = logged.get(metric, math.nan), made.final.get(metric, math.nan)
+    before, now = logged.get(metric, math.nan), content.final.get(metric, math.nan)
     fine = now >= before if chosen["mode"] == "max" else now <= before
     return not fine, f"{metric} {now:.6g}, there {before:.6g}"

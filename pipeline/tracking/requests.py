@@ -52,9 +52,9 @@ def for_files(directory: Path) -> int:
     return int(os.environ[TIMEOUT]) + min(largest, BUFFERED) // SENT + largest // STORED
 
 
-def settled(request: Callable[[], object]) -> None:
-    """Of several that insert the same row at once the server's database lets one; the others find
-    it there a moment later."""
+def retry_on_clash(request: Callable[[], object]) -> None:
+    """Repeats a request that met another one's row: of several that insert the same row at once the
+    database lets one, and the others find it there a moment later."""
     from mlflow.exceptions import MlflowException
 
     for left in (3, 2, 1, 0):

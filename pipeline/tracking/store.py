@@ -194,7 +194,9 @@ def experiment(client: "MlflowClient", store: Store, name: str) -> str:
         )
     for tag, value in view.tags().items():
         if tag not in found.tags:
-            requests.settled(partial(client.set_experiment_tag, found.experiment_id, tag, value))
+            requests.retry_on_clash(
+                partial(client.set_experiment_tag, found.experiment_id, tag, value)
+            )
     return found.experiment_id
 
 

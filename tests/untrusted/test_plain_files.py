@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import provenance
-from pipeline.tracking.content import _code
+from pipeline.tracking.description import _code
 from testing.project import ROOT
 
 HOSTILE = "\x1b[2J\x1b]0;mine\x07<script>alert(1)</script>\u202e`|\x9b31m\r"
