@@ -15,6 +15,6 @@ FORMAT = Format(
     requires=("numpy",),
     file="model.npy",
     entries=("model.npy",),
-    owns_weights=True,
+    weight_files=("model.npy",),
     tolerance=EXACT,
 )
