@@ -1,6 +1,7 @@
 """What the checks judge: the artifact, the trained model's record, and each format's answers."""
 
 import dataclasses
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline import provenance
 from pipeline.config.params import Tolerance, VerifyParams
 from pipeline.data import arrays as prepared
 from pipeline.errors import IncompleteArtifact
@@ -26,6 +28,14 @@ class Evidence:
     complete_model: Path
     checkpoint: Path
     params: VerifyParams
+    digests: Mapping[str, str | None]
+    """Of `complete_model` and `checkpoint`; None where there is no statement."""
+    files: Mapping[str, int]
+    """File of the complete model -> its bytes."""
+    model: str
+    """The name of the checkpoint's model."""
+    metrics: Mapping[str, float]
+    """The checkpoint's."""
     schema: Mapping[str, Any]
     """The checkpoint's; integrity sees to it that the complete model's is the same."""
     promises: Mapping[str, Mapping[str, Any]]
@@ -77,10 +87,15 @@ def read_evidence(
             raise IncompleteArtifact(f"{path}: missing; run `dvc repro --force checkpoint`")
     _, target = prepared.split(data, "test")
     steps, trained = _steps(checkpoint / "reference")
+    sizes = {n: (complete_model / n).stat().st_size for n in provenance.files(complete_model)}
     return Evidence(
         complete_model=complete_model,
         checkpoint=checkpoint,
         params=params,
+        digests={"complete_model": _digest(complete_model), "checkpoint": _digest(checkpoint)},
+        files=sizes,
+        model=provenance.params(checkpoint)["model"]["name"],
+        metrics=json.loads((checkpoint / "metrics.json").read_text()),
         schema=prepared.schema(checkpoint),
         promises=promises,
         baseline={batch: _outputs(path) for batch, path in paths.items()},
@@ -88,6 +103,11 @@ def read_evidence(
         trained=trained,
         target=target,
     )
+
+
+def _digest(directory: Path) -> str | None:
+    statement = directory / provenance.NAME
+    return provenance.digest(statement) if statement.is_file() else None
 
 
 def not_loaded(evidence: Evidence, reason: str) -> Evidence:

@@ -1,12 +1,9 @@
 """The report of verify, as a mapping that is written as verify.json."""
 
-import json
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from pipeline import provenance
 from pipeline.sandbox.reports import Answers, Places
 from pipeline.verification import checks
 from pipeline.verification.evidence import Evidence
@@ -37,8 +34,7 @@ def summarise(evidence: Evidence, results: Mapping[str, Result]) -> dict[str, An
     by_format = {name: _format(name, evidence, results) for name in evidence.promises}
     report = {
         "passed": not faults,
-        "complete_model": _digest(evidence.complete_model),
-        "checkpoint": _digest(evidence.checkpoint),
+        **evidence.digests,
         "model": _model(evidence),
         "faults": faults,
         "checks": {
@@ -56,21 +52,15 @@ def summarise(evidence: Evidence, results: Mapping[str, Result]) -> dict[str, An
     return dict(_finite(report))
 
 
-def _digest(directory: Any) -> str | None:
-    statement = directory / provenance.NAME
-    return provenance.digest(statement) if statement.is_file() else None
-
-
 def _model(evidence: Evidence) -> dict[str, Any]:
     """Describes the model as the checkpoint has it."""
-    metrics = json.loads((evidence.checkpoint / "metrics.json").read_text())
     return {
-        "name": provenance.params(evidence.checkpoint)["model"]["name"],
+        "name": evidence.model,
         "epoch": evidence.schema["epoch"],
         "inputs": evidence.schema["inputs"],
         "outputs": evidence.schema["outputs"],
         "sources": evidence.sources,
-        "metrics": {k: v for k, v in metrics.items() if k.startswith("test/")},
+        "metrics": {k: v for k, v in evidence.metrics.items() if k.startswith("test/")},
         "test_rows": len(evidence.target),
     }
 
@@ -78,8 +68,8 @@ def _model(evidence: Evidence) -> dict[str, Any]:
 def _format(name: str, evidence: Evidence, results: Mapping[str, Result]) -> dict[str, Any]:
     answers, training = evidence.answers[name], evidence.trainings.get(name)
     state = training.places if training else ()
-    paths = _files(answers, state, evidence.complete_model)
-    files = {file: (evidence.complete_model / file).stat().st_size for file in paths}
+    paths = _files(answers, state)
+    files = {file: evidence.files[file] for file in paths}
     own = [file for file in files if not _belongs_to_other(file, name, evidence.answers)]
     report: dict[str, Any] = {
         "promises": dict(evidence.promises[name]),
@@ -99,20 +89,14 @@ def _format(name: str, evidence: Evidence, results: Mapping[str, Result]) -> dic
     }
 
 
-def _files(answers: Answers, state: Places, directory: Path) -> list[str]:
-    """Returns the format's own file, or those of its own directory, and those that its weights and
-    the optimizer's state lie in."""
-    files = {file for file, _, _ in (*answers.places, *state)}
-    if answers.file and (directory / answers.file).is_dir():
-        files |= {f"{answers.file}/{name}" for name in provenance.files(directory / answers.file)}
-    elif answers.file:
-        files.add(answers.file)
-    return sorted(files)
+def _files(answers: Answers, state: Places) -> list[str]:
+    """Returns the format's own file, and those that weights and optimizer's state lie in."""
+    own = {answers.file} if answers.file else set()
+    return sorted({*own, *(file for file, _, _ in (*answers.places, *state))})
 
 
 def _belongs_to_other(file: str, name: str, answers: Mapping[str, Answers]) -> bool:
-    others = (other.file for each, other in answers.items() if each != name and other.file)
-    return any(file == other or file.startswith(f"{other}/") for other in others)
+    return any(file == other.file for each, other in answers.items() if each != name)
 
 
 def sizes(evidence: Evidence, by_format: Mapping[str, Any]) -> dict[str, Any]:
@@ -122,9 +106,8 @@ def sizes(evidence: Evidence, by_format: Mapping[str, Any]) -> dict[str, Any]:
     weights = max((f["weights_bytes"] for f in complete), default=0)
     state = max((f["optimizer_bytes"] for f in complete), default=0)
     files = {file: size for f in complete for file, size in f["files"].items()}
-    names = provenance.files(evidence.complete_model)
     return {
-        "directory": sum((evidence.complete_model / name).stat().st_size for name in names),
+        "directory": sum(evidence.files.values()),
         "files": files,
         "weights": weights,
         "optimizer": state,

@@ -16,9 +16,7 @@ def check(evidence: Evidence) -> Result:
     faults = provenance.faults(directory)
     if not faults:
         faults = [*_lineage(directory, checkpoint), *_copies(directory, checkpoint)]
-    names = provenance.files(directory)
-    size = sum((directory / name).stat().st_size for name in names)
-    measured = {"files": len(names), "bytes": size}
+    measured = {"files": len(evidence.files), "bytes": sum(evidence.files.values())}
     return Result(faults=tuple(map(Fault, faults)), measured=measured)
 
 

@@ -1,8 +1,7 @@
 """The complete model reaches the trained model's metrics on the test split."""
 
-import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ def check(evidence: Evidence) -> Result:
     """Demands equal numbers where the format's tolerance is zero, within ROUNDING elsewhere."""
     faults: list[Fault] = []
     measured: dict[str, dict[str, Any]] = {}
-    recorded = json.loads((evidence.checkpoint / "metrics.json").read_text())
+    recorded = evidence.metrics
     for name, answers, tolerance in evidence.answered():
         allowed = EXACT if tolerance == EXACT else ROUNDING
         texts = list(_unfit(evidence, answers))
@@ -54,7 +53,7 @@ def _score(evidence: Evidence, answers: Answers) -> dict[str, float]:
 
 
 def _differences(
-    scores: dict[str, float], recorded: dict[str, float], allowed: Tolerance
+    scores: Mapping[str, float], recorded: Mapping[str, float], allowed: Tolerance
 ) -> Iterator[str]:
     for name, value in scores.items():
         expected = recorded.get(name)

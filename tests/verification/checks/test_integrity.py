@@ -3,7 +3,7 @@ import shutil
 import pytest
 
 from pipeline import provenance
-from testing.linear import Linear, faults
+from testing.linear import Linear, definition, faults
 
 FILES = ("README.md", "examples/one.npz", "examples/seven.npz", "metrics.json", "model.onnx")
 FILES += ("formats.json", "provenance.json", "schema.json")
@@ -62,7 +62,7 @@ def test_a_model_without_a_statement_is_not_complete(linear: Linear) -> None:
 
 def test_a_model_of_another_checkpoint_is_told(linear: Linear) -> None:
     (linear.checkpoint / "checkpoint.pt").write_bytes(b"another epoch")
-    provenance.write(linear.checkpoint, {"externalParameters": {}})
+    provenance.write(linear.checkpoint, definition(model={"name": "another"}))
     (found,) = judge(linear)
     assert "made from the checkpoint" in found
     assert provenance.digest(linear.checkpoint) in found
