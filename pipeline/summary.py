@@ -21,6 +21,8 @@ RUN = Path("reports/mlflow.json")
 
 def summary() -> str:
     """Returns the summary of the artifacts that lie in the working directory."""
+    if lacking := [str(path) for path in (MODEL, VERIFICATION, RUN) if not path.exists()]:
+        return f"\nnot made: {', '.join(lacking)}; `dvc repro` makes what dvc.yaml has stages for"
     metrics = json.loads((MODEL / "metrics.json").read_text())
     verified: dict[str, Any] = json.loads(VERIFICATION.read_text())
     run: dict[str, Any] = json.loads(RUN.read_text())

@@ -17,7 +17,7 @@ from pipeline import provenance
 from pipeline.provenance.lineage import node
 from testing.project import TINY, Project, make_project
 
-SETTINGS = (*TINY, "verify.checks=[integrity]")
+SETTINGS = (*TINY, "verify.checks=[integrity]", "train.batch_size=1024")
 STAGES = ("prepare", "train", "checkpoint", "export-complete")
 MODEL = "artifacts/complete-model"
 REPRODUCE = ("python", "-m", "pipeline.reproduce")
@@ -25,6 +25,7 @@ REPRODUCE = ("python", "-m", "pipeline.reproduce")
 # What stands in the variable PLANT is set in the parameters of every stage.
 PLANT = """
 import json  # noqa: E402
+import os  # noqa: E402
 
 
 def _planted(found, values):
@@ -49,7 +50,7 @@ def params_file():
 def clean(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A complete model from a clean commit. Read it, do not change it."""
     made = make_project(tmp_path_factory.mktemp("reproduce") / "project")
-    stage = made.root / "pipeline/run/stage.py"
+    stage = made.root / "pipeline/run/arguments.py"
     stage.write_text(stage.read_text() + PLANT)
     made.params(*SETTINGS)
     made.commit("settings")
@@ -214,7 +215,7 @@ def test_other_params_are_named_with_the_first_file_and_how_far_predictions_move
     assert (first["stage"], first["file"]) == ("train", "epoch_0001.pt")
     assert "the original is not at hand to say by how much" in first["why"]
     assert causes(found) == {("params", "train.batch_size")}
-    assert "train.batch_size: 128 -> 16" in found["cause"]
+    assert "train.batch_size: 1024 -> 16" in found["cause"]
     assert found["predictions"]["compared"] == "examples"
     assert found["predictions"]["max_abs"] > 1e-3 and not found["predictions"]["within_tolerance"]
     model = {each["file"]: each for each in found["stages"][-1]["differences"]}
@@ -233,7 +234,7 @@ def test_the_first_element_that_differs_is_named_where_the_original_is_at_hand(
 
 
 def test_another_number_of_threads_is_named(clean: Project) -> None:
-    """With two, sums are taken in another order: the last bits move."""
+    """With two, sums over so many rows are taken in another order: the last bits move."""
     planted = json.dumps({"train": {"threads": 2}})
     found = reproduced(clean, "artifacts/train", expect=1, PLANT=planted)
     assert verdicts(found) == {"prepare": "same bytes", "train": "within tolerance"}
