@@ -297,7 +297,7 @@ def test_a_patch_at_hand_is_applied_and_its_files_compared(patched: Traced) -> N
     assert contradicted(patched, DATA) == []
     told = {c: t for _, c, t in patched.checks("verified", DATA)}
     assert told["patch"].endswith("is at hand and fits")
-    assert told["code files"].startswith("3 of 3") and told["code files"].endswith("the patch")
+    assert told["code files"].startswith("5 of 5") and told["code files"].endswith("the patch")
     assert patched.run("git", "status", "--porcelain").stdout == ""
 
 
@@ -305,11 +305,9 @@ def test_a_patch_that_is_not_at_hand_is_missing(patched: Traced) -> None:
     (patched.root / DATA / provenance.PATCH).unlink()
     missing = {c: t for _, c, t in patched.checks("missing", DATA)}
     assert set(missing) == {"files", "patch", "code files", "dvc.lock"}
-    assert missing["code files"].startswith(
-        "pipeline/data/columns.py, pipeline/data/tables: not at hand"
-    )
+    assert missing["code files"].startswith("pipeline/data: not at hand")
     verified = {c: t for _, c, t in patched.checks("verified", DATA)}
-    assert verified["code files"].startswith("1 of 3 (pipeline/prepare.py)")
+    assert verified["code files"].startswith("4 of 5 (pipeline/config, pipeline/prepare.py, ")
     assert contradicted(patched, DATA) == []
 
 

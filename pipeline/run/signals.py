@@ -39,6 +39,7 @@ class PendingSignal:
 
 
 _deferred: list[PendingSignal] = []
+_raised: list[Interrupted] = []
 
 
 def install() -> None:
@@ -53,7 +54,14 @@ def _on_signal(number: int, _: FrameType | None) -> None:
     if _deferred and not _deferred[-1]:
         _deferred[-1].number = number
     else:
-        raise Interrupted(number)
+        _raised.append(Interrupted(number))
+        raise _raised[-1]
+
+
+def raised() -> Interrupted | None:
+    """Returns what was raised: an extension module that is being imported makes an ImportError of
+    it."""
+    return _raised[-1] if _raised else None
 
 
 @contextlib.contextmanager

@@ -57,7 +57,10 @@ def main(
     except PipelineError as error:
         print(f"error: {_name(stage)}: {escaped(str(error))}", file=sys.stderr)
         code = 1
-    except signals.Interrupted as end:
+    except (signals.Interrupted, ImportError) as fault:
+        end = signals.raised() or fault
+        if not isinstance(end, signals.Interrupted):
+            raise
         print(f"{_name(stage)}: ended by {end}", file=sys.stderr)
         code = 128 + end.number
     sys.stdout.flush()

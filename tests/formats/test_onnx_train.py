@@ -165,6 +165,7 @@ CASES: dict[str, Callable[[], Training]] = {
 
 
 def made(name: str, steps: int = 2) -> Training:
+    torch.set_num_threads(1)  # another test may have set it, another process not
     torch.manual_seed(0)
     found = CASES[name]()
     for k in range(steps):

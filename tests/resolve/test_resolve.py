@@ -136,11 +136,11 @@ def test_a_dvc_experiment_is_found_in_the_cache(whole: Traced) -> None:
 
 
 def test_prefixes_of_several_are_refused_with_the_candidates(whole: Traced) -> None:
-    """The same code went into two runs, and neither was made from the other."""
+    """The same code went into several runs, and none was made from another."""
     shared = provenance.digest(whole.root / "pipeline/train.py")
     with pytest.raises(PipelineError) as refused:
         whole.resolve(shared)
-    assert str(refused.value).count("(train)") == 2 and "give one of these" in str(refused.value)
+    assert str(refused.value).count("(train)") >= 2 and "give one of these" in str(refused.value)
 
 
 @pytest.mark.parametrize(
