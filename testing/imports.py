@@ -32,7 +32,7 @@ def loaded(path: Path, root: Path) -> frozenset[Path]:
     for node in ast.walk(ast.parse(path.read_text())):
         for name in _names(node, path, root):
             found |= set(_files(name, root))
-        found |= set(_plugins(node, path, root)) | set(_beside(node, path))
+        found |= set(_beside(node, path))
     if 'import_module(f"{__name__}' in path.read_text():
         found |= set(path.parent.rglob("*.py"))
     return frozenset(found - {path})
@@ -60,15 +60,6 @@ def _files(name: str, root: Path) -> Iterator[Path]:
         for file in (place / "__init__.py", place.with_suffix(".py")):
             if file.is_file():
                 yield file
-
-
-def _plugins(node: ast.AST, path: Path, root: Path) -> Iterator[Path]:
-    """Of `plugin("verification.checks", name)`: whatever lies in the folder may be loaded."""
-    called = isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant)
-    if called and ast.unparse(node.func).rpartition(".")[2] == "plugin":
-        folder = root.joinpath(PACKAGE, *str(node.args[0].value).split("."))
-        assert folder.is_dir(), f"{path}: {folder}"
-        yield from folder.rglob("*.py")
 
 
 def _beside(node: ast.AST, path: Path) -> Iterator[Path]:

@@ -1,5 +1,6 @@
 """Whatever names an artifact leads to its statement, and to all that it was made from."""
 
+import contextlib
 import os
 import shutil
 import socket
@@ -15,6 +16,7 @@ import pytest
 
 from pipeline import provenance
 from pipeline.errors import PipelineError
+from pipeline.provenance.lineage import node
 from pipeline.resolve import resolve
 from testing.traced import Traced, traced
 
@@ -135,12 +137,24 @@ def test_a_dvc_experiment_is_found_in_the_cache(whole: Traced) -> None:
     assert found.revision in whole.run("git", "for-each-ref", "refs/exps").stdout
 
 
+def trainings(whole: Traced) -> set[str]:
+    """Digests of every training whose statement DVC's cache holds."""
+    digests = set()
+    for path in (whole.root / ".dvc/cache/files").rglob("*"):
+        with contextlib.suppress(ValueError):
+            if path.is_file() and (statement := node(path)).stage == "train":
+                digests.add(statement.digest)
+    return digests
+
+
 def test_prefixes_of_several_are_refused_with_the_candidates(whole: Traced) -> None:
     """The same code went into several runs, and none was made from another."""
     shared = provenance.digest(whole.root / "pipeline/train.py")
     with pytest.raises(PipelineError) as refused:
         whole.resolve(shared)
-    assert str(refused.value).count("(train)") >= 2 and "give one of these" in str(refused.value)
+    said, ran = str(refused.value), trainings(whole)
+    assert said.count("(train)") == len(ran) >= 2 and "give one of these" in said
+    assert all(digest[:16] in said for digest in ran)
 
 
 @pytest.mark.parametrize(
