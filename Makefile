@@ -4,7 +4,7 @@
 PYTHONS := python3.11 python3.12 python3.13 python3
 NEWER := python3.13 python3.12 $(wildcard $(HOME)/.pyenv/versions/3.1[23].*/bin/python)
 
-PYTEST := python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+PYTEST := python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # What `make test-fast` leaves out, and what `make test-newer` runs and needs.
 SLOW := complete_model end_to_end formats frameworks hostile models resolve tracking
