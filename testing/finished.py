@@ -46,7 +46,7 @@ def finished(factory: pytest.TempPathFactory, model: str) -> Project:
         for name in STAGES:
             if model in IN_A_TELLING_PLACE:
                 environ |= TELLING | {"HOME": str(folder / HOME)}
-                project.run(*project.stage_command(name), **environ)
+                project.run(*project.stage_command(name), fresh=True, **environ)
             else:
                 project.stage(name, **environ)
 

@@ -1,7 +1,6 @@
 """A copy of the project with its own git and DVC, in which commands run as a user types them."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -19,7 +18,6 @@ PARTS = ("conf", "data", "models", "pipeline", "dvc.yaml", "params.yaml", "conf.
 PARTS += (".dvcignore", ".gitignore", "requirements.lock")
 TINY = ("experiment=smoke", "export.attempt=[]", "train.epochs=2")
 PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-IMPORT_A_FRAMEWORK = ("train", "checkpoint", "export-complete")
 PACKAGED = (os.environ["PATH"], *map(str, Path("/usr/lib/postgresql").glob("*/bin")))
 
 
@@ -46,12 +44,14 @@ class Project:
 
     root: Path
 
-    def run(self, *command: str, check: bool = True, **environ: str) -> subprocess.CompletedProcess:
-        """stdout and stderr come together in `.stdout`."""
+    def run(
+        self, *command: str, check: bool = True, fresh: bool = False, **environ: str
+    ) -> subprocess.CompletedProcess:
+        """stdout and stderr come together in `.stdout`; `fresh`: with nothing imported before."""
         done = subprocess.run(
             command,
             cwd=self.root,
-            env={**os.environ, "PATH": PATH, **environ},
+            env={**os.environ, "PATH": PATH if fresh else preloaded.path(), **environ},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -59,14 +59,8 @@ class Project:
         return checked(command, done) if check else done
 
     def stage(self, name: str, check: bool = True, **environ: str) -> subprocess.CompletedProcess:
-        """As dvc.yaml runs it, but without DVC, and with the framework imported already."""
-        command = self.stage_command(name)
-        framework = self._framework() if name in IMPORT_A_FRAMEWORK else None
-        if framework not in preloaded.IMPORTS or not preloaded.environment_is_as_at_the_start():
-            return self.run(*command, check=check, **environ)
-        environ = {"PATH": PATH, **environ}
-        done = preloaded.run(framework, self.root, *command[1:], merged=True, **environ)
-        return checked(command, done) if check else done
+        """As dvc.yaml runs it, but without DVC."""
+        return self.run(*self.stage_command(name), check=check, **environ)
 
     def stage_command(self, name: str) -> list[str]:
         """The words of a stage's command in dvc.yaml."""
@@ -74,12 +68,6 @@ class Project:
 
         stages = load_yaml(self.read("dvc.yaml"), "dvc.yaml")["stages"]
         return stages[name]["cmd"].split()
-
-    def _framework(self) -> str | None:
-        """Of the model in params.yaml, if it is one that can be read."""
-        text = self.read("params.yaml") if (self.root / "params.yaml").is_file() else ""
-        written = re.search(r"^model:\n(?:  .*\n)*?  framework: (\w+)$", text, re.MULTILINE)
-        return written[1] if written else None
 
     def params(self, *overrides: str) -> None:
         """params.yaml as these overrides compose it."""

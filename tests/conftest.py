@@ -9,6 +9,7 @@ from typing import Any
 import hypothesis
 import pytest
 
+from testing import preloaded
 from testing.project import TINY, Project, make_project
 from testing.shared import shared
 
@@ -25,6 +26,14 @@ FIRST = (
 """What takes longest, so that the workers end at the same time."""
 APART = ("end_to_end/test_faults.py",)
 """Files whose tests share nothing, and are handed to the workers one by one."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One process of a run starts what all of its workers hand commands to, and ends it."""
+    if not hasattr(config, "workerinput"):
+        serving = preloaded.served()
+        serving.__enter__()
+        config.add_cleanup(lambda: serving.__exit__(None, None, None))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -32,7 +32,7 @@ def ran(said: str) -> list[str]:
 def whole(tmp_path_factory) -> Project:
     """A project in a directory with a space and an umlaut, after `python -m pipeline`."""
     project = make_project(tmp_path_factory.mktemp("whole") / "mein Prüfstand")
-    said = project.run("python", "-m", "pipeline", "experiment=smoke").stdout
+    said = project.run("python", "-m", "pipeline", "experiment=smoke", fresh=True).stdout
     (project.root / "said.txt").write_text(said)
     return project
 

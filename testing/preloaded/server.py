@@ -1,0 +1,254 @@
+"""Parents that have imported what takes long, and fork a child for each job.
+
+    python server.py FOLDER
+
+listens at a socket a parent in FOLDER, and starts each when it is first asked. All end when the
+standard input of this process does, which whoever started it holds open: also when that is killed.
+"""
+
+import gc
+import importlib
+import marshal
+import os
+import runpy
+import select
+import signal
+import socket
+import struct
+import sys
+import threading
+from pathlib import Path
+
+IMPORTS = {
+    "pytorch": ("torch._dynamo", "torch.export", "torch.onnx", "sklearn.metrics", "hydra.utils"),
+    "keras": ("tensorflow", "keras", "sklearn.metrics", "hydra.utils"),
+    "mlflow": ("mlflow.store.tracking.sqlalchemy_store", "mlflow.store.tracking.rest_store"),
+    "plain": ("sklearn.metrics", "hydra", "jinja2", "pyarrow.csv", "ruamel.yaml", "yaml"),
+    "dvc": ("dvc.cli", "dvc.repo", "dvc.commands.repro", "dvc.stage.run", "dvc_data.index"),
+}
+ABSENT = {"keras": ("matplotlib", "pandas", "sklearn"), "mlflow": ("pandas",)}
+"""While the framework is imported, as the pipeline does it."""
+SET_BEFORE = {
+    "keras": {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    | {"TF_ENABLE_ONEDNN_OPTS": "1"},
+    "mlflow": {"MLFLOW_DISABLE_TELEMETRY": "true"},
+}
+"""What the pipeline sets before it imports the framework."""
+SET_BY_IMPORTS = SET_BEFORE["keras"] | {
+    "TF2_BEHAVIOR": "1",
+    "TPU_ML_PLATFORM": "Tensorflow",
+    "HDF5_PLUGIN_PATH": "disable",
+    "ENABLE_RUNTIME_UPTIME_TELEMETRY": "1",
+    "KMP_DUPLICATE_LIB_OK": "True",
+    "KMP_INIT_AT_FORK": "FALSE",
+}
+"""A process that has imported the same hands these on, and they change nothing."""
+READ_BY_NO_IMPORT = {
+    *("PATH", "PWD", "OLDPWD", "SHLVL", "_", "COLUMNS", "LINES", "PYTHONPATH", "PRELOADED"),
+    "PYTEST_CURRENT_TEST",
+    *("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID"),
+    *("PYTEST_VERSION", "FAULTS_SHARED", "DVC_STAGE", "DVC_ROOT", "DVC_EXP_NAME"),
+    *("DVC_EXP_BASELINE_REV", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"),
+    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "_MLFLOW_TELEMETRY_SESSION_ID"),
+    *("TPU_ML_PLATFORM_VERSION", "TORCHINDUCTOR_CACHE_DIR", "GIT_TERMINAL_PROMPT"),
+}
+START = dict(os.environ)
+SPACES = ("mnt", "net", "pid", "user", "ipc", "uts")
+
+
+def main(folder: str) -> None:
+    """Waits for the first job of each parent, which then takes the socket over."""
+    waiting = {}
+    for name in IMPORTS:
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        listener.bind(f"{folder}/{name}.socket")
+        listener.listen(64)
+        waiting[listener] = name
+    print("ready", flush=True)
+    while True:
+        ready, _, _ = select.select([0, *waiting], [], [])
+        if 0 in ready:
+            return
+        for listener in ready:
+            name = waiting.pop(listener)
+            if os.fork() == 0:
+                for other in waiting:
+                    other.close()
+                _preload(name)
+                _child(Parent(listener, folder).job())
+                return
+            listener.close()
+
+
+def _preload(name: str) -> None:
+    os.environ |= SET_BEFORE.get(name, {})
+    absent = ABSENT.get(name, ())
+    sys.modules.update(dict.fromkeys(absent))
+    for module in IMPORTS[name]:
+        importlib.import_module(module)
+        if module.partition(".")[0] == name:
+            for each in absent:
+                sys.modules.pop(each, None)
+    if threading.active_count() > 1:
+        raise RuntimeError(f"{name}: an import has started a thread, which no fork would have")
+    gc.freeze()
+
+
+class Parent:
+    """What has imported it all does nothing but fork, pass signals on and tell exit codes."""
+
+    def __init__(self, listener: socket.socket, folder: str):
+        self.listener, self.folder = listener, folder
+        self.poll = select.poll()
+        self.clients: dict[int, tuple[socket.socket, int]] = {}
+        """By the client's descriptor: its socket and the child."""
+        self.children: dict[int, int] = {}
+        """By the child's descriptor: the client's."""
+        for descriptor in (0, listener.fileno()):
+            self.poll.register(descriptor, select.POLLIN)
+
+    def job(self) -> dict:
+        """Returns in a child, with the job that it is there for."""
+        while True:
+            for descriptor, _ in self.poll.poll():
+                if descriptor == 0:
+                    self._end()
+                elif descriptor == self.listener.fileno():
+                    if job := self._begun(self.listener.accept()[0]):
+                        return job
+                elif descriptor in self.clients:
+                    self._signalled(*self.clients[descriptor])
+                elif descriptor in self.children:
+                    self._ended(descriptor)
+
+    def _end(self) -> None:
+        for _, child in self.clients.values():
+            os.kill(child, signal.SIGKILL)
+        os._exit(0)
+
+    def _begun(self, client: socket.socket) -> dict | None:
+        content, descriptors, _, _ = socket.recv_fds(client, 1 << 20, 3)
+        job = marshal.loads(content) | {"streams": descriptors, "folder": self.folder}
+        if reason := _unlike(job, client):
+            client.send(reason.encode())
+            client.close()
+        elif (child := os.fork()) == 0:
+            for descriptor in (self.listener.fileno(), client.fileno(), *self.clients):
+                os.close(descriptor)
+            for descriptor in self.children:
+                os.close(descriptor)
+            return job
+        else:
+            client.send(b"taken")
+            watched = os.pidfd_open(child)
+            self.clients[client.fileno()] = client, child
+            self.children[watched] = client.fileno()
+            self.poll.register(client.fileno(), select.POLLIN)
+            self.poll.register(watched, select.POLLIN)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        return None
+
+    def _signalled(self, client: socket.socket, child: int) -> None:
+        """A client that is gone was killed, and its child is, too."""
+        try:
+            message = client.recv(16, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return  # a number that was another client's a moment ago
+        os.kill(child, message[0] if message else signal.SIGKILL)
+        if not message:
+            self.poll.unregister(client.fileno())
+
+    def _ended(self, watched: int) -> None:
+        client, child = self.clients.pop(self.children.pop(watched))
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        self.poll.unregister(watched)
+        os.close(watched)
+        try:
+            self.poll.unregister(client.fileno())
+            client.send(str(code).encode())
+        except (KeyError, OSError):
+            pass  # the client is gone
+        client.close()
+
+
+def _unlike(job: dict, client: socket.socket) -> str | None:
+    """Returns what of the client no child of this process would have."""
+    credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    pid, *owner = struct.unpack("3i", credentials)
+    try:
+        if owner != [os.getuid(), os.getgid()]:
+            return "owner"
+        for what, of in LIKE.items():
+            if of(pid) != of(os.getpid()):
+                return what
+    except OSError as fault:
+        return str(fault)
+    return _foreign({os.fsdecode(k): os.fsdecode(v) for k, v in job["environ"].items()})
+
+
+def _namespaces(pid: int) -> list[str]:
+    return [str(Path(f"/proc/{pid}/ns/{space}").readlink()) for space in SPACES]
+
+
+def _limits(pid: int) -> str:
+    return Path(f"/proc/{pid}/limits").read_text()
+
+
+LIKE = {
+    "session": os.getsid,
+    "namespaces": _namespaces,
+    "limits": _limits,
+    "affinity": os.sched_getaffinity,
+}
+
+
+def _foreign(environ: dict[str, str]) -> str | None:
+    """Returns the variable that an import may have read, and that was another one here."""
+    for name in sorted(environ.keys() | START.keys()):
+        value = environ.get(name)
+        if name not in READ_BY_NO_IMPORT and value not in (
+            START.get(name),
+            SET_BY_IMPORTS.get(name, START.get(name)),
+        ):
+            return f"variable {name}"
+    return None
+
+
+def _child(job: dict) -> None:
+    """Becomes what `python` would be with these words, here and now."""
+    for number, descriptor in enumerate(job["streams"]):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    os.setpgid(0, job["group"])
+    os.umask(job["umask"])
+    os.chdir(job["cwd"])
+    os.environ.clear()
+    os.environb.update(job["environ"])
+    words = job["words"]
+    options, words = (words[:1], words[1:]) if words[0] == "-I" else ([], words)
+    if words[0].startswith("-"):
+        _interpret(words, job, isolated=bool(options))
+    else:
+        script = Path(sys.executable).with_name(words[0])
+        sys.argv, sys.path[0] = [str(script), *words[1:]], str(script.parent)
+        runpy.run_path(str(script), run_name="__main__")
+
+
+def _interpret(words: list[str], job: dict, isolated: bool) -> None:
+    """`-m` or `-c`; what `sys.executable` starts comes to a parent again, as far as it can."""
+    kind, program, *arguments = words
+    del sys.path[0]
+    if not isolated:
+        path = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+        sys.path[:0] = [job["cwd"] if kind == "-m" else "", *filter(None, path)]
+    sys.argv, sys.orig_argv = [kind, *arguments], [sys.executable, *job["words"]]
+    if kind == "-m":
+        sys.executable = f"{job['folder']}/python"
+        runpy.run_module(program, run_name="__main__", alter_sys=True)
+    else:
+        exec(compile(program, "<string>", "exec"), {"__name__": "__main__"})
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

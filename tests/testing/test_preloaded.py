@@ -1,0 +1,150 @@
+"""A command that begins with its imports done is in all else the process that it stands for."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from testing import preloaded
+from testing.project import ROOT, Project
+
+PROBE = """
+import json, os, resource, sys
+umask = os.umask(0)
+lasting = {k: v for k, v in os.environ.items() if k not in ("_", "SHLVL", "LC_CTYPE")}
+print(json.dumps({
+    "argv": sys.argv, "path": sys.path, "orig_argv": sys.orig_argv[1:],
+    "main": [__name__, __file__],
+    "package": __package__, "cwd": os.getcwd(), "umask": umask, "environ": lasting,
+    "group": os.getpgid(0), "stdin": sys.stdin.read(),
+    "encoding": [sys.stdout.encoding, sys.getfilesystemencoding(), sys.stderr.errors],
+    "handlers": [str(__import__("signal").getsignal(n)) for n in (1, 2, 13, 15, 17)],
+    "modules": "sklearn" in sys.modules, "streams": [os.isatty(n) for n in range(3)],
+    "files": sorted(os.listdir("/proc/self/fd"))[:3], "limits": resource.getrlimit(7),
+}))
+"""
+LASTS = """
+import os, signal, sys, time
+signal.signal(15, lambda *_: (print("asked", flush=True), sys.exit(143)))
+print(os.getpid(), flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Project:
+    """Has a command of ours for which a parent is there."""
+    (tmp_path / "pipeline").mkdir()
+    (tmp_path / "pipeline/__init__.py").touch()
+    (tmp_path / "pipeline/probe.py").write_text(PROBE)
+    (tmp_path / "pipeline/lasts.py").write_text(LASTS)
+    return Project(tmp_path)
+
+
+def probed(place: Project, *before: str, umask: int = 0o027, **environ: str) -> dict:
+    """What a probe found of itself, started as a shell starts it."""
+    command = [*before, "python", "-m", "pipeline.probe", "one", "", "zwölf"]
+    done = subprocess.run(
+        command,
+        cwd=place.root,
+        env={**os.environ, "PATH": preloaded.path(), **environ},
+        input="given",
+        umask=umask,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_it_is_the_process_that_python_would_be_but_for_its_imports(place: Project) -> None:
+    path = {"PYTHONPATH": f"{place.root / 'more'}:/nowhere", "DVC_STAGE": "probe"}
+    ours = probed(place, **path)
+    real = probed(place, **path, PATH=f"{preloaded.REAL}:{os.environ['PATH']}")
+    assert ours.pop("modules") and not real.pop("modules")
+    ours["environ"].pop("PATH"), real["environ"].pop("PATH")
+    assert ours == real
+
+
+@pytest.mark.parametrize(
+    ("before", "environ"),
+    [
+        ((), {"LC_ALL": "C"}),
+        ((), {"PYTHONHASHSEED": "7"}),
+        ((), {"HOME": "/nowhere"}),
+        ((), {"OMP_NUM_THREADS": "3"}),
+        (("env", "-u", "HOME"), {}),
+        (("sh", "-c", 'ulimit -n 99; exec "$@"', "sh"), {}),
+        (("setsid", "--wait"), {}),
+        (("taskset", "1"), {}),
+        (("unshare", "--user", "--map-root-user", "--mount"), {}),
+    ],
+    ids=lambda each: " ".join(each),
+)
+def test_what_would_be_another_process_there_is_a_real_one(
+    place: Project, before: tuple[str, ...], environ: dict[str, str]
+) -> None:
+    assert probed(place)["modules"]
+    assert not probed(place, *before, **environ)["modules"]
+
+
+def started(place: Project) -> tuple["subprocess.Popen[str]", psutil.Process]:
+    """The command, and the process that does its work."""
+    command = ["python", "-m", "pipeline.lasts"]
+    environ = {**os.environ, "PATH": preloaded.path()}
+    running = subprocess.Popen(
+        command, cwd=place.root, env=environ, stdout=subprocess.PIPE, text=True
+    )
+    assert running.stdout
+    return running, psutil.Process(int(running.stdout.readline()))
+
+
+def test_a_signal_reaches_it_and_its_exit_code_comes_back(place: Project) -> None:
+    running, process = started(place)
+    assert process.pid != running.pid
+    running.terminate()
+    said, _ = running.communicate(timeout=30)
+    assert (said, running.returncode) == ("asked\n", 143)
+
+
+def test_who_waits_for_it_sees_that_it_was_killed(place: Project) -> None:
+    running, process = started(place)
+    process.kill()
+    assert running.wait(30) == -signal.SIGKILL
+
+
+def test_it_ends_with_the_command_that_it_stands_for(place: Project) -> None:
+    running, process = started(place)
+    running.kill()
+    running.wait(30)
+    assert psutil.wait_procs([process], timeout=30)[1] == []
+
+
+SERVED = """
+import os, subprocess, sys, time
+from testing import preloaded
+with preloaded.served():
+    running = subprocess.Popen(["python", "-m", "pipeline.lasts"], cwd=sys.argv[1],
+                               env={**os.environ, "PATH": preloaded.path()})
+    time.sleep(60)
+"""
+
+
+def test_all_of_it_ends_when_what_started_it_is_killed(place: Project) -> None:
+    running = subprocess.Popen(
+        [sys.executable, "-c", SERVED, str(place.root)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert running.stdout
+    process = psutil.Process(int(running.stdout.readline()))
+    parent = process.parent()
+    assert parent
+    every = [process, parent, *parent.parents()[:1]]
+    assert [str(preloaded.HERE / "server.py") in each.cmdline() for each in every[1:]] == [True] * 2
+    running.kill()
+    running.wait(30)
+    assert psutil.wait_procs(every, timeout=30)[1] == []
