@@ -12,6 +12,7 @@ from pathlib import Path
 
 from faults._apart import ROOT, isolated
 from faults.tally import SEED, Tally, fault, names, title
+from testing import preloaded
 
 PAGE = ROOT / "docs/reliability.md"
 MARK = "<!-- faults -->"
@@ -47,7 +48,8 @@ def _arguments() -> argparse.Namespace:
 
 
 def _one(name: str, repeats: int, scratch: Path, tally: Path) -> int:
-    found = fault(name).run(repeats, scratch)
+    with preloaded.served():
+        found = fault(name).run(repeats, scratch)
     tally.write_text(json.dumps(asdict(found)))
     return 0
 

@@ -6,8 +6,8 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from typing import Any
 import psutil
 
 from pipeline import provenance
-from testing.project import TINY, Project, make_project
+from testing import preloaded
+from testing.project import PATH, TINY, Project, make_project
 from testing.shared import once
 
 LONGEST = 300
@@ -66,28 +67,25 @@ class Running:
         return int(self.process.wait(seconds))
 
 
-def started(within: Project, *command: str, log: str = "log") -> Running:
-    """Temporary files of the command go to `tmp` beside the project, to be found there."""
+def started(within: Project, *command: str, log: str = "log", fresh: bool = True) -> Running:
+    """Temporary files of the command go to `tmp` beside the project, to be found there.
+
+    Not `fresh`: python and dvc come with their imports done, where nothing is done to them.
+    """
     temporary = within.root.parent / "tmp"
     temporary.mkdir(exist_ok=True)
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    own = {"PATH": PATH, "TMPDIR": str(temporary)}
     said = within.root.parent / log
     with said.open("w") as file:
         process = psutil.Popen(
             command,
             cwd=within.root,
-            env={**os.environ, "PATH": path, "TMPDIR": str(temporary)},
+            env={**os.environ, **(own if fresh else {"PATH": preloaded.path()})},
             stdout=file,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # a signal of ours reaches that process alone
+            start_new_session=fresh,  # a signal of ours reaches that process alone
         )
     return Running(process, said)
-
-
-def finished(within: Project, *command: str) -> Running:
-    running = started(within, *command)
-    running.ended()
-    return running
 
 
 def stage_of(running: Running, module: str) -> psutil.Process | None:
@@ -125,17 +123,21 @@ def family(process: psutil.Process) -> list[psutil.Process]:
     return []
 
 
-def lasts(within: Project, module: str, *command: str) -> float:
-    """Seconds that the stage's process lives, undisturbed."""
+def lives(within: Project, modules: Iterable[str], *command: str) -> list[float]:
+    """Seconds that the process of each of these stages lives, undisturbed."""
     running = started(within, *command)
-    process = stage_of(running, module)
-    began = time.monotonic()
-    while process and alive(process):
-        time.sleep(0.005)
-    took = time.monotonic() - began
+    seconds = []
+    for module in modules:
+        process = stage_of(running, module)
+        began = time.monotonic()
+        while process and alive(process):
+            time.sleep(0.005)
+        seconds.append(time.monotonic() - began)
+        if process is None:
+            break
     if running.ended() or process is None:
         raise AssertionError(f"{' '.join(command)}: failed undisturbed:\n{running.said}")
-    return took
+    return seconds
 
 
 def files(within: Project) -> dict[str, str]:

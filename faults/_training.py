@@ -29,11 +29,19 @@ class Setting:
     """Of the checkpoint that comes of it; none unless asked for."""
 
 
-def setting(scratch: Path, *overrides: str, checkpoint: bool = False) -> Setting:
+def setting(
+    scratch: Path, *overrides: str, checkpoint: bool = False, timed: bool = True
+) -> Setting:
+    """`checkpoint`: with what comes of the training; `timed`: with its seconds, for who needs a
+    moment in them."""
     project = ground.project(scratch / "start" / "project", *overrides)
     project.run("dvc", "repro", "prepare")
     undisturbed = ground.copied(project, scratch / "undisturbed" / "project")
-    seconds = ground.lasts(undisturbed, MODULE, *COMMAND)
+    seconds = 0.0
+    if timed:
+        (seconds,) = ground.lives(undisturbed, [MODULE], *COMMAND)
+    else:
+        undisturbed.run(*COMMAND)
     if checkpoint:
         undisturbed.run("dvc", "repro", "checkpoint")
     statements = (ground.statement(undisturbed, name) for name in ("train", "checkpoint"))
@@ -84,6 +92,9 @@ def ends_the_same(tally: Tally, ours: Setting, scratch: Path, rng: Random, repea
 
 def _killed(tally: Tally, ours: Setting, project: Project, rng: Random, repeats: int) -> str | None:
     """What the run printed until it was killed; None when it came to its end."""
+    if tally.tried == repeats:
+        project.run(*COMMAND)
+        return None
     running = ground.started(project, *COMMAND)
     process = ground.stage_of(running, MODULE)
     longest = ours.seconds
@@ -91,7 +102,7 @@ def _killed(tally: Tally, ours: Setting, project: Project, rng: Random, repeats:
         _await_epoch(process, running)
         longest /= 4
     moment = rng.uniform(0, longest)
-    killed = process and tally.tried < repeats and ground.hit(process, moment)
+    killed = process and ground.hit(process, moment)
     code = running.ended()
     if not killed:
         tally.demand(code == 0, f"undisturbed rerun ended with {code}: {running.said[-300:]}")

@@ -17,7 +17,7 @@ KINDS = (bits.flip, bits.truncate, bits.delete, bits.rename, bits.swap)
 
 def run(repeats: int, scratch: Path) -> Tally:
     tally, rng = Tally(), generator(__name__)
-    ours = training.setting(scratch, *PARAMS)
+    ours = training.setting(scratch, *PARAMS, timed=False)
     unfinished = ground.copied(ours.project, scratch / "unfinished" / "project")
     training.cut_short(unfinished, 4)
     for kind in KINDS * repeats:

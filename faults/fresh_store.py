@@ -72,7 +72,11 @@ def _together(
 ) -> None:
     for project in projects:
         _log_to(project, uri)
-    running = [ground.started(project, *command(project, "log-to-mlflow")) for project in projects]
+    """With imports done they come to the store closer together than processes that import."""
+    running = [
+        ground.started(project, *command(project, "log-to-mlflow"), fresh=False)
+        for project in projects
+    ]
     codes = [each.ended() for each in running]
     tally.tried += PIPELINES
     for each, code in zip(running, codes, strict=True):

@@ -2,7 +2,6 @@
 
 import shutil
 import signal
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ REPEATS = 20
 SHORT = 2
 MUST = "the epoch's state is saved, exit 128+n, resumable"
 PARAMS = ("model=torch_cnn", "train.epochs=8", "train.batch_size=64", "checkpoint.many=16")
-STAGE = (sys.executable, "-m", training.MODULE, "--data", "artifacts/data")
+STAGE = ("python", "-m", training.MODULE, "--data", "artifacts/data")
 STAGE += ("--models", "models", "--output", str(training.OUTPUT))
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -39,7 +38,7 @@ def _signalled(tally: Tally, project: Project, moment: float, repeats: int) -> b
     """False when the run came to its end instead."""
     number = SIGNALS[tally.tried % len(SIGNALS)]
     expected = _point(project)
-    running = ground.started(project, *STAGE)
+    running = ground.started(project, *STAGE, fresh=tally.tried < repeats)
     signalled = tally.tried < repeats and ground.hit(running.process, moment, number)
     code, said = running.ended(), running.said
     if expected and training.epochs(said):
