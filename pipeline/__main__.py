@@ -6,11 +6,13 @@ replaced.
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.config.composition import compose_conf, interpolated
-from pipeline.config.merge import merge, read_lock
+from pipeline.config.composition import compose_conf
+from pipeline.config.merge import Lock, composed, merge, read_lock, write_lock
+from pipeline.config.option_files import quoted
 from pipeline.config.params import Params
 from pipeline.config.reading import dump_yaml, flatten, load_yaml, read
 from pipeline.errors import PipelineError
@@ -30,7 +32,8 @@ def main(arguments: list[str]) -> int:
     try:
         if any(argument.startswith("-") for argument in arguments):
             return through_hydra(arguments)
-        return reproduce(interpolated(compose_conf(CONF, arguments)), arguments)
+        values, lock = composed(CONF, arguments)
+        return reproduce(values, arguments, lock)
     except PipelineError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -46,6 +49,8 @@ def through_hydra(arguments: list[str]) -> int:
     import hydra
     from hydra.core.hydra_config import HydraConfig
 
+    sys.argv[1:] = quoted(CONF, arguments)
+
     if {"--cfg", "-c"} & set(arguments):
         compose_conf(CONF, [a for a in arguments if "=" in a or a.startswith("~")])
     codes: list[int] = []
@@ -60,13 +65,17 @@ def through_hydra(arguments: list[str]) -> int:
     return max(codes, default=0)
 
 
-def reproduce(values: dict[str, Any], overrides: list[str]) -> int:
-    """Writes params.yaml and runs the pipeline; returns DVC's exit code."""
+def reproduce(values: dict[str, Any], overrides: list[str], lock: Lock) -> int:
+    """Writes params.yaml, with the options it is composed of, and runs the pipeline.
+
+    Returns DVC's exit code.
+    """
     read(Params, values)
     current = load_yaml(PARAMS.read_text(), str(PARAMS)) if PARAMS.is_file() else {}
     if values != current:
         _print_replaced(current, values, overrides)
         write_atomically(PARAMS, dump_yaml(values))
+    _remember_options(lock, values != current)
     code = run_to_its_end([sys.executable, "-m", "dvc", "repro"], _environment())
     if code == 0:
         from pipeline.summary import summary
@@ -86,6 +95,13 @@ def _print_replaced(current: dict[str, Any], values: dict[str, Any], overrides: 
             print(
                 f"params.yaml: your own {path}={value} is replaced; to keep it, add {path}={value}"
             )
+
+
+def _remember_options(lock: Lock, changed: bool) -> None:
+    """Leaves conf.lock.yaml alone where it has the same options, and params their values."""
+    last = read_lock(CONF_LOCK)
+    if last is None or changed or last.options != lock.options:
+        write_lock(CONF_LOCK, replace(lock, parent_code=last.parent_code if last else None))
 
 
 def _environment() -> dict[str, str]:
