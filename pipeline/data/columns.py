@@ -143,7 +143,7 @@ def _cast(table: Table, row: int, column: str, values: Array, spec: ArraySpec) -
     if cast.dtype.kind == "f" and (rounded := precision.rounded(values, cast)).any():
         at, place, value = _first_wrong(rounded, column, values)
         kept = float(cast[rounded][0])
-        raise table.fault(row + at, place, f"found {value}, expected {spec.too_coarse(kept)}")
+        raise table.fault(row + at, place, f"found {int(value)}, expected {spec.too_coarse(kept)}")
     return cast
 
 
