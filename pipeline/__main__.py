@@ -15,9 +15,10 @@ from pipeline.config.merge import Lock, composed, merge, read_lock, write_lock
 from pipeline.config.option_files import quoted
 from pipeline.config.params import Params
 from pipeline.config.reading import dump_yaml, flatten, load_yaml, read
-from pipeline.errors import PipelineError
+from pipeline.errors import CannotRun, PipelineError
 from pipeline.files import write_atomically
 from pipeline.project import CONF, CONF_LOCK, PARAMS, ROOT
+from pipeline.provenance import git
 from pipeline.run import killed_experiment
 from pipeline.run.signals import Interrupted, run_to_its_end
 
@@ -32,6 +33,7 @@ def main(arguments: list[str]) -> int:
     try:
         if any(argument.startswith("-") for argument in arguments):
             return through_hydra(arguments)
+        demand_repository()
         values, lock = composed(CONF, arguments)
         return reproduce(values, arguments, lock)
     except PipelineError as error:
@@ -39,6 +41,15 @@ def main(arguments: list[str]) -> int:
         return 1
     except Interrupted as end:
         return 128 + end.number
+
+
+def demand_repository() -> None:
+    """Raises CannotRun outside of a git repository, which DVC and the statements need."""
+    if git.run(ROOT, "rev-parse", "--git-dir").status:
+        raise CannotRun(
+            f"{ROOT}: no git repository, which DVC and the lineage need; run "
+            "`git init && git add --all && git commit --message start`"
+        )
 
 
 def through_hydra(arguments: list[str]) -> int:

@@ -19,6 +19,7 @@ from pipeline.data.precision import Spread
 from pipeline.data.splits import SPLITS, assign
 from pipeline.data.tables import Array, Table, open_table
 from pipeline.errors import DataError, ParamsError
+from pipeline.project import untracked
 from pipeline.run import stage
 
 
@@ -73,7 +74,9 @@ def _locate(data: Path, file: str) -> Path:
     if Path(f"{path}.dvc").is_file():
         raise DataError(f"{path}: not here, only its .dvc file; run `dvc pull`")
     there = sorted(str(p.relative_to(data)) for p in data.rglob("*") if p.is_file())
-    raise DataError(f"{path}: no such file; {data}/ holds {listing(there)}; set data.file")
+    raise DataError(
+        f"{path}: no such file; {data}/ holds {listing(there)}; set data.file{untracked(path)}"
+    )
 
 
 def _check_values(

@@ -271,3 +271,18 @@ def test_a_lock_from_before_options_were_remembered_is_read(conf):
     params = run(conf)
     assert params["model"]["net"]["channels"] == 8
     assert params["train"]["lr"] == 0.1
+
+
+def test_a_name_with_a_dot_in_params_is_refused_by_where_it_stands(conf):
+    run(conf)
+    edit(conf.parent / "params.yaml", "    lr: 0.001", "    lr: 0.001\n    a.b: 1")
+    with pytest.raises(ParamsError, match=r"model > optimizer > a\.b: found a dot in a name"):
+        run(conf)
+
+
+def test_a_metric_with_a_dot_is_refused_as_a_metric(conf):
+    metric = "  f1.macro:\n    _target_: sklearn.metrics.f1_score\n"
+    train = conf / "train/default.yaml"
+    train.write_text(train.read_text() + metric)
+    with pytest.raises(ParamsError, match=r"^train\.metrics: found the name 'f1\.macro', expected"):
+        run(conf)

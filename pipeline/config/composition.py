@@ -9,6 +9,7 @@ from typing import Any
 from pipeline.config import option_files, yaml_words
 from pipeline.config.reading import flatten, nearest
 from pipeline.errors import ParamsError
+from pipeline.project import CONF, untracked
 
 Values = dict[str, Any]
 """Plain values by section, as in params.yaml."""
@@ -79,7 +80,8 @@ def _one_line(fault: Exception, conf: Path, overrides: Sequence[str]) -> str:
     if missing:
         group, _, name = str(missing).rpartition("/")
         known = sorted(option.stem for option in (conf / group).glob("*.yaml"))
-        return f"{group}={name}: no such option; {nearest(name, known)}"
+        hint = untracked(CONF / group / f"{name}.yaml") if conf.name == CONF.name else ""
+        return f"{group}={name}: no such option; {nearest(name, known)}{hint}"
     if text.startswith("Could not override '"):
         key = text.split("'")[1]
         return f"{key}: no such key; {_keys_beside(key, conf)}"

@@ -5,9 +5,10 @@ were chosen in place of those in conf/config.yaml, what conf/ composed to (inter
 written), and which values of params.yaml were the user's own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pipeline.config import choices
 from pipeline.config.composition import Values, compose_conf, interpolated
@@ -66,6 +67,7 @@ def merge(conf: Path, current: Values | None, last: Lock | None) -> tuple[Values
     last = last or Lock(options=[], own={}, removed=[], conf=compose_conf(conf, []))
     before = interpolated(last.conf, last.own, last.removed)
     current = before if current is None else current
+    _demand_no_new_dots(before, current)
     has_parent = current.get("train", {}).get("parent") is not None
     options, anew = choices.choose(conf, current, before, last.options, has_parent)
     base = compose_conf(conf, options)
@@ -82,6 +84,25 @@ def merge(conf: Path, current: Values | None, last: Lock | None) -> tuple[Values
     removed = sorted(set(removed) & set(flatten(base)))
     lock = Lock(options=options, own=own, removed=removed, conf=base)
     return interpolated(base, own, removed), lock
+
+
+def _demand_no_new_dots(before: Values, current: Values) -> None:
+    """Raises ParamsError for a name with a dot that the user set: dots part the names of a path."""
+    was = _dotted(before)
+    for path, value in _dotted(current).items():
+        if was.get(path, ABSENT) != value:
+            names = " > ".join(path)
+            raise ParamsError(f"params.yaml: {names}: found a dot in a name; set it in conf/")
+
+
+def _dotted(values: Any, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
+    """Returns what stands under each name that has a dot, by the names on its path."""
+    if path and "." in path[-1]:
+        return {path: values}
+    found: dict[tuple[str, ...], Any] = {}
+    for key, value in values.items() if isinstance(values, Mapping) else ():
+        found |= _dotted(value, (*path, str(key)))
+    return found
 
 
 def _all_own(section: str, current: Values, base: Values) -> tuple[Leaves, list[str]]:

@@ -11,7 +11,8 @@ PLACE = "~/keys/"
 def demand_unpublished(key: Path) -> None:
     """Raises ParamsError where `git add --all` would publish the private key, or has."""
     folder, name = key.resolve().parent, key.resolve().name
-    if not any((above / ".git").exists() for above in (folder, *folder.parents)):
+    in_clone = any((above / ".git").exists() for above in (folder, *folder.parents))
+    if not in_clone or not key.is_file():
         return
     if git.line(folder, "ls-files", "--", name):
         raise ParamsError(
