@@ -41,6 +41,8 @@ help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(SETUP)  ## train, export, verify and log the configured model
+	@git rev-parse --git-dir > /dev/null 2>&1 || \
+	  { echo "error: make run: no git repository here; run \`git init\` first" >&2; exit 1; }
 	dvc repro && python -m pipeline.summary
 
 test: $(SETUP)  ## run the whole test suite: about 15 minutes on 2 cores

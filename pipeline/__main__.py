@@ -6,16 +6,19 @@ replaced.
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.config.composition import compose_conf, interpolated
-from pipeline.config.merge import merge, read_lock
+from pipeline.config.composition import compose_conf
+from pipeline.config.merge import Lock, composed, merge, read_lock, write_lock
+from pipeline.config.option_files import quoted
 from pipeline.config.params import Params
 from pipeline.config.reading import dump_yaml, flatten, load_yaml, read
-from pipeline.errors import PipelineError
+from pipeline.errors import CannotRun, PipelineError
 from pipeline.files import write_atomically
 from pipeline.project import CONF, CONF_LOCK, PARAMS, ROOT
+from pipeline.provenance import git
 from pipeline.run import killed_experiment
 from pipeline.run.signals import Interrupted, run_to_its_end
 
@@ -30,12 +33,23 @@ def main(arguments: list[str]) -> int:
     try:
         if any(argument.startswith("-") for argument in arguments):
             return through_hydra(arguments)
-        return reproduce(interpolated(compose_conf(CONF, arguments)), arguments)
+        demand_repository()
+        values, lock = composed(CONF, arguments)
+        return reproduce(values, arguments, lock)
     except PipelineError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except Interrupted as end:
         return 128 + end.number
+
+
+def demand_repository() -> None:
+    """Raises CannotRun outside of a git repository, which DVC and the statements need."""
+    if git.run(ROOT, "rev-parse", "--git-dir").status:
+        raise CannotRun(
+            f"{ROOT}: no git repository, which DVC and the lineage need; run "
+            "`git init && git add --all && git commit --message start`"
+        )
 
 
 def through_hydra(arguments: list[str]) -> int:
@@ -45,6 +59,8 @@ def through_hydra(arguments: list[str]) -> int:
     """
     import hydra
     from hydra.core.hydra_config import HydraConfig
+
+    sys.argv[1:] = quoted(CONF, arguments)
 
     if {"--cfg", "-c"} & set(arguments):
         compose_conf(CONF, [a for a in arguments if "=" in a or a.startswith("~")])
@@ -60,13 +76,17 @@ def through_hydra(arguments: list[str]) -> int:
     return max(codes, default=0)
 
 
-def reproduce(values: dict[str, Any], overrides: list[str]) -> int:
-    """Writes params.yaml and runs the pipeline; returns DVC's exit code."""
+def reproduce(values: dict[str, Any], overrides: list[str], lock: Lock) -> int:
+    """Writes params.yaml, with the options it is composed of, and runs the pipeline.
+
+    Returns DVC's exit code.
+    """
     read(Params, values)
     current = load_yaml(PARAMS.read_text(), str(PARAMS)) if PARAMS.is_file() else {}
     if values != current:
         _print_replaced(current, values, overrides)
         write_atomically(PARAMS, dump_yaml(values))
+    _remember_options(lock, values != current)
     code = run_to_its_end([sys.executable, "-m", "dvc", "repro"], _environment())
     if code == 0:
         from pipeline.summary import summary
@@ -86,6 +106,13 @@ def _print_replaced(current: dict[str, Any], values: dict[str, Any], overrides: 
             print(
                 f"params.yaml: your own {path}={value} is replaced; to keep it, add {path}={value}"
             )
+
+
+def _remember_options(lock: Lock, changed: bool) -> None:
+    """Leaves conf.lock.yaml alone where it has the same options, and params their values."""
+    last = read_lock(CONF_LOCK)
+    if last is None or changed or last.options != lock.options:
+        write_lock(CONF_LOCK, replace(lock, parent_code=last.parent_code if last else None))
 
 
 def _environment() -> dict[str, str]:

@@ -1,13 +1,19 @@
 """compose: conf/ and params.yaml become one, and the user's own values stay."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.config.merge import merge, read_lock, write_lock
+from pipeline.config.composition import interpolated
+from pipeline.config.merge import Lock, merge, read_lock, write_lock
+from pipeline.config.option_files import group_of
 from pipeline.config.params import Params
-from pipeline.config.reading import dump_yaml, load_yaml, read
+from pipeline.config.reading import dump_yaml, flatten, load_yaml, read
 from pipeline.files import write_atomically
 from pipeline.run import parent, stage
+
+LISTED = 8
+"""Values in one line."""
 
 
 def compose(conf: Path, params: Path, lock: Path) -> None:
@@ -17,12 +23,31 @@ def compose(conf: Path, params: Path, lock: Path) -> None:
     written.
     """
     current = load_yaml(params.read_text(), str(params)) if params.is_file() else None
-    merged, new_lock = merge(conf, current, read_lock(lock))
+    last = read_lock(lock)
+    merged, new_lock = merge(conf, current, last)
     read(Params, merged)
     new_lock = replace(new_lock, parent_code=parent.code_digest(merged))
     if merged != current:
         write_atomically(params, dump_yaml(merged))
     write_lock(lock, new_lock)
+    for line in remarks(conf, params, last, new_lock):
+        print(line)
+
+
+def remarks(conf: Path, params: Path, last: Lock | None, now: Lock) -> Iterator[str]:
+    """Yields a line on options that params were found to be composed of, and one on the values that
+    stand against what conf/ says."""
+    found = [each for each in now.options if last and each not in last.options]
+    for each in found:
+        file = conf / group_of(each) / f"{each.partition('=')[2]}.yaml"
+        yield f"{params}: holds what {each} composes to; an edit of {file} is taken up"
+    written = flatten(interpolated(now.conf))
+    of_parent = "model." if now.own.get("train.parent") else None
+    own = {k: v for k, v in now.own.items() if not (of_parent and k.startswith(of_parent))}
+    stands = [f"{key}={value} ({conf}/: {written.get(key, 'none')})" for key, value in own.items()]
+    if stands:
+        more = f", and {len(stands) - LISTED} more" if len(stands) > LISTED else ""
+        yield f"{params}: stands because you set it: {', '.join(stands[:LISTED])}{more}"
 
 
 if __name__ == "__main__":

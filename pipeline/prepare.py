@@ -3,7 +3,7 @@
 import hashlib
 import json
 import keyword
-import math
+import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,11 +12,14 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from pipeline.config.params import Data, PrepareParams
-from pipeline.data import columns
+from pipeline.data import columns, declared, target
 from pipeline.data.columns import ArraySpec
+from pipeline.data.declared import listing
+from pipeline.data.precision import Spread
 from pipeline.data.splits import SPLITS, assign
 from pipeline.data.tables import Array, Table, open_table
 from pipeline.errors import DataError, ParamsError
+from pipeline.project import untracked
 from pipeline.run import stage
 
 
@@ -32,11 +35,12 @@ def prepare(data: Path, output: Path, params: PrepareParams) -> None:
     """
     arrays = _array_specs(params.data)
     table = open_table(_locate(data, params.data.file))
-    _demand_declared(table, params.data.id, arrays)
+    declared.demand(table, params.data.id, arrays)
     _demand_different(table, params.data.id)
     labels, arrays = _check_values(table, arrays)
-    _demand_enough_rows(table, params.data, labels)
+    target.demand_rows(table, params.data.target, labels)
     splits = assign(labels, params.data.split)
+    target.demand_classes(table, params.data.target, labels, splits)
     _write(table, arrays, splits, output)
     schema = _schema(params.data, arrays, splits)
     (output / "schema.json").write_text(json.dumps(schema, indent=2) + "\n")
@@ -64,54 +68,38 @@ def _locate(data: Path, file: str) -> Path:
     path = data / file
     if path.is_file():
         return path
+    if path.is_dir():
+        inside = sorted(str(p.relative_to(data)) for p in path.rglob("*") if p.is_file())
+        raise DataError(f"{path}: is a folder, expected a file; set data.file: {listing(inside)}")
     if Path(f"{path}.dvc").is_file():
         raise DataError(f"{path}: not here, only its .dvc file; run `dvc pull`")
     there = sorted(str(p.relative_to(data)) for p in data.rglob("*") if p.is_file())
-    raise DataError(f"{path}: no such file; {data}/ holds {_listing(there)}; set data.file")
-
-
-def _listing(names: list[str]) -> str:
-    return (", ".join(names[:12]) or "nothing") + (", ..." if names[12:] else "")
-
-
-def _demand_declared(table: Table, id_column: str | None, arrays: Mapping[str, ArraySpec]) -> None:
-    """Demands that each column is declared, and that each declared one has the shape it should."""
-    declared = {column for array in arrays.values() for column in array.columns}
-    declared |= {id_column} if id_column else set()
-    for column in sorted(declared - set(table.shapes)):
-        raise table.broken(f"no column {column!r}; it has {_listing(list(table.shapes))}")
-    for column in table.shapes:
-        if column not in declared:
-            raise table.broken(f"column {column!r} is no input, target or id: remove or declare it")
-    for key, array in arrays.items():
-        _demand_shape(table, key, array)
-    if id_column and table.shapes[id_column]:
-        shape = table.shapes[id_column]
-        raise table.broken(f"column {id_column!r}: found shape {shape} a row, expected one id")
-
-
-def _demand_shape(table: Table, key: str, array: ArraySpec) -> None:
-    shapes = [table.shapes[column] for column in array.columns]
-    cells = not any(shapes) and math.prod(array.shape) == len(shapes)
-    if not cells and shapes != [array.shape]:
-        actual = f"shape {shapes[0]} a row" if any(shapes) else f"{len(shapes)} columns"
-        raise table.broken(
-            f"{key}: found {actual}, expected shape {array.shape}; correct data.inputs"
-        )
+    raise DataError(
+        f"{path}: no such file; {data}/ holds {listing(there)}; set data.file{untracked(path)}"
+    )
 
 
 def _check_values(
     table: Table, arrays: Mapping[str, ArraySpec]
 ) -> tuple[Array, dict[str, ArraySpec]]:
     """Returns the label of each row, 0 throughout for regression, and the arrays with the length of
-    their longest text. Raises DataError for the first bad value."""
+    their longest text. Prints what float32 does not tell apart.
+
+    Raises DataError for the first bad value, and for a target that is one value throughout.
+    """
     labels, longest = [np.empty(0, np.int64)], dict.fromkeys(arrays, 1)
-    for batch in columns.array_batches(table, arrays):
-        target = batch["target"]
-        labels.append(np.zeros(len(target), np.int64) if target.dtype.kind == "f" else target)
+    spread, targets = Spread(), set[float]()
+    for batch in columns.array_batches(table, arrays, spread):
+        values = batch["target"]
+        if len(targets) < 2:
+            targets |= set(np.unique(values)[:2].tolist())
+        labels.append(np.zeros(len(values), np.int64) if values.dtype.kind == "f" else values)
         for key, array in arrays.items():
             if array.kind == "text":
                 longest[key] = max(longest[key], *map(len, batch[key].flat))
+    target.demand_values(table, arrays["target"], targets, sum(map(len, labels)))
+    for line in spread.warnings():
+        print(f"prepare: {table.path}: {line}", file=sys.stderr, flush=True)
     return np.concatenate(labels), {
         key: a.with_text_length(longest[key]) for key, a in arrays.items()
     }
@@ -124,7 +112,7 @@ def _demand_different(table: Table, column: str | None) -> None:
         return
     digests = [
         hashlib.blake2b(text.encode(), digest_size=16).digest()
-        for batch in table.batches({column: "text"})
+        for batch in table.batches({column: "id"})
         for text in batch[column]
     ]
     _, first, inverse = np.unique(digests, return_index=True, return_inverse=True)
@@ -133,18 +121,6 @@ def _demand_different(table: Table, column: str | None) -> None:
     if len(repeats):
         row = int(repeats[0])
         raise table.fault(row, column, f"the id of row {earlier[row] + 1} again; ids must differ")
-
-
-def _demand_enough_rows(table: Table, data: Data, labels: Array) -> None:
-    least, why = len(SPLITS), f"one for each of {', '.join(SPLITS)}"
-    if len(labels) < least:
-        raise table.broken(f"found {len(labels)} rows, expected at least {least}: {why}; add rows")
-    if data.target.classes is None:
-        return
-    sizes = np.bincount(labels)
-    for label in np.flatnonzero((sizes > 0) & (sizes < least)):
-        rows = f"column {data.target.source!r}: class {label} has {sizes[label]} rows"
-        raise table.broken(f"{rows}, expected at least {least}: {why}; add rows or drop the class")
 
 
 def _write(table: Table, arrays: Mapping[str, ArraySpec], splits: Array, output: Path) -> None:

@@ -35,3 +35,15 @@ def repository() -> Path:
     here = Path.cwd()
     above = (here, *here.parents)
     return next((p for p in above if (p / ".dvc").exists() or (p / ".git").exists()), here)
+
+
+def untracked(path: Path) -> str:
+    """Returns what is said of a file that is missing in the copy that an experiment runs in, and is
+    in the repository: git does not track it. Elsewhere, and where it is missing there, nothing."""
+    root = repository()
+    if root == Path.cwd() or path.is_absolute() or path.exists() or not (root / path).is_file():
+        return ""
+    return (
+        f"; {path} lies in {root}, but an experiment in the queue or in --temp gets no file that "
+        f"git does not track: `git add {path}`"
+    )

@@ -15,6 +15,7 @@ from typing import Any
 from pipeline import provenance
 from pipeline.__main__ import reproduce
 from pipeline.config.composition import compose_conf, interpolated
+from pipeline.config.merge import composed
 from pipeline.errors import IncompleteArtifact, ParamsError, PipelineError, VerificationFailed
 from pipeline.examine import demand_admitted
 from pipeline.examine.loading import loadable
@@ -38,7 +39,8 @@ def main(arguments: list[str]) -> int:
     try:
         demand_same_model(arguments[1:])
         parent = store_parent(complete_model)
-        return reproduce(values(parent, arguments[1:]), arguments[1:])
+        lock = composed(CONF, arguments[1:])[1]
+        return reproduce(values(parent, arguments[1:]), arguments[1:], lock)
     except PipelineError as error:
         print(f"error: resume: {escaped(str(error))}", file=sys.stderr)
         return 1

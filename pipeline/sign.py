@@ -9,15 +9,16 @@ from pathlib import Path
 
 from pipeline import provenance
 from pipeline.errors import IncompleteArtifact, PipelineError
-from pipeline.untrusted import signatures
+from pipeline.untrusted import private_keys, signatures
 
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.sign",
         description="Sign a complete model, or any other artifact, with your own key, offline.",
-        epilog="a key: openssl ecparam -name prime256v1 -genkey -noout -out private.pem; "
-        "openssl ec -in private.pem -pubout -out public.pem",
+        epilog="a key, outside of the repository: mkdir -p ~/keys; "
+        "openssl ecparam -name prime256v1 -genkey -noout -out ~/keys/private.pem; "
+        "openssl ec -in ~/keys/private.pem -pubout -out public.pem",
     )
     parser.add_argument("directory", type=Path)
     parser.add_argument("--key", type=Path, required=True, help="private, in PEM: P-256 or P-384")
@@ -27,6 +28,7 @@ def main(arguments: list[str]) -> int:
     try:
         if faults := provenance.faults(options.directory):
             raise IncompleteArtifact(f"{faults[0]}; only a complete artifact is signed")
+        private_keys.demand_unpublished(options.key)
         digest = signatures.sign(options.directory, options.key, signature)
     except PipelineError as error:
         print(f"error: sign: {error}", file=sys.stderr)

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.compose import compose
 from pipeline.config.composition import compose_conf, interpolated
-from pipeline.config.merge import read_lock
+from pipeline.config.merge import composed, read_lock, write_lock
 from pipeline.config.reading import dump_yaml, load_yaml
 from pipeline.errors import ParamsError
 from testing.project import ROOT
@@ -25,6 +25,21 @@ def run(conf: Path) -> dict:
     root = conf.parent
     compose(conf, root / "params.yaml", root / "conf.lock.yaml")
     return load_yaml((root / "params.yaml").read_text(), "params.yaml")
+
+
+def choose(conf: Path, *overrides: str) -> dict:
+    """What `python -m pipeline` leaves before its first stage, and then compose."""
+    values, lock = composed(conf, overrides)
+    (conf.parent / "params.yaml").write_text(dump_yaml(values))
+    write_lock(conf.parent / "conf.lock.yaml", lock)
+    return run(conf)
+
+
+def set_param(conf: Path, *overrides: str) -> dict:
+    """What `dvc exp run -S` leaves before its first stage, and then compose."""
+    values = interpolated(compose_conf(conf, overrides))
+    (conf.parent / "params.yaml").write_text(dump_yaml(values))
+    return run(conf)
 
 
 def edit(path: Path, old: str, new: str) -> None:
@@ -147,3 +162,127 @@ def test_a_bad_value_in_conf_leaves_params_as_they_were(conf):
     with pytest.raises(ParamsError, match=r"train\.epochs: found 'many', expected an integer"):
         run(conf)
     assert (conf.parent / "params.yaml").read_bytes() == before
+
+
+WIDE = "# @package _global_\ntrain:\n  epochs: 2\n  lr: 0.5\nmodel:\n  net:\n    units: 8\n"
+
+
+@pytest.fixture
+def wide(conf) -> Path:
+    """An experiment, and an option of a group whose options carry no name."""
+    (conf / "experiment/wide.yaml").write_text(WIDE)
+    quick = (conf / "train/default.yaml").read_text()
+    quick = quick.replace("epochs: 20", "epochs: 2").replace("lr: 0.001", "lr: 0.5")
+    (conf / "train/quick.yaml").write_text(quick)
+    run(conf)
+    return conf
+
+
+@pytest.mark.parametrize("habit", [choose, set_param])
+@pytest.mark.parametrize("option", ["experiment/wide", "train/quick"])
+def test_an_edit_of_any_option_reaches_params(wide, habit, option):
+    override = option.replace("/", "=")
+    assert habit(wide, override) == interpolated(compose_conf(wide, [override]))
+    assert read_lock(wide.parent / "conf.lock.yaml").own == {}
+    edit(wide / f"{option}.yaml", "epochs: 2", "epochs: 5")
+    params = run(wide)
+    assert params == interpolated(compose_conf(wide, [override]))
+    assert params["train"]["epochs"] == 5
+
+
+def test_an_option_of_one_value_is_known_from_the_command_line(conf):
+    (conf / "experiment/short.yaml").write_text("# @package _global_\ntrain:\n  epochs: 2\n")
+    choose(conf, "experiment=short")
+    edit(conf / "experiment/short.yaml", "epochs: 2", "epochs: 5")
+    assert run(conf)["train"]["epochs"] == 5
+
+
+def test_a_value_of_the_users_own_is_not_taken_for_an_option(conf):
+    (conf / "experiment/short.yaml").write_text("# @package _global_\ntrain:\n  epochs: 2\n")
+    run(conf)
+    edit(conf.parent / "params.yaml", "epochs: 20", "epochs: 2")
+    run(conf)
+    edit(conf / "experiment/short.yaml", "epochs: 2", "epochs: 5")
+    assert run(conf)["train"]["epochs"] == 2
+
+
+@pytest.mark.parametrize("habit", [choose, set_param])
+def test_what_is_set_beside_an_option_stays_and_the_rest_follows_it(wide, habit):
+    overrides = ["experiment=wide", "train.batch_size=16"]
+    assert habit(wide, *overrides) == interpolated(compose_conf(wide, overrides))
+    edit(wide / "experiment/wide.yaml", "epochs: 2", "epochs: 5")
+    edit(wide / "train/default.yaml", "batch_size: 32", "batch_size: 64")
+    train = run(wide)["train"]
+    assert (train["epochs"], train["batch_size"]) == (5, 16)
+
+
+@pytest.mark.parametrize("habit", [choose, set_param])
+def test_what_is_composed_without_an_option_forgets_it(wide, habit):
+    choose(wide, "experiment=wide")
+    assert habit(wide, "train.batch_size=16")["train"]["epochs"] == 20
+    edit(wide / "experiment/wide.yaml", "epochs: 2", "epochs: 5")
+    edit(wide / "train/default.yaml", "epochs: 20", "epochs: 9")
+    assert run(wide)["train"]["epochs"] == 9
+
+
+def test_an_experiment_that_chooses_a_model_is_followed_to_another(conf):
+    text = "# @package _global_\ndefaults:\n  - override /model: torch_cnn\ntrain:\n  epochs: 2\n"
+    (conf / "experiment/other.yaml").write_text(text)
+    choose(conf, "experiment=other")
+    edit(conf / "experiment/other.yaml", "torch_cnn", "keras_mlp")
+    params = run(conf)
+    assert params == interpolated(compose_conf(conf, ["experiment=other"]))
+    assert params["model"]["name"] == "keras_mlp"
+
+
+def test_a_group_that_conf_does_not_list_is_remembered_as_it_was_added(conf):
+    (conf / "speed").mkdir()
+    (conf / "speed/slow.yaml").write_text("# @package train\nlr: 0.5\nclip_norm: 2.0\n")
+    assert choose(conf, "+speed=slow")["train"]["lr"] == 0.5
+    edit(conf / "speed/slow.yaml", "lr: 0.5", "lr: 0.25")
+    assert run(conf)["train"]["lr"] == 0.25
+
+
+def test_values_that_stand_because_the_user_set_them_are_said_in_one_line(conf, capsys):
+    run(conf)
+    assert capsys.readouterr().out == ""
+    edit(conf.parent / "params.yaml", "epochs: 20", "epochs: 3")
+    edit(conf / "train/default.yaml", "epochs: 20", "epochs: 9")
+    run(conf)
+    said = f"params.yaml: stands because you set it: train.epochs=3 ({conf}/: 9)\n"
+    assert capsys.readouterr().out.endswith(said)
+
+
+def test_an_option_that_was_found_by_its_values_is_said_in_one_line(wide, capsys):
+    set_param(wide, "train=quick")
+    assert "holds what train=quick composes to; an edit of" in capsys.readouterr().out
+    choose(wide, "experiment=wide")
+    assert capsys.readouterr().out == ""
+
+
+def test_a_lock_from_before_options_were_remembered_is_read(conf):
+    run(conf)
+    choose(conf, "model=torch_cnn", "train.lr=0.1")
+    lock = load_yaml((conf.parent / "conf.lock.yaml").read_text(), "lock")
+    del lock["options"]
+    choices = {"data": "digits", "model": "torch_mlp", "tracking": "local"}
+    (conf.parent / "conf.lock.yaml").write_text(dump_yaml({"choices": choices, **lock}))
+    edit(conf / "model/torch_cnn.yaml", "channels: 16", "channels: 8")
+    params = run(conf)
+    assert params["model"]["net"]["channels"] == 8
+    assert params["train"]["lr"] == 0.1
+
+
+def test_a_name_with_a_dot_in_params_is_refused_by_where_it_stands(conf):
+    run(conf)
+    edit(conf.parent / "params.yaml", "    lr: 0.001", "    lr: 0.001\n    a.b: 1")
+    with pytest.raises(ParamsError, match=r"model > optimizer > a\.b: found a dot in a name"):
+        run(conf)
+
+
+def test_a_metric_with_a_dot_is_refused_as_a_metric(conf):
+    metric = "  f1.macro:\n    _target_: sklearn.metrics.f1_score\n"
+    train = conf / "train/default.yaml"
+    train.write_text(train.read_text() + metric)
+    with pytest.raises(ParamsError, match=r"^train\.metrics: found the name 'f1\.macro', expected"):
+        run(conf)

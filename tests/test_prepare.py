@@ -7,6 +7,8 @@ import subprocess
 import sys
 import textwrap
 import zipfile
+from datetime import date, datetime, time
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from pipeline.config.params import PrepareParams
+from pipeline.config.params import PrepareParams, Target
 from pipeline.config.reading import read
 from pipeline.data.columns import ArraySpec
 from pipeline.data.splits import SPLITS
 from pipeline.data.tables import open_table
+from pipeline.data.target import demand_classes
 from pipeline.errors import DataError, ParamsError
 from pipeline.prepare import _write, prepare
 from testing.project import ROOT
@@ -169,8 +172,13 @@ def write_all(folder: Path, columns: dict[str, np.ndarray]) -> None:
     np.savez_compressed(folder / "t.npz", **columns)
 
 
+def a_float32(value: float) -> float:
+    """Whole numbers that float32 does not keep are refused."""
+    return float(np.float32(value))
+
+
 @settings(max_examples=15)
-@given(st.lists(st.floats(-1e30, 1e30), min_size=9, max_size=40), st.randoms())
+@given(st.lists(st.floats(-1e30, 1e30).map(a_float32), min_size=9, max_size=40), st.randoms())
 def test_every_kind_of_file_and_order_of_columns_gives_the_same_bytes(
     tmp_path_factory: pytest.TempPathFactory, values: list[float], random: Any
 ) -> None:
@@ -214,7 +222,11 @@ BAD_CELLS = {
     "not_a_number": ("\n4,1.0,0", "\n4,oops,0", ["row 5 (line 6)", "'b'", "'oops'", "a number"]),
     "the_text_NA": ("\n4,1.0,0", "\n4,NA,0", ["row 5 (line 6)", "'b'", "'NA'", "a number"]),
     "underscores": ("\n4,1.0,0", "\n4,1_0,0", ["row 5 (line 6)", "'b'", "'1_0'", "a number"]),
-    "no_utf_8": ("\n4,1.0,0", "\n4,\udcff,0", ["row 5 (line 6)", "'b'", "a number"]),
+    "no_utf_8": (
+        "\n4,1.0,0",
+        "\n4,\udcff,0",
+        ["row 5 (line 6)", "'b'", "0xff", "a number", "not UTF-8", "save it as UTF-8"],
+    ),
     "empty": ("\n4,1.0,0", "\n4,,0", ["row 5 (line 6)", "'b'", "empty"]),
     "nan": ("\n4,1.0,0", "\n4,nan,0", ["row 5 (line 6)", "'b'", "nan", "finite"]),
     "infinite": ("\n4,1.0,0", "\n4,-inf,0", ["row 5 (line 6)", "'b'", "-inf", "finite"]),
@@ -222,15 +234,25 @@ BAD_CELLS = {
     "below_an_empty_line": ("\n4,1.0,0", "\n\n\n4,x,0", ["row 5 (line 8)", "'b'", "'x'"]),
     "an_empty_label": ("\n4,1.0,0", "\n4,1.0,", ["row 5 (line 6)", "'label'", "empty"]),
     "half_a_label": ("\n4,1.0,0", "\n4,1.0,0.5", ["row 5 (line 6)", "'label'", "0.5", "0 to 1"]),
-    "a_label_of_text": ("\n4,1.0,0", "\n4,1.0,cat", ["row 5 (line 6)", "'label'", "'cat'"]),
+    "a_label_of_text": (
+        "\n4,1.0,0",
+        "\n4,1.0,cat",
+        ["(line 6)", "'label'", "'cat'", "number the classes"],
+    ),
     "a_label_too_large": ("\n4,1.0,0", "\n4,1.0,2", ["row 5 (line 6)", "'label'", "2", "0 to 1"]),
     "a_label_below_0": ("\n4,1.0,0", "\n4,1.0,-1", ["row 5 (line 6)", "'label'", "-1", "0 to 1"]),
     "a_short_row": ("\n4,1.0,0", "\n4,1.0", ["row 5 (line 6)", "2 cells", "expected 3"]),
     "a_long_row": ("\n4,1.0,0", "\n4,1,0,0", ["row 5 (line 6)", "4 cells", "expected 3"]),
     "the_last_row": ("\n19,4.75,1", "\n19,x,1", ["row 20 (line 21)", "'b'", "'x'"]),
-    "no_column": ("a,b,label", "a,c,label", ["no column 'b'", "it has a, c, label"]),
+    "no_column": ("a,b,label", "a,c,label", ["no column 'b'", "it has 'a', 'c', 'label'"]),
     "a_doubled_column": ("a,b,label", "a,b,b", ["column 'b'", "twice"]),
-    "a_semicolon": ("a,b,label", "a;b;label", ["no column 'a'", "a;b;label"]),
+    "a_semicolon": ("a,b,label", "a;b;label", ["line 1", "semicolons", "'a;b;label'", "commas"]),
+    "a_tab": ("a,b,label", "a\tb\tlabel", ["line 1", "found tabs", "save it with commas"]),
+    "spaces": ("a,b,label", "a, b, label", ["no column 'b'; it has 'a', ' b'", "spaces of ' b'"]),
+    "true": ("\n4,1.0,0", "\n4,true,0", ["row 5 (line 6)", "'true'", "write 1 for true and 0"]),
+    "a_comma": ("\n4,1.0,0", '\n4,"1,5",0', ["row 5 (line 6)", "'1,5'", "write a point"]),
+    "a_date": ("\n4,1.0,0", "\n4,2026-01-31,0", ["row 5 (line 6)", "dates are not read"]),
+    "a_time": ("\n4,1.0,0", "\n4,12:30:00,0", ["row 5 (line 6)", "dates are not read"]),
 }
 
 
@@ -293,7 +315,7 @@ def test_a_wrong_shape_is_named(data: Path) -> None:
     refuses(data, "inputs/x", "shape (2, 2) a row", "(4,)", file="s.npz", inputs=inputs)
     target = {"source": "a", "classes": None}
     inputs = one_input("float32", "label", [])
-    refuses(data, "target", "shape (2, 2)", file="s.npz", inputs=inputs, target=target)
+    refuses(data, "data.target", "shape (2, 2)", file="s.npz", inputs=inputs, target=target)
 
 
 @pytest.mark.parametrize("name", ["two words", "1st", "class", "a-b", ""])
@@ -461,7 +483,18 @@ def columns_of_small(**changes: Any) -> dict[str, Any]:
         ({"b": [None if i == 6 else i for i in range(20)]}, ["row 7, column 'b'", "empty"]),
         ({"b": [float("inf") if i == 6 else i for i in range(20)]}, ["row 7, column 'b'", "inf"]),
         ({"b": ["1"] * 20}, ["column 'b'", "string", "expected numbers"]),
-        ({"b": [[1.0]] * 20}, ["column 'b'", "list", "expected numbers"]),
+        (
+            {"b": [[1.0]] * 20},
+            ["'b'", "found list<double>, lists are not read; make columns"],
+        ),
+        ({"b": [[["x"]]] * 20}, ["column 'b'", "list<list<string>>, lists are not read"]),
+        ({"b": [{"x": 1}] * 20}, ["column 'b'", "struct<x: int64>, structs are not read"]),
+        ({"b": [None] * 20}, ["column 'b'", "null", "holds no value"]),
+        ({"b": [datetime(2026, 1, 1)] * 20}, ["column 'b'", "timestamp", "dates and times are"]),
+        ({"b": [date(2026, 1, 1)] * 20}, ["column 'b'", "date32", "dates and times are not read"]),
+        ({"b": [time(1, 30)] * 20}, ["column 'b'", "time64", "dates and times are not read"]),
+        ({"label": ["cat", "dog"] * 10}, ["column 'label'", "string", "number the classes"]),
+        ({"key": [[7]] * 20}, ["column 'key'", "list<int64>, lists are not read"]),
         ({"label": [3 if i == 6 else 0 for i in range(20)]}, ["row 7, column 'label'", "0 to 1"]),
         ({"z": np.arange(20)}, ["column 'z'", "no input, target or id"]),
         ({"key": [7, 8, 9, 8, *range(10, 26)]}, ["row 4, column 'key'", "row 2 again"]),
@@ -501,7 +534,14 @@ def test_a_file_cut_short_or_damaged_is_one_line(data: Path, suffix: str) -> Non
         ({"b": np.array([{}] * 20)}, ["'b'", "object", "pickles"]),
         ({"b": np.array(["x"] * 20)}, ["'b'", "text", "expected numbers"]),
         ({"b": np.zeros(20, complex)}, ["'b'", "complex128", "expected numbers"]),
-        ({"b": np.array(1.0)}, ["'b'", "a single value", "expected rows"]),
+        (
+            {"b": np.array(1.0)},
+            ["'b'", "single value", "expected rows; leave it out of the file"],
+        ),
+        ({"b": np.zeros(20, "M8[s]")}, ["'b'", "datetime64[s]", "dates and times are not read"]),
+        ({"b": np.zeros(20, [("x", "i4")])}, ["'b'", "make an array of each field"]),
+        ({"label": np.zeros((20, 1))}, ["data.target.source: found shape (1,) a row", "y.ravel()"]),
+        ({"label": np.array(["cat", "dog"] * 10)}, ["'label'", "text", "number the classes"]),
         ({"b": np.asfortranarray(np.zeros((20, 2)))}, ["'b'", "column-major"]),
         ({"z": np.zeros(20)}, ["column 'z'", "no input, target or id"]),
     ],
@@ -552,7 +592,7 @@ def peak_memory(folder: Path, file: str) -> int:
         import sys
         from pathlib import Path
         from pipeline.config.reading import read
-        from pipeline.config.params import PrepareParams
+        from pipeline.config.params import PrepareParams, Target
         from pipeline.prepare import prepare
         dataset = dict(name="m", file=sys.argv[1], id=None, target=dict(source="label", classes=3),
             inputs=dict(x=dict(source=SOURCE, shape=[50], dtype="float32")),
@@ -596,3 +636,224 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, kind: str, rows: int
             )
             file.write_text(line + block * max(1, count // 99))
     assert peak_memory(tmp_path, kind) < 45
+
+
+HUGE = 2**53
+"""Above it a float64 does not tell which whole number is meant."""
+
+
+def write_column(data: Path, suffix: str, values: list[Any], dtype: Any) -> dict[str, Any]:
+    """One column of 20 rows and a label, in a kind of file; how to read it as float64."""
+    values, label = [*values, *range(20 - len(values))], np.arange(20) % 2
+    if suffix == "csv":
+        rows = "".join(f"{v},{i}\n" for v, i in zip(values, label, strict=True))
+        (data / "t.csv").write_text("a,label\n" + rows)
+    elif suffix == "parquet":
+        column = (
+            pa.array(values, dtype) if isinstance(dtype, pa.DataType) else np.array(values, dtype)
+        )
+        parquet.write_table(pa.table({"a": column, "label": label}), data / "t.parquet")
+    else:
+        np.savez(data / "t.npz", a=np.array(values, dtype), label=label)
+    return {"file": f"t.{suffix}", "inputs": one_input("float64", "a", [])}
+
+
+WHOLE = [
+    *(("csv", int), ("parquet", np.int64), ("parquet", np.uint64), ("parquet", np.float64)),
+    *(("parquet", pa.decimal128(20, 0)), ("npz", np.int64), ("npz", np.uint64)),
+    *(("npz", np.float64), ("npz", np.int32)),
+]
+
+
+@pytest.mark.parametrize(("suffix", "dtype"), WHOLE)
+def test_a_whole_number_that_float32_does_not_keep_is_refused(data, suffix, dtype) -> None:
+    """Unix times would become one."""
+    changes = write_column(data, suffix, [2**24, 1700000001], dtype)
+    changes["inputs"]["x"]["dtype"] = "float32"
+    words = ["row 2", "'a'", "found 1700000001", "float32 keeps, as it does all to 16777216"]
+    refuses(data, *words, "would be 1700000000", "declare float64, or subtract", **changes)
+    changes = write_column(data, suffix, [2**24 + 2, 1700000000], dtype)
+    changes["inputs"]["x"]["dtype"] = "float32"
+    assert together(run(data, **changes), "inputs/x").max() == 1700000000
+
+
+@pytest.mark.parametrize(
+    ("suffix", "dtype"),
+    [case for case in WHOLE if case[1] not in (np.float64, np.int32)],
+)
+def test_a_whole_number_that_float64_does_not_keep_is_refused(data, suffix, dtype) -> None:
+    changes = write_column(data, suffix, [HUGE, HUGE + 1], dtype)
+    words = ["row 2", f"found {HUGE + 1}", f"would be {HUGE}", "declare int64, or subtract"]
+    refuses(data, *words, **changes)
+    changes = write_column(data, suffix, [HUGE, HUGE + 2, 10**18], dtype)
+    assert together(run(data, **changes), "inputs/x").max() == 10**18
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "npz"])
+def test_a_negative_whole_number_is_as_a_positive_one(data, suffix) -> None:
+    changes = write_column(data, suffix, [-(2**63), -HUGE - 1], np.int64)
+    refuses(data, "row 2", f"found {-HUGE - 1}", f"would be {-HUGE}", **changes)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "npz", "parquet"])
+def test_a_regression_target_is_not_rounded_to_one_value(data: Path, suffix: str) -> None:
+    changes = write_column(data, suffix, [1700000001 + i for i in range(20)], np.int64)
+    changes["inputs"]["x"]["source"] = "label"
+    target = {"source": "a", "classes": None}
+    words = ["row 1", "'a'", "1700000001", "subtract an offset from the column"]
+    refuses(data, *words, **changes, target=target)
+
+
+def test_measurements_are_rounded_as_floats_are(data: Path, capsys) -> None:
+    changes = write_column(data, "csv", [0.1, 1e20, 123456789.5, 1.2345678901e25], None)
+    changes["inputs"]["x"]["dtype"] = "float32"
+    kept = together(run(data, **changes), "inputs/x")
+    assert np.float32(0.1) in kept and np.float32(1.2345678901e25) in kept
+    assert capsys.readouterr().err == ""
+
+
+def test_whole_numbers_of_decimals_are_read_exactly(data: Path) -> None:
+    values = [Decimal(2**63 - 1), Decimal(-(2**63)), Decimal(HUGE + 1)]
+    changes = write_column(data, "parquet", values, pa.decimal128(20, 0))
+    changes["inputs"] = one_input("int64", "a", [])
+    kept = together(run(data, **changes), "inputs/x").tolist()
+    assert {2**63 - 1, -(2**63), HUGE + 1} <= set(kept)
+
+
+@pytest.mark.parametrize("value", [Decimal(2**63), Decimal("1.5")])
+def test_a_decimal_that_is_no_int64_is_named(data: Path, value: Decimal) -> None:
+    changes = write_column(data, "parquet", [0, value, Decimal(2**62)], pa.decimal128(24, 2))
+    changes["inputs"] = one_input("int64", "a", [])
+    refuses(data, "row 2", f"found {value}", "a whole number", **changes)
+
+
+def test_an_unsigned_number_beyond_int64_is_named(data: Path) -> None:
+    for suffix in ("parquet", "npz"):
+        changes = write_column(data, suffix, [2**64 - 1], np.uint64)
+        changes["inputs"] = one_input("int64", "a", [])
+        refuses(data, "row 1", f"found {2**64 - 1}", "int64", **changes)
+
+
+def test_a_column_that_float32_hardly_tells_apart_is_told(data: Path, capsys) -> None:
+    times = [1700000000.25 + i for i in range(20)]
+    changes = write_column(data, "csv", times, None)
+    run(data, **changes)
+    assert capsys.readouterr().err == ""
+    changes["inputs"]["x"]["dtype"] = "float32"
+    run(data, **changes)
+    said = capsys.readouterr().err
+    assert "t.csv: column 'a': float32 tells no values apart from 1700000000.25 to" in said
+    assert said.count("\n") == 1
+
+
+def test_values_that_become_0_are_told(data: Path, capsys) -> None:
+    changes = write_column(data, "npz", [1e-60], np.float64)
+    changes["inputs"]["x"]["dtype"] = "float32"
+    run(data, **changes)
+    assert "column 'a': values as small as 1e-60 become 0 in float32" in capsys.readouterr().err
+
+
+TEXTS = [
+    *([0.5] * 20, [True, False] * 10, [[1]] * 20, [{"u": 1}] * 20, [datetime(2026, 1, 1)] * 20),
+    *([date(2026, 1, 1)] * 20, [Decimal("0.10")] * 20, [None] * 20),
+]
+
+
+@pytest.mark.parametrize("values", TEXTS, ids=lambda values: type(values[0]).__name__)
+def test_what_is_no_text_is_not_taken_as_pythons_repr(data: Path, values: list[Any]) -> None:
+    table = pa.table({"town": pa.array(values), "label": np.arange(20) % 2})
+    parquet.write_table(table, data / "t.parquet")
+    refuses(data, "column 'town'", "found", file="t.parquet", inputs=TEXT)
+
+
+@pytest.mark.parametrize("dtype", [float, bool])
+def test_numbers_of_an_npz_are_no_texts(data: Path, dtype: type) -> None:
+    np.savez(data / "t.npz", town=np.ones(20, dtype), label=np.arange(20) % 2)
+    refuses(data, "'town'", "expected text", file="t.npz", inputs=TEXT)
+
+
+def test_whole_numbers_and_categories_are_texts_as_in_a_csv(data: Path) -> None:
+    for values in (pa.array(range(20)), pa.array(["u", "v"] * 10).dictionary_encode()):
+        table = pa.table({"town": values, "label": np.arange(20) % 2})
+        parquet.write_table(table, data / "t.parquet")
+        kept = together(run(data, file="t.parquet", inputs=TEXT), "inputs/town")
+        assert sorted(kept) == sorted(map(str, values.to_pylist()))
+
+
+@pytest.mark.parametrize(
+    "ids", [[datetime(2026, 1, 1 + i) for i in range(20)], [i / 4 for i in range(20)]]
+)
+def test_an_id_may_be_any_single_value(data: Path, ids: list[Any]) -> None:
+    table = pa.table(columns_of_small() | {"key": pa.array(ids)})
+    parquet.write_table(table, data / "t.parquet")
+    run(data, file="t.parquet", id="key")
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-16-le", "utf-16-be"])
+def test_a_header_that_is_not_utf8_is_named(data: Path, encoding: str) -> None:
+    text = SMALL.replace("a,b,label", "größe,b,label")
+    (data / "small.csv").write_bytes(text.encode(encoding))
+    kind = "not UTF-8, found the byte 0xf6" if encoding == "latin-1" else "not UTF-8 but UTF-16"
+    refuses(data, f"small.csv: line 1: {kind}: save it as UTF-8")
+
+
+def test_a_text_that_is_not_utf8_is_named(data: Path) -> None:
+    rows = "".join(f"{'Köln' if i == 6 else 'Bonn'},{i % 2}\n" for i in range(20))
+    (data / "small.csv").write_bytes(f"town,label\n{rows}".encode("latin-1"))
+    refuses(data, "row 7 (line 8)", "'town'", "byte 0xf6", "save it as UTF-8", inputs=TEXT)
+
+
+def test_a_bad_cell_behind_a_long_one_has_its_own_row(data: Path) -> None:
+    rows = "".join(
+        f'"{"w " * (100_000 if i == 3 else 2)}",{"oops" if i == 40 else i},{i % 2}\n'
+        for i in range(60)
+    )
+    (data / "small.csv").write_text("town,n,label\n" + rows)
+    inputs = TEXT | {"n": one_input("float32", "n", [])["x"]}
+    refuses(data, "row 41 (line 42)", "column 'n'", "'oops'", inputs=inputs)
+
+
+def test_a_long_cell_is_not_shown_whole(data: Path) -> None:
+    spoil(data, "\n4,1.0,0", f"\n4,{'x' * 200_000},0")
+    with pytest.raises(DataError, match="of 200000 characters, expected a number") as refusal:
+        run(data)
+    assert len(str(refusal.value)) < 500
+
+
+def test_a_folder_is_no_file(data: Path) -> None:
+    (data / "sub").mkdir()
+    (data / "sub/x.csv").write_text(SMALL)
+    refuses(data, "sub: is a folder", "expected a file", "sub/x.csv", file="sub")
+    refuses(data, "is a folder", "small.csv", file=".")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "npz"])
+def test_one_class_alone_is_refused(data: Path, suffix: str) -> None:
+    columns = columns_of_small(label=np.ones(20, int))
+    write_all(data, columns)
+    words = ["'label'", "class 1 alone in all 20 rows", "two classes at least", "nothing can be"]
+    refuses(data, *words, file=f"t.{suffix}")
+
+
+def test_a_regression_target_of_one_value_is_refused(data: Path) -> None:
+    write_all(data, columns_of_small(label=np.full(20, 2.5)))
+    target = {"source": "label", "classes": None}
+    refuses(data, "'label'", "2.5 in all 20 rows", "that differ", target=target, file="t.csv")
+
+
+def test_a_class_without_rows_is_told_in_one_line(data: Path, capsys) -> None:
+    run(data, target={"source": "label", "classes": 4})
+    said = capsys.readouterr().err
+    assert said.endswith("column 'label': no row of class 2, 3 in train, val, test\n")
+    assert said.count("\n") == 1
+    run(data)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_class_that_a_split_lacks_is_told_and_one_alone_in_train_refused(data, capsys) -> None:
+    table, declared = open_table(data / "small.csv"), Target(source="label", classes=3)
+    labels, splits = np.array([0, 1, 2, 0, 1, 0, 2]), np.array([0, 0, 0, 1, 1, 2, 2])
+    demand_classes(table, declared, labels, splits)
+    assert "no row of class 1 in test; 2 in val\n" in capsys.readouterr().err
+    with pytest.raises(DataError, match="class 0 alone in train, expected two classes at least"):
+        demand_classes(table, declared, labels, np.array([0, 1, 1, 0, 2, 2, 2]))

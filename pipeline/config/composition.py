@@ -2,33 +2,63 @@
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.config import option_files, yaml_words
 from pipeline.config.reading import flatten, nearest
 from pipeline.errors import ParamsError
+from pipeline.project import CONF, untracked
 
 Values = dict[str, Any]
 """Plain values by section, as in params.yaml."""
 
 
+@dataclass(frozen=True)
+class Composition:
+    """A composition is values, interpolations as written, and the option chosen of each group."""
+
+    values: Values
+    options: dict[str, Any]
+    """Group -> the stem of its file, a list of them, or None."""
+
+
 def compose_conf(conf: Path, overrides: Sequence[str]) -> Values:
     """Returns what Hydra composes, interpolations as written. Raises ParamsError in one line."""
+    return composition(conf, overrides).values
+
+
+def composition(conf: Path, overrides: Sequence[str]) -> Composition:
+    """Returns what Hydra composes, and of which options. Raises ParamsError in one line."""
     from hydra import compose, initialize_config_dir
     from hydra.errors import HydraException
-    from omegaconf import OmegaConf
+    from omegaconf import OmegaConf, flag_override
     from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
 
     try:
         with initialize_config_dir(str(conf.resolve()), version_base="1.3"):
-            config = compose("config", overrides=list(overrides))
+            named = option_files.quoted(conf, overrides)
+            config = compose("config", overrides=named, return_hydra_config=True)
     except (HydraException, OmegaConfBaseException) as fault:
         raise ParamsError(_one_line(fault, conf, overrides)) from None
+    except (YAMLError, UnicodeDecodeError) as fault:
+        for path in sorted(conf.rglob("*.yaml")):
+            yaml_words.demand_readable(path)
+        raise ParamsError(f"{conf}: {' '.join(str(fault).split())}") from None
+    options: dict[str, Any] = dict(config.hydra.runtime.choices)
+    with flag_override(config, ["struct", "readonly"], False):
+        del config["hydra"]
     raw = OmegaConf.to_container(config, resolve=False)
     assert isinstance(raw, dict)
-    for path, value in flatten(raw).items():
-        _demand_plain(path, value)
-    return {str(section): values for section, values in raw.items()}
+    for path in option_files.used(conf, options):
+        yaml_words.demand_plain(path)
+    values = {str(section): content for section, content in raw.items()}
+    option_files.demand_own_names(conf, values, options)
+    for key, value in flatten(values).items():
+        _demand_plain(key, value)
+    return Composition(values, options)
 
 
 def _demand_plain(path: str, value: Any) -> None:
@@ -50,10 +80,13 @@ def _one_line(fault: Exception, conf: Path, overrides: Sequence[str]) -> str:
     if missing:
         group, _, name = str(missing).rpartition("/")
         known = sorted(option.stem for option in (conf / group).glob("*.yaml"))
-        return f"{group}={name}: no such option; {nearest(name, known)}"
+        hint = untracked(CONF / group / f"{name}.yaml") if conf.name == CONF.name else ""
+        return f"{group}={name}: no such option; {nearest(name, known)}{hint}"
     if text.startswith("Could not override '"):
         key = text.split("'")[1]
         return f"{key}: no such key; {_keys_beside(key, conf)}"
+    for path in sorted(conf.rglob("*.yaml")):
+        yaml_words.demand_plain(path)
     return f"{' '.join(overrides) or conf}: {text}"
 
 

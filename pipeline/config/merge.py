@@ -1,16 +1,18 @@
 """conf/ and params.yaml merge in three ways: what the user set stays, all else follows conf/.
 
-The common ancestor is what the last merge left, which conf.lock.yaml remembers: the option of each
-group that conf/ chose, what conf/ composed to (interpolations as written), and which values of
-params.yaml were the user's own.
+The common ancestor is what the last merge left, which conf.lock.yaml remembers: the options that
+were chosen in place of those in conf/config.yaml, what conf/ composed to (interpolations as
+written), and which values of params.yaml were the user's own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.config import choices
 from pipeline.config.composition import Values, compose_conf, interpolated
+from pipeline.config.option_files import choosing
 from pipeline.config.reading import Leaves, dump_yaml, flatten, load_yaml
 from pipeline.errors import ParamsError
 from pipeline.files import write_atomically
@@ -25,7 +27,8 @@ HEADER = (
 class Lock:
     """A lock remembers a merge; `removed` are paths of conf/ that the user took out."""
 
-    choices: dict[str, str]
+    options: list[str]
+    """Overrides that choose an option of a group: model=torch_cnn, experiment=smoke."""
     own: Leaves
     removed: list[str]
     parent_code: str | None = None
@@ -38,8 +41,12 @@ def read_lock(path: Path) -> Lock | None:
     if not path.is_file():
         return None
     try:
-        return Lock(**load_yaml(path.read_text(), str(path)))
-    except TypeError:
+        content = dict(load_yaml(path.read_text(), str(path)))
+        if "choices" in content:  # as it was written before options were remembered by their file
+            default, names = content.pop("choices"), choices.names(content["conf"])
+            content["options"] = [f"{g}={n}" for g, n in names.items() if default.get(g, n) != n]
+        return Lock(**content)
+    except (TypeError, ValueError, LookupError, AttributeError):
         raise ParamsError(f"{path}: not as it was written; run `git checkout {path}`") from None
 
 
@@ -47,44 +54,55 @@ def write_lock(path: Path, lock: Lock) -> None:
     write_atomically(path, HEADER + dump_yaml(vars(lock)))
 
 
+def composed(conf: Path, overrides: Sequence[str]) -> tuple[Values, Lock]:
+    """Returns what the command line composes to, and what the next merge needs to know of it."""
+    options = choosing(conf, overrides)
+    base = compose_conf(conf, options)
+    lock = Lock(options=choices.necessary(conf, options), own={}, removed=[], conf=base)
+    return interpolated(compose_conf(conf, overrides)), lock
+
+
 def merge(conf: Path, current: Values | None, last: Lock | None) -> tuple[Values, Lock]:
     """Returns the new params and what to remember. Raises ParamsError for what does not compose."""
-    default = compose_conf(conf, [])
-    last = last or Lock(choices=_choices(default), own={}, removed=[], conf=default)
+    last = last or Lock(options=[], own={}, removed=[], conf=compose_conf(conf, []))
     before = interpolated(last.conf, last.own, last.removed)
     current = before if current is None else current
+    _demand_no_new_dots(before, current)
     has_parent = current.get("train", {}).get("parent") is not None
-    overrides = _chosen(current, last, has_parent)
-    base = compose_conf(conf, overrides) if overrides else default
+    options, anew = choices.choose(conf, current, before, last.options, has_parent)
+    base = compose_conf(conf, options)
     own: Leaves = {}
     removed: list[str] = []
     for section in {**before, **current}:
         if has_parent and section == "model":
             section_own, section_removed = _all_own(section, current, base)
         else:
-            section_own, section_removed = _changes(section, current, before, base, last)
+            section_own, section_removed = _changes(section, current, before, base, last, anew)
         own |= section_own
         removed += section_removed
     own = _necessary(own, base)
     removed = sorted(set(removed) & set(flatten(base)))
-    lock = Lock(choices=_choices(default), own=own, removed=removed, conf=base)
+    lock = Lock(options=options, own=own, removed=removed, conf=base)
     return interpolated(base, own, removed), lock
 
 
-def _chosen(current: Values, last: Lock, has_parent: bool) -> list[str]:
-    """Returns overrides for the groups of which the user chose another option than conf/."""
-    return [
-        f"{group}={name}"
-        for group, name in _choices(current).items()
-        if group in last.choices and name != last.choices[group]
-        if not (has_parent and group == "model")
-    ]
+def _demand_no_new_dots(before: Values, current: Values) -> None:
+    """Raises ParamsError for a name with a dot that the user set: dots part the names of a path."""
+    was = _dotted(before)
+    for path, value in _dotted(current).items():
+        if was.get(path, ABSENT) != value:
+            names = " > ".join(path)
+            raise ParamsError(f"params.yaml: {names}: found a dot in a name; set it in conf/")
 
 
-def _choices(values: Mapping[str, Any]) -> dict[str, str]:
-    """Returns each group's option, for the groups whose options carry their `name`."""
-    named = {g: v["name"] for g, v in values.items() if isinstance(v, Mapping) and "name" in v}
-    return {group: str(name) for group, name in named.items()}
+def _dotted(values: Any, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
+    """Returns what stands under each name that has a dot, by the names on its path."""
+    if path and "." in path[-1]:
+        return {path: values}
+    found: dict[tuple[str, ...], Any] = {}
+    for key, value in values.items() if isinstance(values, Mapping) else ():
+        found |= _dotted(value, (*path, str(key)))
+    return found
 
 
 def _all_own(section: str, current: Values, base: Values) -> tuple[Leaves, list[str]]:
@@ -94,12 +112,13 @@ def _all_own(section: str, current: Values, base: Values) -> tuple[Leaves, list[
 
 
 def _changes(
-    section: str, current: Values, before: Values, base: Values, last: Lock
+    section: str, current: Values, before: Values, base: Values, last: Lock, anew: bool
 ) -> tuple[Leaves, list[str]]:
     """Returns what the user set and what the user took out in one section.
 
     Where the section's `name` was changed and nothing else, the whole section follows the option
-    of that name. Where more was changed with it, it was composed anew (`dvc exp run -S model=…`).
+    of that name. Where more was changed with it, it was composed anew (`dvc exp run -S model=…`),
+    as all sections were if `anew`.
     """
     now, was = _leaves(current, section), _leaves(before, section)
     known = {path for path in last.own if path.split(".")[0] == section}
@@ -108,6 +127,8 @@ def _changes(
     if now.get(name) != was.get(name):
         if {**now, name: None} == {**was, name: None}:
             return {}, []
+        anew = True
+    if anew:
         was, known, removed = _leaves(interpolated(base), section), set(), []
     own = {k: v for k, v in now.items() if k in known or was.get(k, ABSENT) != v}
     return own, [path for path in [*was, *removed] if path not in now]

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from pipeline.config import metric_names
 from pipeline.config.reading import Component, Plugin, Range
 from pipeline.errors import ParamsError
 
@@ -98,6 +99,10 @@ class Train:
     metrics: Mapping[str, Component]
     """Functions (y_true, y_pred) -> float; y_pred is the label of the largest output, or the
     output itself for regression. Logged as val/<name> and test/<name>."""
+
+    def __post_init__(self) -> None:
+        for name in self.metrics:
+            metric_names.demand_loggable(name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,3 +259,7 @@ class Params:
         if len(set(self.checkpoint.batch_sizes)) < 2:
             sizes = list(self.checkpoint.batch_sizes)
             raise ParamsError(f"checkpoint.batch_sizes: found {sizes}, expected two sizes at least")
+        metric_names.demand_column("checkpoint.metric", self.checkpoint.metric, self.train.metrics)
+        if early := self.train.early_stopping:
+            key = "train.early_stopping.metric"
+            metric_names.demand_column(key, early.metric, self.train.metrics)

@@ -177,7 +177,8 @@ def _scalar(value: Any, kind: Any, key: str) -> Any:
     if kind is int:
         _demand(number and isinstance(value, int), key, value, "an integer")
     if kind is str:
-        _demand(isinstance(value, str) and value != "", key, value, "a text that is not empty")
+        quote = "" if isinstance(value, str) else "; quote it if it is one"
+        _demand(bool(value) and not quote, key, value, f"a text that is not empty{quote}")
     if kind is bool:
         _demand(isinstance(value, bool), key, value, "true or false")
     return value

@@ -6,14 +6,23 @@ the package is checked before it is imported, and what it holds before it is cal
 
 import importlib
 import inspect
+import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import FunctionType
 from typing import Any
 
 from pipeline.errors import ParamsError
+from pipeline.project import untracked
 
 MODELS = "models"
+
+IMPORT_FAULTS = (
+    *(ArithmeticError, AssertionError, AttributeError, BufferError, ImportError, LookupError),
+    *(NameError, OSError, RuntimeError, SyntaxError, TypeError, ValueError),
+)
+"""What a module of the user's raises while it is imported, a memory error apart."""
 
 WAY_OUT = "write a function in models/ that returns it, and name that"
 
@@ -97,10 +106,37 @@ def _import(target: str, key: str) -> Any:
         except ModuleNotFoundError as fault:
             if fault.name and _within(module, (fault.name,)):
                 continue
-            raise ParamsError(f"{key}: {target}: {fault}") from None
-        for name in names[cut:]:
+            raise ParamsError(f"{key}: {_told(fault, module)}") from None
+        except IMPORT_FAULTS as fault:
+            raise ParamsError(f"{key}: {_told(fault, module)}") from None
+        for index, name in enumerate(names[cut:], cut):
             if not hasattr(value, name):
-                raise ParamsError(f"{key}: found {target}, but {module} has no {name}")
+                file = Path(*names[: index + 1]).with_suffix(".py")
+                raise ParamsError(
+                    f"{key}: found {target}, but {'.'.join(names[:index])} has no {name}"
+                    f"{untracked(file)}"
+                )
             value = getattr(value, name)
         return value
     raise ParamsError(f"{key}: found {target}, but there is no module {names[0]}")
+
+
+def _told(fault: BaseException, module: str) -> str:
+    """Returns where a module of models/ failed to be imported, and why, in one line."""
+    if isinstance(fault, SyntaxError) and fault.filename:
+        place, what = f"{_relative(fault.filename)}:{fault.lineno}", fault.msg
+    else:
+        frames = traceback.extract_tb(fault.__traceback__)
+        own = [each for each in frames if _is_own(each.filename)]
+        place = f"{_relative(own[-1].filename)}:{own[-1].lineno}" if own else module
+        what = str(fault)
+    return f"{place}: {type(fault).__name__}: {' '.join(what.split())}; correct the file"
+
+
+def _is_own(file: str) -> bool:
+    return MODELS in Path(file).parts and "importlib" not in file and "site-packages" not in file
+
+
+def _relative(file: str) -> str:
+    path, here = Path(file), Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)

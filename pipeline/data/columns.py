@@ -1,4 +1,5 @@
-"""A table's columns become the declared arrays: no value is missing, out of range or rounded."""
+"""A table's columns become the declared arrays: no value is missing, out of range or, if it is
+whole, rounded."""
 
 import math
 import re
@@ -9,10 +10,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.config.params import Input, Target
-from pipeline.data.tables import EMPTY, Array, Batch, Kind, Table
-
-EXACT = 2**53
-"""Up to here a float64 says which integer is meant."""
+from pipeline.data import precision
+from pipeline.data.tables import EMPTY, EXACT, Array, Batch, Kind, Table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +25,7 @@ class ArraySpec:
     kind: Kind = "number"
     classes: int | None = None
     """Labels are 0 to classes - 1."""
+    is_target: bool = False
 
     def with_text_length(self, longest: int) -> "ArraySpec":
         """Returns a spec that can be memory-mapped: each text takes the place of the longest."""
@@ -35,6 +35,16 @@ class ArraySpec:
         if self.classes is not None:
             return 0, self.classes - 1
         return int(np.iinfo(self.dtype).min), int(np.iinfo(self.dtype).max)
+
+    def too_coarse(self, kept: float) -> str:
+        """Returns what is said of a whole number that the dtype rounds to `kept`."""
+        most = precision.largest_exact(self.dtype)
+        way_out = "subtract an offset from the column"
+        if not self.is_target:
+            other = "declare float64" if self.dtype == "float32" else "declare int64"
+            way_out = f"{other}, or {way_out}"
+        kept_to = f"a whole number that {self.dtype} keeps, as it does all to {most}"
+        return f"{kept_to} (it would be {kept:.0f}); {way_out}"
 
     def expected(self, value: float) -> str:
         if self.classes is not None:
@@ -67,16 +77,35 @@ def input_array(entry: Input) -> ArraySpec:
 
 
 def target_array(target: Target) -> ArraySpec:
-    """Returns the target's spec; a label is a "number", since 3.0 names class 3 as well."""
-    dtype = "float32" if target.classes is None else "int64"
-    return ArraySpec(columns=(target.source,), shape=(), dtype=dtype, classes=target.classes)
+    """Returns the target's spec; a label is no "integer", since 3.0 names class 3 as well."""
+    is_label = target.classes is not None
+    return ArraySpec(
+        columns=(target.source,),
+        shape=(),
+        dtype="int64" if is_label else "float32",
+        kind="label" if is_label else "number",
+        classes=target.classes,
+        is_target=True,
+    )
 
 
-def array_batches(table: Table, arrays: Mapping[str, ArraySpec]) -> Iterator[Batch]:
-    """Yields all arrays by key, rows first. Raises DataError at the first bad value."""
-    kinds = {column: array.kind for array in arrays.values() for column in array.columns}
+def kinds_of(arrays: Mapping[str, ArraySpec]) -> dict[str, Kind]:
+    """Returns what each column is read as."""
+    return {column: array.kind for array in arrays.values() for column in array.columns}
+
+
+def array_batches(
+    table: Table, arrays: Mapping[str, ArraySpec], spread: precision.Spread | None = None
+) -> Iterator[Batch]:
+    """Yields all arrays by key, rows first, and tells `spread` of the columns that are rounded.
+
+    Raises DataError at the first bad value.
+    """
     row = 0
-    for batch in table.batches(kinds):
+    for batch in table.batches(kinds_of(arrays)):
+        if spread is not None:
+            for array in arrays.values():
+                spread.add({name: batch[name] for name in array.columns}, array.dtype)
         yield {key: _array(table, row, batch, array) for key, array in arrays.items()}
         row += len(next(iter(batch.values())))
 
@@ -98,10 +127,11 @@ def _cast(table: Table, row: int, column: str, values: Array, spec: ArraySpec) -
     """Returns a column in the dtype of its array. Raises DataError at a value that is not kept."""
     if spec.kind == "text":
         return _cast_text(table, row, column, values, spec)
-    with np.errstate(all="ignore"):
-        cast = values.astype(spec.dtype, copy=False)
+    cast = _converted(values, spec)
     if cast.dtype.kind == "f":
         wrong = ~np.isfinite(cast)
+    elif values.dtype == object:
+        wrong = np.array([value != kept for value, kept in zip(values, cast, strict=True)], bool)
     else:
         least, most = spec.limits()
         if values.dtype.kind == "f":
@@ -110,7 +140,23 @@ def _cast(table: Table, row: int, column: str, values: Array, spec: ArraySpec) -
     if wrong.any():
         at, place, value = _first_wrong(wrong, column, values)
         raise table.fault(row + at, place, f"found {value}, expected {spec.expected(value)}")
+    if cast.dtype.kind == "f" and (rounded := precision.rounded(values, cast)).any():
+        at, place, value = _first_wrong(rounded, column, values)
+        kept = float(cast[rounded][0])
+        raise table.fault(row + at, place, f"found {int(value)}, expected {spec.too_coarse(kept)}")
     return cast
+
+
+def _converted(values: Array, spec: ArraySpec) -> Array:
+    """Returns the values in the dtype; what it cannot hold comes out as another number."""
+    if values.dtype == object and not spec.dtype.startswith("float"):
+        least, most = spec.limits()
+        bounded = [min(max(value, least), most) for value in values]
+        return np.array([int(value) for value in bounded], spec.dtype)
+    with np.errstate(all="ignore"):
+        if values.dtype == object:
+            values = values.astype(np.float64)
+        return values.astype(spec.dtype, copy=False)
 
 
 def _cast_text(table: Table, row: int, column: str, values: Array, spec: ArraySpec) -> Array:
@@ -123,7 +169,7 @@ def _cast_text(table: Table, row: int, column: str, values: Array, spec: ArraySp
     wrong |= np.array([not _is_text(v) for v in values.flat], bool).reshape(values.shape)
     if wrong.any():
         at, place, value = _first_wrong(wrong, column, values)
-        problem = f"found {value!r}, expected UTF-8 text that does not end in NUL; correct the cell"
+        problem = f"found {value!r}, expected UTF-8 text that does not end in NUL: save it as UTF-8"
         raise table.fault(row + at, place, problem if value else EMPTY)
     return cast
 
@@ -141,4 +187,4 @@ def _first_wrong(wrong: Array, column: str, values: Array) -> tuple[int, str, An
     at, *element = (int(index) for index in np.argwhere(wrong)[0])
     value = values[(at, *element)]
     place = f"{column}{element}" if element else column
-    return at, place, value if isinstance(value, str) else value.item()
+    return at, place, value.item() if isinstance(value, np.generic) else value

@@ -207,7 +207,7 @@ def _read(path: Path) -> tuple[list[str], list[Row]]:
     table = open_table(path)
     names = list(table.shapes)
     rows = []
-    for batch in table.batches(dict.fromkeys(names, "text")):
+    for batch in table.batches(dict.fromkeys(names, "any")):
         columns_of_text = [[_text(value) for value in batch[name]] for name in names]
         rows += list(zip(*columns_of_text, strict=True))
     return names, rows

@@ -32,3 +32,98 @@ def test_what_cannot_be_composed_is_refused_in_one_line(conf, override, said):
         interpolated(compose_conf(conf, [override]))
     assert said in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+def copy(conf: Path, option: str, old: str, new: str) -> None:
+    """A copy of conf/model/torch_mlp.yaml, as somebody begins with a model of their own."""
+    text = (conf / "model/torch_mlp.yaml").read_text()
+    assert old in text
+    (conf / f"model/{option}.yaml").write_text(text.replace(old, new, 1))
+
+
+@pytest.mark.parametrize(
+    ("option", "name"), [("copied", "torch_mlp"), ("my_net", "MyNet"), ("copied", "'1'")]
+)
+@pytest.mark.parametrize("overrides", [[], ["model={option}"]])
+def test_a_name_that_is_not_its_files_is_refused(conf, option, name, overrides):
+    """Also where it is not chosen: `dvc exp run -S` leaves the name alone to tell the option."""
+    copy(conf, option, "name: torch_mlp", f"name: {name}")
+    with pytest.raises(ParamsError) as refusal:
+        compose_conf(conf, [each.format(option=option) for each in overrides])
+    plain = name.strip("'")
+    said = f"{option}.yaml: name: found {plain!r}, expected {option!r}: an option's name is its"
+    assert said in str(refusal.value)
+
+
+def test_a_name_on_the_command_line_is_no_option(conf):
+    with pytest.raises(ParamsError, match=r"^model\.name: found 'mine', expected 'torch_mlp': an"):
+        compose_conf(conf, ["model.name=mine"])
+
+
+@pytest.mark.parametrize("name", ["nan", "null", "1", "yes", "true", "1e3", "inf"])
+def test_an_option_may_have_a_name_that_is_no_text_elsewhere(conf, name):
+    copy(conf, name, "name: torch_mlp", f'name: "{name}"')
+    assert compose_conf(conf, [f"model={name}"])["model"]["name"] == name
+
+
+@pytest.mark.parametrize("name", ["nan", "null", "1", "2.5", "true"])
+def test_an_option_that_is_missing_is_said_whatever_its_name(conf, name):
+    with pytest.raises(ParamsError, match=rf"^model={name}: no such option; .*torch_mlp"):
+        compose_conf(conf, [f"model={name}"])
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        *(("NO", "false"), ("no", "false"), ("Off", "false"), ("on", "true"), ("YES", "true")),
+        *(("012", "10"), ("-017", "-15"), ("1:30", "90"), ("190:20:30", "685230")),
+        ("1:30.5", "90.5"),
+    ],
+)
+def test_a_word_that_yaml_reads_as_something_else_is_refused(conf, written, read):
+    copy(conf, "mine", "name: torch_mlp", f"name: mine\n# a comment\nother: [x, {written}]")
+    with pytest.raises(ParamsError) as refusal:
+        compose_conf(conf, ["model=mine"])
+    said = f'mine.yaml: line 4: YAML reads {written} as {read}; quote it: "{written}"'
+    assert said in str(refusal.value)
+    assert compose_conf(conf, [])["model"]["name"] == "torch_mlp"
+
+
+@pytest.mark.parametrize(("key", "read"), [("NO", "false"), ("null", "null"), ("1.5", "1.5")])
+def test_a_key_that_is_no_text_is_refused(conf, key, read):
+    copy(conf, "mine", "name: torch_mlp", f"name: mine\nother: {{{key}: 1}}")
+    with pytest.raises(ParamsError, match=f'YAML reads {key} as {read}; quote it: "{key}"'):
+        compose_conf(conf, ["model=mine"])
+
+
+def test_numbers_texts_and_labels_are_taken_as_they_are(conf):
+    words = "{0: 1.0, 1: 2.0, a: 1e3, b: 0.5, c: y, d: n, e: 2026-01-01, f: 'NO', g: 08, h: 0}"
+    copy(conf, "mine", "name: torch_mlp", f"name: mine\nother: {words}")
+    other = compose_conf(conf, ["model=mine"])["model"]["other"]
+    assert other == {
+        0: 1.0,
+        1: 2.0,
+        "a": 1e3,
+        "b": 0.5,
+        "c": "y",
+        "d": "n",
+        "e": "2026-01-01",
+        "f": "NO",
+        "g": "08",
+        "h": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"a: [1\n", r"mine\.yaml: line 2: no YAML: "),
+        ("name: größe\n".encode("latin-1"), r"mine\.yaml: byte 9 is not UTF-8; save the file as"),
+        (b"a: \x00\n", r"mine\.yaml: no YAML: "),
+    ],
+)
+def test_a_file_that_is_no_yaml_is_named(conf, content, said):
+    (conf / "model/mine.yaml").write_bytes(content)
+    with pytest.raises(ParamsError, match=said) as refusal:
+        compose_conf(conf, ["model=mine"])
+    assert "\n" not in str(refusal.value)

@@ -1,6 +1,7 @@
 """A wrong name, type or range names the key, what was found and what is allowed."""
 
 import dataclasses
+import datetime
 
 import pytest
 from hypothesis import given
@@ -129,3 +130,48 @@ def test_bounds_that_belong_and_bounds_that_do_not(value, limit):
     assert (Range(above=limit).fault(value) is None) == (value > limit)
     assert (Range(most=limit).fault(value) is None) == (value <= limit)
     assert (Range(below=limit).fault(value) is None) == (value < limit)
+
+
+SCORE = {"_target_": "sklearn.metrics.f1_score"}
+
+
+@pytest.mark.parametrize("name", ["acc@1", "f1.macro", "a,b", "f1=", "", "/f1", "f1/", "a//b"])
+def test_a_metric_that_mlflow_would_refuse_is_refused_before_training(values, name):
+    values["train"]["metrics"][name] = SCORE
+    with pytest.raises(ParamsError, match=r"^train\.metrics: found the name .*, expected lett"):
+        read(Params, values)
+
+
+@pytest.mark.parametrize("name", ["loss", "Loss", "epoch"])
+def test_a_metric_that_would_replace_the_pipelines_own_is_refused(values, name):
+    values["train"]["metrics"][name] = SCORE
+    with pytest.raises(ParamsError, match=f"found the name '{name}', under which the pipeline its"):
+        read(Params, values)
+
+
+@pytest.mark.parametrize("name", ["f1", "f1 macro", "top-5", "größe", "f1/macro", "f1:macro", "5"])
+def test_names_that_mlflow_takes_are_taken(values, name):
+    from mlflow.utils.validation import _validate_metric_name
+
+    values["train"]["metrics"][name] = SCORE
+    read(Params, values)
+    _validate_metric_name(f"val/{name}")
+
+
+@pytest.mark.parametrize("key", ["checkpoint", "early_stopping"])
+def test_a_metric_that_is_not_computed_chooses_no_epoch(values, key):
+    if key == "checkpoint":
+        values["checkpoint"]["metric"] = "val/f1"
+    else:
+        stopping = {"metric": "val/f1", "mode": "max", "patience": 3}
+        values["train"]["early_stopping"] = stopping
+    allowed = "expected one of train/loss, val/loss, val/accuracy$"
+    with pytest.raises(ParamsError, match=rf"{key}\.metric: found 'val/f1', {allowed}"):
+        read(Params, values)
+
+
+@pytest.mark.parametrize("value", [False, 12, None, datetime.date(2026, 1, 31)])
+def test_what_yaml_reads_as_no_text_is_to_be_quoted(values, value):
+    values["data"]["file"] = value
+    with pytest.raises(ParamsError, match=r"^data\.file: found .*, expected a text .*; quote it"):
+        read(Params, values)

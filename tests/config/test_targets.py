@@ -1,6 +1,9 @@
 """Nothing is called, and no other package imported, that a `_target_` must not name."""
 
+import re
+import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ from pipeline.config.targets import Kind, check
 from pipeline.errors import ParamsError
 from pipeline.frameworks import pytorch
 from pipeline.training.metrics import FUNCTION, metric
+from testing.project import ROOT
 
 NET = Kind(bases=(pytorch.BASES["net"],), **pytorch.PARTS)
 OPTIMIZER = Kind(bases=(pytorch.BASES["optimizer"],), **pytorch.PARTS)
@@ -73,3 +77,49 @@ def test_what_is_asked_for_is_made() -> None:
 def test_a_misspelt_name_is_told(tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match=r"but models\.torch_cnn has no TorchCN$"):
         check({"_target_": "models.torch_cnn.TorchCN"}, "model.net", NET)
+
+
+BROKEN = {
+    "def f(:\n": r"models/broken\.py:1: SyntaxError: ",
+    "x = 1\n  y = 2\n": r"models/broken\.py:2: IndentationError: ",
+    "\n\nimport not_there\n": r"models/broken\.py:3: ModuleNotFoundError: No module named 'not_the",
+    "from torch import nothing_here\n": r"models/broken\.py:1: ImportError: ",
+    "import models.torch_mlp\nclass Net(undefined):\n    pass\n": r"broken\.py:2: NameError: ",
+    "def f():\n    return {}['k']\nf()\n": r"models/broken\.py:2: KeyError: ",
+    "from .helper import x\n": r"models/helper\.py:2: ZeroDivisionError: division by zero",
+}
+
+
+@pytest.mark.parametrize("code", BROKEN)
+def test_a_model_file_that_cannot_be_imported_is_told_by_its_line(code, tmp_path) -> None:
+    """In a process of its own, whose models/ it is."""
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models/__init__.py").write_text("")
+    (tmp_path / "models/torch_mlp.py").write_text("")
+    (tmp_path / "models/helper.py").write_text("\nx = 1 / 0\n")
+    (tmp_path / "models/broken.py").write_text(code)
+    script = f"""
+        import sys
+        sys.path[:0] = ["", {str(ROOT)!r}]
+        from pipeline.config.targets import Kind, check
+        from pipeline.errors import ParamsError
+        try:
+            check({{"_target_": "models.broken.Net"}}, "model.net", Kind(packages=(), bases=(int,)))
+        except ParamsError as refusal:
+            print(refusal)
+    """
+    command = [sys.executable, "-P", "-c", textwrap.dedent(script)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert re.match(rf"model\.net\._target_: .*{BROKEN[code]}", done.stdout), done.stdout
+    assert done.stdout.count("\n") == 1 and done.stdout.endswith("; correct the file\n")
+
+
+def test_a_model_that_git_does_not_track_is_told_in_an_experiments_copy(tmp_path, monkeypatch):
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models/mine.py").write_text("")
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    with pytest.raises(ParamsError, match="has no mine; models/mine.py lies in .* `git add models"):
+        check({"_target_": "models.mine.Net"}, "model.net", NET)
+    with pytest.raises(ParamsError, match="has no other$"):
+        check({"_target_": "models.other.Net"}, "model.net", NET)

@@ -233,6 +233,20 @@ def test_whole_numbers_do_where_the_model_takes_floats(
         np.testing.assert_array_equal(ask(body).outputs(output), of_floats, err_msg=kind)
 
 
+def test_what_mlflow_converts_before_any_model_sees_it_is_what_the_readme_says(
+    served: Served, ask: Callable[[Any], Answer]
+) -> None:
+    """Nothing in a model that has a signature can tell; the day this fails, the README is wrong."""
+    inputs, output, _ = example(served.directory, "seven")
+    columns = {name: array.tolist() for name, array in inputs.items()}
+    numbers = next(name for name, rows in columns.items() if isinstance(rows[0], list))
+    as_they_are = ask({"inputs": columns}).outputs(output)
+    as_texts = columns | {numbers: [[str(x) for x in row] for row in columns[numbers]]}
+    np.testing.assert_array_equal(ask({"inputs": as_texts}).outputs(output), as_they_are)
+    with_null = columns | {numbers: [[None, *row[1:]] for row in columns[numbers]]}
+    assert ask({"inputs": with_null}).status == 200
+
+
 Change = Callable[[list[list[float]]], Any]
 WRONG: dict[str, tuple[Change, tuple[str, str]]] = {
     "text": (lambda rows: [["dark"] * len(row) for row in rows], ("dark", "'float32'")),

@@ -230,3 +230,13 @@ def test_it_works_where_no_network_can_be_reached(linear: Linear, keys: Keys) ->
         [sys.executable, "-I", *map(str, command)], capture_output=True, text=True
     )
     assert "offline" in done.stdout, done.stderr
+
+
+def test_a_key_that_git_would_publish_signs_nothing(linear: Linear, keys: Keys, capsys) -> None:
+    subprocess.run(["git", "init", "--quiet"], cwd=linear.root, check=True)
+    key = Path(shutil.copy(keys.private("mine"), linear.root / "mine"))
+    signature = linear.root / "new.sig"
+    arguments = [str(linear.complete_model), "--key", str(key), "--signature", str(signature)]
+    assert sign.main(arguments) == 1
+    assert "would publish this private key; keep it outside" in capsys.readouterr().err
+    assert not signature.exists()

@@ -15,9 +15,17 @@ from pipeline.errors import DataError
 
 Array = np.ndarray[Any, Any]
 Batch = dict[str, Array]
-Kind = Literal["number", "integer", "text"]
+Kind = Literal["number", "label", "integer", "text", "id", "any"]
+"""What a column is read as; an "id" is any single value, and "any" whatever it is, by its text."""
+NUMBERS: tuple[Kind, ...] = ("number", "label", "integer")
 
 EMPTY = "the cell is empty; fill it or drop the row"
+NO_LABEL = "a label's number (0, 1, …): texts are no labels; number the classes in the file"
+NO_DATE = "dates and times are not read as numbers; make a column of seconds or days of it"
+NO_TEXT = "expected text; write it as text, or declare the dtype of a number"
+
+EXACT = 2**53
+"""Up to here a float64 says which integer is meant."""
 
 BATCH = 1 << 22
 """Bytes of one batch's arrays, roughly."""
@@ -34,12 +42,17 @@ class Table(ABC):
     def _shapes(self) -> dict[str, tuple[int, ...]]: ...
 
     @abstractmethod
+    def demand_kinds(self, kinds: Mapping[str, Kind]) -> None:
+        """Raises DataError for a column that cannot be read as it is declared."""
+
+    @abstractmethod
     def batches(self, kinds: Mapping[str, Kind]) -> Iterator[Batch]:
         """Yields the columns of `kinds`, rows first and in the file's order.
 
-        A "number" arrives in whatever numeric type holds it, an "integer" of a CSV exactly as
-        int64 (so 3.0 is none), a "text" as str objects. Empty cells and values that are no
-        numbers raise DataError; NaN, infinity and ranges are the caller's to judge.
+        A "number" or "label" arrives in whatever numeric type holds it, as objects where that
+        takes Python's integers, an "integer" of a CSV exactly as int64 (so 3.0 is none), all else
+        as str objects. Empty cells and values that are no numbers raise DataError; NaN, infinity
+        and ranges are the caller's to judge.
         """
 
     def texts(self, row: int, column: str, values: Array) -> Array:
@@ -49,7 +62,7 @@ class Table(ABC):
             try:
                 texts[place] = value.decode() if isinstance(value, bytes) else str(value)
             except UnicodeDecodeError:
-                problem = f"found {value!r}, expected UTF-8 text; correct the cell"
+                problem = f"found {value!r}, expected UTF-8 text; save it as UTF-8"
                 raise self.fault(row + place[0], column, problem) from None
         return texts
 

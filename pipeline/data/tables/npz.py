@@ -9,7 +9,17 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from pipeline.data.tables import BATCH, Array, Batch, Kind, Table
+from pipeline.data.tables import (
+    BATCH,
+    NO_DATE,
+    NO_LABEL,
+    NO_TEXT,
+    NUMBERS,
+    Array,
+    Batch,
+    Kind,
+    Table,
+)
 
 
 class _Header(NamedTuple):
@@ -20,6 +30,13 @@ class _Header(NamedTuple):
     """Of the first value, in bytes from the member's start."""
 
 
+_PICKLE = "expected numbers; pickles are not read"
+_WAYS_OUT = {
+    "M": NO_DATE,
+    "m": NO_DATE,
+    "c": "expected numbers; make two arrays of it",
+    "V": "expected numbers; make an array of each field",
+}
 _DAMAGED = (zipfile.BadZipFile, zlib.error, KeyError, OSError, RuntimeError, ValueError, EOFError)
 
 
@@ -55,19 +72,30 @@ class Reader(Table):
         except _DAMAGED as fault:
             raise self.broken(f"{array}: no .npy header: {fault}; use np.savez") from None
         if dtype.kind not in "biufUS":
-            raise self.broken(f"{array}: found {dtype}, expected numbers; pickles are not read")
-        if by_column or not shape:
-            layout = "column-major order" if by_column else "a single value"
-            raise self.broken(f"{array}: found {layout}, expected rows; np.ascontiguousarray helps")
+            raise self.broken(f"{array}: found {dtype}, {_WAYS_OUT.get(dtype.kind, _PICKLE)}")
+        if not shape:
+            raise self.broken(
+                f"{array}: found a single value, expected rows; leave it out of the file"
+            )
+        if by_column:
+            raise self.broken(
+                f"{array}: found column-major order, expected rows; np.ascontiguousarray helps"
+            )
         if offset + math.prod(shape) * dtype.itemsize != info.file_size:
             raise self.broken(f"{array}: its length does not fit the shape {shape}; write it again")
         return _Header(shape[0], shape[1:], dtype, offset)
 
+    def demand_kinds(self, kinds: Mapping[str, Kind]) -> None:
+        for name, kind in kinds.items():
+            dtype = self.headers[name].dtype
+            if kind in NUMBERS and dtype.kind in "US":
+                expected = NO_LABEL if kind == "label" else "numbers"
+                raise self.broken(f"array {name!r}: found text ({dtype}), expected {expected}")
+            if kind == "text" and dtype.kind in "bf":
+                raise self.broken(f"array {name!r}: found {dtype}, {NO_TEXT}")
+
     def batches(self, kinds: Mapping[str, Kind]) -> Iterator[Batch]:
         chosen = {name: self.headers[name] for name in kinds}
-        for name, header in chosen.items():
-            if kinds[name] != "text" and header.dtype.kind in "US":
-                raise self.broken(f"array {name!r}: found text ({header.dtype}), expected numbers")
         width = sum(header.dtype.itemsize * math.prod(header.shape) for header in chosen.values())
         total, rows = next(iter(chosen.values())).rows, max(1, BATCH // max(1, width))
         try:
@@ -79,7 +107,7 @@ class Reader(Table):
                     count = min(rows, total - row)
                     blocks = {n: _rows(members[n], h, count) for n, h in chosen.items()}
                     yield {
-                        n: self.texts(row, n, block) if kinds[n] == "text" else block
+                        n: block if kinds[n] in NUMBERS else self.texts(row, n, block)
                         for n, block in blocks.items()
                     }
         except _DAMAGED as fault:

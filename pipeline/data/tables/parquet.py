@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipeline.data.tables import BATCH, Batch, Kind, Table
+from pipeline.data.tables import BATCH, NO_DATE, NO_LABEL, NO_TEXT, Batch, Kind, Table
 from pipeline.data.tables._arrow import to_numpy
 
 
 class Reader(Table):
-    """A Parquet file has flat columns; a decimal is read as float64, a boolean as 0 or 1."""
+    """A Parquet file has flat columns; a boolean is read as 0 or 1."""
 
     def _open(self) -> Any:
         import pyarrow as pa
@@ -28,22 +28,53 @@ class Reader(Table):
 
         row, rows = 0, max(1, BATCH // (8 * len(kinds)))
         with self._open() as file:
-            casts = {name: self._cast(file.schema_arrow.field(name), kinds[name]) for name in kinds}
             try:
                 for batch in file.iter_batches(batch_size=rows, columns=list(kinds)):
-                    columns = {name: batch[name].cast(casts[name]) for name in kinds}
-                    yield {n: to_numpy(self, row, n, columns[n], kinds[n]) for n in kinds}
+                    yield {n: to_numpy(self, row, n, batch[n], kinds[n]) for n in kinds}
                     row += batch.num_rows
             except (pa.ArrowInvalid, OSError) as fault:
                 raise self.broken(f"unreadable after row {row}: {fault}") from None
 
-    def _cast(self, field: Any, kind: Kind) -> Any:
-        """Returns the Arrow type in which a column is handed on."""
-        from pyarrow import float64, types
+    def demand_kinds(self, kinds: Mapping[str, Kind]) -> None:
+        with self._open() as file:
+            for name, kind in kinds.items():
+                found = file.schema_arrow.field(name).type
+                if fault := None if kind == "any" else _fault(found, kind):
+                    raise self.broken(f"column {name!r}: found {_text(found)}, {fault}")
 
-        if types.is_decimal(field.type):
-            return float64()
-        number = types.is_integer, types.is_floating, types.is_boolean
-        if kind == "text" or any(test(field.type) for test in number):
-            return field.type
-        raise self.broken(f"column {field.name!r}: found {field.type}, expected numbers")
+
+def _fault(found: Any, kind: Kind) -> str | None:
+    """Returns why a column of this Arrow type is not read as the kind, and what to do."""
+    from pyarrow import types
+
+    content = found.value_type if types.is_dictionary(found) else found
+    is_text = types.is_string, types.is_large_string, types.is_string_view
+    is_bytes = types.is_binary, types.is_large_binary, types.is_fixed_size_binary
+    is_number = types.is_integer, types.is_floating, types.is_boolean, types.is_decimal
+    if types.is_nested(content):
+        what = "lists" if _is_list(content) else "structs"
+        return f"{what} are not read; make columns of it"
+    if kind == "id":
+        return None
+    if types.is_null(content):
+        return "which holds no value; fill it or leave the column out"
+    texts = any(test(content) for test in (*is_text, *is_bytes))
+    if kind == "text":
+        return None if texts or types.is_integer(found) else NO_TEXT
+    if any(test(found) for test in is_number):
+        return None
+    if types.is_temporal(content):
+        return NO_DATE
+    return f"expected {NO_LABEL}" if kind == "label" else "expected numbers"
+
+
+def _is_list(found: Any) -> bool:
+    from pyarrow import types
+
+    return bool(
+        types.is_list(found) or types.is_large_list(found) or types.is_fixed_size_list(found)
+    )
+
+
+def _text(found: Any) -> str:
+    return f"list<{_text(found.value_type)}>" if _is_list(found) else str(found)

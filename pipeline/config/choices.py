@@ -1,0 +1,107 @@
+"""Which options params.yaml was composed of: by its names, and by values that only one composes to.
+
+`python -m pipeline` says which it chose; of `dvc exp run -S` nothing is left but the values.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.config.composition import Values, composition, interpolated
+from pipeline.config.option_files import group_of, options
+from pipeline.config.reading import Leaves, flatten
+from pipeline.errors import ParamsError
+
+ABSENT = object()
+ENOUGH = 2
+"""Values changed at once by which an option is known: a single one may be the user's own."""
+
+
+def choose(
+    conf: Path, current: Values, before: Values, last: Sequence[str], has_parent: bool
+) -> tuple[list[str], bool]:
+    """Returns the overrides that choose the options of `current`, and whether it was composed anew.
+
+    An option is in force until another is named in params.yaml, or its values stand there. A
+    parent's model is no option.
+    """
+    named = names(current)
+    if has_parent:
+        named.pop("model", None)
+        last = [each for each in last if group_of(each) != "model"]
+    was = names(before)
+    changed = {group: name for group, name in named.items() if was.get(group, name) != name}
+    result = [each for each in last if group_of(each) not in changed]
+    result += [f"{group}={name}" for group, name in changed.items()]
+    inferred = _inferred(conf, current, before, result, set(named))
+    return necessary(conf, inferred), inferred != result
+
+
+def names(values: Mapping[str, Any]) -> dict[str, str]:
+    """Returns each group's option, for the groups whose options carry their `name`."""
+    named = {g: v["name"] for g, v in values.items() if isinstance(v, Mapping) and "name" in v}
+    return {group: str(name) for group, name in named.items()}
+
+
+def necessary(conf: Path, chosen: Sequence[str]) -> list[str]:
+    """Leaves out each override without which the same is composed."""
+    result = list(chosen)
+    for each in chosen:
+        others = [other for other in result if other != each]
+        if composition(conf, others) == composition(conf, result):
+            result = others
+    return result
+
+
+def _inferred(
+    conf: Path, current: Values, before: Values, chosen: list[str], named: set[str]
+) -> list[str]:
+    """Adds and takes away options of groups without names, as long as one explains more values."""
+    now, was = flatten(current), flatten(before)
+    changed = {path for path in {**now, **was} if now.get(path, ABSENT) != was.get(path, ABSENT)}
+    while changed:
+        base = composition(conf, chosen)
+        unnamed = [each for each in options(conf) if each[0] not in named]
+        candidates = _other_choices(chosen, base.options, unnamed)
+        gains = [_gain(conf, each, base.values, now, changed) for each in candidates]
+        if max(gains, default=0) <= 0:
+            break
+        chosen = candidates[gains.index(max(gains))]
+    return chosen
+
+
+def _other_choices(
+    chosen: list[str], options_now: Mapping[str, Any], unnamed: Sequence[tuple[str, str]]
+) -> list[list[str]]:
+    """Returns the choices that differ from `chosen` in one group without names."""
+    groups = {group for group, _ in unnamed}
+    fewer = [[e for e in chosen if e != each] for each in chosen if group_of(each) in groups]
+    more = [
+        [e for e in chosen if group_of(e) != group]
+        + [f"{'' if group in options_now else '+'}{group}={name}"]
+        for group, name in unnamed
+        if options_now.get(group) != name
+    ]
+    return [*fewer, *more]
+
+
+def _gain(conf: Path, candidate: list[str], base: Values, now: Leaves, changed: set[str]) -> int:
+    """Returns how many values more than `base` the candidate explains; 0 where that is uncertain.
+
+    Most of what it sets must have been changed just now, and stand as it says. An option that is
+    taken away is known by one value.
+    """
+    try:
+        values = composition(conf, candidate).values
+        resolved, resolved_base = flatten(interpolated(values)), flatten(interpolated(base))
+    except ParamsError:
+        return 0
+    written, written_base = flatten(values), flatten(base)
+    paths = {**written, **written_base}
+    effect = [p for p in paths if written.get(p, ABSENT) != written_base.get(p, ABSENT)]
+    stands = [p for p in effect if now.get(p, ABSENT) == resolved.get(p, ABSENT)]
+    explained = [p for p in stands if p in changed]
+    lost = [p for p in effect if now.get(p, ABSENT) == resolved_base.get(p, ABSENT)]
+    if len(explained) < ENOUGH or len(effect) >= 2 * len(explained):
+        return 0
+    return len(explained) - len(lost)

@@ -1,0 +1,56 @@
+"""The target has rows of each class for each split, and something to learn."""
+
+import sys
+
+import numpy as np
+
+from pipeline.config.params import Target
+from pipeline.data.columns import ArraySpec
+from pipeline.data.splits import SPLITS
+from pipeline.data.tables import Array, Table
+
+
+def demand_values(table: Table, spec: ArraySpec, found: set[float], rows: int) -> None:
+    """Raises DataError for a target that is one value throughout."""
+    if len(found) > 1 or rows < len(SPLITS):
+        return
+    value = f"class {found.pop()} alone" if spec.classes else f"{found.pop()}"
+    expected = "two classes at least" if spec.classes else "values that differ"
+    raise table.broken(
+        f"column {spec.columns[0]!r}: found {value} in all {rows} rows, expected {expected}: "
+        "nothing can be learned from it; add rows of another"
+    )
+
+
+def demand_rows(table: Table, target: Target, labels: Array) -> None:
+    """Raises DataError unless each split can have a row, and a row of each class that occurs."""
+    least, why = len(SPLITS), f"one for each of {', '.join(SPLITS)}"
+    if len(labels) < least:
+        raise table.broken(f"found {len(labels)} rows, expected at least {least}: {why}; add rows")
+    if target.classes is None:
+        return
+    sizes = np.bincount(labels)
+    for label in np.flatnonzero((sizes > 0) & (sizes < least)):
+        rows = f"column {target.source!r}: class {label} has {sizes[label]} rows"
+        raise table.broken(f"{rows}, expected at least {least}: {why}; add rows or drop the class")
+
+
+def demand_classes(table: Table, target: Target, labels: Array, splits: Array) -> None:
+    """Prints in one line which classes are missing from which split.
+
+    Raises DataError where train has one class alone.
+    """
+    if target.classes is None:
+        return
+    there = {name: np.unique(labels[splits == index]) for index, name in enumerate(SPLITS)}
+    if len(there["train"]) == 1:
+        only = f"found class {there['train'][0]} alone in train, expected two classes at least"
+        raise table.broken(f"column {target.source!r}: {only}: nothing can be learned; add rows")
+    without: dict[str, list[str]] = {}
+    for label in range(target.classes):
+        if names := [name for name, classes in there.items() if label not in classes]:
+            without.setdefault(", ".join(names), []).append(str(label))
+    if without:
+        text = "; ".join(f"{', '.join(classes)} in {names}" for names, classes in without.items())
+        line = f"column {target.source!r}: no row of class {text}"
+        print(f"prepare: {table.path}: {line}", file=sys.stderr, flush=True)
