@@ -28,6 +28,6 @@ Commands stand beside the stages: `python -m pipeline` composes and runs them; t
 reproduce, resume, fetch, relog, sign and verify_signature take what they made.
 
 Folders hold what stages and commands use, each a subject: config, data, training, frameworks,
-formats, provenance, sandbox, verification, tracking, html, run. tests/test_imports.py says which
-may import which.
+formats, reference, provenance, sandbox, verification, tracking, html, run. tests/test_imports.py
+says which may import which.
 """

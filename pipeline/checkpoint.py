@@ -13,21 +13,19 @@ from typing import Any
 
 import numpy as np
 
+from pipeline import frameworks
 from pipeline.config.params import CheckpointParams
 from pipeline.data import arrays as prepared
-from pipeline.errors import ParamsError
 from pipeline.files import write_atomically
 from pipeline.frameworks.contract import TrainingModule
+from pipeline.reference.recording import record
+from pipeline.reference.source import Source
 from pipeline.run import parent, stage
 from pipeline.training import checkpoints, parts
 from pipeline.training.epochs import epoch_batches
 from pipeline.training.history import HISTORY, best_epoch, read_history
 from pipeline.training.metrics import labels, score
 from pipeline.training.parts import build, seed
-
-Inputs = dict[str, np.ndarray]
-SORTED_ROWS = 1 << 16
-"""Rows of texts that are sorted at once; numpy has no least of texts."""
 
 
 def checkpoint(
@@ -39,13 +37,19 @@ def checkpoint(
     history = read_history(train / HISTORY)
     metric, mode = params.checkpoint.metric, params.checkpoint.mode
     chosen = best_epoch(history, metric, mode, "checkpoint.metric")
-    source = checkpoints.epoch_file(framework, train, chosen)
+    epoch_file = checkpoints.epoch_file(framework, train, chosen)
     training = build(params.model, params.train, schema, "cpu")
     before = parts.epochs_before(params.train)
-    framework.load(training, source)
-    shutil.copyfile(source, output / f"checkpoint{framework.SUFFIX}")
+    framework.load(training, epoch_file)
+    shutil.copyfile(epoch_file, output / f"checkpoint{framework.SUFFIX}")
 
-    outputs = _record_reference(framework, training, data, output, params)
+    source = Source(
+        framework=framework,
+        training=training,
+        outputs=list(params.model.outputs),
+        refusals=frameworks.framework(params.model.framework).REFUSALS,
+    )
+    outputs, notes = record(source, data, output / "reference", params.checkpoint.many)
     schema |= {"outputs": outputs, "sources": framework.sources(training), "epoch": chosen}
     schema |= {"epochs_before": before, "seed": seed(params.train.seed, before + chosen + 1)}
     write_atomically(output / "schema.json", json.dumps(schema, indent=1) + "\n")
@@ -53,7 +57,9 @@ def checkpoint(
     metrics |= _judge(framework, training, data, output, params)
     write_atomically(output / "metrics.json", json.dumps(metrics, indent=1) + "\n")
     shown = {"epoch": chosen} | {k: round(v, 4) for k, v in metrics.items() if "test/" in k}
-    print("  ".join(f"{name} {value}" for name, value in shown.items()), flush=True)
+    print(
+        "  ".join(f"{name} {value}" for name, value in shown.items()), *notes, sep="\n", flush=True
+    )
     _record_steps(framework, training, data, output / "reference", schema, params)
 
 
@@ -102,67 +108,6 @@ def _steps(params: CheckpointParams, epoch: int, rows: int) -> list[np.ndarray]:
     sizes = np.resize(params.checkpoint.batch_sizes, params.checkpoint.steps)
     ends = np.cumsum(sizes)
     return np.split(np.resize(shuffled, ends[-1]), ends[:-1])
-
-
-def _record_reference(
-    framework: TrainingModule[Any],
-    training: Any,
-    data: Path,
-    output: Path,
-    params: CheckpointParams,
-) -> dict[str, Any]:
-    """Writes reference/<batch>.npz; returns the dtype and row shape of each output."""
-    described: dict[str, Any] = {}
-    (output / "reference").mkdir()
-    for name, inputs in _batches(data, params.checkpoint.many).items():
-        answers = framework.predict(training, inputs, None, len(next(iter(inputs.values()))))[0]
-        if len(answers) != len(params.model.outputs):
-            raise ParamsError(
-                f"model.outputs: found {len(params.model.outputs)} names, "
-                f"but the net returns {len(answers)} arrays; name each"
-            )
-        outputs = dict(zip(params.model.outputs, answers, strict=True))
-        arrays = {f"input.{k}": v for k, v in inputs.items()}
-        arrays |= {f"output.{k}": v for k, v in outputs.items()}
-        np.savez(output / "reference" / f"{name}.npz", **arrays)  # type: ignore[arg-type]
-        described = {
-            k: {"dtype": str(v.dtype), "shape": list(v.shape[1:])} for k, v in outputs.items()
-        }
-    return described
-
-
-def _batches(data: Path, many: int) -> dict[str, Inputs]:
-    """Returns batches of 1, 7 and many rows of the test split, and one of edge values."""
-    test, _ = prepared.split(data, "test")
-    cuts = {"one": slice(0, 1), "seven": slice(0, 7), "many": slice(0, many)}
-    batches = {name: {k: np.array(v[rows]) for k, v in test.items()} for name, rows in cuts.items()}
-    training, _ = prepared.split(data, "train")
-    return batches | {"edge": {k: edges(v) for k, v in training.items()}}
-
-
-def edges(array: np.ndarray) -> np.ndarray:
-    """Returns five rows: each value's least and greatest in `array`, zeros, and two beyond both.
-
-    Of texts they are the first and the last, the empty one, and two that `array` does not have.
-    """
-    if array.dtype.kind == "U":
-        first, last = _ends(array)
-        unseen = [np.char.add(last, more) for more in ("~", " \N{SNOWMAN}")]
-        return np.stack([first, last, np.zeros_like(first), *unseen])
-    low, high = array.min(axis=0), array.max(axis=0)
-    if array.dtype.kind in "iu":
-        return np.stack([low, high, np.zeros_like(low), low, high])
-    span = high - low
-    return np.stack([low, high, np.zeros_like(low), low - 3 * span, high + 3 * span])
-
-
-def _ends(array: np.ndarray) -> np.ndarray:
-    """Returns the first and the last text of each column in the order of their letters."""
-    ends = np.sort(array[:SORTED_ROWS], axis=0)[[0, -1]]
-    for start in range(SORTED_ROWS, len(array), SORTED_ROWS):
-        rows = np.concatenate([ends, array[start : start + SORTED_ROWS]])
-        ends = np.sort(rows, axis=0)[[0, -1]]
-    return ends
 
 
 def _judge(

@@ -15,6 +15,7 @@ from pipeline.config.params import VerifyParams
 from pipeline.config.reading import read
 from pipeline.errors import VerificationFailed
 from pipeline.formats import declared
+from pipeline.sandbox.worker.perturbation import changed, fingerprint
 from pipeline.verification import checks
 from pipeline.verification.answers import collect_answers
 from pipeline.verification.evidence import Evidence, read_evidence
@@ -173,11 +174,24 @@ def make(root: Path) -> Linear:
         (found.complete_model / f"examples/{name}.npz").write_bytes(content)
     (found.complete_model / "README.md").write_text("A model to be verified.\n")
     write_steps(found.checkpoint / "reference")
+    write_influence(found.checkpoint / "reference", rows[:7])
     kept = {"held": ["onnx"], "trains": [], "refused": {}}
     (found.complete_model / "formats.json").write_text(json.dumps(kept))
     found.graph(GEMM, weight=weight(), bias=bias())
     found.seal()
     return found
+
+
+def write_influence(reference: Path, rows: np.ndarray, strength: float = 0.01) -> None:
+    """What the classifier answers with its weight changed, as `checkpoint` records it."""
+    answers = rows @ changed(weight(), strength) + bias()
+    arrays = {"moving": np.array(["weight"]), "strength": np.array([strength])}
+    arrays |= {"moving.print": np.array([fingerprint(weight())], np.uint64)}
+    arrays |= {"moving.bytes": np.array([weight().nbytes])}
+    arrays |= {"still": np.array([], str), "still.print": np.array([], np.uint64)}
+    arrays |= {"still.bytes": np.array([], int), "output.logits": answers[None]}
+    arrays |= {"moved": np.array([np.abs(answers - logits(rows)).max()])}
+    np.savez(reference / "influence.npz", **arrays)
 
 
 def write_steps(reference: Path) -> None:

@@ -28,6 +28,22 @@ def tensors(arrays: Arrays, names: list[str]) -> list["Tensor"]:
     return [tensor(arrays[name]) for name in names]
 
 
+def array(values: "Tensor") -> np.ndarray:
+    """Returns the tensor's values; a bfloat16, which numpy lacks, as the uint16 of its bits."""
+    import torch
+
+    plain = values.detach()
+    return (plain.view(torch.uint16) if plain.dtype == torch.bfloat16 else plain).numpy()
+
+
+def set_values(target: "Tensor", values: np.ndarray) -> None:
+    """Sets a tensor, in place, to what `array` gives of it or the like."""
+    import torch
+
+    given = torch.from_numpy(np.ascontiguousarray(values))
+    target.copy_(given.view(target.dtype) if target.dtype == torch.bfloat16 else given)
+
+
 def predict(module: Any, inputs: Arrays, signature: dict[str, list[str]]) -> Arrays:
     """Returns the module's answers by the signature's names of outputs, computed without gradients
     from its inputs."""

@@ -151,6 +151,9 @@ class EvaluatingTrainer(Trainer, Protocol):
     def evaluate(self, inputs: Arrays, target: np.ndarray) -> tuple[Arrays, np.ndarray]:
         """Answers and mean loss in evaluation mode."""
 
+    def set_weights(self, weights: Arrays) -> None:
+        """Sets those of `state`'s net/<name> that are named."""
+
     def predictor(self) -> Any | None:
         """The program that predicts, for other formats to export; None where it cannot be had."""
 

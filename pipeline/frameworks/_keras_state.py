@@ -21,6 +21,13 @@ def variables(model: keras.Model) -> dict[str, np.ndarray]:
     return {name: variable.numpy() for name, variable in _variables(model).items()}
 
 
+def assign(model: keras.Model, values: Mapping[str, np.ndarray]) -> None:
+    """Sets the variables of these names."""
+    named = _variables(model)
+    for name, value in values.items():
+        named[name].assign(value)
+
+
 def restore(model: keras.Model, state: Mapping[str, np.ndarray]) -> None:
     """Sets the whole state, bit for bit. Raises ValueError naming what `state` or the model lacks,
     before any change."""

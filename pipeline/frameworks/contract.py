@@ -45,6 +45,9 @@ class TrainingModule(Protocol[T_contra]):
     def state(self, training: T_contra) -> dict[str, np.ndarray]:
         """Returns weights and optimizer's state by name: net/<name>, optimizer/<name>."""
 
+    def set_weights(self, training: T_contra, weights: Arrays) -> None:
+        """Sets those of `state`'s net/<name> that are named, to the values there."""
+
     def save(self, training: T_contra, path: Path) -> None:
         """Writes all that the next step depends on but the seed; the same state gives the same
         bytes, whatever the file is called."""
@@ -75,6 +78,11 @@ class Framework(TrainingModule[T], Protocol[T]):
     def PARTS(self) -> Mapping[str, Any]:  # noqa: N802
         """`packages`, where these classes come from, and `parts`, the classes that may stand in
         their arguments: the rest of a config.targets.Kind."""
+
+    @property
+    def REFUSALS(self) -> tuple[type[Exception], ...]:  # noqa: N802
+        """What a trained model raises on rows that it does not take: Python's own errors of values
+        and the framework's."""
 
     def configure(self, threads: int) -> None:
         """Makes the process deterministic, but for the seed; before anything is built."""

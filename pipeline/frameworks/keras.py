@@ -30,6 +30,12 @@ PARTS = {
     ),
 }
 
+REFUSALS = (
+    *(ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError),
+    tf.errors.OpError,
+)
+"""What a model raises on rows that it does not take."""
+
 Arrays = Mapping[str, np.ndarray]
 Specs = Mapping[str, Mapping[str, Any]]
 
@@ -206,6 +212,11 @@ def predictor(training: Training) -> keras.Model:
 def state(training: Training) -> dict[str, np.ndarray]:
     """Returns net/<path> of every weight and seed, optimizer/<path> of the optimizer's own."""
     return _keras_state.variables(training.model)
+
+
+def set_weights(training: Training, weights: Arrays) -> None:
+    """Sets variables of the model, named net/<path>, to what `state` gave or the like."""
+    _keras_state.assign(training.model, weights)
 
 
 def save(training: Training, path: Path) -> None:

@@ -20,6 +20,8 @@ BASES = {
     "scheduler": torch.optim.lr_scheduler.LRScheduler,
 }
 PARTS = {"packages": ("torch.nn", "torch.optim"), "parts": tuple(set(BASES.values()))}
+REFUSALS = (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError)
+"""What a net raises on rows that it does not take; torch's own errors are RuntimeErrors."""
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -166,7 +168,22 @@ def state(training: Training) -> dict[str, np.ndarray]:
     for name, parameter in training.net.named_parameters():
         slots = training.optimizer.state.get(parameter, {})
         tensors |= {f"optimizer/{name}/{slot}": torch.as_tensor(v) for slot, v in slots.items()}
-    return {name: tensor.detach().cpu().numpy().copy() for name, tensor in tensors.items()}
+    return {name: _array(tensor).copy() for name, tensor in tensors.items()}
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    """Returns the tensor's values; a bfloat16, which numpy lacks, as the uint16 of its bits."""
+    plain = tensor.detach().cpu()
+    return (plain.view(torch.uint16) if plain.dtype == torch.bfloat16 else plain).numpy()
+
+
+def set_weights(training: Training, weights: Arrays) -> None:
+    """Sets weights and buffers of the net, named net/<name>, to what `state` gave or the like."""
+    tensors = training.net.state_dict()
+    for name, array in weights.items():
+        tensor = tensors[name.removeprefix("net/")]
+        values = torch.from_numpy(np.ascontiguousarray(array))
+        tensor.copy_(values.view(tensor.dtype) if tensor.dtype == torch.bfloat16 else values)
 
 
 def save(training: Training, path: Path) -> None:

@@ -52,6 +52,10 @@ class Answers:
     """The scored output for every row of the test split."""
     weight: str | None = None
     """The one that was perturbed."""
+    strength: float | None = None
+    """The share of each value by which it was."""
+    followed: int | None = None
+    """The weight's number among those that move the source's answers; None for one of its own."""
     file: str | None = None
     places: Places = ()
     """Of each weight."""

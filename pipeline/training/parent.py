@@ -143,6 +143,11 @@ def state(training: Training) -> dict[str, np.ndarray]:
     return training.trainer.state()
 
 
+def set_weights(training: Training, weights: Arrays) -> None:
+    """Sets weights named net/<name>, as `state` names them."""
+    training.trainer.set_weights(dict(weights))
+
+
 def save(training: Training, path: Path) -> None:
     """Writes the format's files as one; the same state gives the same bytes."""
     with tempfile.TemporaryDirectory() as scratch, tarfile.open(path, "w") as archive:

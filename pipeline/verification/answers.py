@@ -13,6 +13,7 @@ from pipeline.sandbox import supervisor
 from pipeline.sandbox.reports import Answers, Training, read
 from pipeline.sandbox.worker.job import Job
 from pipeline.training.metrics import metric
+from pipeline.verification import tolerances
 from pipeline.verification.evidence import Evidence
 
 
@@ -43,7 +44,10 @@ def collect_answers(evidence: Evidence, data: Path) -> Evidence:
 def _answers(evidence: Evidence, data: Path, name: str, scratch: Path, source: bool) -> Answers:
     work_dir = scratch / f"{name}{'-with-source' if source else ''}"
     test = data.resolve() / "test" / "inputs"
+    allowed = tolerances.of_answers(evidence.params.verify, name)
     more: dict[str, Any] = {
+        "influence": evidence.influence and str(evidence.influence.path.resolve()),
+        "allowed": (allowed.atol, allowed.rtol),
         "copy": str(work_dir / "perturbed"),
         "test": {each: str(test / f"{each}.npy") for each in evidence.schema["inputs"]},
         "scored": next(iter(evidence.schema["outputs"])),
@@ -71,7 +75,9 @@ def _job(evidence: Evidence, work_dir: Path, task: supervisor.Task, name: str, *
         task,
         name,
         complete_model=evidence.complete_model,
-        batches={batch: reference / f"{batch}.npz" for batch in evidence.baseline},
+        batches={
+            batch: reference / f"{batch}.npz" for batch in {**evidence.baseline, **evidence.wide}
+        },
         training=reference / "training.npz",
         threads=evidence.params.train.threads,
         refused=[] if more.get("source") else evidence.sources,

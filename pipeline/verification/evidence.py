@@ -14,9 +14,11 @@ from pipeline.config.params import Tolerance, VerifyParams
 from pipeline.data import arrays as prepared
 from pipeline.errors import IncompleteArtifact
 from pipeline.sandbox.reports import Answers, Batches, Training, by_kind
-from pipeline.verification import tolerances
+from pipeline.verification import influence, tolerances
+from pipeline.verification.influence import Influence
 
 BATCHES = ("one", "seven", "many", "edge")
+WIDE = ("wide",)
 STEPS = ("training", "trained")
 OURS = ("pipeline", "models")
 
@@ -43,6 +45,12 @@ class Evidence:
     refused: Mapping[str, str] = field(default_factory=dict)
     """Format -> why it could not hold the model; it is not in the directory."""
     baseline: Batches
+    wide: Batches = field(default_factory=dict)
+    """The trained model's answers to far rows, where it answers those of `many` alike."""
+    influence: Influence | None = None
+    """None of a checkpoint that is older than the record."""
+    notes: tuple[str, ...] = ()
+    """What `checkpoint` noticed of the trained model, for people."""
     steps: Mapping[str, np.ndarray]
     """The steps that the source took on: `rows` of each, its `loss`, whether it `ends_epoch`."""
     trained: Batches
@@ -85,6 +93,7 @@ def read_evidence(
     for path in (*paths.values(), *(checkpoint / "reference" / f"{each}.npz" for each in STEPS)):
         if not path.is_file():
             raise IncompleteArtifact(f"{path}: missing; run `dvc repro --force checkpoint`")
+    wide = {batch: checkpoint / "reference" / f"{batch}.npz" for batch in WIDE}
     _, target = prepared.split(data, "test")
     steps, trained = _steps(checkpoint / "reference")
     sizes = {n: (complete_model / n).stat().st_size for n in provenance.files(complete_model)}
@@ -99,6 +108,9 @@ def read_evidence(
         schema=prepared.schema(checkpoint),
         promises=promises,
         baseline={batch: _outputs(path) for batch, path in paths.items()},
+        wide={batch: _outputs(path) for batch, path in wide.items() if path.is_file()},
+        influence=influence.read(checkpoint / "reference"),
+        notes=_notes(checkpoint / "reference" / "notes.json"),
         steps=steps,
         trained=trained,
         target=target,
@@ -108,6 +120,10 @@ def read_evidence(
 def _digest(directory: Path) -> str | None:
     statement = directory / provenance.NAME
     return provenance.digest(statement) if statement.is_file() else None
+
+
+def _notes(path: Path) -> tuple[str, ...]:
+    return tuple(map(str, json.loads(path.read_text()))) if path.is_file() else ()
 
 
 def not_loaded(evidence: Evidence, reason: str) -> Evidence:

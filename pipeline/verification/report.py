@@ -48,6 +48,7 @@ def summarise(evidence: Evidence, results: Mapping[str, Result]) -> dict[str, An
         "sizes": sizes(evidence, by_format),
         "formats": by_format,
         "refused": dict(evidence.refused),
+        "notes": list(evidence.notes),
     }
     return dict(_finite(report))
 

@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
-from pipeline.sandbox.worker.perturbation import perturb
+from pipeline.sandbox.worker.perturbation import largest, perturb
 from testing.formats import FOLDER
 from testing.formats import form as plugin
 from testing.keras_cases import UNFIT, Case, Inverse, make, numbers, pixels, unfit
@@ -121,7 +121,8 @@ def test_the_weights_lie_where_it_says(
 def test_a_changed_weight_changes_its_answers(
     name: str, keras_cases: dict[str, Case], litert: Path, tmp_path: Path
 ) -> None:
-    perturb(form.weights(litert / name), litert / name, tmp_path / "copy")
+    places = form.weights(litert / name)
+    perturb(places, litert / name, tmp_path / "copy", [largest(places)])
     inputs = keras_cases[name].inputs(7)
     found, expected = form.load(tmp_path / "copy")(inputs), keras_cases[name].eager(inputs)
     assert np.abs(found["probabilities"] - expected).max() > 1e-4

@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
-from pipeline.sandbox.worker.perturbation import perturb
+from pipeline.sandbox.worker.perturbation import largest, perturb
 from testing.formats import FOLDER
 from testing.formats import form as plugin
 from testing.keras_cases import UNFIT, Case, make, pixels, unfit
@@ -131,7 +131,8 @@ def test_its_weights_are_those_of_the_saved_model(
 def test_a_changed_weight_changes_its_answers(
     name: str, keras_cases: dict[str, Case], onnx_from_keras: Path, tmp_path: Path
 ) -> None:
-    perturb(form.weights(onnx_from_keras / name), onnx_from_keras / name, tmp_path / "copy")
+    places = form.weights(onnx_from_keras / name)
+    perturb(places, onnx_from_keras / name, tmp_path / "copy", [largest(places)])
     inputs = keras_cases[name].inputs(7)
     found, expected = form.load(tmp_path / "copy")(inputs), keras_cases[name].eager(inputs)
     assert np.abs(found["probabilities"] - expected).max() > 1e-4

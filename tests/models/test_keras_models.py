@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.checkpoint import edges
 from pipeline.config.component import component
 from pipeline.config.composition import compose_conf, interpolated
 from pipeline.config.reading import Component
 from pipeline.config.targets import Kind
 from pipeline.frameworks import keras as framework
+from pipeline.reference.edges import edges
 from pipeline.training.epochs import epoch_batches, steps
 from testing.project import ROOT
 from testing.training import settings_of

@@ -89,6 +89,11 @@ class Trainer:
             for name, variable in variables.items()
         }
 
+    def set_weights(self, weights: Arrays) -> None:
+        """Sets variables named net/<path>."""
+        for name, value in weights.items():
+            self._model.weights[name.removeprefix("net/")].assign(value)
+
     def save(self, directory: Path) -> None:
         """Writes the graph as it was loaded, the variables as they are; same state, same bytes."""
         import tensorflow as tf

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._torch import predict, tensor, tensors
+from .._torch import array, predict, set_values, tensor, tensors
 from .._zip import data_offset
 from ..contract import Arrays, Place
 from ._names import FILE, LOSS, MODEL, OPTIMIZER, SIGNATURE, TRAIN
@@ -125,7 +125,15 @@ class Trainer:
         for name, weight in self.weights.items():
             slots = self.optimizer.state.get(weight, {})
             state |= {f"optimizer/{name}/{k}": torch.as_tensor(v) for k, v in slots.items()}
-        return {name: each.detach().numpy().copy() for name, each in state.items()}
+        return {name: array(each).copy() for name, each in state.items()}
+
+    def set_weights(self, weights: Arrays) -> None:
+        """Sets weights and buffers named net/<name>, in each program that has them."""
+        for program in (self.train, self.model):
+            own = program.state_dict()
+            named = {name.removeprefix("net/"): values for name, values in weights.items()}
+            for name in named.keys() & own.keys():
+                set_values(own[name], named[name])
 
     def save(self, directory: Path) -> None:
         """Writes both files anew, from which loading goes on as this training would."""

@@ -18,6 +18,10 @@ class Job:
     """Batch -> .npz whose arrays `input.<name>` are given to the model."""
     training: str
     """An .npz with the rows of the steps to take, `step`, `target` and `ends_epoch`."""
+    influence: str | None = None
+    """An .npz that says which weights move the source's answers; null where none was recorded."""
+    allowed: tuple[float, float] = (0.0, 0.0)
+    """atol and rtol of answers: a changed weight must move them by more."""
     test: Mapping[str, str] = field(default_factory=dict)
     """Input -> .npy with the rows of the test split."""
     scored: str | None = None

@@ -1,33 +1,145 @@
-"""A copy of the model in which one weight is another, which every comparison must notice."""
+"""A copy of the model in which a weight is another, which every comparison must notice.
+
+A weight is known by its values, in whatever order they lie, and each value is moved by what it is
+alone. So the same change can be made to the source's weight and to a format's, which may have
+renamed or transposed it. `checkpoint` makes it to the source with the functions here.
+"""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 CHUNK = 1 << 20
+STRENGTHS = (0.01, 0.1, 1.0)
+"""Of a change, the weakest first: the share of a value that is added to it or taken off."""
+OF_ZERO = 0.1
+"""What a zero becomes, times the strength."""
+BITS = {0.01: 0, 0.1: 4, 1.0: 6}
+"""Strength -> the bit that is flipped in integers (quantised), and in what numpy knows only as
+integers (of a bfloat16 the bits 0 to 6 are its fraction)."""
+
+Place = tuple[str, int, int, str]
 
 
-def perturb(places: Mapping[str, Any], directory: Path, copy: Path) -> str:
-    """Copies the model, changes its largest floating weight by one percent, returns its name.
+def fingerprint(values: np.ndarray) -> int:
+    """Returns a number that hangs on all the values and not on their order."""
+    flat = np.ascontiguousarray(values).reshape(-1)
+    parts = (_mixed(flat[start : start + CHUNK]) for start in range(0, len(flat), CHUNK))
+    return sum(int(part.sum(dtype=np.uint64)) for part in parts) % (1 << 64)
 
-    Values go up and down in turn, as a normalisation would undo a common factor. A weight that
-    numpy knows only as integers (bfloat16, quantised) gets its last bit flipped.
+
+def changed(values: np.ndarray, strength: float) -> np.ndarray:
+    """Returns the values, about half of them larger and half smaller by the share `strength`: a
+    normalisation would undo a common factor."""
+    if values.dtype.kind not in "fc":
+        return ~values if values.dtype.kind == "b" else values ^ (1 << BITS[strength])
+    up = (_mixed(values.reshape(-1)) >> np.uint64(63)).reshape(values.shape) == 1
+    moved = values * np.where(up, 1 + strength, 1 - strength)
+    moved[values == 0] = OF_ZERO * strength
+    return np.asarray(moved.astype(values.dtype))
+
+
+def _mixed(flat: np.ndarray) -> np.ndarray:
+    """Returns 64 well mixed bits of each value: the finaliser of splitmix64."""
+    if flat.dtype.kind == "c":
+        real = flat.view(flat.real.dtype).reshape(-1, 2)
+        return np.asarray(_mixed(real[:, 0].copy()) * np.uint64(3) + _mixed(real[:, 1].copy()))
+    bits = flat.view(f"u{flat.dtype.itemsize}").astype(np.uint64)
+    bits += np.uint64(0x9E3779B97F4A7C15)
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(bits ^ (bits >> np.uint64(31)))
+
+
+def changes(
+    places: Mapping[str, Place], directory: Path, influence: Mapping[str, np.ndarray]
+) -> Iterator[tuple[list[str], float, int | None]]:
+    """Yields names of weights to change, how strongly, and their number in `influence`.
+
+    It is a weight that moves the source's answers, as strongly as it was changed there, wherever
+    its values lie. A format that holds none of these as it was, or a source of which nothing is
+    known, has its own largest changed instead, ever more strongly; never one that was shown to move
+    nothing in the source.
     """
-    by_size = {k: (np.dtype(v[3]).kind in "fc", v[2], k) for k, v in places.items() if v[2] > 0}
+    for number in range(len(influence.get("moving", ()))):
+        print_, size = influence["moving.print"][number], influence["moving.bytes"][number]
+        names = held(places, directory, {int(print_): int(size)})
+        if names:
+            yield names, float(influence["strength"][number]), number
+            return
+    known = zip(influence.get("still.print", ()), influence.get("still.bytes", ()), strict=True)
+    still = {int(print_): int(size) for print_, size in known}
+    name = largest(places, but=held(places, directory, still))
+    for strength in STRENGTHS:
+        yield [name], strength, None
+
+
+def held(places: Mapping[str, Place], directory: Path, prints: Mapping[int, int]) -> list[str]:
+    """Returns the weights that have one of these fingerprints, which have a size in bytes each."""
+    sizes = set(prints.values())
+    same_size = {name: place for name, place in places.items() if place[2] in sizes}
+    return [
+        name
+        for name, place in same_size.items()
+        if prints.get(fingerprint(_values(directory, place, "r"))) == place[2]
+    ]
+
+
+def largest(places: Mapping[str, Place], but: Iterable[str] = ()) -> str:
+    """Returns the largest weight, floating before others. Raises ValueError where there is none."""
+    by_size = {
+        name: (np.dtype(place[3]).kind in "fc", place[2], name)
+        for name, place in places.items()
+        if place[2] > 0
+    }
     if not by_size:
         raise ValueError("weights() names none, so nothing can be perturbed")
-    name = max(by_size, key=lambda each: by_size[each])
-    file, offset, size, dtype = places[name]
+    left_out = set(but) & by_size.keys()
+    left = by_size.keys() - left_out or by_size.keys()
+    return max(left, key=lambda each: by_size[each])
+
+
+def moved(
+    answers: Mapping[str, np.ndarray], before: Mapping[str, np.ndarray], allowed: Any
+) -> bool:
+    """Whether any answer is further than (atol, rtol) allow from what it was before."""
+    atol, rtol = allowed
+    for name, old in before.items():
+        new = answers[name]
+        if new.dtype.kind in "fc" and new.shape == old.shape:
+            alike = np.isclose(new, old, rtol=rtol, atol=atol, equal_nan=True)
+        else:
+            alike = np.array(np.array_equal(new, old))
+        if not alike.all():
+            return True
+    return False
+
+
+def perturb(
+    places: Mapping[str, Place],
+    directory: Path,
+    copy: Path,
+    names: Iterable[str],
+    strength: float = STRENGTHS[0],
+) -> None:
+    """Makes `copy` anew, in which these weights are changed, each of its places once."""
+    shutil.rmtree(copy, ignore_errors=True)
     _copy(directory, copy)
+    for place in dict.fromkeys(places[name] for name in names):
+        values = _values(copy, place, "r+")
+        for start in range(0, len(values), CHUNK):
+            part = slice(start, start + CHUNK)
+            values[part] = changed(np.array(values[part]), strength)
+        values.flush()
+
+
+def _values(directory: Path, place: Place, mode: Any) -> Any:
+    file, offset, size, dtype = place
     kind = np.dtype(dtype)
-    values = np.memmap(copy / file, kind, "r+", offset, (size // kind.itemsize,))
-    for start in range(0, len(values), CHUNK):
-        values[start : start + CHUNK] = _changed(np.array(values[start : start + CHUNK]))
-    values.flush()
-    return name
+    return np.memmap(directory / file, kind, mode, offset, (size // kind.itemsize,))
 
 
 def _copy(directory: Path, copy: Path) -> None:
@@ -38,13 +150,3 @@ def _copy(directory: Path, copy: Path) -> None:
             (copy / path.relative_to(directory)).mkdir()
         else:
             shutil.copyfile(path, copy / path.relative_to(directory))
-
-
-def _changed(values: np.ndarray) -> np.ndarray:
-    if values.dtype.kind not in "fc":
-        return ~values if values.dtype.kind == "b" else values ^ 1
-    zeros = values == 0
-    values[0::2] *= 1.01
-    values[1::2] *= 0.99
-    values[zeros] = 1e-3
-    return values

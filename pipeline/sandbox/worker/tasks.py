@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from . import perturbation
 from .job import Job
-from .perturbation import perturb
 from .report import Arrays, Report, peak_mib, plain
 
 LONGEST = 400
@@ -143,15 +143,29 @@ def _answer(job: Job, report: Report) -> None:
     places = {name: tuple(place) for name, place in loader.weights(directory).items()}
     report.facts["file"] = _formats().declared(job.format).file
     report.facts["places"] = sorted({place[:3] for place in places.values()})
-    report.facts["weight"] = perturb(places, directory, Path(job.copy))
-    call("perturbed", load("perturbed", Path(job.copy)))
+    influence = _arrays(job.influence) if job.influence else {}
+    for names, strength, number in perturbation.changes(places, directory, influence):
+        perturbation.perturb(places, directory, Path(job.copy), names, strength)
+        report.facts |= {"weight": names[0], "strength": strength, "followed": number}
+        call("perturbed", load("perturbed", Path(job.copy)))
+        if _moved(report.arrays, job.allowed):
+            break
+
+
+def _moved(arrays: Arrays, allowed: tuple[float, float]) -> bool:
+    """Whether the perturbed model answers otherwise than the model itself."""
+    kinds: dict[str, Arrays] = {"outputs": {}, "perturbed": {}}
+    for key, array in arrays.items():
+        kind, _, name = key.partition("/")
+        if kind in kinds:
+            kinds[kind][name] = array
+    return perturbation.moved(kinds["perturbed"], kinds["outputs"], allowed)
 
 
 def _train(job: Job, report: Report) -> None:
     """Takes the steps of the reference, and answers the batch `seven` after them."""
     directory = Path(job.complete_model)
-    with np.load(job.training) as file:
-        data = {name: file[name] for name in file}
+    data = _arrays(job.training)
     report.start("import")
     loader = _formats().training_loader(job.format)
     start = report.start("loading it")
@@ -188,6 +202,11 @@ def _screen(job: Job, report: Report) -> None:
 def _set_threads(job: Job) -> None:
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(job.threads)
+
+
+def _arrays(path: str) -> Arrays:
+    with np.load(path) as file:
+        return {name: file[name] for name in file}
 
 
 def _inputs(path: Path) -> Arrays:

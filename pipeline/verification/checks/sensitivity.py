@@ -1,11 +1,13 @@
 """The other checks can fail: rows get different answers, and a changed weight is noticed."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from pipeline.config.params import Tolerance
 from pipeline.sandbox.reports import Answers
+from pipeline.verification import influence
 from pipeline.verification.comparison import compare
 from pipeline.verification.evidence import Evidence
 from pipeline.verification.result import Fault, Result
@@ -16,22 +18,69 @@ FAR = 10.0
 ROUNDING = 1e-6
 """Of the largest answer: less than that sets rows apart only by float32's rounding."""
 
+SHARE = 0.1
+"""Of how far the trained model's answers lie apart or move: a format that is off by no more does
+not answer by chance, or by another weight, as the model does."""
+
 
 def check(evidence: Evidence) -> Result:
     """Judges the first output of the batch `many`, and parity itself on a perturbed copy."""
     faults: list[Fault] = []
     measured: dict[str, dict[str, Any]] = {}
-    first = next(iter(evidence.schema["outputs"]))
     for name, answers, tolerance in evidence.answered():
-        output = answers.outputs.get("many", {}).get(first, np.empty((0, 0)))
-        spread, needed = separation(output), _far(output, tolerance)
-        if not spread > needed:
-            text = f"rows of many/{first} differ by {spread:.3g}, expected more than {needed:.3g}"
-            faults.append(Fault(f"{text}; answers so alike prove nothing", name))
+        apart, fault = _separation(evidence, answers, tolerance)
+        faults += [Fault(fault, name)] if fault else []
         moved, fault = _perturbation(evidence, answers, tolerance)
         faults += [Fault(fault, name)] if fault else []
-        measured[name] = {"row_spread": spread, "row_spread_needed": needed, **moved}
+        measured[name] = {**apart, **moved}
     return Result(faults=tuple(faults), measured=measured)
+
+
+def _separation(
+    evidence: Evidence, answers: Answers, tolerance: Tolerance
+) -> tuple[dict[str, Any], str | None]:
+    """Returns what is measured, and the fault if any.
+
+    Where the trained model itself answers all rows alike, that is no fault of the format's; it must
+    then tell them apart as the model does, be it on far rows alone.
+    """
+    first = next(iter(evidence.schema["outputs"]))
+    output = answers.outputs.get("many", {}).get(first, np.empty((0, 0)))
+    own = evidence.baseline["many"][first]
+    spread, needed = separation(output), _far(output, tolerance)
+    measured: dict[str, Any] = {"row_spread": spread, "row_spread_needed": needed, "alike": None}
+    if spread > needed:
+        return measured, None
+    text = f"rows of many/{first} differ by {spread:.3g}, expected more than {needed:.3g}"
+    if separation(own) > needed:
+        return measured, f"{text}; answers so alike prove nothing"
+    theirs, ours = output, own
+    for batch in (None, *evidence.wide):
+        if batch is not None:
+            theirs = np.concatenate([theirs, answers.outputs.get(batch, {}).get(first, theirs[:0])])
+            ours = np.concatenate([ours, evidence.wide[batch][first]])
+        if _tells_apart(theirs, ours):
+            rows = "the rows of many" if batch is None else "all but far rows"
+            measured["alike"] = f"the trained model answers {rows} alike, and the format follows it"
+            return measured, None
+    return measured, f"{text}; so does the trained model, and answers so alike prove nothing"
+
+
+def _tells_apart(output: np.ndarray, own: np.ndarray) -> bool:
+    """Whether rows differ from the first as the trained model's do, which must be by more than
+    rounding."""
+    spread, size = separation(own), float(np.abs(_finite(own)).max(initial=0.0))
+    if output.shape != own.shape or not spread > ROUNDING * size:
+        return False
+    if own.dtype.kind not in "fc":
+        return bool((output == own).all())
+    theirs, ours = _finite(output), _finite(own)
+    return bool(np.abs((theirs - theirs[:1]) - (ours - ours[:1])).max() <= SHARE * spread)
+
+
+def _finite(array: np.ndarray) -> np.ndarray:
+    wide = array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
+    return np.where(np.isfinite(wide), wide, 0.0)
 
 
 def separation(output: np.ndarray) -> float:
@@ -55,13 +104,45 @@ def _perturbation(
 ) -> tuple[dict[str, Any], str | None]:
     """Returns what is measured, and the fault if any; a file that is refused is noticed, too."""
     measured: dict[str, Any] = {"perturbed": answers.weight, "perturbed_moved": None}
+    measured |= {"perturbed_by": answers.strength, "followed": None}
+    known = evidence.influence
+    if known is not None and not known.weights:
+        text = "no weight moves the trained model's answers"
+        return measured, f"{text}, so nothing shows that the format goes by its weights"
     if answers.at == "weights":
         return measured, f"no weight could be perturbed: {answers.error}"
     if answers.error is not None:
         return measured | {"perturbed_refused": answers.error}, None
     moved = compare(answers.perturbed, answers.outputs, tolerance).max_abs
     measured["perturbed_moved"] = moved
-    if compare(answers.perturbed, evidence.baseline, tolerance).faults:
+    by = f"{answers.strength or 0:.0%} on the weight {answers.weight}"
+    if not compare(answers.perturbed, evidence.baseline, tolerance).faults:
+        text = f"{by} moves the answers by {moved:.3g}"
+        return measured, f"{text}, which parity does not notice; lower verify.tolerance"
+    if known is None or answers.followed is None:
         return measured, None
-    text = f"one percent on the weight {answers.weight} moves the answers by {moved:.3g}"
-    return measured, f"{text}, which parity does not notice; lower verify.tolerance"
+    measured["followed"] = known.weights[answers.followed]
+    wanted = {influence.BATCH: known.answers(answers.followed)}
+    allowed = SHARE * known.moved[answers.followed]
+    given = Tolerance(atol=tolerance.atol + allowed, rtol=tolerance.rtol)
+    for fault in _unfollowed(answers.perturbed, wanted, given):
+        return (
+            measured,
+            f"{by} does not do to the format what it does to the trained model: {fault}",
+        )
+    return measured, None
+
+
+def _unfollowed(
+    perturbed: Mapping[str, Mapping[str, np.ndarray]],
+    wanted: Mapping[str, Mapping[str, np.ndarray]],
+    allowed: Tolerance,
+) -> list[str]:
+    """Returns where floating answers are not those of the trained model with the same change; a
+    label may tip over a rounding error."""
+    floats = {
+        batch: {name: each for name, each in arrays.items() if each.dtype.kind in "fc"}
+        for batch, arrays in wanted.items()
+    }
+    same = {b: {n: a for n, a in perturbed.get(b, {}).items() if n in floats[b]} for b in floats}
+    return compare(same, floats, allowed).faults

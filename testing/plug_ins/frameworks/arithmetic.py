@@ -10,6 +10,7 @@ import numpy as np
 SUFFIX = ".npz"
 BASES = {"net": object, "loss": object, "optimizer": object, "scheduler": object}
 PARTS: Mapping[str, Any] = {"packages": ("numpy",), "parts": ()}
+REFUSALS = (ArithmeticError, ValueError)
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -72,6 +73,10 @@ def predict(
 
 def state(training: Training) -> dict[str, np.ndarray]:
     return {"net/weights": training.net.weights}
+
+
+def set_weights(training: Training, weights: Arrays) -> None:
+    training.net.weights = weights["net/weights"]
 
 
 def save(training: Training, path: Path) -> None:

@@ -1,0 +1,116 @@
+"""The batches that every format is asked, with the trained model's answers to them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.data import arrays as prepared
+from pipeline.errors import ParamsError
+from pipeline.reference import edges
+from pipeline.reference.source import Arrays, Source, finite, rows_of
+
+EDGE_ROWS = ("least", "greatest", "zeros", "beyond the least", "beyond the greatest")
+ALIKE = 1e-3
+"""Rows are alike where their answers differ by no more than this, and this times the largest."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """Rows with their answers, and those among what was made up that have none to be held to."""
+
+    inputs: Arrays
+    outputs: Arrays
+    left_out: dict[str, Arrays] = field(default_factory=dict)
+    """What the row is -> the row."""
+    notes: list[str] = field(default_factory=list)
+
+
+def record(source: Source, data: Path, folder: Path, many: int) -> dict[str, Asked]:
+    """Writes <folder>/<batch>.npz of 1, 7 and many rows of the test split, and of edge values; and
+    wide.npz, where the rows of `many` are alike. Returns them by name."""
+    test, _ = prepared.split(data, "test")
+    cuts = {"one": slice(0, 1), "seven": slice(0, 7), "many": slice(0, many)}
+    batches = {name: _ask_real(source, test, rows) for name, rows in cuts.items()}
+    training, _ = prepared.split(data, "train")
+    wanted = finite(batches["many"].outputs)
+    edge = ask_made_up(source, edges.of_all(training), EDGE_ROWS, wanted)
+    batches["edge"] = edge if edge.outputs else _stand_in(source, training, edge)
+    if _alike(next(iter(batches["many"].outputs.values()))):
+        rows = edges.far_of_all(training)
+        names = [f"far row {n}" for n in range(len(next(iter(rows.values()))))]
+        wide = ask_made_up(source, rows, names, True)
+        batches |= {"wide": wide} if wide.outputs else {}
+    for name, asked in batches.items():
+        _write(folder / f"{name}.npz", asked)
+    return batches
+
+
+def ask_made_up(
+    source: Source, inputs: Mapping[str, np.ndarray], names: Any, demand_finite: bool
+) -> Asked:
+    """Returns the rows that the model answers; data cannot have them, so where the model raises, or
+    has no finite answer though it has one to every real row, nothing is at fault but the row."""
+    reasons: dict[int, str] = {}
+    answers = source.answers_or_refuses(inputs)
+    if isinstance(answers, str) or (demand_finite and not finite(answers)):
+        for n in range(len(names)):
+            alone = source.answers_or_refuses(rows_of(inputs, slice(n, n + 1)))
+            if isinstance(alone, str):
+                reasons[n] = f"the model raises {alone}"
+            elif demand_finite and not finite(alone):
+                reasons[n] = "the answer is not finite"
+    taken = [n for n in range(len(names)) if n not in reasons]
+    rows = rows_of(inputs, taken)
+    together = source.answers_or_refuses(rows) if taken else {}
+    if isinstance(together, str):
+        reasons |= dict.fromkeys(taken, f"in one batch with others the model raises {together}")
+        together = {}
+    return Asked(
+        inputs=rows,
+        outputs=together,
+        left_out={names[n]: rows_of(inputs, slice(n, n + 1)) for n in sorted(reasons)},
+        notes=[f"{names[n]}: {reasons[n]}" for n in sorted(reasons)],
+    )
+
+
+def _ask_real(source: Source, inputs: Mapping[str, np.ndarray], rows: slice) -> Asked:
+    """Returns rows of the test split with their answers. Raises ParamsError where the model has
+    none: on these it is judged."""
+    real = {name: np.array(array[rows]) for name, array in inputs.items()}
+    answers = source.answers_or_refuses(real)
+    if isinstance(answers, str):
+        raise ParamsError(
+            f"model.net: on the first {len(next(iter(real.values())))} rows of the test split it "
+            f"raises {answers}; expected an answer to every row of the data"
+        )
+    return Asked(inputs=real, outputs=answers)
+
+
+def _stand_in(source: Source, training: Mapping[str, np.ndarray], edge: Asked) -> Asked:
+    """Returns a row of the training split in the place of edge values that have no answer."""
+    row = {name: np.array(array[:1]) for name, array in training.items()}
+    note = "no edge value is answered, so the batch `edge` is a row of the training split"
+    return Asked(
+        inputs=row,
+        outputs=source.answers(row),
+        left_out=edge.left_out,
+        notes=[*edge.notes, note],
+    )
+
+
+def _alike(output: np.ndarray) -> bool:
+    """Whether no place of an output differs from row to row by more than formats may round."""
+    if output.dtype.kind not in "fc" or not output.size:
+        return bool((output == output[:1]).all())
+    values = np.where(np.isfinite(output), output, 0).astype(np.complex128)
+    span = float(np.abs(values - values[:1]).max())
+    return span <= ALIKE * (1 + float(np.abs(values).max()))
+
+
+def _write(path: Path, asked: Asked) -> None:
+    arrays = {f"input.{k}": v for k, v in asked.inputs.items()}
+    arrays |= {f"output.{k}": v for k, v in asked.outputs.items()}
+    np.savez(path, **arrays)  # type: ignore[arg-type]

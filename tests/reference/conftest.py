@@ -1,0 +1,45 @@
+"""Trained models in real frameworks, of a few numbers each."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from pipeline.frameworks import pytorch
+from pipeline.reference.source import Source
+
+Arrays = dict[str, np.ndarray]
+
+
+def source(net: nn.Module, *outputs: str) -> Source:
+    torch.manual_seed(0)
+    optimizer = torch.optim.SGD([*net.parameters(), nn.Parameter(torch.ones(1))])
+    training = pytorch.Training(net, nn.MSELoss(), optimizer, None, None, torch.device("cpu"))
+    return Source(
+        framework=pytorch,
+        training=training,
+        outputs=list(outputs or ["y"]),
+        refusals=pytorch.REFUSALS,
+    )
+
+
+@pytest.fixture
+def write_data(tmp_path: Path) -> Callable[[Arrays], Path]:
+    """Writes these rows as the splits that `prepare` makes, the first half the training's."""
+
+    def write(inputs: Arrays) -> Path:
+        data = tmp_path / "data"
+        half = len(next(iter(inputs.values()))) // 2
+        for split, rows in {"train": slice(None, half), "test": slice(half, None)}.items():
+            (data / split / "inputs").mkdir(parents=True)
+            for name, array in inputs.items():
+                np.save(data / split / "inputs" / f"{name}.npy", array[rows])
+            np.save(data / split / "target.npy", np.zeros(half))
+        described = ",".join(f'"{name}": {{}}' for name in inputs)
+        (data / "schema.json").write_text(f'{{"inputs": {{{described}}}}}')
+        return data
+
+    return write
