@@ -122,7 +122,9 @@ def adapt(training: Training, inputs: Arrays) -> None:
 def step(training: Training, inputs: Arrays, target: np.ndarray, rows: np.ndarray) -> Tensor:
     """Takes one step on the rows of these numbers; returns its loss, a scalar."""
     training.net.train()
-    loss = training.loss(_forward(training, inputs, rows), _tensor(training, target, rows))
+    outputs = _forward(training, inputs, rows)
+    demands.demand_outputs(outputs, training.outputs, len(rows))
+    loss = training.loss(outputs, _tensor(training, target, rows))
     training.net.zero_grad()  # also of what the optimizer does not hold: clipping counts it
     loss.backward()
     if training.clip_norm is not None:

@@ -64,5 +64,8 @@ def _is_the_users(file: Path, here: Path) -> bool:
 
 
 def _message(fault: Exception) -> str:
-    text = " ".join(str(fault).split())
+    text = str(fault)
+    if text.startswith("Graph execution error"):  # and where the graph was made, before the reason
+        text = text.strip().rpartition("\n\n")[2]
+    text = " ".join(text.split())
     return f"{type(fault).__name__}: {text[:LONGEST]}"

@@ -131,7 +131,7 @@ def _demand_pairs(trial: _Trial, output: np.ndarray, loss: float) -> None:
 
 
 def _shape(array: np.ndarray) -> str:
-    return f"({', '.join(['rows', *map(str, array.shape[1:])])})"
+    return f"(rows, {', '.join(map(str, array.shape[1:]))})".replace(" )", ")")
 
 
 def _demand_metrics(
