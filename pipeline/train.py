@@ -14,7 +14,15 @@ from pipeline.frameworks.contract import TrainingModule
 from pipeline.run import parent, signals, stage
 from pipeline.training import checkpoints, parts
 from pipeline.training.decision import Decision
-from pipeline.training.epochs import adapt, end_epoch, epoch_batches, mean_loss, steps, validate
+from pipeline.training.epochs import (
+    adapt,
+    demand_answers_at_the_ends,
+    end_epoch,
+    epoch_batches,
+    mean_loss,
+    steps,
+    validate,
+)
 from pipeline.training.history import HISTORY, Row, best_epoch, read_history, write_history
 from pipeline.training.metrics import metric
 from pipeline.training.parts import build, seed
@@ -75,6 +83,7 @@ def _start(
         framework.load(training, checkpoints.epoch_file(framework, output, done))
     else:
         adapt(framework, training, inputs)
+        demand_answers_at_the_ends(framework, training, data, ("train", "val", "test"))
     decision = parts.decision(training, params.model, params.train, inputs, target, classes)
     history = read_history(output / HISTORY)[:done] if done else []
     if history:

@@ -67,6 +67,27 @@ def adapt(framework: TrainingModule[Any], training: Any, inputs: Mapping[str, np
             raise ParamsError(f"model.net: {' '.join(str(fault).split())}") from None
 
 
+def demand_answers_at_the_ends(
+    framework: TrainingModule[Any], training: Any, data: Path, splits: Sequence[str]
+) -> None:
+    """Raises ModelError where the model does not take the least or the greatest of the whole
+    numbers in these splits, an id that its table does not have for instance."""
+    for name in splits:
+        inputs, target = prepared.split(data, name)
+        whole = [array.reshape(len(array), -1) for array in inputs.values() if array.dtype == int]
+        ends = {each for a in whole for each in (a.min(axis=1).argmin(), a.max(axis=1).argmax())}
+        for row in sorted(ends):
+            batch = {k: np.array(array[row : row + 1]) for k, array in inputs.items()}
+            when = f"in row {row} of the {name} split, {_shown(batch)}"
+            with translate_model_faults(framework, when):
+                framework.predict(training, batch, np.array(target[row : row + 1]), 1)
+
+
+def _shown(batch: Mapping[str, np.ndarray]) -> str:
+    ends = {k: (a.min(), a.max()) for k, a in batch.items() if a.dtype == int}
+    return ", ".join(f"whose {name} is {low} to {high}" for name, (low, high) in ends.items())
+
+
 def validate(
     framework: TrainingModule[Any], training: Any, data: Path, train: Train, decision: Decision
 ) -> Row:

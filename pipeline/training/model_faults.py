@@ -27,7 +27,8 @@ Place = tuple[Path, int, str]
 @contextlib.contextmanager
 def translate_model_faults(framework: TrainingModule[Any], when: str) -> Iterator[None]:
     """Raises ModelError for what the model's code raises, or a library that it or the training
-    calls; ParamsError for what a framework itself refuses. A fault of ours stays as it is."""
+    calls, and where a framework calls a model with arguments that it does not take; ParamsError for
+    what a framework itself refuses. A fault of ours stays as it is."""
     try:
         yield
     except PYTHONS + framework.FAULTS as fault:
@@ -35,7 +36,8 @@ def translate_model_faults(framework: TrainingModule[Any], when: str) -> Iterato
         last = places[-1][0]
         if isinstance(fault, ValueError) and last.is_relative_to(FRAMEWORKS):
             raise ParamsError(str(fault)) from None
-        if last.is_relative_to(OURS):
+        called = isinstance(fault, TypeError) and last.is_relative_to(FRAMEWORKS)
+        if last.is_relative_to(OURS) and not called:
             raise
         raise ModelError(f"{_where(places)}: {_message(fault)}; {when}") from fault
 

@@ -287,6 +287,14 @@ REFUSED = {
         *(returning(lambda a: a @ torch.zeros(3, 3)), Classes, {}),
         r"^tests/training/test_trial.py:\d+, in <lambda>: RuntimeError: mat1 and mat2 .* one batch",
     ),
+    "adapt of another name": (
+        *(partial(type("Adapted", (Net,), {"adapt": lambda self, pixels: None})), Classes, {}),
+        r"^model, in adapt: TypeError: .*unexpected keyword argument 'x'",
+    ),
+    "closure": (
+        *(Net, Classes, {"optimizer": optim.LBFGS}),
+        r"^model, in step: TypeError: LBFGS.step\(\) missing 1 required positional argument",
+    ),
     "plateau upwards": (
         *(Net, Classes),
         {"scheduler": partial(optim.lr_scheduler.ReduceLROnPlateau, mode="max")},
@@ -311,7 +319,8 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_could_not_be_trained_is_refused_in_one_line(case: str, tmp_path: Path) -> None:
     net, loss, settings, expected = REFUSED[case]
-    message = fault(framework, "pytorch", tmp_path, net, loss, Adam, **settings)
+    settings = {"optimizer": Adam, **settings}
+    message = fault(framework, "pytorch", tmp_path, net, loss, **settings)
     assert message is not None and "\n" not in message
     assert re.search(expected, message), message
 
