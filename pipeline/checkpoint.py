@@ -22,10 +22,13 @@ from pipeline.reference.recording import record
 from pipeline.reference.source import Source
 from pipeline.run import parent, stage
 from pipeline.training import checkpoints, parts
-from pipeline.training.epochs import epoch_batches
+from pipeline.training.decision import Decision
+from pipeline.training.epochs import end_epoch, epoch_batches
 from pipeline.training.history import HISTORY, best_epoch, read_history
-from pipeline.training.metrics import labels, score
+from pipeline.training.metrics import score
+from pipeline.training.model_faults import PYTHONS, translate_model_faults
 from pipeline.training.parts import build, seed
+from pipeline.training.recomputed import demand_recomputed, is_made_here
 
 
 def checkpoint(
@@ -41,26 +44,34 @@ def checkpoint(
     training = build(params.model, params.train, schema, "cpu")
     before = parts.epochs_before(params.train)
     framework.load(training, epoch_file)
+    inputs, target = prepared.split(data, "train")
+    classes = schema["target"]["classes"]
+    decision = parts.decision(training, params.model, params.train, inputs, target, classes)
+    exact, reached = is_made_here(train / HISTORY), history[chosen - 1]
+    demand_recomputed(framework, training, data, params.train, decision, reached, exact)
     shutil.copyfile(epoch_file, output / f"checkpoint{framework.SUFFIX}")
 
     source = Source(
         framework=framework,
         training=training,
         outputs=list(params.model.outputs),
-        refusals=frameworks.framework(params.model.framework).REFUSALS,
+        refusals=PYTHONS + frameworks.framework(params.model.framework).FAULTS,
     )
     outputs, notes = record(source, data, output / "reference", params.checkpoint.many)
     schema |= {"outputs": outputs, "sources": framework.sources(training), "epoch": chosen}
     schema |= {"epochs_before": before, "seed": seed(params.train.seed, before + chosen + 1)}
+    if decision.threshold is not None:
+        schema |= {"threshold": decision.threshold}
     write_atomically(output / "schema.json", json.dumps(schema, indent=1) + "\n")
-    metrics = {k: v for k, v in history[chosen - 1].items() if k != "epoch"}
-    metrics |= _judge(framework, training, data, output, params)
+    metrics = {k: v for k, v in reached.items() if k != "epoch"}
+    metrics |= _judge(framework, training, data, output, params, decision)
     write_atomically(output / "metrics.json", json.dumps(metrics, indent=1) + "\n")
     shown = {"epoch": chosen} | {k: round(v, 4) for k, v in metrics.items() if "test/" in k}
     print(
         "  ".join(f"{name} {value}" for name, value in shown.items()), *notes, sep="\n", flush=True
     )
-    _record_steps(framework, training, data, output / "reference", schema, params)
+    reference = output / "reference"
+    _record_steps(framework, training, data, reference, schema, params, reached["val/loss"])
 
 
 def _record_steps(
@@ -70,12 +81,13 @@ def _record_steps(
     reference: Path,
     schema: dict[str, Any],
     params: CheckpointParams,
+    val_loss: float,
 ) -> None:
     """Takes more steps, as the next epoch would begin; an epoch ends in the middle of them.
 
     training.npz has the rows of all steps one after the other ("step" says whose they are), each
-    step's loss, and "ends_epoch". trained.npz has the state afterwards and the answers to the
-    batch `seven`.
+    step's loss, "ends_epoch", and "val_loss", which is told at the end of an epoch. trained.npz has
+    the state afterwards and the answers to the batch `seven`.
     """
     inputs, target = prepared.split(data, "train")
     epoch = schema["epochs_before"] + schema["epoch"] + 1
@@ -84,12 +96,14 @@ def _record_steps(
     framework.seed(schema["seed"], training)
     losses = []
     for rows, last in zip(steps, ends, strict=True):
-        losses.append(np.asarray(framework.step(training, inputs, target, rows)))
+        with translate_model_faults(framework, "in a step after the chosen epoch"):
+            losses.append(np.asarray(framework.step(training, inputs, target, rows)))
         if last:
-            framework.end_epoch(training)
+            end_epoch(framework, training, val_loss)
     all_rows = np.concatenate(steps)
     arrays = {f"input.{name}": array[all_rows] for name, array in inputs.items()}
     arrays |= {"target": target[all_rows], "loss": np.stack(losses), "ends_epoch": ends}
+    arrays["val_loss"] = np.array(val_loss)
     arrays["step"] = np.repeat(np.arange(len(steps)), [len(rows) for rows in steps])
     np.savez(reference / "training.npz", **arrays)
 
@@ -116,17 +130,20 @@ def _judge(
     data: Path,
     output: Path,
     params: CheckpointParams,
+    decision: Decision,
 ) -> Mapping[str, float]:
     """Writes predictions.csv of the test split; returns its metrics, named test/<name>."""
-    classes = prepared.schema(data)["target"]["classes"]
     inputs, target = prepared.split(data, "test")
-    outputs, loss = framework.predict(training, inputs, target, max(256, params.train.batch_size))
+    with translate_model_faults(framework, "in judging the test split"):
+        outputs, loss = framework.predict(
+            training, inputs, target, max(256, params.train.batch_size)
+        )
     with (output / "predictions.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["actual", "predicted"])
-        predicted = labels(outputs[0], classes)
+        predicted = decision.labels(outputs[0])
         writer.writerows(zip(target.tolist(), predicted.tolist(), strict=True))
-    scores = score(params.train.metrics, target, outputs[0], classes)
+    scores = score(params.train.metrics, target, outputs[0], decision)
     return {"test/loss": loss, **{f"test/{name}": value for name, value in scores.items()}}
 
 

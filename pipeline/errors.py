@@ -10,6 +10,10 @@ class ParamsError(PipelineError):
     """Edit the configuration."""
 
 
+class ModelError(PipelineError):
+    """Correct the model's code."""
+
+
 class DataError(PipelineError):
     """Fix the data file."""
 

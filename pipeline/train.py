@@ -7,32 +7,35 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pipeline.config.params import EarlyStopping, TrainParams
 from pipeline.data import arrays as prepared
-from pipeline.errors import Diverged, ParamsError
+from pipeline.errors import Diverged
 from pipeline.frameworks.contract import TrainingModule
 from pipeline.run import parent, signals, stage
 from pipeline.training import checkpoints, parts
-from pipeline.training.epochs import epoch_batches, mean_loss, steps, validate
+from pipeline.training.decision import Decision
+from pipeline.training.epochs import (
+    adapt,
+    demand_answers_at_the_ends,
+    end_epoch,
+    epoch_batches,
+    mean_loss,
+    steps,
+    validate,
+)
 from pipeline.training.history import HISTORY, Row, best_epoch, read_history, write_history
 from pipeline.training.metrics import metric
 from pipeline.training.parts import build, seed
+from pipeline.training.recomputed import demand_recomputed, mark_as_made_here
+from pipeline.training.trial import demand_trainable
 
 
 def train(data: Path, models: Path, output: Path, params: TrainParams) -> None:
     """Writes epoch_0001.pt and on, and history.csv; goes on from what a killed run left there."""
-    schema = prepared.schema(data)
     framework = parts.training_module(params.model, params.train)
-    training = build(params.model, params.train, schema, params.train.device)
-    for name, config in params.train.metrics.items():
-        metric(config, name)  # what is wrong with one is told now, not after an epoch
+    training, decision, history = _start(framework, data, output, params)
     before = parts.epochs_before(params.train)
     inputs, target = prepared.split(data, "train")
-    history = resume(framework, training, output)
-    if not history:
-        adapt(framework, training, inputs)
     while len(history) < params.train.epochs and not _stops(history, params.train.early_stopping):
         epoch = len(history) + 1
         batches = epoch_batches(params.train, before + epoch, len(target))
@@ -47,32 +50,47 @@ def train(data: Path, models: Path, output: Path, params: TrainParams) -> None:
                         checkpoints.save_within(framework, training, output, epoch, losses)
                         pending.raise_if_set()
             row = {"epoch": epoch, "train/loss": mean_loss(losses, batches)}
-            row |= validate(framework, training, data, params.train, schema["target"]["classes"])
+            row |= validate(framework, training, data, params.train, decision)
             _demand_finite(row)
+            end_epoch(framework, training, row["val/loss"])
             write_history(output / HISTORY, [*history, row])
             checkpoints.save_epoch(framework, training, output, epoch)
             history.append(row)
             _report(row, params.train.epochs)
             pending.raise_if_set()
+    mark_as_made_here(output / HISTORY, params.train)
 
 
-def adapt(framework: TrainingModule[Any], training: Any, inputs: dict[str, np.ndarray]) -> None:
-    """Fits the model's preprocessing. Raises ParamsError."""
-    try:
-        framework.adapt(training, inputs)
-    except ValueError as fault:
-        raise ParamsError(f"model.net: {' '.join(str(fault).split())}") from None
+def _start(
+    framework: TrainingModule[Any], data: Path, output: Path, params: TrainParams
+) -> tuple[Any, Decision, list[Row]]:
+    """Returns the training before its next epoch, and the history up to it: from the last whole
+    checkpoint in `output`, or from the beginning, once a batch has shown that it can be trained."""
+    schema = prepared.schema(data)
+    inputs, target = prepared.split(data, "train")
+    classes = schema["target"]["classes"]
+    for name, config in params.train.metrics.items():
+        metric(config, name, classes)
 
+    def built() -> Any:
+        return build(params.model, params.train, schema, params.train.device)
 
-def resume(framework: TrainingModule[Any], training: Any, output: Path) -> list[Row]:
-    """Loads the last whole checkpoint in `output`, if there is one; returns the history up to
-    it."""
-    epoch = checkpoints.last_epoch(framework, output)
-    if not epoch:
-        return []
-    framework.load(training, checkpoints.epoch_file(framework, output, epoch))
-    print(f"going on after epoch {epoch}", flush=True)
-    return read_history(output / HISTORY)[:epoch]
+    done = checkpoints.last_epoch(framework, output)
+    if not done and params.train.parent is None:
+        demand_trainable(params, built, data)
+    training = built()
+    if done:
+        framework.load(training, checkpoints.epoch_file(framework, output, done))
+    else:
+        adapt(framework, training, inputs)
+        demand_answers_at_the_ends(framework, training, data, ("train", "val", "test"))
+    decision = parts.decision(training, params.model, params.train, inputs, target, classes)
+    history = read_history(output / HISTORY)[:done] if done else []
+    if history:
+        exact = params.train.device == "cpu"
+        demand_recomputed(framework, training, data, params.train, decision, history[-1], exact)
+        print(f"going on after epoch {done}", flush=True)
+    return training, decision, history
 
 
 def _stops(history: list[Row], early: EarlyStopping | None) -> bool:

@@ -129,7 +129,9 @@ class Trainer(Protocol):
     def step(self, inputs: Arrays, target: np.ndarray) -> np.ndarray:
         """One step on these rows; its loss, a scalar."""
 
-    def end_epoch(self) -> None: ...
+    def end_epoch(self, val_loss: float = float("nan")) -> None:
+        """Brings the learning rate to that of the next epoch; a schedule that has come to its end
+        stays there. `val_loss` is what the epoch reached, for a schedule that goes by it."""
 
     def predict(self, inputs: Arrays) -> Arrays: ...
 

@@ -9,6 +9,12 @@ from ._keras_import import keras, tf
 from ._keras_state import layers
 from ._keras_steps import one_or_all
 
+LOOP = (
+    *("fit", "train_step", "train_on_batch", "make_train_function", "evaluate", "test_step"),
+    *("test_on_batch", "make_test_function", "predict", "predict_step", "predict_on_batch"),
+    *("make_predict_function", "compute_metrics"),
+)
+"""What Keras' own loop calls, and nobody else."""
 DRAWS = ("Random", "Multinomial", "TruncatedNormal", "ParameterizedTruncated", "Stateful")
 """TensorFlow's operations that hold a random state of their own begin so."""
 
@@ -26,6 +32,50 @@ def demand_names(model: keras.Model, inputs: list[str]) -> None:
         raise ValueError(
             f"model.net: its call takes {first!r}, data.inputs has {inputs[0]!r}; name them alike "
             "or call it inputs"
+        )
+
+
+def demand_no_own_loop(model: keras.Model) -> None:
+    """It must not define what only Keras' own loop calls."""
+    own = [name for name in LOOP if not _is_of_keras(_definer(type(model), name))]
+    if own:
+        raise ValueError(
+            f"model.net: {type(model).__name__} defines {' and '.join(own)}, which this training "
+            "never calls; put what it computes into call, compute_loss, add_loss or model.loss"
+        )
+
+
+def _definer(kind: type, name: str) -> type:
+    return next(each for each in kind.__mro__ if name in vars(each))
+
+
+def _is_of_keras(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] == "keras"
+
+
+def demand_stateless(model: keras.Model) -> None:
+    """No layer may carry on from one batch to the next: what it answers would hang on what was
+    asked before."""
+    for layer in layers(model):
+        if getattr(layer, "stateful", False):
+            raise ValueError(
+                f"model.net: {layer.name}: found stateful=True, expected stateful=False, for rows "
+                "come in any order and batches of any size"
+            )
+
+
+def demand_whole_steps(optimizer: keras.Optimizer) -> None:
+    """A step of the optimizer must be all there is to it."""
+    name = type(optimizer).__name__
+    if optimizer.loss_scale_factor is not None or name == "LossScaleOptimizer":
+        raise ValueError(
+            f"model.optimizer: {name} divides gradients by a scale that this training does not "
+            "multiply the loss by; expected no loss scaling"
+        )
+    if optimizer.use_ema and optimizer.ema_overwrite_frequency is None:
+        raise ValueError(
+            f"model.optimizer: {name} keeps moving averages of the weights that only the end of "
+            "fit would put in their place; expected ema_overwrite_frequency"
         )
 
 

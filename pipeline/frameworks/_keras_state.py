@@ -5,8 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from ._keras_import import keras
+from ._attributes import digest
+from ._keras_import import keras, tf
 
+KERAS_OWN = frozenset({*vars(keras.Layer()), *vars(keras.Model()), *vars(keras.losses.Loss())})
+"""Attributes that every layer, model and loss has."""
 Adapted = tuple[Callable[[], Any], Callable[[Any], Any]]
 """What reads a value that `adapt` learnt, and what sets it."""
 
@@ -52,6 +55,30 @@ def restore(model: keras.Model, state: Mapping[str, np.ndarray]) -> None:
 def layers(model: keras.Model) -> list[keras.Layer]:
     """Returns the model and all layers within layers."""
     return list(model._flatten_layers(include_self=True, recursive=True))
+
+
+def outside(model: keras.Model) -> dict[str, bytes]:
+    """Returns digests of attributes that no variable holds, by name: those of the model and of
+    layers and a loss that are not Keras' own, which know what they hold."""
+    digests: dict[str, bytes] = {}
+    named = [("model.net", model), *((f"model.net.{each.name}", each) for each in layers(model))]
+    for path, part in [*named, ("model.loss", model.loss)]:
+        if type(part).__module__.partition(".")[0] == "keras":
+            continue
+        for name, value in vars(part).items():
+            if name in KERAS_OWN or isinstance(value, keras.Layer | keras.Variable):
+                continue
+            if (content := digest(value, _as_bytes)) is not None:
+                digests[f"{path}.{name}"] = content
+    return digests
+
+
+def _as_bytes(value: Any) -> bytes | None:
+    if isinstance(value, keras.Layer | keras.Variable | keras.Optimizer):
+        return b""  # a checkpoint holds it
+    if isinstance(value, tf.Variable) or (tf.is_tensor(value) and hasattr(value, "numpy")):
+        return f"{value.dtype} {value.shape} ".encode() + np.asarray(value.numpy()).tobytes()
+    return None
 
 
 def seeds(model: keras.Model) -> list[keras.Variable]:

@@ -4,7 +4,7 @@ Its state is one object, `build`'s result, that every other function takes. Inpu
 name and targets are arrays, rows first; `rows` are the numbers of the rows that a step sees.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -24,6 +24,10 @@ class TrainingModule(Protocol[T_contra]):
     def SUFFIX(self) -> str:  # noqa: N802
         """The ending of the files that `save` writes."""
 
+    @property
+    def FAULTS(self) -> tuple[type[Exception], ...]:  # noqa: N802
+        """What the library raises of its own for a model or a batch that it cannot compute."""
+
     def seed(self, value: int, training: T_contra, /) -> None:
         """Seeds every generator that a step may draw from."""
 
@@ -34,13 +38,15 @@ class TrainingModule(Protocol[T_contra]):
     def step(self, training: T_contra, inputs: Arrays, target: np.ndarray, rows: np.ndarray) -> Any:
         """Takes one step on these rows; returns its loss, which `float` takes."""
 
-    def end_epoch(self, training: T_contra) -> None:
-        """Brings the learning rate to that of the next epoch."""
+    def end_epoch(self, training: T_contra, val_loss: float = float("nan")) -> None:
+        """Brings the learning rate to that of the next epoch; a schedule that has come to its end
+        stays there. `val_loss` is what the epoch reached, for a schedule that goes by it."""
 
     def predict(
         self, training: T_contra, inputs: Arrays, target: np.ndarray | None, batch_size: int
     ) -> tuple[list[np.ndarray], float]:
-        """Returns the outputs in evaluation mode, and the mean loss (NaN without a target)."""
+        """Returns the outputs in evaluation mode, in the order that `build` was given, and the mean
+        loss (NaN without a target). Raises ValueError where the model returns other things."""
 
     def state(self, training: T_contra) -> dict[str, np.ndarray]:
         """Returns weights and optimizer's state by name: net/<name>, optimizer/<name>."""
@@ -79,11 +85,6 @@ class Framework(TrainingModule[T], Protocol[T]):
         """`packages`, where these classes come from, and `parts`, the classes that may stand in
         their arguments: the rest of a config.targets.Kind."""
 
-    @property
-    def REFUSALS(self) -> tuple[type[Exception], ...]:  # noqa: N802
-        """What a trained model raises on rows that it does not take: Python's own errors of values
-        and the framework's."""
-
     def configure(self, threads: int) -> None:
         """Makes the process deterministic, but for the seed; before anything is built."""
 
@@ -100,9 +101,21 @@ class Framework(TrainingModule[T], Protocol[T]):
         inputs: Mapping[str, Mapping[str, Any]],
         device: str,
         clip_norm: float | None,
+        outputs: Sequence[str] = (),
     ) -> T:
-        """Builds the parts; `inputs` have dtype and the shape of a row by name. Raises ValueError
-        in one line that begins with the parameter at fault."""
+        """Builds the parts; `inputs` have dtype and the shape of a row by name, `outputs` are the
+        names of what the net returns, the first of which the loss judges. Raises ValueError in one
+        line that begins with the parameter at fault, also for what a part defines for a loop of its
+        own, which would never be called."""
+
+    def loss_of(
+        self, training: T, inputs: Arrays, outputs: Sequence[np.ndarray], target: np.ndarray
+    ) -> float:
+        """Returns the loss of these outputs in evaluation mode, whatever the model answers."""
+
+    def state_outside(self, training: T) -> dict[str, bytes]:
+        """Returns a digest of each value that the model's own parts hold in attributes and that
+        `save` does not write, by name."""
 
     def predictor(self, training: T) -> Any:
         """Returns the model in evaluation mode, which formats export."""

@@ -1,6 +1,6 @@
 """Keras on TensorFlow: one training step after the other, and all that a bitwise resume needs."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FunctionType
@@ -13,6 +13,7 @@ from . import _keras_state, _keras_steps
 from ._keras_import import keras, tf
 
 SUFFIX = ".npz"
+FAULTS = (tf.errors.OpError,)
 BASES = {
     "net": keras.Model,
     "loss": keras.losses.Loss,
@@ -30,11 +31,6 @@ PARTS = {
     ),
 }
 
-REFUSALS = (
-    *(ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError),
-    tf.errors.OpError,
-)
-"""What a model raises on rows that it does not take."""
 
 Arrays = Mapping[str, np.ndarray]
 Specs = Mapping[str, Mapping[str, Any]]
@@ -54,6 +50,8 @@ class Training:
     inputs: dict[str, tf.TensorSpec]
     schedule: Callable[[int], Any] | None
     clip_norm: float | None
+    outputs: tuple[str, ...] = ()
+    """Names of what the model returns; none for whatever it returns, in its order."""
     epochs: int = 0
     """Trained so far."""
     programs: dict[Any, Callable[..., Any]] = field(default_factory=dict)
@@ -97,6 +95,7 @@ def build(
     inputs: Specs,
     device: str,
     clip_norm: float | None,
+    outputs: Sequence[str] = (),
 ) -> Training:
     """Builds the parts; `scheduler` is called for the learning rate with the number of epochs
     trained so far. Raises ValueError, one line."""
@@ -107,15 +106,18 @@ def build(
     }
     model = net()
     demands.demand_names(model, list(specs))
+    demands.demand_no_own_loop(model)
+    demands.demand_stateless(model)
     demands.demand_saveable(model)
     model.compile(optimizer=optimizer(), loss=loss(), jit_compile=False)
     schedule = scheduler() if scheduler else None
     demands.demand_callable(model, specs)
+    demands.demand_whole_steps(model.optimizer)
     model.optimizer.build(model.trainable_variables)
     if schedule is not None:
         demands.demand_schedule_fits(model)
         model.optimizer.learning_rate = schedule(0)
-    return Training(model, specs, schedule, clip_norm)
+    return Training(model, specs, schedule, clip_norm, tuple(outputs))
 
 
 def sources(training: Training) -> list[str]:
@@ -165,7 +167,7 @@ def step(training: Training, inputs: Arrays, target: np.ndarray, rows: np.ndarra
     return program(_keras_steps.tensors(inputs, rows), target[rows])
 
 
-def end_epoch(training: Training) -> None:
+def end_epoch(training: Training, val_loss: float = float("nan")) -> None:
     """Brings the learning rate to that of the next epoch."""
     training.epochs += 1
     if training.schedule is not None:
@@ -199,9 +201,25 @@ def _program(
         signature = [_keras_steps.one_or_all(training.inputs)]
         signature += [] if target is None else [tf.TensorSpec((None,), target.dtype)]
         training.programs[key] = tf.function(
-            make(training.model, *settings), input_signature=signature, autograph=False
+            make(training.model, training.outputs, *settings),
+            input_signature=signature,
+            autograph=False,
         )
     return training.programs[key]
+
+
+def loss_of(
+    training: Training, inputs: Arrays, outputs: Sequence[np.ndarray], target: np.ndarray
+) -> float:
+    """Returns the loss of these outputs, whatever the model answers."""
+    batch = _keras_steps.tensors(inputs, slice(None))
+    judged, expected = tf.convert_to_tensor(outputs[0]), tf.convert_to_tensor(target)
+    return float(training.model.compute_loss(batch, expected, judged, training=False))
+
+
+def state_outside(training: Training) -> dict[str, bytes]:
+    """Returns a digest of each value in an attribute of the model, its own layers and its loss."""
+    return _keras_state.outside(training.model)
 
 
 def predictor(training: Training) -> keras.Model:

@@ -1,9 +1,8 @@
 """PyTorch: one training step after the other, and everything that a bitwise resume needs."""
 
-import inspect
 import os
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from . import _pytorch_demands as demands
+from . import _pytorch_state
+
 SUFFIX = ".pt"
 BASES = {
     "net": nn.Module,
@@ -19,10 +21,8 @@ BASES = {
     "optimizer": torch.optim.Optimizer,
     "scheduler": torch.optim.lr_scheduler.LRScheduler,
 }
+FAULTS: tuple[type[Exception], ...] = ()
 PARTS = {"packages": ("torch.nn", "torch.optim"), "parts": tuple(set(BASES.values()))}
-REFUSALS = (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError)
-"""What a net raises on rows that it does not take; torch's own errors are RuntimeErrors."""
-
 Arrays = Mapping[str, np.ndarray]
 
 
@@ -36,6 +36,8 @@ class Training:
     scheduler: torch.optim.lr_scheduler.LRScheduler | None
     clip_norm: float | None
     device: torch.device
+    outputs: tuple[str, ...] = ()
+    """Names of what the net returns."""
 
 
 def configure(threads: int) -> None:
@@ -80,6 +82,7 @@ def build(
     inputs: Mapping[str, Any],
     device: str,
     clip_norm: float | None,
+    outputs: Sequence[str] = (),
 ) -> Training:
     """Builds the parts; `inputs` are the parameters of the net's call, in order. Raises ValueError,
     one line."""
@@ -90,17 +93,16 @@ def build(
     texts = [name for name, spec in inputs.items() if spec["dtype"] == "string"]
     if texts:
         raise ValueError(f"data.inputs.{texts[0]}: found text, but torch has none; give numbers")
-    module = net().to(device)
-    called = list(inspect.signature(module.forward).parameters)
-    if called != list(inputs):
-        raise ValueError(
-            f"model.net: its forward takes {called}, data.inputs has {list(inputs)}; "
-            "name them alike"
-        )
-    criterion = loss().to(device)
+    module, criterion = net().to(device), loss().to(device)
+    demands.demand_names(module, list(inputs))
+    demands.demand_no_own_loop(module)
+    demands.demand_registered(module)
+    demands.demand_trained(criterion)
     optimiser = optimizer(module.parameters())
     schedule = scheduler(optimiser) if scheduler else None
-    return Training(module, criterion, optimiser, schedule, clip_norm, torch.device(device))
+    demands.demand_goes_by_loss(schedule)
+    place = torch.device(device)
+    return Training(module, criterion, optimiser, schedule, clip_norm, place, tuple(outputs))
 
 
 def sources(training: Training) -> list[str]:
@@ -119,7 +121,9 @@ def adapt(training: Training, inputs: Arrays) -> None:
 def step(training: Training, inputs: Arrays, target: np.ndarray, rows: np.ndarray) -> Tensor:
     """Takes one step on the rows of these numbers; returns its loss, a scalar."""
     training.net.train()
-    loss = training.loss(_forward(training, inputs, rows), _tensor(training, target, rows))
+    outputs = _forward(training, inputs, rows)
+    demands.demand_outputs(outputs, training.outputs, len(rows))
+    loss = training.loss(outputs, _tensor(training, target, rows))
     training.net.zero_grad()  # also of what the optimizer does not hold: clipping counts it
     loss.backward()
     if training.clip_norm is not None:
@@ -129,10 +133,22 @@ def step(training: Training, inputs: Arrays, target: np.ndarray, rows: np.ndarra
     return detached
 
 
-def end_epoch(training: Training) -> None:
-    """Brings the learning rate to that of the next epoch."""
-    if training.scheduler is not None:
-        training.scheduler.step()
+def end_epoch(training: Training, val_loss: float = float("nan")) -> None:
+    """Brings the learning rate to that of the next epoch; a schedule that has come to its end stays
+    there."""
+    scheduler = training.scheduler
+    if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
+        scheduler.step(val_loss)
+    elif scheduler is not None and not schedule_has_ended(scheduler):
+        scheduler.step()
+
+
+def schedule_has_ended(scheduler: Any) -> bool:
+    """Whether torch would refuse another step: OneCycleLR, by itself or within others."""
+    within = getattr(scheduler, "_schedulers", ())
+    total = getattr(scheduler, "total_steps", None)
+    one_cycle = isinstance(scheduler, torch.optim.lr_scheduler.OneCycleLR)
+    return (one_cycle and scheduler.last_epoch >= total) or any(map(schedule_has_ended, within))
 
 
 def predict(
@@ -149,10 +165,25 @@ def predict(
             if target is not None:
                 loss = training.loss(outputs, _tensor(training, target, rows))
                 total += loss.item() * len(rows)
-            tensors = outputs if isinstance(outputs, tuple | list) else (outputs,)
+            tensors = demands.demand_outputs(outputs, training.outputs, len(rows))
             batches.append([tensor.cpu().numpy() for tensor in tensors])
     joined = [np.concatenate(parts) for parts in zip(*batches, strict=True)]
     return joined, total / count if target is not None else float("nan")
+
+
+def loss_of(
+    training: Training, inputs: Arrays, outputs: Sequence[np.ndarray], target: np.ndarray
+) -> float:
+    """Returns the loss of these outputs, whatever the net answers."""
+    tensors = tuple(torch.from_numpy(array).to(training.device) for array in outputs)
+    with torch.inference_mode():
+        judged = tensors if len(tensors) > 1 else tensors[0]
+        return float(training.loss(judged, torch.from_numpy(target).to(training.device)))
+
+
+def state_outside(training: Training) -> dict[str, bytes]:
+    """Returns a digest of each value in an attribute of net, loss and their modules."""
+    return _pytorch_state.outside({"model.net": training.net, "model.loss": training.loss})
 
 
 def predictor(training: Training) -> nn.Module:

@@ -22,6 +22,7 @@ from pipeline.project import PARENTS
 from pipeline.run.parent import training_format
 
 SUFFIX = ".tar"
+FAULTS: tuple[type[Exception], ...] = ()
 Arrays = Mapping[str, np.ndarray]
 
 
@@ -110,9 +111,9 @@ def step(training: Training, inputs: Arrays, target: np.ndarray, rows: np.ndarra
     return training.trainer.step(_rows(inputs, rows), target[rows])
 
 
-def end_epoch(training: Training) -> None:
+def end_epoch(training: Training, val_loss: float = float("nan")) -> None:
     """Brings the learning rate to that of the next epoch."""
-    training.trainer.end_epoch()
+    training.trainer.end_epoch(val_loss)
 
 
 def predict(

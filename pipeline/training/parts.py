@@ -15,6 +15,9 @@ from pipeline.frameworks.contract import TrainingModule
 from pipeline.project import PARENTS
 from pipeline.run.parent import demand_whole
 from pipeline.training import parent
+from pipeline.training.decision import Decision
+from pipeline.training.model_faults import translate_model_faults
+from pipeline.training.threshold import threshold
 
 
 def seed(base: int, epoch: int) -> int:
@@ -55,7 +58,28 @@ def build(model: Model, train: Train, schema: Mapping[str, Any], device: str) ->
     scheduler = part("scheduler", model.scheduler) if model.scheduler else None
     try:
         return framework.build(
-            net, loss, optimizer, scheduler, schema["inputs"], device, train.clip_norm
+            *(net, loss, optimizer, scheduler, schema["inputs"], device, train.clip_norm),
+            model.outputs,
         )
     except ValueError as fault:
         raise ParamsError(str(fault)) from None
+
+
+def decision(
+    training: Any,
+    model: Model,
+    train: Train,
+    inputs: Mapping[str, np.ndarray],
+    target: np.ndarray,
+    classes: int | None,
+) -> Decision:
+    """Returns how the first output of a training, adapted or loaded, becomes a label."""
+    if classes != 2:
+        return Decision(classes)
+    if train.parent is not None:
+        return Decision(classes, parent.schema(train.parent).get("threshold"))
+    framework = frameworks.framework(model.framework)
+    batch, labels = {k: np.array(array[:2]) for k, array in inputs.items()}, np.array(target[:2])
+    with translate_model_faults(framework, "in two training rows"):
+        outputs, _ = framework.predict(training, batch, labels, len(labels))
+        return Decision(classes, threshold(framework, training, batch, outputs, labels))

@@ -32,7 +32,7 @@ def collect_answers(evidence: Evidence, data: Path) -> Evidence:
             name: pool.submit(train_on, evidence, data, name, Path(scratch))
             for name in evidence.trainable
         }
-        import_metrics(evidence.params.train)
+        import_metrics(evidence.params.train, evidence.schema["target"]["classes"])
         return dataclasses.replace(
             evidence,
             trainings={name: each.result() for name, each in trainings.items()},
@@ -92,8 +92,8 @@ def _run(evidence: Evidence, data: Path, job: Job, work_dir: Path) -> str | None
     return supervisor.run(job, work_dir, readable, evidence.params.verify.limits)
 
 
-def import_metrics(train: Train) -> None:
+def import_metrics(train: Train, classes: int | None) -> None:
     """Imports them while the processes run; what is wrong with one is told when it is scored."""
     for name, config in train.metrics.items():
         with contextlib.suppress(ParamsError):
-            metric(config, name)
+            metric(config, name, classes)

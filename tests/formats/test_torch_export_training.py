@@ -93,6 +93,7 @@ def trained(
     made = framework.build(net, loss, optimizer, scheduler, inputs, "cpu", clip)
     batches = list(np.split(np.arange(80), 5))
     list(steps(framework, made, ROWS, LABELS, batches, []))
+    framework.end_epoch(made)
     return made
 
 

@@ -70,6 +70,7 @@ def fit(training: framework.Training, epochs: range) -> list[float]:
         found.append(
             mean_loss(steps(framework, training, {"rows": ROWS}, LABELS, batches, []), batches)
         )
+        framework.end_epoch(training)
     return found
 
 

@@ -72,6 +72,7 @@ def fitted(request: pytest.FixtureRequest) -> tuple[framework.Training, Split, S
         framework.seed(epoch, training)
         batches = epoch_batches(settings_of(), epoch, int((~unseen).sum()))
         list(steps(framework, training, mine, target[~unseen], batches, []))
+        framework.end_epoch(training)
     others = {name: array[unseen] for name, array in inputs.items()}
     return training, (mine, target[~unseen]), (others, target[unseen])
 

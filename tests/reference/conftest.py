@@ -10,6 +10,7 @@ from torch import nn
 
 from pipeline.frameworks import pytorch
 from pipeline.reference.source import Source
+from pipeline.training.model_faults import PYTHONS
 
 Arrays = dict[str, np.ndarray]
 
@@ -22,7 +23,7 @@ def source(net: nn.Module, *outputs: str) -> Source:
         framework=pytorch,
         training=training,
         outputs=list(outputs or ["y"]),
-        refusals=pytorch.REFUSALS,
+        refusals=PYTHONS,
     )
 
 

@@ -1,10 +1,16 @@
 """The order of an epoch's rows."""
 
+import json
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn, optim
 
-from pipeline.training.epochs import epoch_batches
+from pipeline.errors import ModelError
+from pipeline.frameworks import pytorch
+from pipeline.training.epochs import demand_answers_at_the_ends, epoch_batches
 from testing.training import settings_of
 
 
@@ -27,3 +33,32 @@ def test_the_order_is_a_function_of_seed_and_epoch():
     assert first(0, 1) == first(0, 1)
     assert first(0, 1) != first(0, 2)
     assert first(0, 1) != first(1, 1)
+
+
+class Table(nn.Module):
+    """Ids of 0 to 7."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(8, 2)
+
+    def forward(self, x):
+        return self.table(x).mean(1)
+
+
+@pytest.mark.parametrize(("split", "id"), [("train", 8), ("val", -1), ("test", 99)])
+def test_an_id_that_the_model_has_no_place_for_is_said_before_the_first_epoch(tmp_path, split, id):
+    for name in ("train", "val", "test"):
+        ids = np.arange(24).reshape(8, 3) % 8
+        ids[5, 1] = id if name == split else 0
+        (tmp_path / name / "inputs").mkdir(parents=True)
+        np.save(tmp_path / name / "inputs/x.npy", ids)
+        np.save(tmp_path / name / "target.npy", np.arange(8) % 2)
+    described = {"x": {"dtype": "int64", "shape": [3]}}
+    (tmp_path / "schema.json").write_text(json.dumps({"inputs": described}))
+    training = pytorch.build(Table, nn.CrossEntropyLoss, optim.SGD, None, described, "cpu", None)
+    splits = ("train", "val", "test")
+    with pytest.raises(ModelError, match=rf"IndexError.* row 5 of the {split} split, whose x is"):
+        demand_answers_at_the_ends(pytorch, training, tmp_path, splits)
+    others = [name for name in splits if name != split]
+    demand_answers_at_the_ends(pytorch, training, tmp_path, others)

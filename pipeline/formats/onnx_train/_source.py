@@ -122,8 +122,12 @@ def state(source: Any) -> Arrays:
 def learning_rates(source: Any) -> list[list[float]]:
     """Returns each group's learning rate in this epoch and those to come.
 
-    Raises ValueError where a scheduler changes anything else.
+    Raises ValueError where a scheduler changes anything else, or goes by what an epoch reaches.
     """
+    from torch.optim import lr_scheduler
+
+    if isinstance(source.scheduler, lr_scheduler.ReduceLROnPlateau):
+        raise ValueError("onnx_train: ReduceLROnPlateau goes by val/loss, which no file can know")
     groups = source.optimizer.param_groups
     before = _other_settings(groups)
     rates = [[float(group["lr"]) for group in groups]]
@@ -132,8 +136,8 @@ def learning_rates(source: Any) -> list[list[float]]:
         while source.scheduler is not None and len(rates) < EPOCHS:
             try:
                 source.scheduler.step()
-            except ValueError:  # at its end
-                break
+            except ValueError:  # at its end, where it stays
+                return rates + rates[-1:] * (EPOCHS - len(rates))
             rates.append([float(group["lr"]) for group in groups])
             if _other_settings(groups) != before:
                 name = type(source.scheduler).__name__

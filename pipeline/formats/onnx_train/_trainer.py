@@ -39,7 +39,7 @@ class Trainer:
                 self.values[each["input"]] = answers[each["output"]]
         return answers["loss"]
 
-    def end_epoch(self) -> None:
+    def end_epoch(self, val_loss: float = float("nan")) -> None:
         if not self.described["scheduled"]:
             return
         if len(self.rates) == 1:

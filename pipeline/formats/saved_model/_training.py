@@ -30,7 +30,7 @@ def add_training(
     root.optimizer = by_path(optimizer.variables)
     root.epochs = tf.Variable(training.epochs, dtype=tf.int64, name="epochs")
     specs = [inputs, spec("target", target)]
-    root.train_step = tf.function(_step(training), input_signature=specs, autograph=False)
+    root.train_step = tf.function(_step(training, outputs), input_signature=specs, autograph=False)
     rate, root.schedule = rate_of_epoch(training.schedule)
 
     def end_epoch() -> None:
@@ -40,7 +40,9 @@ def add_training(
 
     def evaluate(inputs: Any, target: Any) -> Any:
         returned = training.model(inputs, training=False)
-        loss = training.model.compute_loss(inputs, target, in_order(returned)[0], training=False)
+        loss = training.model.compute_loss(
+            inputs, target, in_order(returned, outputs)[0], training=False
+        )
         return by_name(returned, outputs), loss
 
     root.end_epoch = tf.function(end_epoch, input_signature=[], autograph=False)
@@ -60,7 +62,7 @@ def _check_optimizer(optimizer: Any) -> None:
         )
 
 
-def _step(training: Any) -> Callable[..., Any]:
+def _step(training: Any, names: list[str]) -> Callable[..., Any]:
     import tensorflow as tf
 
     model, clip_norm = training.model, training.clip_norm
@@ -68,7 +70,7 @@ def _step(training: Any) -> Callable[..., Any]:
     def train_step(inputs: Any, target: Any) -> Any:
         with tf.GradientTape() as tape:
             outputs = model(inputs, training=True)
-            loss = model.compute_loss(inputs, target, in_order(outputs)[0], training=True)
+            loss = model.compute_loss(inputs, target, in_order(outputs, names)[0], training=True)
         weights = model.trainable_variables
         gradients = tape.gradient(loss, [weight.value for weight in weights])
         if clip_norm is not None:

@@ -63,7 +63,7 @@ class Trainer:
         loss = self._model.train_step(tensors(inputs, self._signature["inputs"]), target)
         return np.asarray(loss.numpy())
 
-    def end_epoch(self) -> None:
+    def end_epoch(self, val_loss: float = float("nan")) -> None:
         """Brings the learning rate to that of the next epoch."""
         self._model.end_epoch()
 

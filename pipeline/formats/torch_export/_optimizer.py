@@ -18,6 +18,24 @@ def restore(saved: dict[str, Any], weights: dict[str, Any]) -> tuple[Any, Any]:
     return optimizer, scheduler
 
 
+def end_epoch(scheduler: Any, val_loss: float) -> None:
+    """Brings the learning rate to that of the next epoch, as the source does: what goes by a metric
+    gets `val_loss`, and a schedule that has come to its end stays there."""
+    import torch
+
+    if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
+        scheduler.step(val_loss)
+    elif scheduler is not None and not _has_ended(scheduler):
+        scheduler.step()
+
+
+def _has_ended(scheduler: Any) -> bool:
+    import torch
+
+    one_cycle = isinstance(scheduler, torch.optim.lr_scheduler.OneCycleLR)
+    return one_cycle and scheduler.last_epoch >= scheduler.total_steps
+
+
 def _scheduler(saved: dict[str, Any], optimizer: Any) -> Any:
     import torch
 

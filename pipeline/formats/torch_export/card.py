@@ -65,8 +65,16 @@ def _train(saved: dict[str, Any], inputs: list[str]) -> list[str]:
         )
     lines.append("    optimizer.step()")
     if saved["scheduler"]:
-        lines += ['    if data["ends_epoch"][step]:', "        scheduler.step()"]
+        lines += _end_epoch(saved["scheduler"]["class"])
     return [*lines, '    print(f"loss {loss.item():.6f}, with the source {recorded:.6f}")', ""]
+
+
+def _end_epoch(schedule: str) -> list[str]:
+    if schedule == "ReduceLROnPlateau":
+        step = 'scheduler.step(float(data["val_loss"]))'
+        return ['    if data["ends_epoch"][step]:', f"        {step}"]
+    ends = " and scheduler.last_epoch < scheduler.total_steps" * (schedule == "OneCycleLR")
+    return [f'    if data["ends_epoch"][step]{ends}:', "        scheduler.step()"]
 
 
 def _predict(inputs: list[str]) -> list[str]:

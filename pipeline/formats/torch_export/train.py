@@ -11,7 +11,7 @@ from .._torch import array, predict, set_values, tensor, tensors
 from .._zip import data_offset
 from ..contract import Arrays, Place
 from ._names import FILE, LOSS, MODEL, OPTIMIZER, SIGNATURE, TRAIN
-from ._optimizer import restore
+from ._optimizer import end_epoch, restore
 from ._write import write
 from .screen import screen
 
@@ -79,10 +79,9 @@ class Trainer:
         self.optimizer.step()
         return np.asarray(loss.detach())
 
-    def end_epoch(self) -> None:
+    def end_epoch(self, val_loss: float = float("nan")) -> None:
         """Brings the learning rate to that of the next epoch."""
-        if self.scheduler is not None:
-            self.scheduler.step()
+        end_epoch(self.scheduler, val_loss)
 
     def set_learning_rate(self, value: float) -> None:
         """Sets that of every group. Raises ValueError where a schedule sets it."""

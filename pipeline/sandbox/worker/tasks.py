@@ -182,7 +182,7 @@ def _train(job: Job, report: Report) -> None:
         inputs = {k.removeprefix("input."): v[rows] for k, v in data.items() if "input." in k}
         report.keep("losses", {str(step): trainer.step(inputs, data["target"][rows])})
         if ends_epoch:
-            trainer.end_epoch()
+            trainer.end_epoch(float(data.get("val_loss", np.nan)))
     report.time("steps_seconds", start)
     report.start("state")
     report.keep("state", trainer.state())

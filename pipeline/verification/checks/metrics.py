@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline.config.params import Tolerance
 from pipeline.sandbox.reports import Answers
+from pipeline.training.decision import Decision
 from pipeline.training.metrics import score
 from pipeline.verification.evidence import Evidence
 from pipeline.verification.result import Fault, Result
@@ -47,8 +48,9 @@ def _unfit(evidence: Evidence, answers: Answers) -> Iterator[str]:
 
 def _score(evidence: Evidence, answers: Answers) -> dict[str, float]:
     assert answers.test is not None
-    metrics, classes = evidence.params.train.metrics, evidence.schema["target"]["classes"]
-    scores = score(metrics, evidence.target, answers.test, classes)
+    schema = evidence.schema
+    decision = Decision(schema["target"]["classes"], schema.get("threshold"))
+    scores = score(evidence.params.train.metrics, evidence.target, answers.test, decision)
     return {f"test/{name}": value for name, value in scores.items()}
 
 

@@ -1,6 +1,6 @@
 """numpy in the place of a framework: softmax regression, one step after the other."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 SUFFIX = ".npz"
+FAULTS = ()
 BASES = {"net": object, "loss": object, "optimizer": object, "scheduler": object}
 PARTS: Mapping[str, Any] = {"packages": ("numpy",), "parts": ()}
-REFUSALS = (ArithmeticError, ValueError)
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -38,6 +38,7 @@ def build(
     inputs: Mapping[str, Mapping[str, Any]],
     device: str,
     clip_norm: float | None,
+    outputs: Sequence[str] = (),
 ) -> Training:
     if scheduler is not None or clip_norm is not None:
         raise ValueError("model.scheduler: arithmetic knows neither schedules nor clipping")
@@ -59,7 +60,7 @@ def step(training: Training, inputs: Arrays, target: np.ndarray, rows: np.ndarra
     return float(training.loss(logits, labels))
 
 
-def end_epoch(training: Training) -> None:
+def end_epoch(training: Training, val_loss: float = float("nan")) -> None:
     """The rate stays."""
 
 
@@ -69,6 +70,16 @@ def predict(
     (pixels,) = inputs.values()
     logits = training.net(np.asarray(pixels))
     return [logits], float("nan") if target is None else training.loss(logits, np.asarray(target))
+
+
+def loss_of(
+    training: Training, inputs: Arrays, outputs: Sequence[np.ndarray], target: np.ndarray
+) -> float:
+    return float(training.loss(outputs[0], target))
+
+
+def state_outside(training: Training) -> dict[str, bytes]:
+    return {}
 
 
 def state(training: Training) -> dict[str, np.ndarray]:

@@ -1,0 +1,59 @@
+"""An epoch's checkpoint must reach what the epoch reached: a model that learnt something into a
+state of its own, which no checkpoint holds, does not."""
+
+import hashlib
+import math
+from pathlib import Path
+from typing import Any
+
+from pipeline.config.params import Train
+from pipeline.errors import ModelError
+from pipeline.frameworks.contract import TrainingModule
+from pipeline.training.decision import Decision
+from pipeline.training.epochs import validate
+from pipeline.training.history import Row
+
+MADE_HERE = Path(".dvc/tmp/trained-here")
+"""Has a file for each history that was trained on this machine, named by its sha256. DVC keeps
+nothing of it, so that a training that was pulled has none."""
+ROUNDING = {"rel_tol": 1e-4, "abs_tol": 1e-6}
+"""Of another processor or device, whose sums have another order."""
+
+
+def mark_as_made_here(history: Path, train: Train) -> None:
+    """Notes that this processor computed what `history` says."""
+    if train.device == "cpu":
+        MADE_HERE.mkdir(parents=True, exist_ok=True)
+        (MADE_HERE / _digest(history)).touch()
+
+
+def is_made_here(history: Path) -> bool:
+    """Whether this processor computed what `history` says, bit for bit."""
+    return (MADE_HERE / _digest(history)).is_file()
+
+
+def _digest(history: Path) -> str:
+    return hashlib.sha256(history.read_bytes()).hexdigest()
+
+
+def demand_recomputed(
+    framework: TrainingModule[Any],
+    training: Any,
+    data: Path,
+    train: Train,
+    decision: Decision,
+    recorded: Row,
+    exact: bool,
+) -> None:
+    """Judges the validation split anew. Raises ModelError where that is not what was recorded:
+    exactly, or but for rounding."""
+    values = validate(framework, training, data, train, decision)
+    for name, value in values.items():
+        before = recorded[name]
+        if value != before and (exact or not math.isclose(value, before, **ROUNDING)):
+            raise ModelError(
+                f"epoch {recorded['epoch']:.0f}: {name} is {value:.6g} with what its checkpoint "
+                f"holds, and was {before:.6g} in training: the model has learnt something that no "
+                "checkpoint holds; expected it in buffers (register_buffer) or weights "
+                "(add_weight), not in plain attributes, buffers with persistent=False or globals"
+            )
