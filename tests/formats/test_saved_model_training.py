@@ -626,8 +626,6 @@ class Writing(optimizers.SGD):
 @pytest.mark.parametrize(
     ("case", "said"),
     [
-        (Case(optimizer=lambda: optimizers.LossScaleOptimizer(optimizers.SGD())), "LossScale"),
-        (Case(optimizer=lambda: optimizers.SGD(loss_scale_factor=8.0)), "optimizer SGD: divides"),
         (Case(optimizer=lambda: Untraceable(0.1)), "optimizer Untraceable, .*cannot be traced"),
         (Case(optimizer=lambda: Writing(0.1)), "WriteFile of writing/"),
         (Case(loss=InPython), "PyFunc of compile_loss/in_python/"),

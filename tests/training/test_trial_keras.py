@@ -134,6 +134,10 @@ REFUSED: dict[str, Any] = {
         *(Net, Classes, partial(Adam, loss_scale_factor=8.0), {}),
         r"^model.optimizer: Adam divides gradients by a scale",
     ),
+    "loss scale within": (
+        *(Net, Classes, lambda: keras.optimizers.LossScaleOptimizer(Adam()), {}),
+        r"^model.optimizer: LossScaleOptimizer divides gradients by a scale",
+    ),
     "moving averages": (
         *(Net, Classes, partial(Adam, use_ema=True), {}),
         r"^model.optimizer: Adam keeps moving averages",

@@ -55,11 +55,6 @@ def _check_optimizer(optimizer: Any) -> None:
     name = type(optimizer).__name__
     if optimizer is None or not optimizer.built:
         raise ValueError(f"optimizer {name}: not built, expected a model compiled and built")
-    if optimizer.loss_scale_factor is not None or name == "LossScaleOptimizer":
-        raise ValueError(
-            f"optimizer {name}: divides gradients by a scale that the loss was not multiplied by; "
-            "give one without loss scaling"
-        )
 
 
 def _step(training: Any, names: list[str]) -> Callable[..., Any]:
