@@ -201,7 +201,7 @@ class Trainer:
         off = (inputs["x"] @ self.weights) - target
         self.weights = self.weights - self.rate * (off @ inputs["x"]).astype(np.float32)
         return (off**2).mean()
-    def end_epoch(self):
+    def end_epoch(self, val_loss):
         self.rate = 0.0
     def predict(self, inputs):
         return {"y": inputs["x"] * self.weights}
