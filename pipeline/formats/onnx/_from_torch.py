@@ -28,9 +28,10 @@ def translate(model: "nn.Module", inputs: Arrays, outputs: list[str]) -> Any:
     """
     import torch
 
-    program = _capture(model, inputs)
+    with torch.no_grad():  # a mask that asks for a gradient has no ONNX
+        program = _capture(model, inputs)
     try:
-        with silenced(logging.ERROR, TORCHVISION), warnings.catch_warnings():
+        with torch.no_grad(), silenced(logging.ERROR, TORCHVISION), warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             translated = torch.onnx.export(
                 program,
