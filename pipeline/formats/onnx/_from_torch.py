@@ -12,6 +12,7 @@ import numpy as np
 
 from .._onnx_export import TORCHVISION, reason, silenced
 from ..contract import Arrays
+from ._negative import refuse_negative
 
 if TYPE_CHECKING:
     from torch import nn
@@ -63,10 +64,13 @@ def _capture(model: "nn.Module", inputs: Arrays) -> Any:
         torch.from_numpy(np.resize(each, (EXAMPLE_ROWS, *each.shape[1:])))
         for each in inputs.values()
     )
+    shapes = tuple({0: rows} for _ in inputs)
     try:
-        return torch.export.export(model, examples, dynamic_shapes=tuple({0: rows} for _ in inputs))
+        program = torch.export.export(model, examples, dynamic_shapes=shapes)
     except RuntimeError as error:
         raise ValueError(f"onnx: this model cannot be traced: {reason(error)}") from error
+    refuse_negative(program)
+    return program
 
 
 def _fold(model: Any) -> None:
