@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pipeline import formats, frameworks, provenance
-from pipeline.complete_model import card, mlmodel
+from pipeline.complete_model import attempts, card, mlmodel
 from pipeline.config.params import ExportParams
 from pipeline.errors import FormatError, ParamsError
 from pipeline.files import write_atomically
@@ -34,7 +34,7 @@ def export_complete(checkpoint: Path, models: Path, output: Path, params: Export
         demand_commit(checkpoint)
     schema = json.loads((checkpoint / "schema.json").read_text())
     model = _load(checkpoint, schema, params)
-    refused = _write_formats(model, output, params)
+    refused = _write_formats(model, checkpoint, output, params)
     held = [name for name in chosen(params) if name not in refused]
     written = [name for name in in_order(chosen(params)) if name not in refused]
     trains = [name for name in written if model.trains_on(name)]
@@ -99,13 +99,20 @@ def _load(checkpoint: Path, schema: dict[str, Any], params: ExportParams) -> Tra
     )
 
 
-def _write_formats(model: TrainedModel, output: Path, params: ExportParams) -> dict[str, str]:
-    """Writes each format that can hold the model; returns the others, each with its reason."""
+def _write_formats(
+    model: TrainedModel, checkpoint: Path, output: Path, params: ExportParams
+) -> dict[str, str]:
+    """Writes each format that can hold the model; returns the others, each with its reason.
+
+    One that is only attempted must also answer as it promises.
+    """
     refused: dict[str, str] = {}
     for name in in_order(chosen(params)):
         before = set(provenance.files(output))
         try:
             model.export(name, output)
+            if name not in params.export.formats:
+                attempts.demand_answers(name, output, checkpoint / "reference")
         except ValueError as fault:
             _leave_out(name, str(fault), params, output, before)
             refused[name] = str(fault)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,8 @@ def verify(
     write_atomically(page, as_page(written))
     for name, judged in written["checks"].items():
         print(f"{name}: {'passed' if judged['passed'] else 'FAILED'}", flush=True)
+    for line in _words(written):
+        print(line, flush=True)
     _demand_passed(written["faults"], page)
 
 
@@ -75,6 +78,18 @@ def held_formats(complete_model: Path) -> tuple[list[str], list[str], dict[str, 
             text = f"{complete_model}: has the format {name}, which pipeline/formats/ lacks"
             raise IncompleteArtifact(f"{text}; run `dvc repro export-complete`")
     return held, trains, refused
+
+
+def _words(report: dict[str, Any]) -> Iterator[str]:
+    """Yields what is no fault, and yet to be known."""
+    for note in report["notes"]:
+        yield f"note: {note}"
+    for name, measured in report["checks"].get("sensitivity", {"measured": {}})["measured"].items():
+        if measured["alike"]:
+            yield f"note: {name}: {measured['alike']}"
+    for name, measured in report["checks"].get("odd_inputs", {"measured": {}})["measured"].items():
+        for text in measured["differing"]:
+            yield f"note: {name}: {text}"
 
 
 def _demand_passed(faults: list[dict[str, Any]], page: Path) -> None:

@@ -22,8 +22,8 @@ from pipeline.verification.evidence import Evidence, read_evidence
 from pipeline.verify import verify
 
 FEATURES, CLASSES, ROWS = 4, 3, 40
-CHECKS = ("integrity", "self_contained", "parity", "deterministic", "sensitivity", "metrics")
-CHECKS += ("continuation",)
+CHECKS = ("integrity", "self_contained", "parity", "deterministic", "sensitivity")
+CHECKS += ("odd_inputs", "metrics", "continuation")
 LIMITS = {"memory_gib": 4.0, "minutes": 2.0, "file_gib": 1.0}
 
 Node = tuple[str, list[str], list[str], dict[str, Any]]
@@ -174,12 +174,23 @@ def make(root: Path) -> Linear:
         (found.complete_model / f"examples/{name}.npz").write_bytes(content)
     (found.complete_model / "README.md").write_text("A model to be verified.\n")
     write_steps(found.checkpoint / "reference")
+    write_questions(found.checkpoint / "reference", rows[:1])
     write_influence(found.checkpoint / "reference", rows[:7])
     kept = {"held": ["onnx"], "trains": [], "refused": {}}
     (found.complete_model / "formats.json").write_text(json.dumps(kept))
     found.graph(GEMM, weight=weight(), bias=bias())
     found.seal()
     return found
+
+
+def write_questions(reference: Path, row: np.ndarray, refusal: str = "") -> None:
+    """A NaN, which the classifier answers with NaN, or refuses."""
+    odd = row.copy()
+    odd.flat[0] = np.nan
+    arrays = {"question": np.array(["pixels has a NaN"]), "refusal": np.array([refusal])}
+    np.savez(
+        reference / "questions.npz", **arrays, **{"input.pixels": odd, "output.logits": logits(odd)}
+    )
 
 
 def write_influence(reference: Path, rows: np.ndarray, strength: float = 0.01) -> None:

@@ -30,6 +30,9 @@ ENVIRONMENT, CONDA = "python_env.yaml", "conda.yaml"
 EXAMPLE, REQUEST = "input_example.json", "serving_input_example.json"
 FILES = ("MLmodel", ENVIRONMENT, CONDA, EXAMPLE, REQUEST)
 
+WITHOUT_EXAMPLE = ("MLmodel", ENVIRONMENT)
+"""Those of FILES that complete models had at first."""
+
 SERVER = ("mlflow-skinny", "numpy", "pandas")
 """What the loaders and MLflow's server themselves need; skinny is MLflow without its store."""
 
@@ -63,6 +66,18 @@ def write(
     named = dict(zip(schema["inputs"], rows, strict=True)) if _named(schema, formats) else rows[0]
     (directory / EXAMPLE).write_text(json.dumps(named) + "\n")
     (directory / REQUEST).write_text(json.dumps({"inputs": named}) + "\n")
+
+
+def write_without_example(directory: Path, schema: dict[str, Any], formats: Sequence[str]) -> None:
+    """Writes WITHOUT_EXAMPLE, as a complete model had them before it had an input example: served
+    by all that requirements.txt lists."""
+    claimed = flavors(schema, formats)
+    if "python_function" in claimed:
+        claimed["python_function"]["env"] = {"virtualenv": ENVIRONMENT}
+    content = {"flavors": claimed, "signature": signature(schema, formats)}
+    (directory / "MLmodel").write_text(_yaml(content))
+    environment = {"python": PYTHON, "dependencies": ["-r requirements.txt"]}
+    (directory / ENVIRONMENT).write_text(_yaml(environment))
 
 
 def needs(schema: Mapping[str, Any], formats: Sequence[str]) -> list[str]:

@@ -138,7 +138,8 @@ class Lineage:
 
 @dataclass(frozen=True, kw_only=True)
 class Tolerance:
-    """|candidate - baseline| <= atol + rtol * |baseline|; integers compare exactly."""
+    """|candidate - baseline| <= atol + rtol * |baseline|; integers compare exactly. Where a row's
+    largest value is beyond 10, atol is a tenth of it times as much."""
 
     atol: Annotated[float, Range(least=0)]
     rtol: Annotated[float, Range(least=0)]

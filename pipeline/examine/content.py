@@ -46,7 +46,17 @@ FILES = (
 def formats(directory: Path) -> tuple[list[str], list[str]]:
     """Returns those held and those of them that can be trained on; after `descriptions`."""
     listed = _json(directory / "formats.json")
-    return listed["held"], listed["trains"]
+    return listed["held"], listed.get("trains", [])
+
+
+def is_first(directory: Path) -> bool:
+    """Whether it is laid out as complete models were at first: without lineage, nothing that trains
+    on, and no list of formats that would."""
+    listed = _json(directory / "formats.json")
+    carries = (directory / lineage.FOLDER).exists() or (
+        directory / "examples/training.npz"
+    ).exists()
+    return "trains" not in listed and not carries
 
 
 def schema(directory: Path) -> dict[str, Any]:
@@ -66,6 +76,8 @@ def descriptions(directory: Path) -> str:
             raise ValueError(f"{directory / name}: lacks or mistakes {fault}") from None
         except ValueError as fault:
             raise ValueError(f"{directory / name}: {fault}") from None
+    if formats(directory)[1] and not set(schema(directory)) >= TRAINING:
+        raise ValueError(f"{directory / 'schema.json'}: does not say where training goes on")
     _demand_text(directory / "README.md")
     held, _ = formats(directory)
     own = {top for name in held for top in _own(name)}
@@ -100,9 +112,10 @@ def _demand(holds: bool, what: str) -> None:
 
 
 def _demand_formats(value: Mapping[str, Any]) -> None:
-    _demand(set(value) == {"held", "trains", "refused"}, "held, trains and refused alone")
+    keys = {"held", "trains", "refused"}
+    _demand(keys - {"trains"} <= set(value) <= keys, "held, trains and refused alone")
     known = names()
-    held, trains, refused = value["held"], value["trains"], value["refused"]
+    held, trains, refused = value["held"], value.get("trains", []), value["refused"]
     _demand(isinstance(held, list) and bool(held), "a list of formats held")
     _demand(all(name in known for name in held), f"formats of {', '.join(known)}")
     _demand(len(set(held)) == len(held), "each format once")
@@ -124,10 +137,15 @@ SCHEMA: dict[str, Callable[[Any], bool]] = {
 }
 
 
+TRAINING = {"epochs_before", "seed"}
+"""Keys of the schema that say where training goes on; there is none without them."""
+
+
 def _demand_schema(value: Mapping[str, Any]) -> None:
-    _demand(set(value) == set(SCHEMA), f"{', '.join(SCHEMA)} alone")
-    for key, holds in SCHEMA.items():
-        _demand(holds(value[key]), f"another {key}")
+    wanted = set(SCHEMA) if TRAINING & set(value) else set(SCHEMA) - TRAINING
+    _demand(set(value) == wanted, f"{', '.join(SCHEMA)} alone")
+    for key in wanted:
+        _demand(SCHEMA[key](value[key]), f"another {key}")
 
 
 def _tensors(value: Any) -> bool:
@@ -172,12 +190,20 @@ def served(directory: Path) -> str:
     `examples`. Raises ValueError."""
     held, _ = formats(directory)
     described = schema(directory)
+    present = {name for name in mlmodel.FILES if (directory / name).exists()}
+    older = present == set(mlmodel.WITHOUT_EXAMPLE)
     with tempfile.TemporaryDirectory() as scratch:
-        mlmodel.write(Path(scratch), described, held, arrays.read(directory / "examples/one.npz"))
-        for name in mlmodel.FILES:
+        if older:
+            mlmodel.write_without_example(Path(scratch), described, held)
+        else:
+            example = arrays.read(directory / "examples/one.npz")
+            mlmodel.write(Path(scratch), described, held, example)
+        for name in mlmodel.WITHOUT_EXAMPLE if older else mlmodel.FILES:
             _demand_written(directory / name, (Path(scratch) / name).read_text())
     _demand_requirements(directory / "requirements.txt", held)
-    return "MLmodel names MLflow's own loaders, requirements.txt what the formats need, no code"
+    word = "; it is from before complete models had an input example for MLflow" if older else ""
+    loaders = "MLmodel names MLflow's own loaders, requirements.txt what the formats need, no code"
+    return loaders + word
 
 
 def _demand_written(path: Path, expected: str) -> None:

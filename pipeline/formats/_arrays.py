@@ -6,6 +6,14 @@ from typing import Any
 import numpy as np
 
 
+def tensorflow_refusals() -> tuple[type[Exception], ...]:
+    """Returns what a function of TensorFlow's raises on rows that it does not take."""
+    import tensorflow as tf
+
+    own: tuple[type[Exception], ...] = (tf.errors.OpError,)
+    return (*own, ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError)
+
+
 def decoded(array: np.ndarray) -> np.ndarray:
     """Returns strings as numpy's own text; TensorFlow gives them as bytes, or objects of bytes."""
     text = array.dtype.hasobject or array.dtype.kind == "S"

@@ -39,8 +39,17 @@ def reason(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     listed = [line for line in lines[1:] if line.startswith("- ")]
     marks = [n for n, line in enumerate(lines) if line.startswith("The following call raised")]
+    if any(CONSTANT in line for line in lines):
+        return HINT
     blamed = lines[marks[0] + 1 : marks[0] + 3] if marks else []
     return " ".join([*lines[:1], *listed, *blamed]) or type(error).__name__
+
+
+CONSTANT = "but your code specialized it to be a constant"
+HINT = (
+    "the number of rows became a constant, as len(x), int(x.shape[0]) or a literal make it: write "
+    "x.shape[0], x.new_zeros or a shape of -1"
+)
 
 
 @contextmanager

@@ -17,6 +17,14 @@ def session(path: Path, severity: int = ERRORS, optimize: bool = True) -> Any:
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
+def refusals() -> tuple[type[Exception], ...]:
+    """Returns what a session raises on rows that it does not take."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    own = (state.Fail, state.InvalidArgument, state.NotImplemented, state.RuntimeException)
+    return (*own, RuntimeError, TypeError, ValueError)
+
+
 def names(values: Any) -> list[str]:
     """Returns the names of a session's inputs or outputs."""
     return [each.name for each in values]

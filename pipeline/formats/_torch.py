@@ -10,6 +10,15 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
+REFUSALS = (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError)
+"""What a program or module raises on rows that it does not take; torch's own are RuntimeErrors."""
+
+
+def refusals() -> tuple[type[Exception], ...]:
+    """Returns REFUSALS, as the part `load` has it."""
+    return REFUSALS
+
+
 def check_evaluation_mode(model: "nn.Module", form: str) -> None:
     """Raises ValueError where a part of the model would answer as in training."""
     if any(module.training for module in model.modules()):
@@ -52,4 +61,15 @@ def predict(module: Any, inputs: Arrays, signature: dict[str, list[str]]) -> Arr
     with torch.no_grad():
         answers = module(*tensors(inputs, signature["inputs"]))
     values = answers if isinstance(answers, tuple | list) else (answers,)
-    return {name: each.numpy() for name, each in zip(signature["outputs"], values, strict=True)}
+    return dict(zip(signature["outputs"], map(in_numpy, values), strict=True))
+
+
+def in_numpy(tensor: "Tensor") -> np.ndarray:
+    """Returns an answer as numpy's. Raises ValueError where numpy has no such numbers."""
+    try:
+        return tensor.numpy()
+    except TypeError as error:
+        kind = str(tensor.dtype).removeprefix("torch.")
+        raise ValueError(
+            f"found an answer in {kind}, which numpy lacks; cast it to float32 in the model"
+        ) from error

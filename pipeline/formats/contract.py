@@ -25,6 +25,18 @@ class Tolerance:
 
 
 EXACT = Tolerance(atol=0.0, rtol=0.0)
+LARGE = 10.0
+"""Answers beyond it are sums of large numbers, and those near 0 among them are rounded as these."""
+
+
+def allowed(expected: np.ndarray, atol: float, rtol: float) -> np.ndarray:
+    """Returns how far each value may be off: atol + rtol * |value|, and atol grows with the row's
+    largest value where that is beyond LARGE. What is not finite counts as 0."""
+    wide = np.complex128 if expected.dtype.kind == "c" else np.float64
+    size = np.where(np.isfinite(expected), np.abs(expected.astype(wide)), 0.0)
+    rows = tuple(range(1, size.ndim))
+    largest = size.max(axis=rows, keepdims=True, initial=0.0) if rows else np.zeros_like(size)
+    return np.asarray(atol * np.maximum(1.0, largest / LARGE) + rtol * size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +130,9 @@ class Loader(Protocol):
     def load(self, directory: Path) -> Callable[[Arrays], Arrays]:
         """Outputs by name from inputs by name, rows first. Raises ValueError for a file that the
         format would not have written."""
+
+    def refusals(self) -> tuple[type[Exception], ...]:
+        """What the loaded function raises on rows that it does not take; after `load`."""
 
     def weights(self, directory: Path) -> Mapping[str, Place]:
         """Where each weight lies, without a framework."""

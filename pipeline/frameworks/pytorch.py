@@ -47,6 +47,8 @@ def configure(threads: int) -> None:
     # As use_deterministic_algorithms(True), which would import torch._inductor (seconds).
     torch.set_deterministic_debug_mode("error")
     torch.backends.cudnn.benchmark = False
+    # Attention's fast path answers otherwise by a rounding (8.9e-8) than what is exported of it.
+    torch.backends.mha.set_fastpath_enabled(False)
 
 
 def seed(value: int, training: Training | None = None) -> None:

@@ -126,7 +126,8 @@ def _distance(after: Arrays, before: Arrays) -> tuple[float, bool]:
         known = np.isfinite(after[name]) & np.isfinite(old)
         distance = np.abs(np.where(known, after[name].astype(wide) - old.astype(wide), 0))
         furthest = max(furthest, float(distance.max(initial=0.0)))
-        most = ENOUGH * (1 + np.where(known, np.abs(old), 0))
+        size = np.where(known, np.abs(old), 0)
+        most = ENOUGH * (1 + size + size.max(initial=0.0) / 10)
         enough = enough or bool((distance > most).any())
     return furthest, enough
 

@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pipeline.data import arrays as prepared
 from pipeline.files import write_atomically
-from pipeline.reference import batches, influence
+from pipeline.reference import batches, influence, questions
 from pipeline.reference.source import Source
 
 NOTES = "notes.json"
@@ -22,6 +23,9 @@ def record(source: Source, data: Path, folder: Path, many: int) -> tuple[dict[st
     if "wide" in asked:
         notes.append("the model answers all rows of the batch `many` alike")
     notes += influence.record(source, asked["seven"].inputs, folder / "influence.npz")
+    training, _ = prepared.split(data, "train")
+    one, left_out = asked["one"].inputs, asked["edge"].left_out
+    questions.record(source, one, training, left_out, folder / "questions.npz")
     write_atomically(folder / NOTES, json.dumps(notes, indent=1) + "\n")
     described = {
         name: {"dtype": str(array.dtype), "shape": list(array.shape[1:])}

@@ -31,6 +31,12 @@ class Source:
                 f"model.outputs: found {len(self.outputs)} names, "
                 f"but the net returns {len(arrays)} arrays; name each"
             )
+        for name, array in zip(self.outputs, arrays, strict=True):
+            if array.dtype.kind not in KINDS:
+                raise ParamsError(
+                    f"model.outputs: found {name} in {array.dtype}, which numpy lacks; "
+                    "cast it to float32 in the model"
+                )
         return dict(zip(self.outputs, arrays, strict=True))
 
     def answers_or_refuses(self, inputs: Mapping[str, np.ndarray]) -> Arrays | str:
@@ -43,6 +49,8 @@ class Source:
 
 
 LONGEST = 200
+KINDS = "biufcUS"
+"""Of numpy's types."""
 
 
 def finite(answers: Mapping[str, np.ndarray]) -> bool:

@@ -20,7 +20,8 @@ def training_format(complete_model: Path) -> str:
 
     A training step alone is not enough: the stages look at losses between the steps, too.
     """
-    trainable: list[str] = json.loads((complete_model / "formats.json").read_text())["trains"]
+    listed = json.loads((complete_model / "formats.json").read_text())
+    trainable: list[str] = listed.get("trains", [])
     known = formats.names()
     for name in (name for name in trainable if name in known):
         if formats.declared(name).evaluates:

@@ -48,6 +48,10 @@ class Answers:
     again: Batches = field(default_factory=dict)
     reloaded: Batches = field(default_factory=dict)
     perturbed: Batches = field(default_factory=dict)
+    questions: Batches = field(default_factory=dict)
+    """Number of a row that may be refused -> its answers."""
+    refused_rows: Mapping[str, str] = field(default_factory=dict)
+    """Number -> the error instead."""
     test: np.ndarray | None = None
     """The scored output for every row of the test split."""
     weight: str | None = None
@@ -70,7 +74,8 @@ class Answers:
     def read(cls, report: Path, answers: Path) -> "Answers":
         """Reads what the worker wrote."""
         reported = json.loads(report.read_text())
-        kinds: dict[str, Any] = {"outputs": {}, "again": {}, "reloaded": {}, "perturbed": {}}
+        names = ("outputs", "again", "reloaded", "perturbed", "questions")
+        kinds: dict[str, Any] = {name: {} for name in names}
         with np.load(answers) as arrays:
             for key in arrays:
                 kind, *place = key.split("/", 2)

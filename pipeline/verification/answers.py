@@ -47,6 +47,7 @@ def _answers(evidence: Evidence, data: Path, name: str, scratch: Path, source: b
     allowed = tolerances.of_answers(evidence.params.verify, name)
     more: dict[str, Any] = {
         "influence": evidence.influence and str(evidence.influence.path.resolve()),
+        "questions": evidence.questions and str(evidence.questions.path.resolve()),
         "allowed": (allowed.atol, allowed.rtol),
         "copy": str(work_dir / "perturbed"),
         "test": {each: str(test / f"{each}.npy") for each in evidence.schema["inputs"]},

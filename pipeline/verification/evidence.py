@@ -14,8 +14,9 @@ from pipeline.config.params import Tolerance, VerifyParams
 from pipeline.data import arrays as prepared
 from pipeline.errors import IncompleteArtifact
 from pipeline.sandbox.reports import Answers, Batches, Training, by_kind
-from pipeline.verification import influence, tolerances
+from pipeline.verification import influence, questions, tolerances
 from pipeline.verification.influence import Influence
+from pipeline.verification.questions import Questions
 
 BATCHES = ("one", "seven", "many", "edge")
 WIDE = ("wide",)
@@ -49,6 +50,8 @@ class Evidence:
     """The trained model's answers to far rows, where it answers those of `many` alike."""
     influence: Influence | None = None
     """None of a checkpoint that is older than the record."""
+    questions: Questions | None = None
+    """None likewise."""
     notes: tuple[str, ...] = ()
     """What `checkpoint` noticed of the trained model, for people."""
     steps: Mapping[str, np.ndarray]
@@ -110,6 +113,7 @@ def read_evidence(
         baseline={batch: _outputs(path) for batch, path in paths.items()},
         wide={batch: _outputs(path) for batch, path in wide.items() if path.is_file()},
         influence=influence.read(checkpoint / "reference"),
+        questions=questions.read(checkpoint / "reference"),
         notes=_notes(checkpoint / "reference" / "notes.json"),
         steps=steps,
         trained=trained,

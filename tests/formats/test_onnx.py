@@ -39,7 +39,7 @@ class Cast(nn.Module):
 @pytest.mark.parametrize(
     ("model", "named"),
     [
-        (FixedRows(), "constant \\(3\\)"),
+        (FixedRows(), "the number of rows became a constant"),
         (Branching(), "pixels.sum\\(\\) > 0"),
         (Untranslatable(), "linalg_eig"),
         (nn.Sequential(Cast(), nn.Linear(64, 3).bfloat16()), "Gemm"),
@@ -126,3 +126,59 @@ def check(case: Case, directory: Path) -> None:
     inputs = case.inputs(7)
     found, expected = form.load(directory)(inputs), case.eager(inputs)
     np.testing.assert_allclose(found["logits"], expected["logits"], rtol=1e-4)
+
+
+class Looking(nn.Module):
+    """Looks up by ids, by positions of its own, and by what indexing takes: from either end."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.table, self.places = nn.Embedding(9, 4), nn.Embedding(3, 4)
+        self.kind = kind
+
+    def forward(self, ids: Tensor) -> Tensor:
+        rows = self.places(torch.arange(3))
+        if self.kind == "embedding":
+            return self.table(ids.clamp(max=100)) + rows
+        if self.kind == "index_select":
+            flat = self.table.weight.index_select(0, ids.flatten().long())
+            return flat.reshape(-1, 3, 4) + rows
+        if self.kind == "gather":
+            wide = self.table.weight.T.expand(ids.shape[0], 4, 9)
+            return wide.gather(2, ids[:, None].expand(-1, 4, -1)).transpose(1, 2) + rows
+        return self.table.weight[ids] + rows
+
+
+@pytest.mark.parametrize("kind", ["embedding", "index_select", "gather", "indexing"])
+@pytest.mark.parametrize("value", [0, 8, 9, 100, -1, -9, -10])
+def test_ids_out_of_range_are_refused_or_answered_as_the_model_does(
+    kind: str, value: int, looking: dict[str, Path]
+) -> None:
+    model, ids = trained(Looking(kind)), np.array([[1, 2, value], [0, 3, 4]])
+    predict, expected = form.load(looking[kind]), None
+    try:
+        with torch.no_grad():
+            expected = model(torch.from_numpy(ids)).numpy()
+    except (IndexError, RuntimeError):
+        with pytest.raises(form.refusals()):
+            predict({"ids": ids})
+        return
+    np.testing.assert_allclose(predict({"ids": ids})["y"], expected, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def looking(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folders = {}
+    for kind in ("embedding", "index_select", "gather", "indexing"):
+        folders[kind] = tmp_path_factory.mktemp(kind)
+        ids = {"ids": np.array([[1, 2, 3]] * 5)}
+        form.export(trained(Looking(kind)), ids, ["y"], folders[kind])
+    return folders
+
+
+def test_only_an_index_that_comes_from_an_input_is_looked_at(looking: dict[str, Path]) -> None:
+    def guards(kind: str) -> int:
+        graph = importlib.import_module("onnx").load(looking[kind] / form.FILE).graph
+        return sum(node.op_type == "Where" for node in graph.node)
+
+    assert [guards(kind) for kind in looking] == [1, 1, 1, 0]

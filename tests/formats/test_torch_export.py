@@ -69,7 +69,7 @@ class Awkward(nn.Module):
     ("model", "named"),
     [
         (Branching(), "pixels.sum\\(\\) > 0"),
-        (FixedRows(), "constant \\(3\\)"),
+        (FixedRows(), "the number of rows became a constant, as len\\(x\\)"),
         (ForeignOperator(), "tests_of_formats.twice"),
         (Named(), "one tensor each for \\['logits'\\]"),
     ],
@@ -86,6 +86,29 @@ def test_a_model_that_does_not_fit_is_named_with_its_fault(
 def test_a_second_output_needs_a_name(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="one tensor each"):
         form.export(nn.Identity().eval(), pixels(5), ["logits", "other"], tmp_path)
+
+
+@pytest.mark.parametrize("name", ["block1-0", "a b", "down/0", "head:1", "x+y", "größe"])
+def test_modules_are_named_as_people_like(name: str, tmp_path: Path) -> None:
+    model = nn.Sequential()
+    model.add_module(name, nn.Linear(64, 3))
+    form.export(model.eval(), pixels(5), ["logits"], tmp_path)
+    with torch.no_grad():
+        expected = model(torch.from_numpy(pixels(4)["pixels"])).numpy()
+    assert form.load(tmp_path)(pixels(4))["logits"].tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("name", ['a")', "a\\", "a\n", "a'", "a;b", "a(b)", "x{y}", "a.__b"])
+def test_a_name_that_could_end_a_string_in_code_is_refused(name: str) -> None:
+    for key in ("parameter_name", "buffer_name", "fqn", "name", "as_name", ""):
+        with pytest.raises(ValueError, match="do not load it"):
+            form.check_text(name, key, "here")
+
+
+@pytest.mark.parametrize("key", ["name", "as_name", "target", "expr_str", "device", ""])
+def test_only_names_of_weights_and_modules_may_have_a_hyphen(key: str) -> None:
+    with pytest.raises(ValueError, match="do not load it"):
+        form.check_text("block1-0", key, "here")
 
 
 @pytest.mark.filterwarnings("ignore:No complete tensor")

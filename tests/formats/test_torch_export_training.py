@@ -303,6 +303,81 @@ def test_a_loss_that_cannot_be_traced_is_refused(loss: Any, told: str, tmp_path:
     assert not list(tmp_path.iterdir())
 
 
+class Rounded(torch.autograd.Function):
+    """Rounds, and passes the gradient straight through."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        return values.round()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient
+
+
+class Doubled(torch.autograd.Function):
+    """Its backward is the derivative of its forward."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        return values * 2
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient * 2
+
+
+class Own(Net):
+    function: Any = Rounded
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return super().forward(self.function.apply(pixels * self.frozen.weight.sum()))
+
+
+class Late(Net):
+    function: Any = Rounded
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.answer(self.function.apply(3 * torch.relu(self.hidden(pixels))))
+
+
+class Harmless(Late):
+    function = Doubled
+
+
+def test_a_backward_of_somebody_s_own_is_refused_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(
+        ValueError, match="Rounded: a torch.autograd.Function, whose own back"
+    ) as at:
+        exported(trained(net=Late), tmp_path)
+    assert "\n" not in str(at.value) and "hidden.weight" in str(at.value)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("net", [Own, Harmless])
+def test_a_backward_that_changes_no_gradient_is_taken_and_costs_no_state(
+    net: Any, tmp_path: Path
+) -> None:
+    training = trained(net=net)
+    before = in_bytes(framework.state(training))
+    trainer = form.load_training(exported(training, tmp_path))
+    assert in_bytes(framework.state(training)) == before
+    assert by_trainer(trainer) == by_source(training)
+
+
+class Cumulative(Net):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(8, momentum=None)
+
+
+def test_batch_norm_over_all_batches_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    training = trained(net=Cumulative)
+    trainer = form.load_training(exported(training, tmp_path))
+    assert "forward" not in vars(training.net.norm)
+    assert by_trainer(trainer) == by_source(training)
+
+
 def test_a_model_exported_to_predict_has_nothing_to_train_on(tmp_path: Path) -> None:
     training = trained()
     form.export(framework.predictor(training), ROWS, ["logits"], tmp_path)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._arrays import as_argument, decoded, in_order
+from .._arrays import tensorflow_refusals as refusals
 from ..contract import Arrays, Place
 from ._archive import FILE, METADATA, custom_objects, read_member
 from ._check import check_archive
@@ -18,6 +19,8 @@ from ._weights import places
 
 if TYPE_CHECKING:
     import keras
+
+__all__ = ["load", "load_model", "refusals", "weights"]
 
 
 def load(directory: Path) -> Callable[[Arrays], Arrays]:

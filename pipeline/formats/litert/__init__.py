@@ -10,7 +10,8 @@ FORMAT = Format(
         same_bytes=True,
         runtimes=("tensorflow", "ai-edge-litert"),
         note="Agrees with Keras within rounding, not bit for bit, and it cannot be trained on; it "
-        "holds the weights once more, and only operators that are built into LiteRT.",
+        "may answer a NaN or an id out of range where Keras would not; it holds the weights once "
+        "more, and only operators that are built into LiteRT.",
     ),
     frameworks=("keras",),
     requires=("tensorflow", "numpy"),

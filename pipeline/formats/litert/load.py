@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 
 from .._arrays import at_least_one_row, decoded
+from .._arrays import tensorflow_refusals as refusals
 from ..contract import Arrays, Place
 from . import _schema as schema
 from ._flatbuffer import Table, root
 from ._names import ENDPOINT, FILE
 from .screen import screen
+
+__all__ = ["interpreter", "load", "refusals", "weights"]
 
 
 def load(directory: Path) -> Callable[[Arrays], Arrays]:

@@ -10,7 +10,8 @@ FORMAT = Format(
         same_bytes=True,
         runtimes=("onnxruntime",),
         note="Agrees with the framework within rounding, not bit for bit, and it cannot be trained "
-        "on; it reads its weights from model.pt2 or saved_model/ beside it, where there is one.",
+        "on; its runtimes may answer a NaN otherwise (a maximum over a window passes over it); it "
+        "reads its weights from model.pt2 or saved_model/ beside it, where there is one.",
     ),
     frameworks=("pytorch", "keras"),
     requires=("onnxruntime", "numpy"),

@@ -12,6 +12,7 @@ import numpy as np
 
 from .._onnx_export import TORCHVISION, reason, silenced
 from ..contract import Arrays
+from ._negative import refuse_negative
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,9 +29,10 @@ def translate(model: "nn.Module", inputs: Arrays, outputs: list[str]) -> Any:
     """
     import torch
 
-    program = _capture(model, inputs)
+    with torch.no_grad():  # a mask that asks for a gradient has no ONNX
+        program = _capture(model, inputs)
     try:
-        with silenced(logging.ERROR, TORCHVISION), warnings.catch_warnings():
+        with torch.no_grad(), silenced(logging.ERROR, TORCHVISION), warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             translated = torch.onnx.export(
                 program,
@@ -62,10 +64,13 @@ def _capture(model: "nn.Module", inputs: Arrays) -> Any:
         torch.from_numpy(np.resize(each, (EXAMPLE_ROWS, *each.shape[1:])))
         for each in inputs.values()
     )
+    shapes = tuple({0: rows} for _ in inputs)
     try:
-        return torch.export.export(model, examples, dynamic_shapes=tuple({0: rows} for _ in inputs))
+        program = torch.export.export(model, examples, dynamic_shapes=shapes)
     except RuntimeError as error:
         raise ValueError(f"onnx: this model cannot be traced: {reason(error)}") from error
+    refuse_negative(program)
+    return program
 
 
 def _fold(model: Any) -> None:

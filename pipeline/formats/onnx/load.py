@@ -7,11 +7,13 @@ import numpy as np
 
 from .._arrays import at_least_one_row
 from .._onnx_proto import DTYPES, Entry, Graph, Model, Tensor
-from .._onnxruntime import names, session
+from .._onnxruntime import names, refusals, session
 from .._protobuf import Message
 from ..contract import Arrays, Place
 from ._files import FILE
 from .screen import screen
+
+__all__ = ["load", "refusals", "weights"]
 
 
 def load(directory: Path) -> Callable[[Arrays], Arrays]:

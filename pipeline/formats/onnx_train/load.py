@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from .._onnxruntime import refusals
 from ..contract import Arrays, Place
 from ._states import read
 from ._trainer import Trainer
+
+__all__ = ["load", "refusals", "weights"]
 
 
 def load(directory: Path) -> Callable[[Arrays], Arrays]:

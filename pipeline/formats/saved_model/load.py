@@ -5,10 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from .._arrays import as_argument, decoded
+from .._arrays import tensorflow_refusals as refusals
 from ..contract import Arrays, Place
 from ._files import FOLDER, read_signature
 from ._index import places
 from .screen import screen
+
+__all__ = ["load", "predictor", "refusals", "tensors", "weights"]
 
 
 def load(directory: Path) -> Callable[[Arrays], Arrays]:

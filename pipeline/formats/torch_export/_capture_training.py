@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._torch import tensors
+from .._torch import in_numpy, tensors
 from ..contract import Arrays
 from ._capture import rows_vary, trace
+from ._cumulative import own_means
 from ._names import LOSS, TRAIN
+from ._own_backward import demand_own_gradients
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,13 +29,14 @@ def capture_training(
     with torch.no_grad():
         answers = net(*tensors(inputs, list(inputs)))
     step, loss = _modules(training, answers)
-    with _training_mode(net):
+    with _training_mode(net), own_means(net):
         train = _trace_loss([*inputs.values(), target], step, "its training step")
+    demand_own_gradients(step, train, inputs, target)
     _rename(train, lambda name: name.removeprefix("net."))
     _join_tied(train, {id(weight): name for name, weight in net.named_parameters()})
     several = answers if isinstance(answers, tuple | list) else [answers]
     with torch.no_grad():  # as where a loss is only looked at
-        of_answers = _trace_loss([*(each.numpy() for each in several), target], loss, "its loss")
+        of_answers = _trace_loss([*map(in_numpy, several), target], loss, "its loss")
     return {TRAIN: train, LOSS: of_answers}
 
 

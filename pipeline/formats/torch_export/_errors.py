@@ -1,10 +1,18 @@
 """Errors of torch's become one line each."""
 
+CONSTANT = "but your code specialized it to be a constant"
+HINT = (
+    "the number of rows became a constant, as len(x), int(x.shape[0]) or a literal make it: write "
+    "x.shape[0], x.new_zeros or a shape of -1"
+)
+
 
 def in_one_line(error: BaseException) -> str:
     """Returns what torch says about its cause, and the line of the model that it blames."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     reasons = [line for line in lines[1:] if line.startswith("- ")]
     marks = [n for n, line in enumerate(lines) if line.startswith("The following call raised")]
+    if any(CONSTANT in line for line in lines):
+        return HINT
     blamed = lines[marks[0] + 1 : marks[0] + 3] if marks else []
     return " ".join([*lines[:1], *reasons, *blamed]) or type(error).__name__

@@ -15,7 +15,7 @@ def check_payloads(
 ) -> None:
     """Raises ValueError for a tensor that is stored as a pickle or reaches beyond its member."""
     for name, payload in config.items():
-        check_text(name, "", where)
+        check_text(name, "fqn", where)
         if payload["use_pickle"] is not False or not PAYLOAD.fullmatch(payload["path_name"]):
             raise ValueError(
                 f"{where}: {name!r} is stored as a pickle, expected raw bytes; do not load it"

@@ -9,6 +9,10 @@ from ._operators import is_operator
 from ._screen_expressions import is_guard, is_shape
 
 PLAIN = re.compile(r"[\w.]*")
+STATE_KEYS = ("parameter_name", "buffer_name", "tensor_constant_name", "fqn")
+STATE = re.compile(r"[\w.\-+/:, ]*")
+"""Names of modules and weights, which people choose: torch writes a part that is no identifier into
+code as `getattr(of, "part")`, where none of these characters ends the string."""
 TREES = {None, "builtins.tuple", "builtins.list", "builtins.dict", "collections.OrderedDict"}
 LARGEST_SIZE = 1 << 62
 
@@ -29,7 +33,8 @@ def check_program(value: Any, where: str, key: str = "") -> None:
 
 
 def check_text(text: str, key: str, where: str) -> None:
-    """Raises ValueError unless the text is inert as the value of `key`, which is "" for a name."""
+    """Raises ValueError unless the text is inert as the value of `key`, which is "" for a name
+    itself."""
     if not _is_inert(text, key, where):
         raise ValueError(
             f"{where}: {key or 'name'} {text[:200]!r} could run code, expected torch's own "
@@ -52,7 +57,8 @@ def _is_inert(text: str, key: str, where: str) -> bool:
         return text == "" or text.isidentifier()
     parts = text.split(".")  # become attributes, one of the other
     hidden = len(parts) > 1 and any(part.startswith("__") for part in parts)
-    return PLAIN.fullmatch(text) is not None and not hidden
+    allowed = STATE if key in STATE_KEYS else PLAIN
+    return allowed.fullmatch(text) is not None and not hidden
 
 
 def _check_sizes(tensor: dict[str, Any], where: str) -> None:

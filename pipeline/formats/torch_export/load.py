@@ -4,11 +4,13 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from .._torch import predict
+from .._torch import predict, refusals
 from ..contract import Arrays, Place
 from . import _archive
 from ._names import FILE
 from .screen import screen
+
+__all__ = ["load", "refusals", "weights"]
 
 
 def load(directory: Path) -> Callable[[Arrays], Arrays]:

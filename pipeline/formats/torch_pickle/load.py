@@ -6,9 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .._torch import predict
+from .._torch import predict, refusals
 from ..contract import Arrays, Place
 from ._names import FILE, INDEX
+
+__all__ = ["load", "refusals", "weights"]
 
 
 def load(directory: Path) -> Callable[[Arrays], Arrays]:
@@ -16,6 +18,7 @@ def load(directory: Path) -> Callable[[Arrays], Arrays]:
     cannot be imported."""
     import torch
 
+    torch.backends.mha.set_fastpath_enabled(False)  # as it was trained, and bit for bit
     model = torch.load(directory / FILE, weights_only=False)
     return partial(predict, model, signature=_index(directory))
 

@@ -22,6 +22,8 @@ class Job:
     """An .npz that says which weights move the source's answers; null where none was recorded."""
     allowed: tuple[float, float] = (0.0, 0.0)
     """atol and rtol of answers: a changed weight must move them by more."""
+    questions: str | None = None
+    """An .npz with rows that the model may refuse; null where none were recorded."""
     test: Mapping[str, str] = field(default_factory=dict)
     """Input -> .npy with the rows of the test split."""
     scored: str | None = None

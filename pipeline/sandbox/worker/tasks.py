@@ -136,7 +136,12 @@ def _answer(job: Job, report: Report) -> None:
         report.arrays["test"] = _predict_test(job, predict)
     report.facts["timing"]["peak_mib"] = peak_mib()
     del predict
-    call("reloaded", load("load"))
+    predict = load("load")
+    call("reloaded", predict)
+    if job.questions:
+        report.start("questions")
+        _ask(_arrays(job.questions), predict, loader.refusals(), report)
+    del predict
     if job.copy is None:
         return
     report.start("weights")
@@ -150,6 +155,19 @@ def _answer(job: Job, report: Report) -> None:
         call("perturbed", load("perturbed", Path(job.copy)))
         if _moved(report.arrays, job.allowed):
             break
+
+
+def _ask(asked: Arrays, predict: Callable[[Arrays], Arrays], refusals: Any, report: Report) -> None:
+    """Asks row by row; what is refused is told by its number."""
+    refused = report.facts["refused_rows"] = {}
+    inputs = {k.removeprefix("input."): v for k, v in asked.items() if k.startswith("input.")}
+    for number in range(len(asked["question"])):
+        try:
+            outputs = predict({name: rows[number : number + 1] for name, rows in inputs.items()})
+        except refusals as error:
+            refused[str(number)] = f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
+        else:
+            report.keep(f"questions/{number}", outputs)
 
 
 def _moved(arrays: Arrays, allowed: tuple[float, float]) -> bool:

@@ -18,6 +18,10 @@ def load(directory: Path) -> Callable[[Arrays], Arrays]:
     return predict
 
 
+def refusals() -> tuple[type[Exception], ...]:
+    return (ValueError,)
+
+
 def weights(directory: Path) -> Mapping[str, Place]:
     array = np.load(directory / "model.npy", mmap_mode="r")
     size = (directory / "model.npy").stat().st_size
