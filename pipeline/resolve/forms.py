@@ -152,10 +152,12 @@ def by_revision(what: str, root: Path) -> Resolved | None:
     if node is None and (root / path).is_dir() and resolve_dvc.md5_of(root / path) == md5:
         node = statement(root / path / provenance.NAME)
     if node is None:
+        fetched = "fetch it with `dvc fetch --all-commits`, or an experiment with `dvc exp pull`"
+        if resolve_dvc.remote(root) is None:
+            fetched = "and no DVC remote is set: made elsewhere, or removed; its name alone is here"
         raise PipelineError(
             f"{_lock_of(what, commit)} names the complete model with md5 {md5}, which is not in "
-            "DVC's cache; fetch it with `dvc fetch --all-commits`, or an experiment with "
-            "`dvc exp pull`"
+            f"DVC's cache; {fetched}"
         )
     return gather(node, root, revision=commit)
 
