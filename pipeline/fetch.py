@@ -1,34 +1,37 @@
-"""`python -m pipeline.fetch <md5> <directory>`: what DVC has under this name of its bytes.
+"""`python -m pipeline.fetch <what> <directory>`: an artifact's files, whatever names it.
 
-An MLflow run that was logged by reference gives the command. Exit code 0: the directory is there,
-and is what its statement says; 1: it is not; 2: neither DVC's cache nor its remote has it.
+An MLflow run that was logged by reference gives the command, with the md5 that DVC has it under.
+Exit code 0: the directory is there, and is what its statement says; 1: it is not; 2: neither DVC's
+cache nor its remote has it.
 """
 
 import argparse
+import contextlib
 import shutil
 import sys
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from pipeline import provenance
 from pipeline.errors import IncompleteArtifact, PipelineError
 from pipeline.files import translate_os_errors
 from pipeline.project import repository
-from pipeline.resolve import dvc
+from pipeline.resolve import ACCEPTED, dvc, locked, mlflow, resolve
 from pipeline.text import escaped
 
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.fetch",
-        description="A complete model, or another artifact, from DVC's cache or its remote.",
+        description="A complete model, or another artifact, from where its files are: here, in "
+        "MLflow's store, in DVC's cache or in its remote.",
     )
-    parser.add_argument("md5", help="as the MLflow run's tag dvc.md5 has it")
+    parser.add_argument("what", help=f"the md5 that a run's tag dvc.md5 has, or {ACCEPTED}")
     parser.add_argument("directory", type=Path, help="which does not exist yet")
     options = parser.parse_args(arguments)
     try:
-        files = _listed(repository(), f"{options.md5.removesuffix('.dir')}.dir")
+        files = _files(options.what, repository())
         if files is None:
             return 2
         _copy(files, options.directory)
@@ -40,18 +43,53 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _listed(root: Path, md5: str) -> dict[str, Path] | None:
-    if dvc.MD5.fullmatch(md5) is None:
-        raise PipelineError(f"{escaped(md5)}: expected 32 digits as in a run's tag dvc.md5")
+def _files(what: str, root: Path) -> Mapping[str, Path] | None:
+    """Returns the files of what is named, by their names in it; None where nobody has them, which
+    is said. Raises PipelineError for a name that leads nowhere."""
+    if md5 := _md5(what, root):
+        return _from_dvc(root, md5)
+    resolved = resolve(what, root)
+    digest = resolved.node.digest
+    if place := resolved.places.get(digest):
+        return {name: place / name for name in [*provenance.files(place), provenance.NAME]}
+    files = resolved.cached.get(digest, {})
+    if files and all(path.is_file() for path in files.values()):
+        return files
+    _print_missing(f"{what}: the {resolved.node.stage} {digest[:16]}: not all of it is here", None)
+    return None
+
+
+def _md5(what: str, root: Path) -> str | None:
+    """Returns the md5 that DVC has an artifact under: given as such, in the dvc.lock of a revision
+    or an experiment, or in a run's tag. A run's id looks like an md5; what is in the cache is
+    none."""
+    name = f"{what.removesuffix('.dir')}.dir"
+    if dvc.MD5.fullmatch(name) is None:
+        named = None if Path(what).exists() else locked(what, root)
+        return named[2] if named else None
+    if what.endswith(".dir") or dvc.listing(root, name):
+        return name
+    with contextlib.suppress(PipelineError):  # without MLflow's store it is still an md5
+        if logged := mlflow.store(root).run(what):
+            return logged.md5
+    return name
+
+
+def _from_dvc(root: Path, md5: str) -> dict[str, Path] | None:
+    """Returns the files of the directory with this md5, in DVC's cache by then."""
     reason = None if _at_hand(root, md5) else pulled(root, [md5])
     if files := _at_hand(root, md5):
         return files
+    _print_missing(f"{md5}: not in DVC's cache", reason)
+    return None
+
+
+def _print_missing(what: str, reason: str | None) -> None:
     print(
-        f"error: fetch: {md5}: not in DVC's cache{f', and {reason}' if reason else ''}; ask "
+        f"error: fetch: {escaped(what)}{f', and {reason}' if reason else ''}; ask "
         "whoever logged it for `dvc push`, and look at `dvc remote list` here",
         file=sys.stderr,
     )
-    return None
 
 
 def _at_hand(root: Path, md5: str) -> dict[str, Path] | None:
@@ -79,7 +117,7 @@ def pulled(root: Path, md5s: Collection[str]) -> str | None:
     return f"the DVC remote lacks {len(failed)} objects" if failed else None
 
 
-def _copy(files: dict[str, Path], directory: Path) -> None:
+def _copy(files: Mapping[str, Path], directory: Path) -> None:
     """The directory appears whole, and only if every file is what the statement says."""
     if directory.exists():
         raise PipelineError(f"{directory}: is there already; give a directory that is not")

@@ -33,10 +33,11 @@ def prepare(data: Path, output: Path, params: PrepareParams) -> None:
 
     Raises DataError naming file, row (from 1; in a CSV the line too) and column, and ParamsError.
     """
-    arrays = _array_specs(params.data)
+    _demand_inputs(params.data)
     table = open_table(_locate(data, params.data.file))
-    declared.demand(table, params.data.id, arrays)
-    _demand_different(table, params.data.id)
+    arrays = _array_specs(columns.with_rest(params.data, table.shapes))
+    declared.demand(table, params.data, arrays)
+    _demand_different(table, columns.ids(params.data))
     labels, arrays = _check_values(table, arrays)
     target.demand_rows(table, params.data.target, labels)
     splits = assign(labels, params.data.split)
@@ -46,17 +47,29 @@ def prepare(data: Path, output: Path, params: PrepareParams) -> None:
     (output / "schema.json").write_text(json.dumps(schema, indent=2) + "\n")
 
 
-def _array_specs(data: Data) -> dict[str, ArraySpec]:
-    """Returns what is written for each split, by file name without suffix. Raises ParamsError."""
+def _demand_inputs(data: Data) -> None:
+    """Raises ParamsError for inputs that no forward() could take, or that are something else."""
     if not data.inputs:
         raise ParamsError("data.inputs: empty, expected at least one input")
+    others = {data.target.source, *columns.ids(data), *columns.names(data.ignore)}
     for name, entry in data.inputs.items():
         key = f"data.inputs.{name}"
         if not name.isidentifier() or keyword.iskeyword(name):
             raise ParamsError(f"{key}: no Python name, but forward() takes it as an argument")
-        taken = {data.target.source, data.id} & set(columns.names(entry.source))
-        if taken:
-            raise ParamsError(f"{key}.source: {taken.pop()!r} is the target or the id, no input")
+        sources = columns.names(entry.source)
+        if not sources:
+            raise ParamsError(f"{key}.source: found {entry.source!r}, which names no column")
+        if taken := others & set(sources):
+            what = "the target, an id or ignored, no input"
+            raise ParamsError(f"{key}.source: {taken.pop()!r} is {what}")
+    if data.target.source in (unread := {*columns.ids(data), *columns.names(data.ignore)}):
+        raise ParamsError(f"data.target.source: {data.target.source!r} is an id or ignored")
+    if len(unread) < len(columns.ids(data)) + len(columns.names(data.ignore)):
+        raise ParamsError("data.ignore: names an id, or a column twice; name each once")
+
+
+def _array_specs(data: Data) -> dict[str, ArraySpec]:
+    """Returns what is written for each split, by file name without suffix."""
     inputs = {f"inputs/{name}": columns.input_array(entry) for name, entry in data.inputs.items()}
     return inputs | {"target": columns.target_array(data.target)}
 
@@ -105,22 +118,23 @@ def _check_values(
     }
 
 
-def _demand_different(table: Table, column: str | None) -> None:
+def _demand_different(table: Table, ids: tuple[str, ...]) -> None:
     """Demands that no id comes twice; compares 16-byte digests, so that memory does not grow with
     the length of ids."""
-    if column is None:
+    if not ids:
         return
     digests = [
-        hashlib.blake2b(text.encode(), digest_size=16).digest()
-        for batch in table.batches({column: "id"})
-        for text in batch[column]
+        hashlib.blake2b(json.dumps(texts).encode(), digest_size=16).digest()
+        for batch in table.batches(dict.fromkeys(ids, "id"))
+        for texts in zip(*(batch[column] for column in ids), strict=True)
     ]
     _, first, inverse = np.unique(digests, return_index=True, return_inverse=True)
     earlier = first[inverse]
     repeats = np.flatnonzero(earlier != np.arange(len(digests)))
     if len(repeats):
         row = int(repeats[0])
-        raise table.fault(row, column, f"the id of row {earlier[row] + 1} again; ids must differ")
+        problem = f"the id of row {earlier[row] + 1} again; ids must differ"
+        raise table.fault(row, ", ".join(ids), problem)
 
 
 def _write(table: Table, arrays: Mapping[str, ArraySpec], splits: Array, output: Path) -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import provenance
-from pipeline.project import PARENTS
+from pipeline.project import CONF_LOCK, PARAMS, PARENTS
+from pipeline.provenance import git
 from pipeline.run import versions
 
 ARTIFACTS = (
@@ -14,6 +15,9 @@ ARTIFACTS = (
     "artifacts/checkpoint",
     "artifacts/complete-model",
 )
+WRITTEN = (Path("dvc.lock"), PARAMS, CONF_LOCK)
+"""What a run writes of what git tracks: its inputs' and outputs' digests, its values, and which of
+them conf/ chose."""
 MODEL = Path("artifacts/complete-model")
 VERIFICATION = Path("reports/verify.json")
 RUN = Path("reports/mlflow.json")
@@ -40,8 +44,17 @@ def summary() -> str:
         "all runs": f"{run['links']['runs']}{first}",
         "next": f"{MODEL}/README.md loads it anywhere; `python -m pipeline --help` changes it",
     }
-    lines |= _other_versions(params["train"]["parent"])
+    lines |= _uncommitted() | _other_versions(params["train"]["parent"])
     return "\n" + "\n".join(f"{name + ':':<10}{text}" for name, text in lines.items())
+
+
+def _uncommitted() -> dict[str, str]:
+    """Returns a line where a commit would make this run one that can be found again."""
+    changed = git.line(Path(), "status", "--porcelain", "--", *map(str, WRITTEN)) or ""
+    names = [line.split()[-1] for line in changed.splitlines()]
+    files = " ".join(str(path) for path in WRITTEN if str(path) in names)
+    kept = f"`git commit --message '…' -- {files}` keeps what names this run: they changed with it"
+    return {"git": kept} if files else {}
 
 
 def _other_versions(parent: str | None) -> dict[str, str]:

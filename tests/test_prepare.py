@@ -40,6 +40,7 @@ def params(**changes: Any) -> PrepareParams:
         "inputs": {"x": {"source": ["a", "b"], "shape": [2], "dtype": "float32"}},
         "target": {"source": "label", "classes": 2},
         "id": None,
+        "ignore": [],
         "split": {"val": 0.2, "test": 0.2, "seed": 0},
     }
     return read(PrepareParams, {"data": values | changes})
@@ -109,6 +110,17 @@ def test_the_digits_are_those_of_scikit_learn() -> None:
     rows = np.loadtxt(ROOT / "data/digits.csv", delimiter=",", skiprows=1, dtype=np.int64)
     digits = load_digits()
     np.testing.assert_array_equal(rows, np.column_stack([digits.data, digits.target]))
+
+
+def test_the_diabetes_rows_are_those_of_scikit_learn() -> None:
+    from sklearn.datasets import load_diabetes
+
+    with (ROOT / "data/diabetes.csv").open() as file:
+        header, *rows = csv.reader(file)
+    diabetes = load_diabetes(scaled=False)
+    assert header == [*diabetes.feature_names, "progression"]
+    written = np.array(rows, float)
+    np.testing.assert_array_equal(written, np.column_stack([diabetes.data, diabetes.target]))
 
 
 def test_rows_stay_together_and_keep_the_order_of_the_file(data: Path) -> None:
@@ -592,9 +604,10 @@ def peak_memory(folder: Path, file: str) -> int:
         import sys
         from pathlib import Path
         from pipeline.config.reading import read
-        from pipeline.config.params import PrepareParams, Target
+        from pipeline.config.params import PrepareParams
         from pipeline.prepare import prepare
-        dataset = dict(name="m", file=sys.argv[1], id=None, target=dict(source="label", classes=3),
+        dataset = dict(name="m", file=sys.argv[1], id=None, ignore=[],
+            target=dict(source="label", classes=3),
             inputs=dict(x=dict(source=SOURCE, shape=[50], dtype="float32")),
             split=dict(val=.2, test=.2, seed=0))
         prepare(Path("data"), Path("out"), read(PrepareParams, dict(data=dataset)))
@@ -857,3 +870,57 @@ def test_a_class_that_a_split_lacks_is_told_and_one_alone_in_train_refused(data,
     assert "no row of class 1 in test; 2 in val\n" in capsys.readouterr().err
     with pytest.raises(DataError, match="class 0 alone in train, expected two classes at least"):
         demand_classes(table, declared, labels, np.array([0, 1, 1, 0, 2, 2, 2]))
+
+
+ALL = {"x": {"source": "all but the target", "shape": [2], "dtype": "float32"}}
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "npz"])
+def test_all_but_the_target_are_the_columns_that_nothing_else_names(data, suffix) -> None:
+    columns = {"key": np.arange(20), "b": np.arange(20) / 4, "note": np.full(20, "x")}
+    columns |= {"label": np.arange(20) % 2, "a": np.arange(20), "skip_1": np.full(20, np.nan)}
+    write_all(data, columns)
+    changes = {"inputs": ALL, "id": "key", "ignore": ["note", "skip_{1..1}"]}
+    x = together(run(data, file=f"t.{suffix}", **changes), "inputs/x")
+    assert np.array_equal(x[:, 0] * 4, x[:, 1])
+
+
+def test_all_but_the_target_leaves_other_inputs_their_columns(data: Path) -> None:
+    inputs = {"x": ALL["x"] | {"shape": [1]}, "y": one_input("float64", "b", [])["x"]}
+    arrays = run(data, inputs=inputs)
+    assert np.array_equal(together(arrays, "inputs/x")[:, 0], together(arrays, "inputs/y") * 4)
+
+
+def test_another_number_of_columns_is_told_with_the_one_there_is(data: Path) -> None:
+    inputs = {"x": ALL["x"] | {"shape": [3]}}
+    refuses(data, "inputs/x: found 2 columns", "correct data.inputs.x", inputs=inputs)
+
+
+def test_what_is_ignored_is_not_read_but_must_be_there(data: Path) -> None:
+    spoil(data, "\n4,1.0,0", "\n4,oops,0")
+    refuses(data, "no column 'c'", inputs=one_input("float32", ["a"], [1]), ignore=["b", "c"])
+    refuses(data, "column 'b'", "name it in data.ignore", inputs=one_input("float32", ["a"], [1]))
+    run(data, inputs=one_input("float32", ["a"], [1]), ignore=["b"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"ignore": ["a"]}, "data.inputs.x.source: 'a' is the target, an id or ignored"),
+        ({"ignore": ["label"]}, "data.target.source: 'label' is an id or ignored"),
+        ({"id": "k", "ignore": ["k"]}, "data.ignore: names an id, or a column twice"),
+        ({"inputs": one_input("float32", "p_{2..1}", [1])}, "'p_{2..1}', which names no column"),
+    ],
+)
+def test_a_column_is_named_once(data: Path, changes: dict[str, Any], said: str) -> None:
+    refuses(data, said, error=ParamsError, **changes)
+
+
+def test_several_ids_must_differ_together(data: Path) -> None:
+    rows = [f"{i},{i},{i % 2},{i // 5},{i % 5}" for i in range(20)]
+    repeated = [*rows[:7], "7,7,1,0,2", *rows[8:]]
+    (data / "small.csv").write_text("\n".join(["a,b,label,shop,day", *repeated]))
+    words = ["row 8 (line 9)", "column 'shop, day'", "the id of row 3 again"]
+    refuses(data, *words, id=["shop", "day"])
+    (data / "small.csv").write_text("\n".join(["a,b,label,shop,day", *rows]))
+    assert run(data, id=["shop", "day"])["train/inputs/x.npy"].shape == (12, 2)

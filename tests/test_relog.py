@@ -269,6 +269,21 @@ def test_what_is_rotten_or_missing_is_named_and_the_rest_is_made(copy: Traced) -
     assert told(store) == before
 
 
+def test_what_was_made_elsewhere_is_passed_over_in_one_line(copy: Traced, tmp_path: Path) -> None:
+    """A fresh clone has the history of whoever made the project, and runs of its own later."""
+    clone = Project(tmp_path / "clone")
+    copy.run("git", "clone", "--quiet", str(copy.root), str(clone.root))
+    elsewhere = "not made here: neither their models nor their reports are in this clone"
+    said = relog(clone)
+    assert [line for line in said if elsewhere in line] == [said[1]]
+    assert "and no DVC remote is set; passed over" in said[1]
+    assert "0 runs are known" in said[0] and said[2:] == ["nothing to do"]
+    done = clone.run("python", "-m", "pipeline.trace", "HEAD", check=False)
+    assert "no DVC remote is set: made elsewhere, or removed; its name alone is here" in done.stdout
+    clone.run("dvc", "remote", "add", "--default", "--quiet", "there", "../nothing")
+    assert "--pull gets what the DVC remote has" in relog(clone, code=1)[1]
+
+
 def test_a_dry_run_logs_nothing(copy: Traced) -> None:
     delete_store(copy)
     assert relog(copy, "--dry-run")[-1] == "3 would be made"

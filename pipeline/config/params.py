@@ -15,7 +15,8 @@ REGISTERED = re.compile(r"[\w -]+")
 @dataclass(frozen=True, kw_only=True)
 class Input:
     source: str | tuple[str, ...]
-    """Column, list of columns or range such as "pixel_{0..63}"; in an .npz the array's name."""
+    """Column, list of columns or range such as "pixel_{0..63}"; in an .npz the array's name.
+    "all but the target" is each column that nothing else names, in the file's order."""
     shape: tuple[int, ...]
     """Of one row, without the batch dimension; () is a scalar."""
     dtype: Literal["float32", "float64", "int64", "uint8", "string"]
@@ -46,8 +47,10 @@ class Data:
     inputs: Mapping[str, Input]
     """The model's inputs by name, in the order of its call."""
     target: Target
-    id: str | None
-    """Column whose values must differ; it is no input."""
+    id: str | tuple[str, ...] | None
+    """Column whose values must differ, or columns that together must; none is an input."""
+    ignore: tuple[str, ...]
+    """Columns, or ranges of them, that are not read."""
     split: Split
 
 

@@ -3,15 +3,18 @@ whole, rounded."""
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from pipeline.config.params import Input, Target
+from pipeline.config.params import Data, Input, Target
 from pipeline.data import precision
 from pipeline.data.tables import EMPTY, EXACT, Array, Batch, Kind, Table
+
+ALL = "all but the target"
+"""A source: each column that nothing else names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +71,30 @@ def names(source: str | tuple[str, ...]) -> tuple[str, ...]:
     before, first, last, after = match.groups()
     width = len(first) if first.startswith("0") else 1
     return tuple(f"{before}{n:0{width}}{after}" for n in range(int(first), int(last) + 1))
+
+
+def claimed(data: Data) -> set[str]:
+    """Returns the columns that are named one by one."""
+    sources = [entry.source for entry in data.inputs.values() if entry.source != ALL]
+    named = {name for source in sources for name in names(source)}
+    return named | {data.target.source, *ids(data), *names(data.ignore)}
+
+
+def ids(data: Data) -> tuple[str, ...]:
+    """Returns the columns that together name a row."""
+    if data.id is None:
+        return ()
+    return (data.id,) if isinstance(data.id, str) else data.id
+
+
+def with_rest(data: Data, there: Iterable[str]) -> Data:
+    """Returns the data with the columns that nothing names in the place of `ALL`."""
+    rest = tuple(name for name in there if name not in claimed(data))
+    inputs = {
+        name: replace(entry, source=rest) if entry.source == ALL else entry
+        for name, entry in data.inputs.items()
+    }
+    return replace(data, inputs=inputs)
 
 
 def input_array(entry: Input) -> ArraySpec:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
+from pipeline.config.params import Data
 from pipeline.data import columns
 from pipeline.data.columns import ArraySpec
 from pipeline.data.tables import Kind, Table
@@ -12,22 +13,23 @@ def listing(names: Sequence[str]) -> str:
     return (", ".join(names[:12]) or "nothing") + (", ..." if names[12:] else "")
 
 
-def demand(table: Table, id_column: str | None, arrays: Mapping[str, ArraySpec]) -> None:
+def demand(table: Table, data: Data, arrays: Mapping[str, ArraySpec]) -> None:
     """Raises DataError at the first column that is not as it is declared."""
-    declared = {column for array in arrays.values() for column in array.columns}
-    declared |= {id_column} if id_column else set()
-    for column in sorted(declared - set(table.shapes)):
+    ids: dict[str, Kind] = dict.fromkeys(columns.ids(data), "id")
+    known = {column for array in arrays.values() for column in array.columns} | set(ids)
+    ignored = set(columns.names(data.ignore))
+    for column in sorted((known | ignored) - set(table.shapes)):
         raise table.broken(f"no column {column!r}; {_columns_there(table, column)}")
     for column in table.shapes:
-        if column not in declared:
-            raise table.broken(f"column {column!r} is no input, target or id: remove or declare it")
-    ids: dict[str, Kind] = {id_column: "id"} if id_column else {}
+        if column not in known | ignored:
+            way_out = "declare it, or name it in data.ignore"
+            raise table.broken(f"column {column!r} is no input, target or id: {way_out}")
     table.demand_kinds(columns.kinds_of(arrays) | ids)
     for key, array in arrays.items():
         _demand_shape(table, key, array)
-    if id_column and table.shapes[id_column]:
-        shape = table.shapes[id_column]
-        raise table.broken(f"column {id_column!r}: found shape {shape} a row, expected one id")
+    for column in ids:
+        if shape := table.shapes[column]:
+            raise table.broken(f"column {column!r}: found shape {shape} a row, expected one id")
 
 
 def _columns_there(table: Table, column: str) -> str:

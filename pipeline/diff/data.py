@@ -125,7 +125,8 @@ def tables(one: Path, other: Path, config: Any, other_config: Any) -> dict[str, 
     """Raises PipelineError when a file is too large or cannot be read."""
     (columns, rows), (other_columns, other_rows) = _read(one), _read(other)
     shared = [name for name in columns if name in other_columns]
-    key = config["id"] if config["id"] == other_config["id"] and config["id"] in shared else None
+    keys = _ids(config) if _ids(config) == _ids(other_config) else ()
+    keys = keys if set(keys) <= set(shared) else ()
     report: dict[str, Any] = {
         "columns": {
             "added": [name for name in other_columns if name not in columns],
@@ -135,7 +136,7 @@ def tables(one: Path, other: Path, config: Any, other_config: Any) -> dict[str, 
     }
     if shared:
         mine, theirs = _only(shared, columns, rows), _only(shared, other_columns, other_rows)
-        at = shared.index(key) if key else None
+        at = tuple(shared.index(key) for key in keys)
         report["rows"] |= changes(mine, theirs, shared, at)
     target, other_target = config["target"], other_config["target"]
     if target["source"] == other_target["source"] and target["source"] in shared:
@@ -146,20 +147,25 @@ def tables(one: Path, other: Path, config: Any, other_config: Any) -> dict[str, 
     return report
 
 
-def changes(a: list[Row], b: list[Row], columns: list[str], key: int | None) -> dict[str, Any]:
+def _ids(config: Any) -> tuple[str, ...]:
+    """Returns the columns that together name a row; older artifacts have one name at most."""
+    key = config["id"]
+    return () if key is None else (key,) if isinstance(key, str) else tuple(key)
+
+
+def changes(a: list[Row], b: list[Row], columns: list[str], key: tuple[int, ...]) -> dict[str, Any]:
     """A changed row has the same id or, without an id, stands at the same place in both files.
 
     Every other row that one file has and the other has not was removed or added.
     """
     lost, gained = Counter(a), Counter(b)
     lost, gained = lost - gained, gained - lost
-    if key is None:
+    if not key:
         pairs = [(x, y) for x, y in zip(a, b, strict=False) if x != y]
     else:
-        known = {row[key]: row for row in b}
-        pairs = [
-            (row, known[row[key]]) for row in a if row[key] in known and known[row[key]] != row
-        ]
+        known = {tuple(row[at] for at in key): row for row in b}
+        same = ((row, known.get(tuple(row[at] for at in key), row)) for row in a)
+        pairs = [(mine, theirs) for mine, theirs in same if mine != theirs]
     changed, cells = 0, Counter[str]()
     for x, y in pairs:
         if lost[x] > 0 and gained[y] > 0:
@@ -171,7 +177,7 @@ def changes(a: list[Row], b: list[Row], columns: list[str], key: int | None) -> 
         "added": gained.total(),
         "removed": lost.total(),
         "changed": changed,
-        "matched_by": "place" if key is None else columns[key],
+        "matched_by": ", ".join(columns[at] for at in key) or "place",
         "changed_by_column": by_column,
     }
 

@@ -1,8 +1,8 @@
 """`python -m pipeline.relog`: MLflow's runs made again from DVC's cache, its experiments and git.
 
 MLflow is a projection: what it shows of a run lies in the artifacts, and what lies in none of them
-in reports/mlflow.json, which DVC keeps as well. Exit code 0: all runs are there; 1: some could not
-be made; 2: it could not run.
+in reports/mlflow.json, which DVC keeps as well. Exit code 0: all runs that were made here are
+there; 1: some could not be made; 2: it could not run.
 """
 
 import argparse
@@ -28,6 +28,7 @@ from pipeline.relog import runs
 from pipeline.relog.executions import executions
 from pipeline.relog.runs import ExpectedRun
 from pipeline.relog.sources import Sources, Stored
+from pipeline.resolve import dvc
 from pipeline.run import signals
 from pipeline.run.arguments import params_file
 from pipeline.run.lock import exclusive_writer
@@ -76,7 +77,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Makes every run of MLflow again, with its own name, params, metrics, tags and "
         "times, from what DVC and git keep: for a store that was lost, or a new one. A run is "
         "known by its complete model's digest; one that is there is left alone.",
-        epilog="exit code: 0 all runs are there, 1 some could not be made, 2 it could not run",
+        epilog="exit code: 0 all runs that were made here are there, 1 some could not be made, "
+        "2 it could not run",
     )
     add = parser.add_argument
     add("--to", metavar="URI", help="another store than tracking.uri in params.yaml names")
@@ -91,8 +93,12 @@ def _relog(options: argparse.Namespace) -> int:
     store = mlflow_store.locate(target.uri)
     scratch = RUN.with_name("relog")
     with translate_os_errors(scratch), exclusive_writer(scratch), scratch_beside(scratch):
-        expected, faults = _expected(options.pull)
+        known, faults = _expected(options.pull)
+        expected = [run for run in known if not run.made_elsewhere]
+        elsewhere = len(known) - len(expected)
         print(f"{len(expected)} runs are known; MLflow at {store.shown}", flush=True)
+        if elsewhere:
+            print(_passed_over(elsewhere), flush=True)
         outcomes = []
         for number, each in enumerate(expected, 1):
             outcome = _outcome(each, store, options.dry_run)
@@ -106,7 +112,19 @@ def _relog(options: argparse.Namespace) -> int:
     counts = Counter(outcome.what for outcome in outcomes)
     print(", ".join(f"{count} {what}" for what, count in counts.items()) or "nothing to do")
     recorded = options.to is not None or options.dry_run or _record(tracking, outcomes)
-    return 0 if recorded and not faults and not {CANNOT, UNREGISTERED} & set(counts) else 1
+    wanted = elsewhere and (options.pull or dvc.remote(Path.cwd()))
+    whole = not (wanted or faults or {CANNOT, UNREGISTERED} & set(counts))
+    return 0 if recorded and whole else 1
+
+
+def _passed_over(count: int) -> str:
+    """A clone has the history of whoever made the project, and none of their files."""
+    has_remote = dvc.remote(Path.cwd()) is not None
+    way_out = "--pull gets what the DVC remote has" if has_remote else "and no DVC remote is set"
+    return (
+        f"{count} more that git's history names were not made here: neither their models nor their "
+        f"reports are in this clone, {way_out}; passed over"
+    )
 
 
 def _expected(pull: bool) -> tuple[list[ExpectedRun], list[str]]:

@@ -33,6 +33,14 @@ class ExpectedRun:
         return next(whole, self.executions[0])
 
     @property
+    def made_elsewhere(self) -> bool:
+        """Whether nothing is here that only its own run can have left: the complete model, or the
+        report with its times. Data and reports of other runs may have the same bytes."""
+        return not any(
+            stored.at("complete-model") or stored.at("report") for stored in self.executions
+        )
+
+    @property
     def report(self) -> Mapping[str, Any]:
         """The report of the latest execution."""
         return max(self.executions, key=lambda stored: stored.execution.time).report

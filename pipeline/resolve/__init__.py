@@ -11,6 +11,7 @@ from pipeline.errors import PipelineError
 from pipeline.provenance import git
 from pipeline.resolve import mlflow as resolve_mlflow
 from pipeline.resolve.forms import FORMS, RUN, SHA256
+from pipeline.resolve.forms import locked as locked
 from pipeline.resolve.resolved import Resolved as Resolved
 
 ACCEPTED = (

@@ -121,12 +121,13 @@ def _without_statement(logged: Logged, shown: str) -> str:
     )
 
 
-def by_revision(what: str, root: Path) -> Resolved | None:
-    """The complete model that the dvc.lock of a git revision or a DVC experiment names."""
+def locked(what: str, root: Path) -> tuple[str, str, str] | None:
+    """Commit, path and md5 of the complete model that the dvc.lock of a git revision or a DVC
+    experiment names; null for another name."""
     commit = git.commit(root, what) or _experiment(what, root)
     if commit is None:
         return None
-    where = f"{what}: {resolve_dvc.LOCK} of commit {commit[:12]}"
+    where = _lock_of(what, commit)
     lock = resolve_dvc.stages(git.file_at(root, commit, resolve_dvc.LOCK), where)
     out = resolve_dvc.output(lock.get(EXPORT_COMPLETE, {}))
     if out is None:
@@ -134,15 +135,29 @@ def by_revision(what: str, root: Path) -> Resolved | None:
             f"{where} names no complete model, for {EXPORT_COMPLETE} had not run by then; give a "
             "revision in which it had"
         )
-    path, md5 = out
+    return commit, *out
+
+
+def _lock_of(what: str, commit: str) -> str:
+    return f"{what}: {resolve_dvc.LOCK} of commit {commit[:12]}"
+
+
+def by_revision(what: str, root: Path) -> Resolved | None:
+    """The complete model that the dvc.lock of a git revision or a DVC experiment names."""
+    if (named := locked(what, root)) is None:
+        return None
+    commit, path, md5 = named
     listed = resolve_dvc.listing(root, md5) or {}
     node = statement(listed[provenance.NAME]) if provenance.NAME in listed else None
     if node is None and (root / path).is_dir() and resolve_dvc.md5_of(root / path) == md5:
         node = statement(root / path / provenance.NAME)
     if node is None:
+        fetched = "fetch it with `dvc fetch --all-commits`, or an experiment with `dvc exp pull`"
+        if resolve_dvc.remote(root) is None:
+            fetched = "and no DVC remote is set: made elsewhere, or removed; its name alone is here"
         raise PipelineError(
-            f"{where} names the complete model with md5 {md5}, which is not in DVC's cache; fetch "
-            "it with `dvc fetch --all-commits`, or an experiment with `dvc exp pull`"
+            f"{_lock_of(what, commit)} names the complete model with md5 {md5}, which is not in "
+            f"DVC's cache; {fetched}"
         )
     return gather(node, root, revision=commit)
 

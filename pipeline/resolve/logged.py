@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+MD5 = "dvc.md5"
+"""The tag of a run that was logged by reference."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Logged:
@@ -14,6 +17,8 @@ class Logged:
     """Of the logged model."""
     digest: str | None = None
     """Of the complete model, as the tag says."""
+    md5: str | None = None
+    """Of the complete model in DVC, when the run was logged by reference."""
     place: Path | None = None
     """The logged model's directory, when it is at hand."""
     statements: tuple[bytes, ...] = ()

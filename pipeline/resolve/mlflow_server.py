@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline import provenance
 from pipeline.errors import PipelineError
-from pipeline.resolve.logged import Logged
+from pipeline.resolve.logged import MD5, Logged
 from pipeline.tracking.store import KEY, REFUSED, without_login
 
 SECONDS = 5
@@ -64,7 +64,7 @@ class Server:
         tags = {t["key"]: t["value"] for t in answer["run"]["data"].get("tags", [])}
         models = answer["run"].get("outputs", {}).get("model_outputs", [])
         logged = next((m for each in models if (m := self.model(each["model_id"]))), Logged())
-        return replace(logged, run=run, digest=tags.get(KEY))
+        return replace(logged, run=run, digest=tags.get(KEY), md5=tags.get(MD5))
 
     def model(self, model: str) -> Logged | None:
         answer = self.get_json(f"logged-models/{model}")

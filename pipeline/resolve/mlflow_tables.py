@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import PipelineError
-from pipeline.resolve.logged import Logged, Run
+from pipeline.resolve.logged import MD5, Logged, Run
 from pipeline.tracking.store import KEY
 
 TAGS = (KEY, "provenance.checkpoint", "provenance.train", "provenance.data")
@@ -57,7 +57,9 @@ class Local:
         logged = [each for (model,) in models if (each := self.model(model))]
         digest = tag[0][0] if tag else None
         fitting = [each for each in logged if each.place and each.digest == digest] or logged
-        return replace(fitting[0] if fitting else Logged(), run=run, digest=digest)
+        md5 = self.rows("SELECT value FROM tags WHERE run_uuid = ? AND key = ?", run, MD5)
+        first = fitting[0] if fitting else Logged()
+        return replace(first, run=run, digest=digest, md5=md5[0][0] if md5 else None)
 
     def model(self, model: str) -> Logged | None:
         query = (

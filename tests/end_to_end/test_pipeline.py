@@ -41,7 +41,11 @@ def test_the_command_line_runs_every_stage_and_ends_with_a_summary(whole):
     said = whole.read("said.txt")
     assert ran(said) == list(load_yaml(whole.read("dvc.yaml"), "dvc.yaml")["stages"])
     run = json.loads(whole.read("reports/mlflow.json"))["run_id"]
-    for expected in ("test/accuracy 0.", "artifacts/complete-model/", "passed", run, "make ui"):
+    told = ("test/accuracy 0.", "artifacts/complete-model/", "passed", run, "make ui")
+    for expected in (
+        *told,
+        "`git commit --message '…' -- dvc.lock params.yaml conf.lock.yaml` keeps",
+    ):
         assert expected in said
 
 

@@ -13,6 +13,7 @@ from models import standardize
 from models.standardize import Standardize
 from models.torch_cnn import ChannelGate, FocalLoss, TorchCNN
 from models.torch_mlp import TorchMLP
+from models.torch_tabular import TorchTabular
 
 FOLDER = Path(standardize.__file__).parent
 
@@ -135,3 +136,11 @@ def test_the_cnn_learns_to_read_digits() -> None:
             optimizer.step()
     accuracy = (model.eval()(unseen).argmax(dim=1) == expected).float().mean()
     assert accuracy >= 0.97
+
+
+@pytest.mark.parametrize("columns", [1, 7])
+def test_a_table_gives_a_number_a_row_or_the_logits_of_classes(columns: int) -> None:
+    table = torch.ones(5, columns)
+    assert TorchTabular(columns, units=4, classes=None)(table).shape == (5,)
+    assert TorchTabular(columns, units=4, classes=3)(table).shape == (5, 3)
+    assert TorchTabular(columns, units=4, classes=None)(table[:1]).shape == (1,)

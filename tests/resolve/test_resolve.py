@@ -195,6 +195,11 @@ def test_a_revision_whose_complete_model_is_not_in_the_cache_says_how_to_fetch_i
     shutil.rmtree(copy.root / ".dvc/cache")
     assert copy.resolve("HEAD").node.digest == whole.digest  # by the md5 of what lies in artifacts/
     shutil.rmtree(copy.root / "artifacts")
+    with pytest.raises(
+        PipelineError, match="not in DVC's cache; and no DVC remote is set: made el"
+    ):
+        copy.resolve("HEAD")
+    copy.run("dvc", "remote", "add", "--default", "--quiet", "there", "../remote")
     with pytest.raises(PipelineError, match="not in DVC's cache; fetch it with `dvc fetch"):
         copy.resolve("HEAD")
 
