@@ -13,7 +13,6 @@ this out: `Project.run(..., fresh=True)`, or a command that does not come from a
 import contextlib
 import marshal
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -47,7 +46,6 @@ def served() -> Iterator[None]:
         os.environ.pop(NAME)
         os.environ |= {NAME: before} if before else {}
         server.communicate()
-        shutil.rmtree(folder)
 
 
 def _started(folder: Path) -> "subprocess.Popen[bytes]":

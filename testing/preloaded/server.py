@@ -3,7 +3,8 @@
     python server.py FOLDER
 
 listens at a socket a parent in FOLDER, and starts each when it is first asked. All end when the
-standard input of this process does, which whoever started it holds open: also when that is killed.
+standard input of this process does, which whoever started it holds open: also when that is killed;
+FOLDER is then removed.
 """
 
 import gc
@@ -12,6 +13,7 @@ import marshal
 import os
 import runpy
 import select
+import shutil
 import signal
 import socket
 import struct
@@ -68,6 +70,9 @@ def main(folder: str) -> None:
     while True:
         ready, _, _ = select.select([0, *waiting], [], [])
         if 0 in ready:
+            for _ in range(len(IMPORTS) - len(waiting)):
+                os.wait()
+            shutil.rmtree(folder)
             return
         for listener in ready:
             name = waiting.pop(listener)
