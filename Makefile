@@ -8,6 +8,7 @@ PYTEST := python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # What `make test-fast` leaves out, and what `make test-newer` runs and needs.
 SLOW := complete_model end_to_end formats frameworks hostile models resolve tracking
+SLOW += provenance/test_lineage.py
 SLOW += $(patsubst %,test_%.py,diff examine export_complete log_to_mlflow relog reproduce resume trace)
 PLAIN := dvc hydra-core jinja2 numpy pyarrow pyyaml scikit-learn tqdm onnx psutil hypothesis pytest pytest-xdist
 PLAIN_TESTS := $(addprefix tests/,test_compose.py test_deps.py test_files.py test_imports.py \

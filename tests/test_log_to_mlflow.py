@@ -27,6 +27,7 @@ from pipeline.tracking import store
 from pipeline.tracking.content import LONGEST_PARAM, RunContent, as_mlflow_params, verdict
 from pipeline.tracking.description import source
 from pipeline.tracking.store import KEY
+from testing import preloaded
 from testing.project import ROOT, Project
 
 LONG = "x" * (LONGEST_PARAM + 1)
@@ -181,7 +182,9 @@ def log(**changes: Any) -> dict:
     tracking = SECTIONS["tracking"] | changes
     Path("params.yaml").write_text(json.dumps({**SECTIONS, "tracking": tracking}))
     tracking = Tracking(**tracking)
-    log_to_mlflow(**OUTPUTS, params=TrackingParams(tracking=tracking))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "executable", preloaded.python())  # it starts one that draws pictures
+        log_to_mlflow(**OUTPUTS, params=TrackingParams(tracking=tracking))
     return json.loads(OUTPUTS["report"].read_text())
 
 

@@ -121,7 +121,9 @@ def test_resumed_for_two_epochs_it_is_what_four_epochs_make(
     """Weights, batch norm, optimizer and dropout, bit for bit, with the source gone."""
     project = make_project(tmp_path / "project")
     settings = ("experiment=smoke", "export.attempt=[]", *LAST_EPOCH, *overrides)
-    made_with(project, *settings, "train.epochs=4")
+    project.params(*settings, "train.epochs=4")
+    for name in STAGES[:-1]:
+        project.stage(name)
     whole = dict(np.load(project.root / "artifacts/checkpoint/reference/trained.npz"))
     half = made_with(project, *settings, "train.epochs=2")
     for source in (project.root / "models").glob("*.py"):

@@ -11,15 +11,17 @@ this out: `Project.run(..., fresh=True)`, or a command that does not come from a
 """
 
 import contextlib
+import json
 import marshal
 import os
-import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from pipeline.tracking.requests import ENVIRONMENT
 
 NAME = "PRELOADED"
 """The variable that names the folder of `python`, `dvc` and the sockets."""
@@ -47,13 +49,12 @@ def served() -> Iterator[None]:
         os.environ.pop(NAME)
         os.environ |= {NAME: before} if before else {}
         server.communicate()
-        shutil.rmtree(folder)
 
 
 def _started(folder: Path) -> "subprocess.Popen[bytes]":
     """It ends when its standard input does, which nobody else holds open."""
     server = subprocess.Popen(
-        [sys.executable, str(HERE / "server.py"), str(folder)],
+        [sys.executable, str(HERE / "server.py"), str(folder), json.dumps(ENVIRONMENT)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=(folder / "log").open("w"),
@@ -63,6 +64,11 @@ def _started(folder: Path) -> "subprocess.Popen[bytes]":
     if server.stdout.readline() != b"ready\n":
         raise RuntimeError((folder / "log").read_text())
     return server
+
+
+def python() -> str:
+    """Returns the program that stands for `sys.executable`."""
+    return str(Path(os.environ.get(NAME, REAL)) / "python")
 
 
 def path() -> str:

@@ -1,9 +1,10 @@
 """Parents that have imported what takes long, and fork a child for each job.
 
-    python server.py FOLDER
+    python server.py FOLDER ENVIRONMENT
 
 listens at a socket a parent in FOLDER, and starts each when it is first asked. All end when the
-standard input of this process does, which whoever started it holds open: also when that is killed.
+standard input of this process does, which whoever started it holds open: also when that is killed;
+FOLDER is then removed. ENVIRONMENT is what the pipeline sets before it imports MLflow, as JSON.
 """
 
 import gc
@@ -12,52 +13,23 @@ import marshal
 import os
 import runpy
 import select
+import shutil
 import signal
 import socket
 import struct
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
-IMPORTS = {
-    "pytorch": ("torch._dynamo", "torch.export", "torch.onnx", "sklearn.metrics", "hydra.utils"),
-    "keras": ("tensorflow", "keras", "sklearn.metrics", "hydra.utils"),
-    "mlflow": ("mlflow.store.tracking.sqlalchemy_store", "mlflow.store.tracking.rest_store"),
-    "plain": ("sklearn.metrics", "hydra", "jinja2", "pyarrow.csv", "ruamel.yaml", "yaml"),
-    "dvc": ("dvc.cli", "dvc.repo", "dvc.commands.repro", "dvc.stage.run", "dvc_data.index"),
-}
-ABSENT = {"keras": ("matplotlib", "pandas", "sklearn"), "mlflow": ("pandas",)}
-"""While the framework is imported, as the pipeline does it."""
-SET_BEFORE = {
-    "keras": {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    | {"TF_ENABLE_ONEDNN_OPTS": "1"},
-    "mlflow": {"MLFLOW_DISABLE_TELEMETRY": "true"},
-}
-"""What the pipeline sets before it imports the framework."""
-SET_BY_IMPORTS = SET_BEFORE["keras"] | {
-    "TF2_BEHAVIOR": "1",
-    "TPU_ML_PLATFORM": "Tensorflow",
-    "HDF5_PLUGIN_PATH": "disable",
-    "ENABLE_RUNTIME_UPTIME_TELEMETRY": "1",
-    "KMP_DUPLICATE_LIB_OK": "True",
-    "KMP_INIT_AT_FORK": "FALSE",
-}
-"""A process that has imported the same hands these on, and they change nothing."""
-READ_BY_NO_IMPORT = {
-    *("PATH", "PWD", "OLDPWD", "SHLVL", "_", "COLUMNS", "LINES", "PYTHONPATH", "PRELOADED"),
-    "PYTEST_CURRENT_TEST",
-    *("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID"),
-    *("PYTEST_VERSION", "FAULTS_SHARED", "DVC_STAGE", "DVC_ROOT", "DVC_EXP_NAME"),
-    *("DVC_EXP_BASELINE_REV", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"),
-    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "_MLFLOW_TELEMETRY_SESSION_ID"),
-    *("TPU_ML_PLATFORM_VERSION", "TORCHINDUCTOR_CACHE_DIR", "GIT_TERMINAL_PROMPT"),
-}
-START = dict(os.environ)
+from parents import ABSENT, IMPORTS, SET_BEFORE, foreign
+
 SPACES = ("mnt", "net", "pid", "user", "ipc", "uts")
 
 
 def main(folder: str) -> None:
     """Waits for the first job of each parent, which then takes the socket over."""
+    del sys.path[0]
     waiting = {}
     for name in IMPORTS:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -68,6 +40,9 @@ def main(folder: str) -> None:
     while True:
         ready, _, _ = select.select([0, *waiting], [], [])
         if 0 in ready:
+            for _ in range(len(IMPORTS) - len(waiting)):
+                os.wait()
+            shutil.rmtree(folder)
             return
         for listener in ready:
             name = waiting.pop(listener)
@@ -75,7 +50,7 @@ def main(folder: str) -> None:
                 for other in waiting:
                     other.close()
                 _preload(name)
-                _child(Parent(listener, folder).job())
+                _child(Parent(name, listener, folder).job())
                 return
             listener.close()
 
@@ -97,8 +72,8 @@ def _preload(name: str) -> None:
 class Parent:
     """What has imported it all does nothing but fork, pass signals on and tell exit codes."""
 
-    def __init__(self, listener: socket.socket, folder: str):
-        self.listener, self.folder = listener, folder
+    def __init__(self, name: str, listener: socket.socket, folder: str):
+        self.name, self.listener, self.folder = name, listener, folder
         self.poll = select.poll()
         self.clients: dict[int, tuple[socket.socket, int]] = {}
         """By the client's descriptor: its socket and the child."""
@@ -129,7 +104,7 @@ class Parent:
     def _begun(self, client: socket.socket) -> dict | None:
         content, descriptors, _, _ = socket.recv_fds(client, 1 << 20, 3)
         job = marshal.loads(content) | {"streams": descriptors, "folder": self.folder}
-        if reason := _unlike(job, client):
+        if reason := _unlike(job, client) or foreign(self.name, job["environ"]):
             client.send(reason.encode())
             client.close()
         elif (child := os.fork()) == 0:
@@ -155,6 +130,8 @@ class Parent:
             message = client.recv(16, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return  # a number that was another client's a moment ago
+        except ConnectionResetError:  # it had not read the last answer
+            message = b""
         os.kill(child, message[0] if message else signal.SIGKILL)
         if not message:
             self.poll.unregister(client.fileno())
@@ -184,7 +161,7 @@ def _unlike(job: dict, client: socket.socket) -> str | None:
                 return what
     except OSError as fault:
         return str(fault)
-    return _foreign({os.fsdecode(k): os.fsdecode(v) for k, v in job["environ"].items()})
+    return None
 
 
 def _namespaces(pid: int) -> list[str]:
@@ -203,18 +180,6 @@ LIKE = {
 }
 
 
-def _foreign(environ: dict[str, str]) -> str | None:
-    """Returns the variable that an import may have read, and that was another one here."""
-    for name in sorted(environ.keys() | START.keys()):
-        value = environ.get(name)
-        if name not in READ_BY_NO_IMPORT and value not in (
-            START.get(name),
-            SET_BY_IMPORTS.get(name, START.get(name)),
-        ):
-            return f"variable {name}"
-    return None
-
-
 def _child(job: dict) -> None:
     """Becomes what `python` would be with these words, here and now."""
     for number, descriptor in enumerate(job["streams"]):
@@ -225,20 +190,21 @@ def _child(job: dict) -> None:
     os.chdir(job["cwd"])
     os.environ.clear()
     os.environb.update(job["environ"])
+    tempfile.tempdir = None
     words = job["words"]
     options, words = (words[:1], words[1:]) if words[0] == "-I" else ([], words)
     if words[0].startswith("-"):
         _interpret(words, job, isolated=bool(options))
     else:
         script = Path(sys.executable).with_name(words[0])
-        sys.argv, sys.path[0] = [str(script), *words[1:]], str(script.parent)
+        sys.argv = [str(script), *words[1:]]
+        sys.path.insert(0, str(script.parent))
         runpy.run_path(str(script), run_name="__main__")
 
 
 def _interpret(words: list[str], job: dict, isolated: bool) -> None:
     """`-m` or `-c`; what `sys.executable` starts comes to a parent again, as far as it can."""
     kind, program, *arguments = words
-    del sys.path[0]
     if not isolated:
         path = os.environ.get("PYTHONPATH", "").split(os.pathsep)
         sys.path[:0] = [job["cwd"] if kind == "-m" else "", *filter(None, path)]

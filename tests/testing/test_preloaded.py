@@ -145,6 +145,9 @@ def test_all_of_it_ends_when_what_started_it_is_killed(place: Project) -> None:
     assert parent
     every = [process, parent, *parent.parents()[:1]]
     assert [str(preloaded.HERE / "server.py") in each.cmdline() for each in every[1:]] == [True] * 2
+    folder = Path(parent.cmdline()[2])
+    assert folder.is_dir()
     running.kill()
     running.wait(30)
     assert psutil.wait_procs(every, timeout=30)[1] == []
+    assert not folder.exists()

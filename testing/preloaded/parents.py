@@ -1,0 +1,61 @@
+"""What each parent imports, and the variables that these imports may have read."""
+
+import json
+import os
+import sys
+
+IMPORTS = {
+    "pytorch": ("torch._dynamo", "torch.export", "torch.onnx", "sklearn.metrics", "hydra.utils"),
+    "keras": ("tensorflow", "keras", "sklearn.metrics", "hydra.utils"),
+    "mlflow": ("mlflow.store.tracking.sqlalchemy_store", "mlflow.store.tracking.rest_store"),
+    "plain": (
+        *("sklearn.metrics", "hydra", "jinja2", "pyarrow.csv", "ruamel.yaml", "yaml"),
+        *("matplotlib.figure", "matplotlib.backends.backend_agg"),
+    ),
+    "dvc": ("dvc.cli", "dvc.repo", "dvc.commands.repro", "dvc.stage.run", "dvc_data.index"),
+}
+ABSENT = {"keras": ("matplotlib", "pandas", "sklearn"), "mlflow": ("pandas",)}
+"""While the framework is imported, as the pipeline does it."""
+SET_BEFORE = {
+    "keras": {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    | {"TF_ENABLE_ONEDNN_OPTS": "1"},
+    "mlflow": json.loads(sys.argv[2]),
+}
+"""What the pipeline sets before it imports the framework."""
+SET_BY_IMPORTS = {
+    **SET_BEFORE["keras"],
+    **SET_BEFORE["mlflow"],
+    "TF2_BEHAVIOR": "1",
+    "TPU_ML_PLATFORM": "Tensorflow",
+    "HDF5_PLUGIN_PATH": "disable",
+    "ENABLE_RUNTIME_UPTIME_TELEMETRY": "1",
+    "KMP_DUPLICATE_LIB_OK": "True",
+    "KMP_INIT_AT_FORK": "FALSE",
+}
+"""A process that has imported the same hands these on, and they change nothing."""
+BY_PARENT = {"DVC_": "dvc", "MLFLOW_": "mlflow"}
+"""Variables that begin so are read by what this parent imports, if at all."""
+READ_BY_NO_IMPORT = {
+    *("PATH", "PWD", "OLDPWD", "SHLVL", "_", "COLUMNS", "LINES", "PYTHONPATH", "PRELOADED"),
+    "PYTEST_CURRENT_TEST",
+    *("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID"),
+    *("PYTEST_VERSION", "FAULTS_SHARED", "TMPDIR", "DVC_STAGE", "DVC_ROOT", "DVC_EXP_NAME"),
+    *("DVC_EXP_BASELINE_REV", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"),
+    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "_MLFLOW_TELEMETRY_SESSION_ID"),
+    *("MLFLOW_HTTP_REQUEST_TIMEOUT", "MLFLOW_HTTP_REQUEST_MAX_RETRIES"),
+    *("TPU_ML_PLATFORM_VERSION", "TORCHINDUCTOR_CACHE_DIR", "GIT_TERMINAL_PROMPT"),
+}
+START = dict(os.environ)
+
+
+def foreign(parent: str, environ: dict[bytes, bytes]) -> str | None:
+    """Returns a variable that the parent's imports may have read, and that was another one then."""
+    now = {os.fsdecode(name): os.fsdecode(value) for name, value in environ.items()}
+    for name in sorted(now.keys() | START.keys()):
+        of_another = {BY_PARENT[each] for each in BY_PARENT if name.startswith(each)} - {parent}
+        if name in READ_BY_NO_IMPORT or of_another:
+            continue
+        known = START.get(name)
+        if now.get(name) not in (known, SET_BY_IMPORTS.get(name, known)):
+            return f"variable {name}"
+    return None
