@@ -52,6 +52,7 @@ def checkpoint(
     exact, reached = is_made_here(train / HISTORY), history[chosen - 1]
     demand_recomputed(framework, training, data, params.train, decision, reached, exact)
     shutil.copyfile(source, output / f"checkpoint{framework.SUFFIX}")
+    shutil.copyfile(train / HISTORY, output / HISTORY)
 
     outputs = _record_reference(framework, training, data, output, params)
     schema |= {"outputs": outputs, "sources": framework.sources(training), "epoch": chosen}

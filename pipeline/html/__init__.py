@@ -24,9 +24,10 @@ def render(template: Path, **values: Any) -> str:
 
 
 def number(value: object) -> str:
+    """Returns four digits of a float, and all of a whole number."""
     if value is None:
         return "–"
-    return f"{value:.4g}" if isinstance(value, int | float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def size(count: float) -> str:
