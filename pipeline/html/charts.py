@@ -27,6 +27,14 @@ class Tick(NamedTuple):
     text: str
 
 
+class Mark(NamedTuple):
+    """An upright line has a color like a line, or 0 for none of its own."""
+
+    at: float
+    text: str
+    color: int = 0
+
+
 class Line(NamedTuple):
     """A line is a path; its `color` is one of the style's, counted from 1."""
 
@@ -47,8 +55,7 @@ class Panel:
     y_ticks: Sequence[Tick]
     lines: Sequence[Line] = ()
     dots: Sequence[tuple[float, float]] = ()
-    marks: Sequence[Tick] = ()
-    """Upright lines, each with its text."""
+    marks: Sequence[Mark] = ()
     width: int = WIDTH
     height: int = HEIGHT
     left: int = LEFT
@@ -125,14 +132,17 @@ def _curves(histories: Mapping[str, Curves], chosen: Mapping[str, int], metric: 
     y = Scale(values, HEIGHT - BOTTOM, TOP, metric == "loss")
     lines = [
         Line(
-            " ".join(filter(None, (name, split))) or metric,
+            f"{name} {split}".strip() or metric,
             _path([(x(a), y(b)) for a, b in _thinned(points)]),
             1 + (splits.index(split) if alone else names.index(name)),
             not alone and split == "train",
         )
         for name, split, points in found
     ]
-    marks = [Tick(x(epoch), " ".join(filter(None, (n, "chosen")))) for n, epoch in chosen.items()]
+    marks = [
+        Mark(x(epoch), f"{name} chosen".strip(), 0 if alone else 1 + names.index(name))
+        for name, epoch in chosen.items()
+    ]
     return Panel(
         title=metric,
         x_title="epoch",

@@ -70,7 +70,7 @@ def test_two_histories_share_the_panel_of_a_metric_and_keep_their_color() -> Non
         ("A val", 1, False),
         ("B val", 2, False),
     ]
-    assert [mark.text for mark in loss.marks] == ["A chosen", "B chosen"]
+    assert [(mark.text, mark.color) for mark in loss.marks] == [("A chosen", 1), ("B chosen", 2)]
 
 
 def test_what_is_not_finite_is_not_drawn_and_a_long_history_keeps_its_ends() -> None:
