@@ -50,6 +50,7 @@ def checkpoint(
     exact, reached = is_made_here(train / HISTORY), history[chosen - 1]
     demand_recomputed(framework, training, data, params.train, decision, reached, exact)
     shutil.copyfile(epoch_file, output / f"checkpoint{framework.SUFFIX}")
+    shutil.copyfile(train / HISTORY, output / HISTORY)
 
     source = Source(
         framework=framework,

@@ -49,13 +49,14 @@ def verify(
             results[name] = checks.named(name).check(evidence)
 
     from pipeline.verification.page import as_page
+    from pipeline.verification.pictures import pictures
     from pipeline.verification.report import summarise
 
     written = summarise(evidence, results)
     written |= {"signed_by": signed_by, "confined": supervisor.description(params.verify.limits)}
     page = report.with_suffix(".html")
     write_atomically(report, json.dumps(written, indent=1, ensure_ascii=False) + "\n")
-    write_atomically(page, as_page(written))
+    write_atomically(page, as_page(written, pictures(checkpoint, data)))
     for name, judged in written["checks"].items():
         print(f"{name}: {'passed' if judged['passed'] else 'FAILED'}", flush=True)
     for line in _words(written):

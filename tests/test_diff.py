@@ -133,6 +133,34 @@ def test_the_page_is_one_file_that_fetches_nothing(report):
         assert f"<h2>{name.capitalize()} " in page
 
 
+def test_the_page_draws_a_bar_a_tensor_and_cuts_no_digest_in_two(report):
+    page = diff_page.as_page(report)
+    moved = [each for each in report["weights"]["differing"] if each["relative"] is not None]
+    assert page.count('class="bar"') == len(moved) > 3
+    assert '<rect width="100.0%"' in page
+    for side in ("a", "b"):
+        assert f'<code class="hash" title="{report[side]["digest"]}">' in page
+
+
+def test_the_curves_of_both_share_a_panel(project):
+    digest = provenance.digest(project.root / MODEL / "provenance.json")
+    report = compare(MODEL, digest[:12], project.root)
+    history = report["metrics"]["history"]
+    assert history["a"] == history["b"] and history["unsaid"] == []
+    assert history["a"]["epoch"] in (1, 2) and len(history["a"]["curves"]["val/loss"]) == 2
+    names = [[line.name for line in panel.lines] for panel in diff_page.learning_curves(history)]
+    assert names == [["A train", "A val", "B train", "B val"], ["A val", "B val"]]
+
+
+def test_a_history_that_is_not_here_is_told_and_the_other_one_drawn(report):
+    history = report["metrics"]["history"]
+    assert history["a"] is None and history["b"]["curves"]
+    (unsaid,) = history["unsaid"]
+    assert unsaid.startswith("A: the history of its training is neither here nor in DVC's cache")
+    assert "B val</span>" in diff_page.as_page(report)
+    assert unsaid.replace("'", "&#39;") in diff_page.as_page(report)
+
+
 def test_the_terminal_s_page_is_short_whatever_differs(report):
     many = [{"key": f"param.{n}", "a": "x" * 999, "b": None} for n in range(999)]
     long = {**report, "params": {"differ": True, "changed": many, "unsaid": []}}

@@ -221,6 +221,14 @@ def test_a_trained_model_passes_in_every_format(verified: Project) -> None:
     }
 
 
+def test_the_page_shows_how_it_was_trained_where_it_errs_and_some_rows(verified: Project) -> None:
+    page = verified.read("reports/verify.html")
+    for heading in ("How it was trained", "Where it errs", "Some rows of the test split"):
+        assert f"<h2>{heading}</h2>" in page
+    assert page.count("<figure") == 3
+    assert not re.search(r"<script|<link|<img|https?:|url\(|@import", page)
+
+
 def test_torch_pickle_is_told_to_need_its_source(verified: Project) -> None:
     told = report_of(verified)["checks"]["self_contained"]["measured"]["torch_pickle"]
     assert told["without_source"] == (

@@ -13,6 +13,7 @@ from typing import Any
 from pipeline.config.reading import flatten
 from pipeline.diff import code as diff_code
 from pipeline.diff import data as diff_data
+from pipeline.diff import history as diff_history
 from pipeline.diff import page as diff_page
 from pipeline.diff import text as diff_text
 from pipeline.diff import weights as diff_weights
@@ -75,7 +76,7 @@ def compare(what: str, other: str, root: Path) -> dict[str, Any]:
         "code": code(a, b),
         "data": diff_data.compare(a, b),
         "environment": environment(a, b),
-        "metrics": metrics(a, b),
+        "metrics": metrics(a, b) | {"history": diff_history.compare(a, b)},
         "weights": tensors(a, b),
         "files": files(a, b),
     }

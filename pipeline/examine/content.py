@@ -134,15 +134,17 @@ SCHEMA: dict[str, Callable[[Any], bool]] = {
     "epoch": lambda v: _count(v),
     "epochs_before": lambda v: _count(v),
     "seed": lambda v: _count(v),
+    "threshold": lambda v: isinstance(v, float) and math.isfinite(v),
 }
-
-
+OPTIONAL = {"threshold"}
+"""Of one column for two classes alone."""
 TRAINING = {"epochs_before", "seed"}
 """Keys of the schema that say where training goes on; there is none without them."""
 
 
 def _demand_schema(value: Mapping[str, Any]) -> None:
-    wanted = set(SCHEMA) if TRAINING & set(value) else set(SCHEMA) - TRAINING
+    wanted = (set(SCHEMA) if TRAINING & set(value) else set(SCHEMA) - TRAINING) - OPTIONAL
+    wanted |= OPTIONAL & set(value)
     _demand(set(value) == wanted, f"{', '.join(SCHEMA)} alone")
     for key in wanted:
         _demand(SCHEMA[key](value[key]), f"another {key}")
@@ -257,7 +259,10 @@ def _demand_arrays(
         wanted |= {f"output.{name}": each for name, each in described["outputs"].items()}
         _demand(set(example) == set(wanted), f"{', '.join(wanted)} alone")
     else:
-        steps = ("target", "loss", "ends_epoch", "step")
+        steps = ["target", "loss", "ends_epoch", "step"]
+        if "val_loss" in example:  # of models made before a schedule could go by it there is none
+            steps.append("val_loss")
+            _demand(example["val_loss"].shape == (), "one val_loss")
         _demand(set(example) == {*wanted, *steps}, f"{', '.join([*wanted, *steps])} alone")
         rows, count = len(example["target"]), len(example["loss"])
         step, ends = example["step"], example["ends_epoch"]

@@ -1,5 +1,6 @@
 """Pages for people: what they share, and the one function that renders a template."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ from typing import Any
 def render(template: Path, **values: Any) -> str:
     """Returns the page, in which each value is escaped; a value that it lacks is an error.
 
-    A template may use those that lie here, and `number` and `size` as filters.
+    A template may use those that lie here, `number` and `size` as filters, `digest` as a test.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -20,13 +21,20 @@ def render(template: Path, **values: Any) -> str:
         keep_trailing_newline=True,
     )
     environment.filters |= {"number": number, "size": size}
+    environment.tests["digest"] = is_digest
     return environment.get_template(template.name).render(values)
 
 
+def is_digest(value: object) -> bool:
+    """Returns whether it is a commit, a sha256 or the like, which no line is to break."""
+    return re.fullmatch(r"[0-9a-f]{32,64}", str(value)) is not None
+
+
 def number(value: object) -> str:
+    """Returns four digits of a float, and all of a whole number."""
     if value is None:
         return "–"
-    return f"{value:.4g}" if isinstance(value, int | float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def size(count: float) -> str:

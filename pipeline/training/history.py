@@ -16,6 +16,14 @@ def read_history(path: Path) -> list[Row]:
         return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
 
 
+def read_curves(path: Path) -> dict[str, list[tuple[int, float]]]:
+    """Returns (epoch, value) of each column; an empty cell was not measured."""
+    with path.open(newline="") as file:
+        rows = [(int(row.pop("epoch")), row) for row in csv.DictReader(file)]
+    columns = list(rows[0][1]) if rows else []
+    return {name: [(e, float(row[name])) for e, row in rows if row[name]] for name in columns}
+
+
 def write_history(path: Path, history: list[Row]) -> None:
     """Writes the shortest decimals that read back as the same floats."""
     with replacing(path) as partial, partial.open("w", newline="") as file:

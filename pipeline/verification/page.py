@@ -27,14 +27,15 @@ class Cell(NamedTuple):
     small: str = ""
 
 
-def as_page(report: Report) -> str:
-    """Returns HTML of what `report.summarise` gives."""
+def as_page(report: Report, pictures: Mapping[str, Any]) -> str:
+    """Returns HTML of what `report.summarise` and `pictures.pictures` give."""
     formats, trained = report["formats"], _measured_of_all(report, "continuation")
     scores = _measured_of_all(report, "metrics").values()
     known = {name for measured in scores for name in measured["metrics"]}
     return render(
         TEMPLATE,
         **report,
+        pictures=pictures,
         verdict="Passed" if report["passed"] else "Do not ship",
         columns=list(formats) or ["complete model"],
         answered=any(each["answered"] for each in formats.values()),

@@ -48,7 +48,32 @@ def test_a_page_needs_nothing_but_itself(template: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(None, "–"), (1 / 3, "0.3333"), (12, "12"), ("nan", "nan")]
+    ("value", "whole"),
+    [
+        ("0a" * 32, True),
+        ("0a" * 20, True),
+        ("0a" * 15, False),
+        ("digits" * 8, False),
+        (None, False),
+    ],
+)
+def test_a_digest_stays_on_one_line(tmp_path: Path, value: object, whole: bool) -> None:
+    (tmp_path / "page.html").write_text('{% from "tables.html" import cells %}{{ cells("A", v) }}')
+    page = render(tmp_path / "page.html", v=value)
+    assert (f'<td><code class="hash" title="{value}">{value}</code></td>' in page) == whole
+    assert str(value) in page
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "–"),
+        (1 / 3, "0.3333"),
+        (12, "12"),
+        (1234567, "1234567"),
+        (1e7, "1e+07"),
+        ("nan", "nan"),
+    ],
 )
 def test_a_number_has_four_digits(value: object, text: str) -> None:
     assert number(value) == text

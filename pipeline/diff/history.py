@@ -1,0 +1,39 @@
+"""The trainings of two artifacts, epoch by epoch, as far as their histories are at hand."""
+
+import json
+from typing import Any
+
+from pipeline.diff.side import Side
+from pipeline.project import EXPORT_COMPLETE
+from pipeline.training.history import HISTORY, read_curves
+
+HOLDING = ("checkpoint", "train")
+"""Stages that hand on the history; the checkpoint of older ones does not."""
+SCHEMA = "schema.json"
+
+
+def compare(a: Side, b: Side) -> dict[str, Any]:
+    """Gives of each side its `curves` and the `epoch` that was chosen (None where that is not
+    known), or None where its history is not here; `unsaid` says why."""
+    report: dict[str, Any] = {"unsaid": []}
+    for side in (a, b):
+        nodes = [side.chain[stage] for stage in HOLDING if stage in side.chain]
+        holding = [node for node in nodes if HISTORY in node.subject]
+        files = [file for node in holding if (file := side.file(node, HISTORY))]
+        known = {"curves": read_curves(files[0]), "epoch": _epoch(side)} if files else None
+        report[side.name.lower()] = known
+        if holding and not files:
+            why = "is neither here nor in DVC's cache; `dvc pull` gets what the remote has"
+            report["unsaid"].append(f"{side.name}: the history of its training {why}")
+    return report
+
+
+def _epoch(side: Side) -> int | None:
+    """Returns the epoch that the complete model or its checkpoint is of."""
+    for stage in (EXPORT_COMPLETE, "checkpoint"):
+        node = side.chain.get(stage)
+        file = side.file(node, SCHEMA) if node else None
+        if file:
+            epoch: int = json.loads(file.read_text())["epoch"]
+            return epoch
+    return None
