@@ -208,7 +208,7 @@ def test_a_wrong_override_is_one_line_before_any_work(project, override, said):
 
 def test_help_lists_groups_and_options_and_cfg_prints_the_config(project):
     said = project.run("python", "-m", "pipeline", "--help").stdout
-    assert "torch_cnn, torch_mlp" in said and "experiment: smoke" in said
+    assert "torch_cnn, torch_mlp" in said and "experiment: diabetes, smoke" in said
     shown = project.run("python", "-m", "pipeline", "--cfg", "job", "train.epochs=3").stdout
     assert load_yaml(shown, "--cfg")["train"]["epochs"] == 3
     assert not (project.root / "artifacts").exists()
@@ -236,7 +236,7 @@ def test_the_tab_key_completes_options_and_keys(project):
         done
     """
     said = project.run("bash", "-c", script).stdout
-    assert said == "model=torch_cnn model=torch_mlp\ntrain.epochs=\n"
+    assert said == "model=torch_cnn model=torch_mlp model=torch_tabular\ntrain.epochs=\n"
 
 
 def test_a_sweep_is_one_job_a_value_and_a_refused_one_says_so(project):
