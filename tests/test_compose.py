@@ -225,6 +225,14 @@ def test_what_is_composed_without_an_option_forgets_it(wide, habit):
     assert run(wide)["train"]["epochs"] == 9
 
 
+def test_an_option_of_one_value_that_is_set_back_is_forgotten(conf, capsys):
+    (conf / "experiment/short.yaml").write_text("# @package _global_\ntrain:\n  epochs: 2\n")
+    choose(conf, "experiment=short")
+    assert set_param(conf, "train.batch_size=16")["train"]["epochs"] == 20
+    assert read_lock(conf.parent / "conf.lock.yaml").options == []
+    assert "epochs" not in capsys.readouterr().out
+
+
 def test_an_experiment_that_chooses_a_model_is_followed_to_another(conf):
     text = "# @package _global_\ndefaults:\n  - override /model: torch_cnn\ntrain:\n  epochs: 2\n"
     (conf / "experiment/other.yaml").write_text(text)

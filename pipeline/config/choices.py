@@ -14,7 +14,8 @@ from pipeline.errors import ParamsError
 
 ABSENT = object()
 ENOUGH = 2
-"""Values changed at once by which an option is known: a single one may be the user's own."""
+"""Values changed at once by which an option is known: a single one may be the user's own. That an
+option was taken away shows in one."""
 
 
 def choose(
@@ -62,18 +63,23 @@ def _inferred(
     while changed:
         base = composition(conf, chosen)
         unnamed = [each for each in options(conf) if each[0] not in named]
-        candidates = _other_choices(chosen, base.options, unnamed)
-        gains = [_gain(conf, each, base.values, now, changed) for each in candidates]
+        fewer, more = _other_choices(chosen, base.options, unnamed)
+        candidates = [(each, 1) for each in fewer]
+        candidates += [(each, ENOUGH) for each in more if len(changed) >= ENOUGH]
+        gains = [
+            _gain(conf, each, base.values, now, changed, enough) for each, enough in candidates
+        ]
         if max(gains, default=0) <= 0:
             break
-        chosen = candidates[gains.index(max(gains))]
+        chosen = candidates[gains.index(max(gains))][0]
     return chosen
 
 
 def _other_choices(
     chosen: list[str], options_now: Mapping[str, Any], unnamed: Sequence[tuple[str, str]]
-) -> list[list[str]]:
-    """Returns the choices that differ from `chosen` in one group without names."""
+) -> tuple[list[list[str]], list[list[str]]]:
+    """Returns the choices that differ from `chosen` in one group without names: those that take one
+    of its options away, and those with another in its place."""
     groups = {group for group, _ in unnamed}
     fewer = [[e for e in chosen if e != each] for each in chosen if group_of(each) in groups]
     more = [
@@ -82,14 +88,15 @@ def _other_choices(
         for group, name in unnamed
         if options_now.get(group) != name
     ]
-    return [*fewer, *more]
+    return fewer, more
 
 
-def _gain(conf: Path, candidate: list[str], base: Values, now: Leaves, changed: set[str]) -> int:
+def _gain(
+    conf: Path, candidate: list[str], base: Values, now: Leaves, changed: set[str], enough: int
+) -> int:
     """Returns how many values more than `base` the candidate explains; 0 where that is uncertain.
 
-    Most of what it sets must have been changed just now, and stand as it says. An option that is
-    taken away is known by one value.
+    Most of what it sets, and `enough` of it, must have been changed just now and stand as it says.
     """
     try:
         values = composition(conf, candidate).values
@@ -102,6 +109,6 @@ def _gain(conf: Path, candidate: list[str], base: Values, now: Leaves, changed: 
     stands = [p for p in effect if now.get(p, ABSENT) == resolved.get(p, ABSENT)]
     explained = [p for p in stands if p in changed]
     lost = [p for p in effect if now.get(p, ABSENT) == resolved_base.get(p, ABSENT)]
-    if len(explained) < ENOUGH or len(effect) >= 2 * len(explained):
+    if len(explained) < enough or len(effect) >= 2 * len(explained):
         return 0
     return len(explained) - len(lost)

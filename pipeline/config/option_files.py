@@ -60,14 +60,16 @@ def demand_own_names(conf: Path, values: Mapping[str, Any], chosen: Mapping[str,
     An option that was copied would be taken for the one it was copied from.
     """
     for group in (key for key, section in values.items() if _has_name(section)):
-        for path in sorted((conf / group).glob("*.yaml")):
+        option = chosen.get(group)
+        files = (conf / group).glob("*.yaml")
+        for path in sorted(files, key=lambda file: (file.stem != option, file)):
             name = _name(path)
             if name is not None and str(name) != path.stem:
                 raise ParamsError(
                     f"{path}: name: found {name!r}, expected {path.stem!r}: an option's name is "
                     "its file's; correct it or rename the file"
                 )
-        name, option = values[group]["name"], chosen.get(group)
+        name = values[group]["name"]
         if isinstance(name, str) and isinstance(option, str) and name != option:
             raise ParamsError(
                 f"{group}.name: found {name!r}, expected {option!r}: an option's name is its "

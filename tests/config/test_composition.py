@@ -55,6 +55,13 @@ def test_a_name_that_is_not_its_files_is_refused(conf, option, name, overrides):
     assert said in str(refusal.value)
 
 
+def test_of_several_wrong_names_that_of_the_chosen_option_is_told(conf):
+    copy(conf, "copied", "name: torch_mlp", "name: torch_mlp")
+    copy(conf, "my_net", "name: torch_mlp", "name: MyNet")
+    with pytest.raises(ParamsError, match=r"my_net\.yaml: name: found 'MyNet', expected 'my_net'"):
+        compose_conf(conf, ["model=my_net"])
+
+
 def test_a_name_on_the_command_line_is_no_option(conf):
     with pytest.raises(ParamsError, match=r"^model\.name: found 'mine', expected 'torch_mlp': an"):
         compose_conf(conf, ["model.name=mine"])
