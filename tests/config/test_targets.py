@@ -46,7 +46,7 @@ def test_what_is_no_net_is_refused_before_it_is_called(target, tmp_path: Path) -
 )
 def test_what_is_no_metric_is_refused(target) -> None:
     with pytest.raises(ParamsError, match=r"^train\.metrics\.mine\._target_: "):
-        metric(Component({"_target_": target}), "mine")
+        metric(Component({"_target_": target}), "mine", None)
 
 
 def test_another_package_is_not_even_imported(tmp_path: Path, monkeypatch) -> None:
