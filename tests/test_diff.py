@@ -290,6 +290,8 @@ def told(tmp_path: Path, rows: list, config: dict = CONFIG) -> dict:
         ([("4", "e", "y"), *ROWS[:3]], None, (1, 1, 0)),
         ([("4", "e", "y"), *ROWS[:3]], "id", (0, 0, 1)),
         ([("5", "e", "y"), *ROWS[:3]], "id", (1, 1, 0)),
+        ([("4", "d", "x"), *ROWS[:3]], ["id", "value"], (0, 0, 1)),
+        ([("4", "e", "y"), *ROWS[:3]], ["id", "value"], (1, 1, 0)),
     ],
 )
 def test_rows_are_added_removed_or_changed(tmp_path, rows, key, expected):
