@@ -46,10 +46,10 @@ run: $(SETUP)  ## train, export, verify and log the configured model
 	  { echo "error: make run: no git repository here; run \`git init\` first" >&2; exit 1; }
 	dvc repro && python -m pipeline.summary
 
-test: $(SETUP)  ## run the whole test suite: about 15 minutes on 2 cores
+test: $(SETUP)  ## run the whole test suite: about 20 minutes on 2 cores
 	$(PYTEST)
 
-test-fast: $(SETUP)  ## run all but whole pipelines, commands on trained models, and frameworks
+test-fast: $(SETUP)  ## run all but whole pipelines, commands on trained models, and frameworks: 2 minutes
 	$(PYTEST) $(SLOW:%=--ignore=tests/%)
 
 test-newer: $(SETUP)  ## run what needs no framework on a newer Python, if there is one

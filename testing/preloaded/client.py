@@ -74,8 +74,15 @@ def handed_over(folder, name, words):
             return None
     except OSError:
         return None
+
+    def pass_on(number, _):
+        try:
+            server.send(bytes([number]))
+        except OSError:  # its stand-in has ended
+            return
+
     for number in PASSED_ON:
-        _signal.signal(number, lambda number, _: server.send(bytes([number])))
+        _signal.signal(number, pass_on)
     return int(server.recv(16) or -_signal.SIGKILL)
 
 

@@ -5,7 +5,10 @@ import os
 import sys
 
 IMPORTS = {
-    "pytorch": ("torch._dynamo", "torch.export", "torch.onnx", "sklearn.metrics", "hydra.utils"),
+    "pytorch": (
+        *("torch._dynamo", "torch.export", "torch.onnx", "sklearn.metrics", "hydra.utils"),
+        *("networkx", "onnxscript.function_libs.torch_lib.ops"),
+    ),
     "keras": ("tensorflow", "keras", "sklearn.metrics", "hydra.utils"),
     "mlflow": ("mlflow.store.tracking.sqlalchemy_store", "mlflow.store.tracking.rest_store"),
     "plain": (

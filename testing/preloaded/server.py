@@ -7,6 +7,7 @@ standard input of this process does, which whoever started it holds open: also w
 FOLDER is then removed. ENVIRONMENT is what the pipeline sets before it imports MLflow, as JSON.
 """
 
+import contextlib
 import gc
 import importlib
 import marshal
@@ -102,10 +103,16 @@ class Parent:
         os._exit(0)
 
     def _begun(self, client: socket.socket) -> dict | None:
-        content, descriptors, _, _ = socket.recv_fds(client, 1 << 20, 3)
+        try:
+            content, descriptors, _, _ = socket.recv_fds(client, 1 << 20, 3)
+        except ConnectionResetError:
+            content, descriptors = b"", []
+        if not content:  # it was killed before it had said what it wants
+            client.close()
+            return None
         job = marshal.loads(content) | {"streams": descriptors, "folder": self.folder}
         if reason := _unlike(job, client) or foreign(self.name, job["environ"]):
-            client.send(reason.encode())
+            _tell(client, reason)
             client.close()
         elif (child := os.fork()) == 0:
             for descriptor in (self.listener.fileno(), client.fileno(), *self.clients):
@@ -114,7 +121,7 @@ class Parent:
                 os.close(descriptor)
             return job
         else:
-            client.send(b"taken")
+            _tell(client, "taken")
             watched = os.pidfd_open(child)
             self.clients[client.fileno()] = client, child
             self.children[watched] = client.fileno()
@@ -141,12 +148,16 @@ class Parent:
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         self.poll.unregister(watched)
         os.close(watched)
-        try:
+        with contextlib.suppress(KeyError):  # it is gone, and nothing was expected of it any more
             self.poll.unregister(client.fileno())
-            client.send(str(code).encode())
-        except (KeyError, OSError):
-            pass  # the client is gone
+        _tell(client, str(code))
         client.close()
+
+
+def _tell(client: socket.socket, word: str) -> None:
+    """Says it to a client, which may be gone; who watches its socket sees that."""
+    with contextlib.suppress(OSError):
+        client.send(word.encode())
 
 
 def _unlike(job: dict, client: socket.socket) -> str | None:

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -123,6 +124,17 @@ def test_it_ends_with_the_command_that_it_stands_for(place: Project) -> None:
     running.kill()
     running.wait(30)
     assert psutil.wait_procs([process], timeout=30)[1] == []
+
+
+def test_a_client_that_is_killed_before_it_says_what_it_wants_ends_no_parent(
+    place: Project,
+) -> None:
+    (place.root / "pipeline/who.py").write_text("import os; print(os.getppid())")
+    parent = place.run("python", "-m", "pipeline.who").stdout
+    for _ in range(2):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
+            client.connect(f"{os.environ[preloaded.NAME]}/plain.socket")
+    assert place.run("python", "-m", "pipeline.who").stdout == parent
 
 
 SERVED = """
