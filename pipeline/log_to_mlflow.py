@@ -66,7 +66,7 @@ def summary(store: Store, run: "Run", content: RunContent) -> dict[str, Any]:
         "model_uri": f"models:/{model_id}",
         "tracking_uri": store.shown,
         "links": {
-            "runs": view.address(store.page, run.info.experiment_id),
+            "runs": content.view.address(store.page, run.info.experiment_id),
             "run": f"{place}/runs/{run.info.run_id}{kind}",
             "model": f"{place}/models/{model_id}{kind}",
         },
