@@ -28,9 +28,9 @@ METRICS = 12
 
 NAME, DATE = "attributes.`Run Name`", "runDateAndNestInfo"
 WIDTHS = {NAME: 260, DATE: 150, "params.`model.name`": 150}
-VARIED = ("model.name", "train.lr", "train.batch_size")
-"""The params that the chart has an axis for."""
-PARAMS = (*VARIED, "train.epochs", "train.seed")
+PARAMS = ("model.name", "train.lr", "train.batch_size", "train.epochs", "train.seed")
+AXES = ("train.lr", "model.name", "train.batch_size")
+"""The params that the chart has an axis for; names on the first one would be cut."""
 MEASURED = ("verify/max_abs_diff", "verify/size_mb")
 SECTION = "compare"
 """Of charts; the UI sorts sections by name, so this one comes before test/, train/ and val/."""
@@ -111,7 +111,7 @@ def _charts(view: View) -> dict[str, Any]:
     judged = view.judged[0] if view.judged else view.chosen_by
     card = {"metricSectionId": SECTION, "deleted": False, "isGenerated": False}
     parallel = card | {"type": "PARALLEL", "uuid": "varied", "runsCountToCompare": 100}
-    parallel |= {"selectedParams": list(VARIED), "selectedMetrics": [judged], "showAllRuns": True}
+    parallel |= {"selectedParams": list(AXES), "selectedMetrics": [judged], "showAllRuns": True}
     rate = card | {"type": "SCATTER", "uuid": "rate", "runsCountToCompare": 100}
     rate |= {"xaxis": {"key": "train.lr", "type": "PARAM"}}
     rate |= {"yaxis": {"key": judged, "type": "METRIC"}}

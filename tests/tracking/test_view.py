@@ -31,7 +31,7 @@ def test_its_charts_set_what_was_varied_against_the_metric_of_the_test_split() -
     parallel, rate = state(view_of(PARAMS, {"test/loss": 1, "test/r2": 3}).value())[
         "compareRunCharts"
     ]
-    assert parallel["selectedParams"] == ["model.name", "train.lr", "train.batch_size"]
+    assert parallel["selectedParams"] == ["train.lr", "model.name", "train.batch_size"]
     assert parallel["selectedMetrics"] == ["test/r2"]
     assert (rate["xaxis"]["key"], rate["yaxis"]["key"]) == ("train.lr", "test/r2")
 
