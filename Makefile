@@ -97,4 +97,5 @@ $(SETUP): requirements.lock pyproject.toml
 	UV_FIND_LINKS="$$($(BIN)/python -m pip config list | sed -n "s/.*find-links='\(.*\)'/\1/p" | head -1 | tr ' ' ',')" \
 	  $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --requirement requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	$(BIN)/python scripts/vega.py .venv/vega.js
 	cp requirements.lock $@

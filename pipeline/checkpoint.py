@@ -21,6 +21,7 @@ from pipeline.frameworks.contract import TrainingModule
 from pipeline.reference.recording import record
 from pipeline.reference.source import Source
 from pipeline.run import parent, stage
+from pipeline.run.made_here import is_made_here
 from pipeline.training import checkpoints, parts
 from pipeline.training.decision import Decision
 from pipeline.training.epochs import end_epoch, epoch_batches
@@ -28,7 +29,7 @@ from pipeline.training.history import HISTORY, best_epoch, read_history
 from pipeline.training.metrics import score
 from pipeline.training.model_faults import PYTHONS, translate_model_faults
 from pipeline.training.parts import build, seed
-from pipeline.training.recomputed import demand_recomputed, is_made_here
+from pipeline.training.recomputed import demand_recomputed
 
 
 def checkpoint(

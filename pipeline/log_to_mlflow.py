@@ -9,6 +9,7 @@ from pipeline.errors import VerificationFailed
 from pipeline.files import write_atomically
 from pipeline.run import stage
 from pipeline.run.arguments import params_file
+from pipeline.run.made_here import training_of
 from pipeline.tracking import projection, view
 from pipeline.tracking import store as mlflow_store
 from pipeline.tracking.content import RunContent
@@ -41,7 +42,8 @@ def log_to_mlflow(
         raise VerificationFailed(f"{verify_report}: did not pass; nothing is logged")
     store = mlflow_store.locate(params.tracking.uri)
     with mlflow_store.opened(store) as client:
-        run = projection.project(client, store, content, process_details(), params.tracking)
+        details = process_details(training_of(train / "history.csv"))
+        run = projection.project(client, store, content, details, params.tracking)
     found = summary(store, run, content)
     write_atomically(report, json.dumps(found, indent=1) + "\n")
     shown = f"see {found['links']['run']}" if store.is_server else "`make ui` shows it"
@@ -64,7 +66,7 @@ def summary(store: Store, run: "Run", content: RunContent) -> dict[str, Any]:
         "model_uri": f"models:/{model_id}",
         "tracking_uri": store.shown,
         "links": {
-            "runs": view.address(store.page, run.info.experiment_id),
+            "runs": content.view.address(store.page, run.info.experiment_id),
             "run": f"{place}/runs/{run.info.run_id}{kind}",
             "model": f"{place}/models/{model_id}{kind}",
         },

@@ -12,6 +12,7 @@ from pipeline.data import arrays as prepared
 from pipeline.errors import Diverged
 from pipeline.frameworks.contract import TrainingModule
 from pipeline.run import parent, signals, stage
+from pipeline.run.made_here import Clock
 from pipeline.training import checkpoints, parts
 from pipeline.training.decision import Decision
 from pipeline.training.epochs import (
@@ -26,12 +27,13 @@ from pipeline.training.epochs import (
 from pipeline.training.history import HISTORY, Row, best_epoch, read_history, write_history
 from pipeline.training.metrics import metric
 from pipeline.training.parts import build, seed
-from pipeline.training.recomputed import demand_recomputed, mark_as_made_here
+from pipeline.training.recomputed import demand_recomputed
 from pipeline.training.trial import demand_trainable
 
 
 def train(data: Path, models: Path, output: Path, params: TrainParams) -> None:
     """Writes epoch_0001.pt and on, and history.csv; goes on from what a killed run left there."""
+    clock = Clock(output / HISTORY, params.train.device)
     framework = parts.training_module(params.model, params.train)
     training, decision, history = _start(framework, data, output, params)
     before = parts.epochs_before(params.train)
@@ -54,11 +56,11 @@ def train(data: Path, models: Path, output: Path, params: TrainParams) -> None:
             _demand_finite(row)
             end_epoch(framework, training, row["val/loss"])
             write_history(output / HISTORY, [*history, row])
+            clock.mark()
             checkpoints.save_epoch(framework, training, output, epoch)
             history.append(row)
             _report(row, params.train.epochs)
             pending.raise_if_set()
-    mark_as_made_here(output / HISTORY, params.train)
 
 
 def _start(

@@ -22,9 +22,17 @@ from pipeline.config.params import Tracking, TrackingParams
 from pipeline.errors import ParamsError, PipelineError
 from pipeline.log_to_mlflow import log_to_mlflow
 from pipeline.resolve import dvc as resolve_dvc
+from pipeline.run.made_here import MADE_HERE
 from pipeline.tracking import requests as mlflow_requests
 from pipeline.tracking import store
-from pipeline.tracking.content import LONGEST_PARAM, RunContent, as_mlflow_params, verdict
+from pipeline.tracking.content import (
+    LONGEST_NAME,
+    LONGEST_PARAM,
+    RunContent,
+    as_mlflow_params,
+    short_name,
+    verdict,
+)
 from pipeline.tracking.description import source
 from pipeline.tracking.store import KEY
 from testing import preloaded
@@ -218,7 +226,7 @@ def start(root: Path, **environ: str) -> subprocess.Popen:
 def test_a_run_holds_params_metrics_tags_and_its_model(logged: Logged) -> None:
     run, report = logged.run, logged.report
     assert run.info.status == "FINISHED"
-    assert run.info.run_name == f"torch_mlp-lr0.1-ep2-seed7-{report['complete_model'][:8]}"
+    assert run.info.run_name == f"torch_mlp-digits-{report['complete_model'][:8]}"
     params = run.data.params
     assert params["train.lr"] == "0.1"
     assert params["model.scheduler"] == "null"
@@ -229,7 +237,6 @@ def test_a_run_holds_params_metrics_tags_and_its_model(logged: Logged) -> None:
         "val/accuracy": 0.75,
         "test/loss": 1.25,
         "test/accuracy": 0.5,
-        "test/epoch": 2.0,
         "verify/max_abs_diff": 3e-7,
         "verify/size_mb": 0.009,
         "verify/torch_export/max_abs_diff": 0.0,
@@ -241,6 +248,7 @@ def test_a_run_holds_params_metrics_tags_and_its_model(logged: Logged) -> None:
         "verify/torch_pickle/size_mb": 0.0041,
     }
     assert run.data.tags[KEY] == provenance.digest(logged.root / OUTPUTS["complete_model"])
+    assert run.data.tags["checkpoint.epoch"] == "2"
     assert run.data.tags["mlflow.source.git.commit"] == "0123abcd" * 5
     assert "Code: commit `0123abcd" in run.data.tags["mlflow.note.content"]
     assert run.outputs.model_outputs[0].model_id == report["model_id"]
@@ -266,6 +274,46 @@ def test_the_data_set_is_an_input_with_its_full_digest(logged: Logged) -> None:
     assert told["sha256"] == digest and told["rev"] == "0123abcd" * 5
     said = f"Data: `data/digits.csv` at revision `{'0123abcd' * 5}`, sha256 `{digest}`."
     assert said in logged.run.data.tags["mlflow.note.content"]
+
+
+def test_what_a_run_was_judged_by_comes_first(logged: Logged) -> None:
+    """MLflow's page that compares runs opens on the first metric that they share."""
+    assert list(client(logged.root).get_run(logged.report["run_id"]).data.metrics)[:2] == [
+        "test/accuracy",
+        "test/loss",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "name"),
+    [
+        ("torch_mlp", "digits", "torch_mlp-digits-"),
+        ("keras_text_tabular", "parcels", "keras_te-parcels-"),
+        ("m", "a_very_long_name", "m-a_very_-"),
+        ("m\n", "d", "m\\n-d-"),
+    ],
+)
+def test_a_run_s_name_fits_into_mlflow_s_table(model: str, data: str, name: str) -> None:
+    assert short_name(model, data, "0123456789abcdef") == f"{name}01234567"
+    assert len(name) <= LONGEST_NAME - 8
+
+
+def test_a_run_is_of_the_time_of_its_training_where_that_is_known(repository: Path) -> None:
+    digest = provenance.digest(OUTPUTS["train"] / "history.csv")
+    MADE_HERE.mkdir(parents=True)
+    (MADE_HERE / digest).write_text('{"began": 1700000000123, "seconds": 75.5, "device": "cuda"}')
+    report = log()
+    run = client(repository).get_run(report["run_id"])
+    assert (run.info.start_time, run.info.end_time) == (1700000000123, 1700000075623)
+    assert (report["start_time"], report["end_time"]) == (1700000000123, 1700000075623)
+
+
+def test_a_mark_of_an_older_version_says_no_time(repository: Path) -> None:
+    digest = provenance.digest(OUTPUTS["train"] / "history.csv")
+    MADE_HERE.mkdir(parents=True)
+    (MADE_HERE / digest).touch()
+    before = time.time() * 1000
+    assert before - 1000 <= log()["start_time"] <= time.time() * 1000
 
 
 SOURCE = """

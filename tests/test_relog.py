@@ -1,5 +1,6 @@
 """MLflow's store is deleted, and relog makes it again: real runs, real DVC, real MLflow."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -406,3 +407,18 @@ def test_a_report_of_an_earlier_version_has_the_time_of_its_commit_and_no_login(
     assert sections(stored)["tracking"]["uri"] == "https://example.org"
     as_it_was = tracking(stored)
     assert (as_it_was.experiment, as_it_was.register, as_it_was.upload) == ("digits", None, "files")
+
+
+def test_a_run_that_is_made_again_keeps_its_name_and_times(
+    history: Project, tmp_path: Path
+) -> None:
+    """Whatever versions since then would call it."""
+    report = {"run_name": "torch_mlp-lr0.01-ep2", "start_time": 5, "end_time": 9, "tags": {}}
+    file = tmp_path / "mlflow.json"
+    file.write_text(json.dumps(report))
+    execution = numbered(history.root)[0][3]
+    path = execution.paths["report"]
+    md5 = {**execution.md5, path: hashlib.md5(file.read_bytes()).hexdigest()}
+    execution = dataclasses.replace(execution, md5=md5)
+    known = details(Stored(root=history.root, execution=execution, files={path: {"": file}}))
+    assert (known.run_name, known.start_time, known.end_time) == ("torch_mlp-lr0.01-ep2", 5, 9)

@@ -166,7 +166,9 @@ def _logged(expected: ExpectedRun, store: Store, dry: bool) -> Outcome:
     with tempfile.TemporaryDirectory() as scratch:
         made = runs.to_log(_demand_whole(stored), Path(scratch))
         if dry:
-            return Outcome(what=WOULD, text=f"{made.run_name}: {WOULD}")
+            return Outcome(
+                what=WOULD, text=f"{runs.details(stored).run_name or made.run_name}: {WOULD}"
+            )
         what = THERE if run else MADE
         with mlflow_store.opened(store, AGAIN) as client:
             details, unregistered = runs.details(stored), replace(tracking, register=None)

@@ -79,7 +79,8 @@ def details(stored: Stored) -> Details:
     report = stored.report
     if "start_time" in report:
         tags = {name: report["tags"][name] for name in PROCESS_TAGS if name in report["tags"]}
-        return Details(start_time=report["start_time"], end_time=report["end_time"], tags=tags)
+        start, end, name = report["start_time"], report["end_time"], report.get("run_name")
+        return Details(start_time=start, end_time=end, run_name=name, tags=tags)
     name = stored.execution.experiment
     tags = {"dvc.exp.name": name} if name else {}
     time = stored.execution.time

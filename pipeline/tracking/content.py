@@ -17,9 +17,13 @@ from pipeline.resolve import dvc as resolve_dvc
 from pipeline.text import escaped
 from pipeline.tracking import pictures as plots
 from pipeline.tracking.store import repository, without_login
+from pipeline.tracking.view import View, view_of
 
 RAW = "data"
 """The folder of raw data, as dvc.yaml names it."""
+
+LONGEST_NAME, LONGEST_DATA, DIGITS = 25, 7, 8
+"""Characters of a run's name, of the data's in it, and digits of the digest."""
 
 LONGEST_PARAM = 6000
 """MLflow's limit; what is cut stands whole in the artifact params.yaml."""
@@ -98,12 +102,17 @@ class RunContent:
         return self.flat_params.get("model.name", "model")
 
     @property
+    def data_name(self) -> str:
+        return self.flat_params.get("data.name", "data")
+
+    @property
     def run_name(self) -> str:
-        """The model, what people vary most, and the digest's beginning."""
-        train = {"lr": "lr", "bs": "batch_size", "ep": "epochs", "seed": "seed"}
-        varied = {short: f"train.{name}" for short, name in train.items()}
-        known = [f"{k}{self.flat_params[v]}" for k, v in varied.items() if v in self.flat_params]
-        return escaped("-".join([self.model, *known, self.digest[:8]]))
+        return short_name(self.model, self.data_name, self.digest)
+
+    @property
+    def view(self) -> View:
+        """The view of its experiment that shows it beside others of the same data."""
+        return view_of(self.flat_params, self.final)
 
     @cached_property
     def history(self) -> list[tuple[int, dict[str, float]]]:
@@ -111,9 +120,8 @@ class RunContent:
 
     @cached_property
     def final(self) -> dict[str, float]:
-        """At the chosen epoch, which is test/epoch, and from verify, by name."""
-        chosen = {"test/epoch": float(self.schema["epoch"])}
-        return _json(self.checkpoint / "metrics.json") | chosen | verdict(self.verified)
+        """At the chosen epoch, and from verify, by name."""
+        return _json(self.checkpoint / "metrics.json") | verdict(self.verified)
 
     @cached_property
     def verified(self) -> dict[str, Any]:
@@ -140,6 +148,13 @@ class RunContent:
         path = f"{RAW}/{file}" if file in listed else RAW
         digest = listed.get(file, node.deps[RAW])
         return {"path": path, "rev": node.commit, "sha256": digest}
+
+
+def short_name(model: str, data: str, digest: str) -> str:
+    """Returns a run's name: model, data and the digest's beginning, as long as MLflow's tables
+    show."""
+    end = f"-{data[:LONGEST_DATA]}-{digest[:DIGITS]}"
+    return escaped(model[: LONGEST_NAME - len(end)] + end)
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -18,6 +18,7 @@ def tags(content: RunContent, details: Details) -> dict[str, str]:
     named = {
         **details.tags,
         KEY: content.digest,
+        "checkpoint.epoch": str(content.schema["epoch"]),
         "provenance.checkpoint": content.artifacts["checkpoint"].digest,
         "provenance.train": content.artifacts["train"].digest,
         "provenance.data": content.artifacts["data"].digest,

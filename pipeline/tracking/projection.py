@@ -26,7 +26,7 @@ def project(
     client: "MlflowClient", store: Store, content: RunContent, details: Details, tracking: Tracking
 ) -> "Run":
     """The finished run of this complete model, logged if there is none; and registered."""
-    experiment = mlflow_store.experiment(client, store, tracking.experiment)
+    experiment = mlflow_store.experiment(client, store, tracking.experiment, content.view)
     run = find(client, experiment, content.digest)
     if run is None or run.info.status != "FINISHED":
         if run is None:
@@ -68,7 +68,8 @@ def _remove(client: "MlflowClient", run: "Run") -> None:
 def _begun(client: "MlflowClient", experiment: str, content: RunContent, details: Details) -> "Run":
     """A new run, or that which another machine began a moment before."""
     start, every = details.start_time, tags(content, details)
-    client.create_run(experiment, start_time=start, run_name=content.run_name, tags=every)
+    name = details.run_name or content.run_name
+    client.create_run(experiment, start_time=start, run_name=name, tags=every)
     run = find(client, experiment, content.digest)
     assert run, f"{content.digest}: a run was begun, and is not found again"
     return run

@@ -50,7 +50,7 @@ def log_dataset(client: "MlflowClient", run: "Run", content: RunContent) -> None
 
 
 def _dataset(content: RunContent) -> tuple[str, str]:
-    return content.flat_params.get("data.name", "data"), content.raw["sha256"][:DATASET_DIGEST]
+    return content.data_name, content.raw["sha256"][:DATASET_DIGEST]
 
 
 def log_model(client: "MlflowClient", run: "Run", content: RunContent) -> str:
@@ -99,7 +99,8 @@ def log_metrics(client: "MlflowClient", run: "Run", content: RunContent, model_i
     it to the data.
 
     MLflow draws bars of what has no step but 0; a final value that has a curve lies on it. All are
-    of the moment in which the run began, so that one logged again is the same metric.
+    of the moment in which the run began, so that one logged again is the same metric. The first is
+    the one that a comparison opens on: what the run was judged by.
     """
     from mlflow.entities import Metric
 
@@ -116,7 +117,9 @@ def log_metrics(client: "MlflowClient", run: "Run", content: RunContent, model_i
         Metric(name, float(value), then, steps.get(name, 0), model_id=model_id, **about)
         for name, value in content.final.items()
     ]
-    metrics = curves + final
+    judged = content.view.judged
+    final.sort(key=lambda each: judged.index(each.key) if each.key in judged else len(judged))
+    metrics = final + curves
     for start in range(0, len(metrics), METRICS_A_CALL):
         batch = metrics[start : start + METRICS_A_CALL]
         requests.retry_on_clash(partial(client.log_batch, run.info.run_id, metrics=batch))

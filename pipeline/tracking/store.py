@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 KEY = "provenance.complete-model"
 """The tag that names a run's complete model; a finished run with it is never made twice."""
 
+NOTE = "mlflow.note.content"
+"""The tag whose text a page begins with."""
+
 UI = "http://127.0.0.1:5000"
 """Where `make ui` serves a store that is no server itself."""
 
@@ -183,21 +186,30 @@ def _environment(store: Store) -> Iterator[None]:
             os.environ |= {} if value is None else {name: value}
 
 
-def experiment(client: "MlflowClient", store: Store, name: str) -> str:
-    """Its id; made if there is none, and its page set up. Raises PipelineError when it lies in
-    MLflow's bin."""
+def experiment(
+    client: "MlflowClient", store: Store, name: str, shown: view.View | None = None
+) -> str:
+    """Its id; made if there is none, and its page set up, with the view that is to be `shown`.
+    Raises PipelineError when it lies in MLflow's bin."""
     found = client.get_experiment_by_name(name) or _made(client, store, name)
     if found.lifecycle_stage != "active":
         raise PipelineError(
             f"tracking.experiment: {name} was deleted; restore it with `mlflow experiments restore "
             f"--experiment-id {found.experiment_id}` or choose another name"
         )
-    for tag, value in view.tags().items():
-        if tag not in found.tags:
-            requests.retry_on_clash(
-                partial(client.set_experiment_tag, found.experiment_id, tag, value)
-            )
+    if NOTE not in found.tags:
+        _set_tag(client, found, NOTE, view.NOTE)
+    if shown:
+        value = shown.value(found.tags.get(shown.tag))
+        if value != found.tags.get(shown.tag):
+            _set_tag(client, found, shown.tag, value)
     return found.experiment_id
+
+
+def _set_tag(client: "MlflowClient", experiment: "Experiment", tag: str, value: str) -> None:
+    requests.retry_on_clash(
+        partial(client.set_experiment_tag, experiment.experiment_id, tag, value)
+    )
 
 
 def _made(client: "MlflowClient", store: Store, name: str) -> "Experiment":

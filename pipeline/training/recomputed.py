@@ -1,7 +1,6 @@
 """An epoch's checkpoint must reach what the epoch reached: a model that learnt something into a
 state of its own, which no checkpoint holds, does not."""
 
-import hashlib
 import math
 from pathlib import Path
 from typing import Any
@@ -13,27 +12,8 @@ from pipeline.training.decision import Decision
 from pipeline.training.epochs import validate
 from pipeline.training.history import Row
 
-MADE_HERE = Path(".dvc/tmp/trained-here")
-"""Has a file for each history that was trained on this machine, named by its sha256. DVC keeps
-nothing of it, so that a training that was pulled has none."""
 ROUNDING = {"rel_tol": 1e-4, "abs_tol": 1e-6}
 """Of another processor or device, whose sums have another order."""
-
-
-def mark_as_made_here(history: Path, train: Train) -> None:
-    """Notes that this processor computed what `history` says."""
-    if train.device == "cpu":
-        MADE_HERE.mkdir(parents=True, exist_ok=True)
-        (MADE_HERE / _digest(history)).touch()
-
-
-def is_made_here(history: Path) -> bool:
-    """Whether this processor computed what `history` says, bit for bit."""
-    return (MADE_HERE / _digest(history)).is_file()
-
-
-def _digest(history: Path) -> str:
-    return hashlib.sha256(history.read_bytes()).hexdigest()
 
 
 def demand_recomputed(

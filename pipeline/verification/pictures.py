@@ -106,7 +106,7 @@ def _thinned(pairs: Sequence[tuple[float, float]]) -> Sequence[tuple[float, floa
 
 def _examples(data: Path, pairs: Sequence[tuple[float, float]], labels: bool) -> dict[str, Any]:
     inputs, target = prepared.split(data, "test")
-    if not inputs or len(pairs) != len(target):
+    if not inputs or not pairs or len(pairs) != len(target):
         return {"columns": [], "left": 0, "examples": []}
     rows, names = chosen_rows(pairs, labels), list(inputs)[:COLUMNS]
     columns = {name: values(np.asarray(inputs[name][rows])) for name in names}

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -12,12 +13,13 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from faults._server import serving
 from pipeline.tracking import view
 from testing.finished import STAGES
-from testing.project import TINY, make_project, needs
+from testing.project import ROOT, TINY, Project, make_project, needs
 
 RATES = {"torch_mlp": "0.01", "keras_mlp": "0.05"}
 QUICK = (*TINY, "verify.checks=[integrity,parity]")
 LOOPBACK = "MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"
 PATIENCE = 60_000
+DIGITS = view.View(data="digits", chosen_by="val/accuracy", judged=("test/accuracy", "test/loss"))
 
 
 class Site(NamedTuple):
@@ -77,21 +79,26 @@ expect.set_options(timeout=PATIENCE)
 
 def runs(page: Page, site: Site) -> None:
     experiment = site.reports["torch_mlp"]["experiment_id"]
-    page.goto(view.address(site.uri, experiment))
+    page.goto(DIGITS.address(site.uri, experiment))
     expect(page.get_by_text("2 matching runs")).to_be_visible()
 
 
 def test_the_table_of_runs_opens_with_the_columns_to_compare_by(page: Page, site: Site) -> None:
     runs(page, site)
-    expect(page.get_by_text("are of the complete model, from the epoch")).to_be_visible()
+    expect(page.get_by_text("are of the complete model. To begin with:")).to_be_visible()
     for column in ("model.name", "train.lr", "test/accuracy", "val/accuracy", "verify/size_mb"):
         expect(page.get_by_role("columnheader", name=column).first).to_be_visible()
     for model, rate in RATES.items():
         name = site.reports[model]["run_name"]
-        assert name.startswith(f"{model}-lr{rate}-bs128-ep2-seed0-")
-        expect(page.get_by_role("link", name=name)).to_be_visible()
+        assert re.fullmatch(rf"{model}-digits-[0-9a-f]{{8}}", name)
+        link = page.get_by_role("link", name=name)
+        expect(link).to_be_visible()
+        assert link.evaluate("each => each.scrollWidth <= each.clientWidth"), "the name is cut"
         expect(page.get_by_role("gridcell", name=rate, exact=True)).to_be_visible()
-    expect(page.get_by_role("button", name=view.VIEW, exact=True)).to_be_visible()
+    expect(page.get_by_role("button", name=DIGITS.name, exact=True)).to_be_visible()
+    assert site.reports["torch_mlp"]["links"]["runs"] == page.url.partition("&searchFilter")[
+        0
+    ].replace("+", "%20")
 
 
 def test_two_runs_are_chosen_and_their_difference_is_the_changed_param(
@@ -102,7 +109,7 @@ def test_two_runs_are_chosen_and_their_difference_is_the_changed_param(
     page.get_by_role("button", name="Compare", exact=True).click()
     expect(page.get_by_text("Comparing 2 Runs from 1 Experiment")).to_be_visible()
     expect(page.locator("canvas.gl-canvas-context")).to_be_visible()
-    for axis in ("model.framework", "train/loss"):
+    for axis in ("model.framework", "test/accuracy"):
         expect(page.locator("svg .axis-title", has_text=axis)).to_be_visible()
 
     changed, same = (page.get_by_role("row", name=name) for name in ("train.lr ", "train.epochs "))
@@ -118,8 +125,13 @@ def test_two_runs_are_chosen_and_their_difference_is_the_changed_param(
 def test_every_curve_has_a_line_for_each_run(page: Page, site: Site) -> None:
     page.set_viewport_size({"width": 1600, "height": 3000})  # a chart out of sight is not drawn
     experiment = site.reports["torch_mlp"]["experiment_id"]
-    address = view.address(site.uri, experiment)
+    address = DIGITS.address(site.uri, experiment)
     page.goto(f"{address}&compareRunsMode=CHART")
+    chart = page.get_by_test_id("experiment-view-compare-runs-card").first
+    expect(chart.get_by_text("Parallel Coordinates")).to_be_visible()
+    for axis in ("model.name", "train.lr", "test/accuracy"):
+        expect(chart.get_by_text(axis, exact=True)).to_be_visible()
+    expect(page.get_by_role("heading", name="train.lr vs. test/accuracy")).to_be_visible()
     for metric in ("train/loss", "val/loss", "val/accuracy"):
         title = page.get_by_role("heading", name=metric, exact=True)
         card = page.get_by_test_id("experiment-view-compare-runs-card").filter(has=title)
@@ -141,6 +153,7 @@ def test_pictures_and_the_page_of_verify_are_displayed_among_the_artifacts(
     expect(verified.get_by_role("heading", name="keras_mlp, as a complete model")).to_be_visible()
     expect(verified.get_by_text("no fault found")).to_be_visible()
     expect(verified.get_by_role("row", name="parity")).to_contain_text("passed")
+    expect(verified.get_by_role("img", name="confusion matrix")).to_be_visible()
     page.get_by_text("plots", exact=True).click()
     for name in ("learning_curves", "confusion_matrix"):
         page.get_by_text(f"{name}.png", exact=True).click()
@@ -175,3 +188,39 @@ def test_a_logged_model_has_its_metrics_params_and_files(page: Page, site: Site)
     page.get_by_text("Artifacts", exact=True).click()
     page.get_by_text("README.md", exact=True).click()
     expect(page.get_by_text("A complete model: architecture, weights")).to_be_visible()
+
+
+def test_dvc_s_plots_are_drawn_without_a_network(browser: Browser, tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project")
+    (project.root / "artifacts/train").mkdir(parents=True)
+    history = "epoch,train/loss,val/loss,val/accuracy\n1,3,2,0.5\n2,2,1,0.75\n"
+    (project.root / "artifacts/train/history.csv").write_text(history)
+    (project.root / "artifacts/checkpoint").mkdir()
+    predictions = project.root / "artifacts/checkpoint/predictions.csv"
+    predictions.write_text("actual,predicted\n0,0\n1,0\n")
+    (project.root / ".venv").mkdir()
+    project.run(sys.executable, str(ROOT / "scripts/vega.py"), ".venv/vega.js")
+    assert shown(project, browser) == ([], 3)
+
+
+def test_without_make_dvc_s_plots_are_as_dvc_makes_them(browser: Browser, tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project")
+    (project.root / "artifacts/train").mkdir(parents=True)
+    (project.root / "artifacts/train/history.csv").write_text("epoch,val/accuracy\n1,0.5\n")
+    asked, drawn = shown(project, browser)
+    assert (
+        drawn == 0 and asked and all(url.startswith("https://cdn.jsdelivr.net/") for url in asked)
+    )
+
+
+def shown(project: Project, browser: Browser) -> tuple[list[str], int]:
+    """What `dvc plots show` makes: the addresses that the page asks for, and its drawings."""
+    said = project.run("dvc", "plots", "show").stdout
+    assert "ERROR" not in said
+    page = browser.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto((project.root / "dvc_plots/index.html").as_uri())
+    drawn = page.locator(".vega-embed canvas, .vega-embed svg.marks").count()
+    page.close()
+    return [url for url in asked if not url.startswith("file:")], drawn

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline import provenance
-from pipeline.training.recomputed import MADE_HERE
+from pipeline.run.made_here import MADE_HERE
 from testing.project import TINY, Project
 from tests.test_train import begin, ended
 

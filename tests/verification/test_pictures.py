@@ -86,6 +86,13 @@ def test_a_checkpoint_of_other_rows_shows_none(folders: tuple[Path, Path]) -> No
     assert "examples" not in drawn(folders)
 
 
+def test_a_split_without_rows_shows_none(folders: tuple[Path, Path]) -> None:
+    np.save(folders[1] / "test/inputs/x.npy", np.zeros((0, 64), np.float32))
+    np.save(folders[1] / "test/target.npy", np.zeros(0, np.int64))
+    predict(folders[0], [])
+    assert drawn(folders) == set()
+
+
 def test_the_rows_are_the_first_and_those_farthest_off() -> None:
     pairs = [(0.0, 0.0)] * 4 + [(0.0, off) for off in (1.0, 9.0, 0.0, float("nan"), 3.0, 2.0)]
     assert chosen_rows(pairs, labels=False) == [0, 1, 2, 3, 5, 7, 8, 9]
