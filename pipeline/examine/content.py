@@ -262,7 +262,8 @@ def _demand_arrays(
         steps = ["target", "loss", "ends_epoch", "step"]
         if "val_loss" in example:  # of models made before a schedule could go by it there is none
             steps.append("val_loss")
-            _demand(example["val_loss"].shape == (), "one val_loss")
+            val_loss = example["val_loss"]
+            _demand(val_loss.shape == () and val_loss.dtype.kind == "f", "one number as val_loss")
         _demand(set(example) == {*wanted, *steps}, f"{', '.join([*wanted, *steps])} alone")
         rows, count = len(example["target"]), len(example["loss"])
         step, ends = example["step"], example["ends_epoch"]

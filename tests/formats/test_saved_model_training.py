@@ -726,3 +726,17 @@ def test_it_evaluates_and_takes_a_seed_and_a_learning_rate_as_the_framework_does
     scheduled = form.load_training(copy("full"))
     with pytest.raises(ValueError, match="the schedule of the model sets it"):
         scheduled.set_learning_rate(0.25)
+
+
+def test_a_weight_that_is_set_moves_the_answers_and_set_back_leaves_no_trace(
+    copy: Callable[[str], Path],
+) -> None:
+    trainer, inputs = form.load_training(copy("strings")), CASES["strings"].inputs(7)
+    before, state = trainer.predict(inputs), trainer.state()
+    kernels = {n: a for n, a in state.items() if n.startswith("net/") and n.endswith("/kernel")}
+    trainer.set_weights({name: array * 2 for name, array in kernels.items()})
+    moved = trainer.predict(inputs)
+    assert any(not np.array_equal(moved[name], before[name]) for name in before)
+    trainer.set_weights(kernels)
+    again = trainer.predict(inputs)
+    assert all(np.array_equal(again[name], before[name]) for name in before)

@@ -194,6 +194,23 @@ def test_it_evaluates_as_the_source_does(tmp_path: Path) -> None:
         assert np.array_equal(found["logits"], answers[0])
 
 
+@pytest.mark.parametrize("net", [Net, Tied])
+def test_a_weight_that_is_set_moves_its_answers_as_the_source_s(net: Any, tmp_path: Path) -> None:
+    training = trained(net=net, loss=Remembering if net is Tied else nn.CrossEntropyLoss)
+    trainer = form.load_training(exported(training, tmp_path))
+    before = trainer.predict(ROWS)
+    state = framework.state(training)
+    known = trainer.state().keys() & {name for name in state if name.startswith("net/")}
+    doubled = {name: state[name] * 2 for name in known if state[name].dtype == np.float32}
+    framework.set_weights(training, doubled)
+    trainer.set_weights(doubled)
+    answers, _ = framework.predict(training, ROWS, None, 80)
+    assert trainer.predict(ROWS)["logits"].tobytes() == answers[0].tobytes()
+    assert trainer.predict(ROWS)["logits"].tobytes() != before["logits"].tobytes()
+    trainer.set_weights({name: state[name] for name in doubled})
+    assert trainer.predict(ROWS)["logits"].tobytes() == before["logits"].tobytes()
+
+
 def test_saved_loaded_and_saved_again_nothing_is_lost_and_no_byte_changes(tmp_path: Path) -> None:
     training = trained(optim.AdamW, SCHEDULERS["CosineAnnealingLR"], 0.5, Tied, Remembering)
     places = [tmp_path / name for name in ("first", "second", "third")]
