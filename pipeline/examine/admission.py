@@ -12,7 +12,7 @@ from pathlib import Path
 from pipeline import provenance
 from pipeline.config.params import Verify
 from pipeline.errors import PipelineError
-from pipeline.examine import content, loading
+from pipeline.examine import content, examples, loading
 from pipeline.project import EXPORT_COMPLETE
 from pipeline.provenance import lineage
 from pipeline.provenance.lineage import Node
@@ -39,7 +39,7 @@ def admit(
         "statement": lambda: _statement(copy),
         "lineage": lambda: _lineage(copy),
         "descriptions": lambda: content.descriptions(copy),
-        "examples": lambda: content.examples(copy),
+        "examples": lambda: examples.demand_described(copy),
         "MLflow": lambda: content.served(copy),
         "formats": lambda: loading.screen(copy, verify.limits),
     }

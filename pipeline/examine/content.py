@@ -11,14 +11,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pipeline import provenance
 from pipeline.complete_model import mlmodel
 from pipeline.examine import arrays
 from pipeline.formats import declared, names
 from pipeline.provenance import lineage
-from pipeline.sandbox.reports import UNREADABLE
 from pipeline.untrusted import plain_files
 
 TEXT = 4 << 20
@@ -65,13 +62,13 @@ def schema(directory: Path) -> dict[str, Any]:
 
 def descriptions(directory: Path) -> str:
     """Judges schema.json, formats.json, metrics.json and the card. Raises ValueError."""
-    for name, demand in {
+    for name, judge in {
         "formats.json": _demand_formats,
         "schema.json": _demand_schema,
         "metrics.json": _demand_metrics,
     }.items():
         try:
-            demand(_json(directory / name))
+            judge(_json(directory / name))
         except (LookupError, TypeError, AttributeError) as fault:
             raise ValueError(f"{directory / name}: lacks or mistakes {fault}") from None
         except ValueError as fault:
@@ -106,23 +103,23 @@ def _refuse(constant: str) -> Any:
     raise ValueError(f"found {constant}, expected a number")
 
 
-def _demand(holds: bool, what: str) -> None:
+def demand(holds: bool, what: str) -> None:
     if not holds:
         raise ValueError(f"expected {what}")
 
 
 def _demand_formats(value: Mapping[str, Any]) -> None:
     keys = {"held", "trains", "refused"}
-    _demand(keys - {"trains"} <= set(value) <= keys, "held, trains and refused alone")
+    demand(keys - {"trains"} <= set(value) <= keys, "held, trains and refused alone")
     known = names()
     held, trains, refused = value["held"], value.get("trains", []), value["refused"]
-    _demand(isinstance(held, list) and bool(held), "a list of formats held")
-    _demand(all(name in known for name in held), f"formats of {', '.join(known)}")
-    _demand(len(set(held)) == len(held), "each format once")
-    _demand(isinstance(trains, list) and all(n in held for n in trains), "trains among held")
-    _demand(isinstance(refused, dict), "a mapping of refused formats")
+    demand(isinstance(held, list) and bool(held), "a list of formats held")
+    demand(all(name in known for name in held), f"formats of {', '.join(known)}")
+    demand(len(set(held)) == len(held), "each format once")
+    demand(isinstance(trains, list) and all(n in held for n in trains), "trains among held")
+    demand(isinstance(refused, dict), "a mapping of refused formats")
     texts = all(isinstance(each, str) and len(each) < 10_000 for each in refused.values())
-    _demand(texts and all(name in known for name in refused), "a line for each refused format")
+    demand(texts and all(name in known for name in refused), "a line for each refused format")
 
 
 SCHEMA: dict[str, Callable[[Any], bool]] = {
@@ -145,9 +142,9 @@ TRAINING = {"epochs_before", "seed"}
 def _demand_schema(value: Mapping[str, Any]) -> None:
     wanted = (set(SCHEMA) if TRAINING & set(value) else set(SCHEMA) - TRAINING) - OPTIONAL
     wanted |= OPTIONAL & set(value)
-    _demand(set(value) == wanted, f"{', '.join(SCHEMA)} alone")
+    demand(set(value) == wanted, f"{', '.join(SCHEMA)} alone")
     for key in wanted:
-        _demand(SCHEMA[key](value[key]), f"another {key}")
+        demand(SCHEMA[key](value[key]), f"another {key}")
 
 
 def _tensors(value: Any) -> bool:
@@ -177,8 +174,8 @@ def _count(value: Any) -> bool:
 
 def _demand_metrics(value: Mapping[str, Any]) -> None:
     numbers = all(isinstance(v, int | float | str) for v in value.values())
-    _demand(numbers and all(len(str(v)) < 100 for v in value.values()), "a number for each")
-    _demand(all(len(k) < 200 and k.isprintable() for k in value), "printable names")
+    demand(numbers and all(len(str(v)) < 100 for v in value.values()), "a number for each")
+    demand(all(len(k) < 200 and k.isprintable() for k in value), "printable names")
 
 
 def _demand_text(path: Path) -> None:
@@ -232,46 +229,3 @@ def _demand_requirements(path: Path, held: list[str]) -> None:
         if match is None or match[1] not in allowed:
             known = ", ".join(sorted(allowed))
             raise ValueError(f"{path}: found {line[:200]!r}, expected name==version of {known}")
-
-
-def examples(directory: Path) -> str:
-    """Demands of each the inputs and outputs that schema.json describes. Raises ValueError."""
-    described, (_, trains) = schema(directory), formats(directory)
-    rows = {"one": 1, "seven": 7} | ({"training": None} if trains else {})
-    present = {path.name for path in (directory / "examples").iterdir()}
-    if present != {f"{name}.npz" for name in rows}:
-        raise ValueError(f"{directory}/examples: found {', '.join(sorted(present)) or 'nothing'}")
-    for name, count in rows.items():
-        path = directory / f"examples/{name}.npz"
-        try:
-            _demand_arrays(arrays.read(path), described, count)
-        except UNREADABLE as fault:
-            raise ValueError(f"{path}: {fault}") from None
-    return "inputs and answers as schema.json describes them"
-
-
-def _demand_arrays(
-    example: Mapping[str, np.ndarray], described: Mapping[str, Any], rows: int | None
-) -> None:
-    """Judges an example with `rows`, or without a training of some steps."""
-    wanted = {f"input.{name}": each for name, each in described["inputs"].items()}
-    if rows is not None:
-        wanted |= {f"output.{name}": each for name, each in described["outputs"].items()}
-        _demand(set(example) == set(wanted), f"{', '.join(wanted)} alone")
-    else:
-        steps = ["target", "loss", "ends_epoch", "step"]
-        if "val_loss" in example:  # of models made before a schedule could go by it there is none
-            steps.append("val_loss")
-            val_loss = example["val_loss"]
-            _demand(val_loss.shape == () and val_loss.dtype.kind == "f", "one number as val_loss")
-        _demand(set(example) == {*wanted, *steps}, f"{', '.join([*wanted, *steps])} alone")
-        rows, count = len(example["target"]), len(example["loss"])
-        step, ends = example["step"], example["ends_epoch"]
-        _demand(0 < count <= 10_000 and ends.shape == (count,), "some steps")
-        _demand(step.shape == (rows,) and step.dtype.kind == "i", "a step for each row")
-        _demand(sorted(set(step.tolist())) == list(range(count)), "rows for each step")
-    for name, each in wanted.items():
-        array = example[name]
-        kind = "string" if array.dtype.kind == "U" else str(array.dtype)
-        fits = array.shape == (rows, *each["shape"]) and kind == each["dtype"]
-        _demand(fits, f"{name} as {each['dtype']}{[rows, *each['shape']]}, found {kind}")
