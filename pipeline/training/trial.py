@@ -26,8 +26,6 @@ WHEN = "in one batch before the first epoch; correct the model or what it is giv
 SEED = 1
 ALIKE = 1e-6
 """Relative difference of two losses that count as one."""
-NEAR = 1e-3
-"""Relative difference of two rows' answers below which the order of the targets tells nothing."""
 
 Build = Callable[[], Any]
 
@@ -66,12 +64,12 @@ def demand_trainable(params: TrainParams, build: Build, data: Path) -> None:
         adapt(framework, trial.training, {name: array[:ROWS] for name, array in inputs.items()})
         framework.seed(SEED, trial.training)
         _demand_scalar(trial.step())
-        outputs, loss = trial.predict(trial.target)
+        outputs, _ = trial.predict(trial.target)
         again, _ = trial.predict(trial.target)
         changed = _changed(before, framework.state_outside(trial.training))
         _demand_same_answers(names, outputs, again, changed)
         _demand_an_answer_a_target(names[0], outputs[0], classes)
-        _demand_pairs(trial, outputs[0], loss)
+        _demand_pairs(trial, outputs)
         middle = threshold(framework, trial.training, batch, outputs, trial.target)
         _demand_metrics(data, params, outputs[0], Decision(classes, middle))
         if changed:
@@ -116,27 +114,33 @@ def _demand_an_answer_a_target(name: str, output: np.ndarray, classes: int | Non
         )
 
 
-def _demand_pairs(trial: _Trial, output: np.ndarray, loss: float) -> None:
+def _demand_pairs(trial: _Trial, outputs: list[np.ndarray]) -> None:
     """A loss must compare each answer with its own target. One that is given shapes which do not
     fit, such as (rows, 1) and (rows,), compares each with all of them, and is as large for any
-    order of the targets."""
-    turned = np.roll(trial.target, 1)
-    if _are_near(output) or (turned == trial.target).all() or not np.isfinite(loss):
+    order of the targets.
+
+    It is asked with made-up answers, for a net may answer all rows alike before it is trained.
+    """
+    answers = [_made_up(outputs[0]), *outputs[1:]]
+    orders = [trial.target, np.roll(trial.target, 1), trial.target[::-1].copy()]
+    if outputs[0].dtype.kind != "f" or (orders[0] == orders[1]).all():
         return
-    others = [trial.predict(each)[1] for each in (turned, trial.target[::-1].copy())]
+    framework, training = trial.framework, trial.training
+    loss, *others = [framework.loss_of(training, trial.inputs, answers, each) for each in orders]
     if all(abs(other - loss) <= ALIKE * abs(loss) for other in others):
         raise ParamsError(
             f"model.loss: is as large whichever answer belongs to which target; the first output "
-            f"has shape {_shape(output)}, the target {_shape(trial.target)}: give the loss both in "
-            "one shape, for instance by squeezing the answer"
+            f"has shape {_shape(outputs[0])}, the target {_shape(trial.target)}: give the loss "
+            "both in one shape, for instance by squeezing the answer"
         )
 
 
-def _are_near(output: np.ndarray) -> bool:
-    """Whether all rows are answered so much alike that a loss can hardly tell them apart, as by a
-    net whose last layer or batch norm is still at its beginning."""
-    rows = output.reshape(len(output), -1).astype(np.float64)
-    return bool(np.ptp(rows, axis=0).max() <= NEAR * np.abs(rows).max())
+def _made_up(output: np.ndarray) -> np.ndarray:
+    """Returns answers of this shape that differ, and that any loss takes: rows of probabilities."""
+    values = np.random.default_rng(0).uniform(0.1, 0.9, output.shape)
+    if output.ndim > 1 and output.shape[1] > 1:
+        values /= values.sum(axis=1, keepdims=True)
+    return values.astype(output.dtype)
 
 
 def _shape(array: np.ndarray) -> str:
