@@ -36,15 +36,18 @@ def compose(conf: Path, params: Path, lock: Path) -> None:
 
 def remarks(conf: Path, params: Path, last: Lock | None, now: Lock) -> Iterator[str]:
     """Yields a line on options that params were found to be composed of, and one on the values that
-    stand against what conf/ says."""
+    stand against what conf/ says since the last time."""
     found = [each for each in now.options if last and each not in last.options]
     for each in found:
         file = conf / group_of(each) / f"{each.partition('=')[2]}.yaml"
         yield f"{params}: holds what {each} composes to; an edit of {file} is taken up"
-    written = flatten(interpolated(now.conf))
+    written, before = (flatten(interpolated(each.conf)) for each in (now, last or now))
     of_parent = "model." if now.own.get("train.parent") else None
-    own = {k: v for k, v in now.own.items() if not (of_parent and k.startswith(of_parent))}
-    stands = [f"{key}={value} ({conf}/: {written.get(key, 'none')})" for key, value in own.items()]
+    stands = [
+        f"{key}={value} ({conf}/: {written.get(key, 'none')})"
+        for key, value in now.own.items()
+        if written.get(key) != before.get(key) and not (of_parent and key.startswith(of_parent))
+    ]
     if stands:
         more = f", and {len(stands) - LISTED} more" if len(stands) > LISTED else ""
         yield f"{params}: stands because you set it: {', '.join(stands[:LISTED])}{more}"
