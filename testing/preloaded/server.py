@@ -65,6 +65,9 @@ def _preload(name: str) -> None:
         if module.partition(".")[0] == name:
             for each in absent:
                 sys.modules.pop(each, None)
+    # MLflow's entry point brings in the installed pipeline; a job's is that of its folder.
+    for each in [each for each in sys.modules if each.partition(".")[0] == "pipeline"]:
+        del sys.modules[each]
     if threading.active_count() > 1:
         raise RuntimeError(f"{name}: an import has started a thread, which no fork would have")
     gc.freeze()

@@ -163,3 +163,9 @@ def test_all_of_it_ends_when_what_started_it_is_killed(place: Project) -> None:
     running.wait(30)
     assert psutil.wait_procs(every, timeout=30)[1] == []
     assert not folder.exists()
+
+
+def test_a_stage_runs_the_code_of_the_project_that_it_is_run_in(project: Project) -> None:
+    """Not that which is installed, of which MLflow's entry point loads some."""
+    (project.root / "pipeline/tracking/__init__.py").write_text("raise SystemExit('its own')\n")
+    assert "its own" in project.run("python", "-m", "pipeline.relog", check=False).stdout
