@@ -4,12 +4,12 @@
 PYTHONS := python3.11 python3.12 python3.13 python3
 NEWER := python3.13 python3.12 $(wildcard $(HOME)/.pyenv/versions/3.1[23].*/bin/python)
 
-PYTEST := python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+PYTEST := python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 # What `make test-fast` leaves out, and what `make test-newer` runs and needs.
 SLOW := complete_model end_to_end formats frameworks hostile models resolve tracking
-SLOW += provenance/test_lineage.py
-SLOW += $(patsubst %,test_%.py,diff examine export_complete log_to_mlflow relog reproduce resume trace)
+SLOW += provenance/test_lineage.py training/test_recomputed.py
+SLOW += $(patsubst %,test_%.py,diff examine export_complete log_to_mlflow relog reproduce resume trace verify)
 PLAIN := dvc hydra-core jinja2 numpy pyarrow pyyaml scikit-learn tqdm onnx psutil hypothesis pytest pytest-xdist
 PLAIN_TESTS := $(addprefix tests/,test_compose.py test_deps.py test_files.py test_imports.py \
   test_prepare.py config/test_reading.py provenance/test_statement.py sandbox/test_worker.py \
@@ -46,7 +46,7 @@ run: $(SETUP)  ## train, export, verify and log the configured model
 	  { echo "error: make run: no git repository here; run \`git init\` first" >&2; exit 1; }
 	dvc repro && python -m pipeline.summary
 
-test: $(SETUP)  ## run the whole test suite: about 20 minutes on 2 cores
+test: $(SETUP)  ## run the whole test suite: about 25 minutes on 2 cores
 	$(PYTEST)
 
 test-fast: $(SETUP)  ## run all but whole pipelines, commands on trained models, and frameworks: 2 minutes
