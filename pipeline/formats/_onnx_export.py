@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ._torch import CONSTANT, HINT
+
 # torch.onnx says here, in four lines, that torchvision is not installed.
 TORCHVISION = "torch.onnx._internal.exporter._registration"
 
@@ -43,13 +45,6 @@ def reason(error: BaseException) -> str:
         return HINT
     blamed = lines[marks[0] + 1 : marks[0] + 3] if marks else []
     return " ".join([*lines[:1], *listed, *blamed]) or type(error).__name__
-
-
-CONSTANT = "but your code specialized it to be a constant"
-HINT = (
-    "the number of rows became a constant, as len(x), int(x.shape[0]) or a literal make it: write "
-    "x.shape[0], x.new_zeros or a shape of -1"
-)
 
 
 @contextmanager

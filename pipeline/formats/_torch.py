@@ -10,6 +10,12 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
+CONSTANT = "but your code specialized it to be a constant"
+"""What torch says of a number of rows that it cannot leave open."""
+HINT = (
+    "the number of rows became a constant, as len(x), int(x.shape[0]) or a literal make it: write "
+    "x.shape[0], x.new_zeros or a shape of -1"
+)
 REFUSALS = (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError)
 """What a program or module raises on rows that it does not take; torch's own are RuntimeErrors."""
 

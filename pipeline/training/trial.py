@@ -14,11 +14,11 @@ from pipeline.config.params import TrainParams
 from pipeline.data import arrays as prepared
 from pipeline.errors import ModelError, ParamsError
 from pipeline.frameworks.contract import Framework
+from pipeline.training import parts
 from pipeline.training.decision import Decision
 from pipeline.training.epochs import adapt
 from pipeline.training.metrics import score
 from pipeline.training.model_faults import translate_model_faults
-from pipeline.training.threshold import threshold
 
 ROWS = 4096
 """Rows at most that preprocessing is fitted to, and that metrics see."""
@@ -70,8 +70,8 @@ def demand_trainable(params: TrainParams, build: Build, data: Path) -> None:
         _demand_same_answers(names, outputs, again, changed)
         _demand_an_answer_a_target(names[0], outputs[0], classes)
         _demand_pairs(trial, outputs)
-        middle = threshold(framework, trial.training, batch, outputs, trial.target)
-        _demand_metrics(data, params, outputs[0], Decision(classes, middle))
+        decided = (trial.training, params.model, params.train, batch, trial.target, classes)
+        _demand_metrics(data, params, outputs[0], parts.decision(*decided))
         if changed:
             _demand_whole_state(trial, build, changed)
 

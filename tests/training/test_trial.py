@@ -194,6 +194,11 @@ def weighed(answer: Tensor, target: Tensor) -> Tensor:
     return functional.binary_cross_entropy_with_logits(answer, target.float(), pos_weight=weight)
 
 
+def of_counts(answer: Tensor, target: Tensor) -> Tensor:
+    assert (answer >= 0).all(), "a count is never negative"
+    return ((answer - 3 * target) ** 2).mean()
+
+
 def of_probabilities(answer: Tensor, target: Tensor) -> Tensor:
     return functional.binary_cross_entropy(answer.flatten(), target.float())
 
@@ -335,6 +340,9 @@ ACCEPTED: dict[str, Any] = {
     "a number a row": (Flat, nn.MSELoss, NUMBERS),
     "a column that the loss squeezes": (
         *(partial(Net, 1), loss_of(lambda a, t: nn.functional.mse_loss(a[:, 0], t)), NUMBERS),
+    ),
+    "a loss that takes no negative number": (
+        *(returning(lambda a: a.squeeze(1).abs(), 1), loss_of(of_counts), NUMBERS),
     ),
     "one logit": (Flat, loss_of(with_logits), {}),
     "one logit, one class weighed": (Flat, loss_of(weighed), {}),

@@ -1,10 +1,6 @@
 """Errors of torch's become one line each."""
 
-CONSTANT = "but your code specialized it to be a constant"
-HINT = (
-    "the number of rows became a constant, as len(x), int(x.shape[0]) or a literal make it: write "
-    "x.shape[0], x.new_zeros or a shape of -1"
-)
+from .._torch import CONSTANT, HINT
 
 
 def in_one_line(error: BaseException) -> str:
