@@ -23,8 +23,8 @@ from pipeline.errors import ParamsError, PipelineError
 from pipeline.log_to_mlflow import log_to_mlflow
 from pipeline.resolve import dvc as resolve_dvc
 from pipeline.run.made_here import MADE_HERE
+from pipeline.tracking import projection, store
 from pipeline.tracking import requests as mlflow_requests
-from pipeline.tracking import store
 from pipeline.tracking.content import (
     LONGEST_NAME,
     LONGEST_PARAM,
@@ -564,6 +564,50 @@ def test_an_attempt_that_was_killed_is_taken_up_and_finished(repository: Path) -
     assert before.stat().st_ino == written, "what the store has was sent again"
     assert (before.parent / "provenance.json").is_file()
     assert found.get_run(half).data.params["tracking.uri"] == "of the attempt"
+
+
+def test_of_two_that_finish_at_the_same_moment_one_run_is_left(repository: Path) -> None:
+    """One machine has found its own run finished and the other's not, which then finishes too."""
+    from mlflow import MlflowClient
+
+    log()
+    one, (run,) = client(repository), runs(repository)
+    experiment, digest = run.info.experiment_id, run.data.tags[KEY]
+    first = run.info.start_time - 1
+    other = one.create_run(experiment, start_time=first, tags={KEY: digest}).info.run_id
+
+    class Slow(MlflowClient):
+        def search_runs(self, *arguments: Any, **options: Any) -> Any:
+            found = super().search_runs(*arguments, **options)
+            if one.get_run(other).info.status == "RUNNING":
+                one.set_terminated(other, "FINISHED")
+                projection.find(one, experiment, digest)
+            return found
+
+    there = projection.find(Slow(f"sqlite:///{repository}/mlflow.db"), experiment, digest)
+    assert there is not None and there.info.run_id == other
+    active = [each for each in runs(repository) if each.info.lifecycle_stage == "active"]
+    assert [each.info.run_id for each in active] == [other]
+
+
+def test_a_run_that_all_have_removed_is_logged_again(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove, there = client(repository), projection.find
+
+    def find(*arguments: Any) -> Any:
+        found = there(*arguments)
+        if found and found.info.status == "FINISHED" and len(runs(repository)) == 1:
+            remove.delete_run(found.info.run_id)
+            return there(*arguments)
+        return found
+
+    monkeypatch.setattr(projection, "find", find)
+    report = log(register="later")
+    states = {r.info.run_id: (r.info.status, r.info.lifecycle_stage) for r in runs(repository)}
+    assert len(states) == 2 and states[report["run_id"]] == ("FINISHED", "active")
+    versions = remove.search_model_versions("name = 'later'")
+    assert [version.run_id for version in versions] == [report["run_id"]]
 
 
 def test_an_attempt_that_fell_at_any_request_becomes_the_same_run(

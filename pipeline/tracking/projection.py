@@ -29,10 +29,11 @@ def project(
     experiment = mlflow_store.experiment(client, store, tracking.experiment, content.view)
     run = find(client, experiment, content.digest)
     if run is None or run.info.status != "FINISHED":
-        if run is None:
-            run = _begun(client, experiment, content, details)
         with drawing(content) as pictures:
-            return _logged(client, run, content, details.end_time, tracking, pictures)
+            while run is None or run.info.status != "FINISHED":
+                run = run or _begun(client, experiment, content, details)
+                _log(client, run, content, details.end_time, pictures)
+                run = find(client, experiment, content.digest)
     registry.register(client, tracking, content, run)
     return run
 
@@ -42,20 +43,29 @@ def find(client: "MlflowClient", experiment: str, digest: str) -> "Run | None":
 
     Beside a finished one there is none: several machines, or a request whose answer was lost, may
     have begun others. Who still logs to one of these sees that it is gone, and comes here again.
+    Several that finish at once may remove each other's, so what is left is looked for again.
     """
     named = f"tags.`{KEY}` = '{digest}'"
-    runs = sorted(
-        client.search_runs([experiment], named),
-        key=lambda each: (each.info.status != "FINISHED", each.info.start_time, each.info.run_id),
-    )
-    if runs and runs[0].info.status == "FINISHED":
+    while True:
+        runs = sorted(
+            client.search_runs([experiment], named),
+            key=lambda each: (
+                each.info.status != "FINISHED",
+                each.info.start_time,
+                each.info.run_id,
+            ),
+        )
+        if len(runs) < 2 or runs[0].info.status != "FINISHED":
+            return runs[0] if runs else None
         for run in runs[1:]:
             _remove(client, run)
-    return runs[0] if runs else None
 
 
 def _remove(client: "MlflowClient", run: "Run") -> None:
-    """Into MLflow's bin, where `mlflow gc` finds it, and no longer as RUNNING."""
+    """Into MLflow's bin, where `mlflow gc` finds it, and no longer as RUNNING; unless it has been
+    finished since it was found, which makes it another one's to choose."""
+    if client.get_run(run.info.run_id).info.status != run.info.status:
+        return
     for model in run_parts.models_of(client, run):
         with requests.gone_is_fine():
             client.delete_logged_model(model.model_id)
@@ -75,34 +85,27 @@ def _begun(client: "MlflowClient", experiment: str, content: RunContent, details
     return run
 
 
-def _logged(
+def _log(
     client: "MlflowClient",
     run: "Run",
     content: RunContent,
     end_time: int | None,
-    tracking: Tracking,
     pictures: Callable[[], Files],
-) -> "Run":
-    """Everything of one run. FAILED when anything in it raises; where another machine finished
-    a run of the same complete model meanwhile, that one is the run."""
+) -> None:
+    """Logs everything of one run, which is FAILED when anything in it raises; where another machine
+    finished a run of the same complete model meanwhile, this one is gone, and that is no error."""
     from mlflow.exceptions import MlflowException
 
-    while run.info.status != "FINISHED":
-        try:
-            with ending(client, run, end_time):
-                model_id = run_parts.log_model(client, run, content)
-                run_parts.log_dataset(client, run, content)
-                run_parts.log_metrics(client, run, content, model_id)
-                run_parts.log_params(client, run, content)
-                run_parts.log_artifacts(client, run, [*artifacts(content), *pictures()])
-                registry.register(client, tracking, content, client.get_run(run.info.run_id))
-        except MlflowException as error:
-            if error.error_code not in requests.GONE or _active(client, run):
-                raise
-        found = find(client, run.info.experiment_id, content.digest)
-        assert found, f"{content.digest}: logged, and not found again"
-        run = found
-    return run
+    try:
+        with ending(client, run, end_time):
+            model_id = run_parts.log_model(client, run, content)
+            run_parts.log_dataset(client, run, content)
+            run_parts.log_metrics(client, run, content, model_id)
+            run_parts.log_params(client, run, content)
+            run_parts.log_artifacts(client, run, [*artifacts(content), *pictures()])
+    except MlflowException as error:
+        if error.error_code not in requests.GONE or _active(client, run):
+            raise
 
 
 def _active(client: "MlflowClient", run: "Run") -> bool:
