@@ -1,5 +1,6 @@
 """Projects that tests share, and what every test process is set to."""
 
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -34,6 +35,14 @@ def pytest_configure(config: pytest.Config) -> None:
         serving = preloaded.served()
         serving.__enter__()
         config.add_cleanup(lambda: serving.__exit__(None, None, None))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Names why commands were not begun with their imports done, which is how a suite gets slow."""
+    if refused := preloaded.refused():
+        terminalreporter.section("commands that no parent took")
+        for reason, count in refused.most_common():
+            terminalreporter.line(f"{count:6} {reason}")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -74,6 +83,17 @@ def one_thread() -> None:
         threading = sys.modules["tensorflow"].config.threading
         threading.set_intra_op_parallelism_threads(1)
         threading.set_inter_op_parallelism_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def same_environment() -> Iterator[None]:
+    """What a file's tests or their imports set in this process is gone after it: the parents refuse
+    a command that has another variable than they were started with, which is then a slow one."""
+    before = dict(os.environ)
+    yield
+    for name in os.environ.keys() - before.keys() - {"PYTEST_CURRENT_TEST"}:
+        del os.environ[name]
+    os.environ.update(before)
 
 
 @pytest.fixture

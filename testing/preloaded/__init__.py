@@ -18,6 +18,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,6 +65,12 @@ def _started(folder: Path) -> "subprocess.Popen[bytes]":
     if server.stdout.readline() != b"ready\n":
         raise RuntimeError((folder / "log").read_text())
     return server
+
+
+def refused() -> Counter[str]:
+    """Returns how many commands no parent took until now, by parent and reason."""
+    lines = Path(os.environ.get(NAME, os.devnull), "refused")
+    return Counter(lines.read_text().splitlines() if lines.is_file() else ())
 
 
 def python() -> str:

@@ -115,6 +115,8 @@ class Parent:
             return None
         job = marshal.loads(content) | {"streams": descriptors, "folder": self.folder}
         if reason := _unlike(job, client) or foreign(self.name, job["environ"]):
+            with Path(self.folder, "refused").open("a") as refused:
+                refused.write(f"{self.name}: {reason}\n")
             _tell(client, reason)
             client.close()
         elif (child := os.fork()) == 0:

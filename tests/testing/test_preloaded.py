@@ -67,13 +67,13 @@ def test_it_is_the_process_that_python_would_be_but_for_its_imports(place: Proje
     path = {"PYTHONPATH": f"{place.root / 'more'}:/nowhere", "DVC_STAGE": "probe"}
     ours = probed(place, **path)
     real = probed(place, **path, PATH=f"{preloaded.REAL}:{os.environ['PATH']}")
-    assert ours.pop("modules") and not real.pop("modules")
+    assert ours.pop("modules") and not real.pop("modules"), preloaded.refused()
     ours["environ"].pop("PATH"), real["environ"].pop("PATH")
     assert ours == real
 
 
 @pytest.mark.parametrize(
-    ("before", "environ"),
+    ("wrapper", "environ"),
     [
         ((), {"LC_ALL": "C"}),
         ((), {"PYTHONHASHSEED": "7"}),
@@ -88,10 +88,12 @@ def test_it_is_the_process_that_python_would_be_but_for_its_imports(place: Proje
     ids=lambda each: " ".join(each),
 )
 def test_what_would_be_another_process_there_is_a_real_one(
-    place: Project, before: tuple[str, ...], environ: dict[str, str]
+    place: Project, wrapper: tuple[str, ...], environ: dict[str, str]
 ) -> None:
-    assert probed(place)["modules"]
-    assert not probed(place, *before, **environ)["modules"]
+    assert probed(place)["modules"], preloaded.refused()
+    before = preloaded.refused()
+    assert not probed(place, *wrapper, **environ)["modules"]
+    assert [reason.partition(":")[0] for reason in preloaded.refused() - before] == ["plain"]
 
 
 def started(place: Project) -> tuple["subprocess.Popen[str]", psutil.Process]:
