@@ -129,7 +129,8 @@ def _run(
         threads=_threads(copy),
         refused=sorted({*OURS, *content.schema(copy)["sources"]} - {*LIBRARIES}),
     )
-    return read(kind, job, supervisor.run(job, work_dir, [copy], limits), limits)
+    imports = () if task == "screen" else formats.declared(name).imports
+    return read(kind, job, supervisor.run(job, work_dir, [copy], limits, imports), limits)
 
 
 def _threads(copy: Path) -> int:

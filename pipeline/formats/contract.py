@@ -68,6 +68,8 @@ class Format:
     """Whose models it takes."""
     requires: tuple[str, ...]
     """Distributions that loading takes."""
+    imports: tuple[str, ...] = ()
+    """Modules that take long to import, and that loading imports."""
     file: str
     """Its main file in a complete model."""
     entries: tuple[str, ...]

@@ -9,23 +9,23 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.config.params import Limits
-from pipeline.sandbox import launcher
+from pipeline.sandbox import launcher, processes
 from pipeline.sandbox.reports import GIB
 from pipeline.sandbox.worker.job import Job
+from pipeline.sandbox.worker.tasks import UNUSED
 
 PACKAGE = Path(__file__).resolve().parents[1]
 WORKER = PACKAGE / "sandbox/worker"
 FORMATS = PACKAGE / "formats"
-LAUNCHER = Path(__file__).resolve().with_name("launcher.py")
 
 ALONE = "alone"
 ENTRY = "from worker.tasks import main\n\nmain()\n"
@@ -44,13 +44,20 @@ PASSED_ON = ("PATH", "LD_LIBRARY_PATH")
 Task = Literal["answer", "train", "screen"]
 
 _ENDING = threading.Event()
+_SERVERS: ContextVar[processes.Servers | None] = ContextVar("servers", default=None)
 
 
 @contextlib.contextmanager
 def pool() -> Iterator[ThreadPoolExecutor]:
-    """Gives threads to run processes from; an exception that ends the work ends those, too."""
+    """Gives threads to run processes from, each of which begins with its imports done where the
+    system has a safe fork; an exception that ends the work ends those, too."""
     _ENDING.clear()
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
+    with (
+        processes.servers(UNUSED) as servers,
+        ThreadPoolExecutor(
+            os.cpu_count(), initializer=_SERVERS.set, initargs=(servers,)
+        ) as threads,
+    ):
         try:
             yield threads
         except BaseException:
@@ -109,29 +116,35 @@ def _copy_code(alone: Path) -> None:
     (alone / "__main__.py").write_text(ENTRY)
 
 
-def run(job: Job, work_dir: Path, readable: Iterable[Path], limits: Limits) -> str | None:
+def run(
+    job: Job,
+    work_dir: Path,
+    readable: Iterable[Path],
+    limits: Limits,
+    imports: tuple[str, ...] = (),
+) -> str | None:
     """Runs the job where `readable` can be read, `work_dir` be written, and nothing else be had.
 
-    It runs in an empty directory, or in its source. Returns how it died if it left no report.
+    It runs in an empty directory, or in its source, and in a pool begins with `imports` done.
+    Returns how it died if it left no report.
     """
     terms = _terms(work_dir, readable, limits, job.threads)
     for name, content in {"job": dataclasses.asdict(job), "terms": terms}.items():
         (work_dir / f"{name}.json").write_text(json.dumps(content))
-    command = [LAUNCHER, work_dir / "terms.json", work_dir / ALONE, work_dir / "job.json"]
     stderr = work_dir.with_name(f"{work_dir.name}.stderr")
     with stderr.open("wb") as errors:
-        process = subprocess.Popen(
-            [sys.executable, "-I", *map(str, command)],
-            cwd=job.source or work_dir / "empty",
-            env=environment(job.threads, work_dir),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+        start = processes.Start(
+            arguments=[str(work_dir / name) for name in ("terms.json", ALONE, "job.json")],
+            directory=Path(job.source or work_dir / "empty"),
+            environment=environment(job.threads, work_dir),
             stderr=errors,
         )
+        servers = _SERVERS.get()
+        process = servers.start(imports, start) if servers and imports else processes.started(start)
         stopped = _watch(process, work_dir, limits)
     if stopped is None and Path(job.report).is_file():
         return None
-    return stopped or _death(process.returncode, _last_words(stderr))
+    return stopped or _death(process.wait(), _last_words(stderr))
 
 
 def _terms(
@@ -155,7 +168,7 @@ def with_link_targets(directory: Path) -> list[Path]:
     return [directory, *(path for path in directory.rglob("*") if path.is_symlink())]
 
 
-def _watch(process: subprocess.Popen[bytes], work_dir: Path, limits: Limits) -> str | None:
+def _watch(process: processes.Process, work_dir: Path, limits: Limits) -> str | None:
     """Waits for its end, or ends it and says at which limit."""
     start, looked = time.monotonic(), 0.0
     while process.poll() is None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline.config.params import Train
 from pipeline.errors import ParamsError
+from pipeline.formats import declared
 from pipeline.sandbox import supervisor
 from pipeline.sandbox.reports import Answers, Training, read
 from pipeline.sandbox.worker.job import Job
@@ -90,7 +91,8 @@ def _run(evidence: Evidence, data: Path, job: Job, work_dir: Path) -> str | None
     places = (evidence.complete_model, evidence.checkpoint / "reference", data / "test")
     readable = [path for place in places for path in supervisor.with_link_targets(place)]
     readable += [Path(job.source)] if job.source else []
-    return supervisor.run(job, work_dir, readable, evidence.params.verify.limits)
+    limits, imports = evidence.params.verify.limits, declared(job.format).imports
+    return supervisor.run(job, work_dir, readable, limits, imports)
 
 
 def import_metrics(train: Train, classes: int | None) -> None:

@@ -18,6 +18,7 @@ FORMAT = Format(
     ),
     frameworks=("keras",),
     requires=("keras", "tensorflow", "numpy"),
+    imports=("tensorflow", "keras"),
     file="model.keras",
     entries=("model.keras",),
     tolerance=Tolerance(atol=1e-06, rtol=1e-05),

@@ -15,6 +15,7 @@ FORMAT = Format(
     ),
     frameworks=("keras",),
     requires=("tensorflow", "numpy"),
+    imports=("tensorflow",),
     file="model.tflite",
     entries=("model.tflite",),
     tolerance=Tolerance(atol=0.0001, rtol=0.0001),

@@ -15,6 +15,7 @@ FORMAT = Format(
     ),
     frameworks=("pytorch", "keras"),
     requires=("onnxruntime", "numpy"),
+    imports=("onnxruntime",),
     file="model.onnx",
     entries=("model.onnx", "model.onnx.data"),
     after=("torch_export", "saved_model"),

@@ -16,6 +16,7 @@ FORMAT = Format(
     ),
     frameworks=("pytorch",),
     requires=("onnxruntime", "numpy"),
+    imports=("onnxruntime",),
     file="onnx_train/state.json",
     entries=("onnx_train",),
     after=("torch_export",),

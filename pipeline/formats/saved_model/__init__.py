@@ -14,6 +14,7 @@ FORMAT = Format(
     ),
     frameworks=("keras",),
     requires=("tensorflow", "numpy"),
+    imports=("tensorflow",),
     file="saved_model/saved_model.pb",
     entries=("saved_model",),
     weight_files=("saved_model/variables/variables.data-00000-of-00001",),

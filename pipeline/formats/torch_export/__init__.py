@@ -14,6 +14,7 @@ FORMAT = Format(
     ),
     frameworks=("pytorch",),
     requires=("torch", "numpy"),
+    imports=("torch", "torch._dynamo"),
     file="model.pt2",
     entries=("model.pt2", "optimizer.pt"),
     weight_files=("model.pt2",),

@@ -14,6 +14,7 @@ FORMAT = Format(
     ),
     frameworks=("pytorch",),
     requires=("torch", "numpy"),
+    imports=("torch", "torch._dynamo"),
     file="model.pickle.pt",
     entries=("model.pickle.pt", "model.pickle.json"),
     tolerance=Tolerance(atol=0.0, rtol=0.0),

@@ -17,8 +17,8 @@ Arrays = dict[str, np.ndarray]
 class Report:
     """Collects what the process answers, so that all of it is there when an exception ends it."""
 
-    def __init__(self, job: Job):
-        self.job = job
+    def __init__(self, job: Job, imports_took: float = 0.0):
+        self.job, self.imports_took = job, imports_took
         self.facts: dict[str, Any] = {"at": "refuse", "error": None, "proofs": {}, "timing": {}}
         self.arrays: Arrays = {}
 
