@@ -105,9 +105,19 @@ def _become(job: dict[str, Any], launcher: dict[str, Any], seconds: float) -> No
     os.environ.update(job["environment"])
     os.chdir(job["directory"])
     terms, script, *arguments = job["arguments"]
-    launcher["confine"]({**json.loads(Path(terms).read_text()), "parent": job["parent"]})
     sys.argv = [script, *arguments, str(seconds)]
-    runpy.run_path(script, run_name="__main__")
+    code: object = 1
+    try:
+        launcher["confine"]({**json.loads(Path(terms).read_text()), "parent": job["parent"]})
+        runpy.run_path(script, run_name="__main__")
+        code = 0
+    except SystemExit as end:
+        code = end.code
+    finally:  # without the frameworks' own ends: onnxruntime's waits for a thread no fork has
+        if error := sys.exception():
+            sys.excepthook(type(error), error, error.__traceback__)
+        sys.stderr.flush()
+        os._exit(code if isinstance(code, int) else int(code is not None))
 
 
 if __name__ == "__main__":

@@ -90,6 +90,10 @@ class ForkServer:
                 pass_fds=[its.fileno()],
             )
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def start(self, start: Start) -> Forked | None:
         """Returns None where the server is gone."""
         ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -123,12 +127,16 @@ class Servers:
         self._lock = threading.Lock()
 
     def start(self, imports: tuple[str, ...], start: Start) -> Process:
+        return (FORKS and self.server(imports, start).start(start)) or started(start)
+
+    def server(self, imports: tuple[str, ...], start: Start) -> ForkServer:
+        """Returns that of processes with these imports and variables."""
         environ = {**start.environment, **self._home}
         key = imports, *sorted(environ.items())
         with self._lock:
-            if FORKS and key not in self._servers:
+            if key not in self._servers:
                 self._servers[key] = ForkServer(imports, self._absent, environ)
-        return (FORKS and self._servers[key].start(start)) or started(start)
+        return self._servers[key]
 
     def close(self) -> None:
         for server in self._servers.values():

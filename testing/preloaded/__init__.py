@@ -22,6 +22,9 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipeline import formats
+from pipeline.sandbox.supervisor import environment
+from pipeline.sandbox.worker.tasks import UNUSED
 from pipeline.tracking.requests import ENVIRONMENT
 
 NAME = "PRELOADED"
@@ -54,8 +57,9 @@ def served() -> Iterator[None]:
 
 def _started(folder: Path) -> "subprocess.Popen[bytes]":
     """It ends when its standard input does, which nobody else holds open."""
+    surroundings = json.dumps(_surroundings(folder))
     server = subprocess.Popen(
-        [sys.executable, str(HERE / "server.py"), str(folder), json.dumps(ENVIRONMENT)],
+        [sys.executable, str(HERE / "server.py"), str(folder), surroundings],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=(folder / "log").open("w"),
@@ -65,6 +69,16 @@ def _started(folder: Path) -> "subprocess.Popen[bytes]":
     if server.stdout.readline() != b"ready\n":
         raise RuntimeError((folder / "log").read_text())
     return server
+
+
+def _surroundings(folder: Path) -> dict[str, object]:
+    declared = [formats.declared(name).imports for name in formats.names()]
+    return {
+        "mlflow": ENVIRONMENT,
+        "sandbox": environment(1, folder / "home"),
+        "absent": UNUSED,
+        "servers": sorted({imports for imports in declared if imports}),
+    }
 
 
 def refused() -> Counter[str]:

@@ -24,6 +24,8 @@ def parent(program, words):
     """Returns the name of the parent that has imported what the words need, or null."""
     if program == "dvc":
         return "dvc" if words[:1] and words[0] in DVC else None
+    if forks(words):
+        return f"sandbox {words[4]}"
     module = words[1] if words[:1] == ["-m"] and len(words) > 1 else ""
     if module == "dvc":
         return "dvc" if words[2:] and words[2] in DVC else None
@@ -32,6 +34,12 @@ def parent(program, words):
     if module in MLFLOW:
         return "mlflow"
     return "plain" if module.partition(".")[0] == "pipeline" else None
+
+
+def forks(words):
+    """Whether it is the sandbox' fork server, which is given one descriptor more than the streams:
+    `-I fork_server.py DESCRIPTOR ABSENT MODULES`."""
+    return words[:1] == ["-I"] and words[1].endswith("/sandbox/fork_server.py")
 
 
 def framework():
@@ -67,8 +75,9 @@ def handed_over(folder, name, words):
     server = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
     try:
         server.connect(f"{folder}/{name}.socket")
-        streams = b"".join(number.to_bytes(4, sys.byteorder) for number in range(3))
-        rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, streams)
+        numbers = [0, 1, 2, *map(int, words[2:3] if forks(words) else ())]
+        packed = b"".join(number.to_bytes(4, sys.byteorder) for number in numbers)
+        rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, packed)
         server.sendmsg([marshal.dumps(job(words))], [rights])
         if server.recv(200) != b"taken":
             return None

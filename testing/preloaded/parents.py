@@ -4,7 +4,13 @@ import json
 import os
 import sys
 
+SURROUNDINGS = json.loads(sys.argv[2])
+"""Of the pipeline: `mlflow`, what it sets before it imports MLflow; `sandbox`, the only variables
+of a process that loads a model; `absent`, what its fork servers do without, and `servers`, what
+each of them imports."""
+SANDBOXES = {f"sandbox {','.join(each)}": tuple(each) for each in SURROUNDINGS["servers"]}
 IMPORTS = {
+    **SANDBOXES,
     "pytorch": (
         *("torch._dynamo", "torch.export", "torch.onnx", "sklearn.metrics", "hydra.utils"),
         *("networkx", "onnxscript.function_libs.torch_lib.ops"),
@@ -18,11 +24,13 @@ IMPORTS = {
     "dvc": ("dvc.cli", "dvc.repo", "dvc.commands.repro", "dvc.stage.run", "dvc_data.index"),
 }
 ABSENT = {"keras": ("matplotlib", "pandas", "sklearn"), "mlflow": ("pandas",)}
+ABSENT |= dict.fromkeys(SANDBOXES, SURROUNDINGS["absent"])
 """While the framework is imported, as the pipeline does it."""
 SET_BEFORE = {
     "keras": {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
     | {"TF_ENABLE_ONEDNN_OPTS": "1"},
-    "mlflow": json.loads(sys.argv[2]),
+    "mlflow": SURROUNDINGS["mlflow"],
+    **dict.fromkeys(SANDBOXES, SURROUNDINGS["sandbox"]),
 }
 """What the pipeline sets before it imports the framework."""
 SET_BY_IMPORTS = {
@@ -48,17 +56,21 @@ READ_BY_NO_IMPORT = {
     *("MLFLOW_HTTP_REQUEST_TIMEOUT", "MLFLOW_HTTP_REQUEST_MAX_RETRIES"),
     *("TPU_ML_PLATFORM_VERSION", "TORCHINDUCTOR_CACHE_DIR", "GIT_TERMINAL_PROMPT"),
 }
+OF_EACH_SANDBOX = {"HOME", "TMPDIR"}
+"""An empty folder, another each time."""
 START = dict(os.environ)
 
 
 def foreign(parent: str, environ: dict[bytes, bytes]) -> str | None:
     """Returns a variable that the parent's imports may have read, and that was another one then."""
     now = {os.fsdecode(name): os.fsdecode(value) for name, value in environ.items()}
-    for name in sorted(now.keys() | START.keys()):
+    start = SET_BEFORE[parent] if parent in SANDBOXES else START
+    unread = READ_BY_NO_IMPORT | (OF_EACH_SANDBOX if parent in SANDBOXES else set())
+    for name in sorted(now.keys() | start.keys()):
         of_another = {BY_PARENT[each] for each in BY_PARENT if name.startswith(each)} - {parent}
-        if name in READ_BY_NO_IMPORT or of_another:
+        if name in unread or of_another:
             continue
-        known = START.get(name)
+        known = start.get(name)
         if now.get(name) not in (known, SET_BY_IMPORTS.get(name, known)):
             return f"variable {name}"
     return None

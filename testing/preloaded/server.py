@@ -1,10 +1,10 @@
 """Parents that have imported what takes long, and fork a child for each job.
 
-    python server.py FOLDER ENVIRONMENT
+    python server.py FOLDER SURROUNDINGS
 
 listens at a socket a parent in FOLDER, and starts each when it is first asked. All end when the
 standard input of this process does, which whoever started it holds open: also when that is killed;
-FOLDER is then removed. ENVIRONMENT is what the pipeline sets before it imports MLflow, as JSON.
+FOLDER is then removed. SURROUNDINGS is what parents.py reads, as JSON.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-from parents import ABSENT, IMPORTS, SET_BEFORE, foreign
+from parents import ABSENT, IMPORTS, SANDBOXES, SET_BEFORE, foreign
 
 SPACES = ("mnt", "net", "pid", "user", "ipc", "uts")
 
@@ -57,6 +57,8 @@ def main(folder: str) -> None:
 
 
 def _preload(name: str) -> None:
+    if name in SANDBOXES:
+        os.environ.clear()
     os.environ |= SET_BEFORE.get(name, {})
     absent = ABSENT.get(name, ())
     sys.modules.update(dict.fromkeys(absent))
@@ -65,6 +67,9 @@ def _preload(name: str) -> None:
         if module.partition(".")[0] == name:
             for each in absent:
                 sys.modules.pop(each, None)
+    for each in absent:
+        if sys.modules.get(each, each) is None:
+            del sys.modules[each]
     # MLflow's entry point brings in the installed pipeline; a job's is that of its folder.
     for each in [each for each in sys.modules if each.partition(".")[0] == "pipeline"]:
         del sys.modules[each]
@@ -107,7 +112,7 @@ class Parent:
 
     def _begun(self, client: socket.socket) -> dict | None:
         try:
-            content, descriptors, _, _ = socket.recv_fds(client, 1 << 20, 3)
+            content, descriptors, _, _ = socket.recv_fds(client, 1 << 20, 4)
         except ConnectionResetError:
             content, descriptors = b"", []
         if not content:  # it was killed before it had said what it wants
@@ -198,7 +203,7 @@ LIKE = {
 
 def _child(job: dict) -> None:
     """Becomes what `python` would be with these words, here and now."""
-    for number, descriptor in enumerate(job["streams"]):
+    for number, descriptor in enumerate(job["streams"][:3]):
         os.dup2(descriptor, number)
         os.close(descriptor)
     os.setpgid(0, job["group"])
@@ -209,7 +214,11 @@ def _child(job: dict) -> None:
     tempfile.tempdir = None
     words = job["words"]
     options, words = (words[:1], words[1:]) if words[0] == "-I" else ([], words)
-    if words[0].startswith("-"):
+    if job["streams"][3:]:
+        script, _, *arguments = words
+        sys.argv = [script, str(job["streams"][3]), *arguments]
+        runpy.run_path(script, run_name="__main__")
+    elif words[0].startswith("-"):
         _interpret(words, job, isolated=bool(options))
     else:
         script = Path(sys.executable).with_name(words[0])

@@ -137,12 +137,8 @@ def test_where_the_server_is_gone_a_process_is_started(
     start, file = begun(tmp_path / "first", PROBE)
     if how == "was killed":
         probed(servers.start(("colorsys",), start), start, file)
-        (server,) = (
-            each
-            for each in psutil.Process().children()
-            if str(processes.FORK_SERVER) in each.cmdline()
-        )
-        server.kill()
+        server = servers.server(("colorsys",), start)
+        psutil.Process(server.pid).kill()
         imports = ("colorsys",)
     else:
         imports = ("antigravity.no", "")

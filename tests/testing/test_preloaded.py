@@ -11,6 +11,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from pipeline.formats import declared
+from pipeline.sandbox import processes
+from pipeline.sandbox.processes import Start
+from pipeline.sandbox.supervisor import environment
+from pipeline.sandbox.worker.tasks import UNUSED
 from testing import preloaded
 from testing.project import ROOT, Project
 
@@ -139,8 +144,21 @@ def test_a_client_that_is_killed_before_it_says_what_it_wants_ends_no_parent(
     assert place.run("python", "-m", "pipeline.who").stdout == parent
 
 
+TERMS = {
+    "read": [],
+    "memory": 4 << 30,
+    "seconds": 60,
+    "file": 1 << 20,
+    "files": True,
+    "calls": False,
+}
 SERVED = """
 import os, subprocess, sys, time
+from pipeline.formats import declared
+from pipeline.sandbox import processes
+from pipeline.sandbox.processes import Start
+from pipeline.sandbox.supervisor import environment
+from pipeline.sandbox.worker.tasks import UNUSED
 from testing import preloaded
 with preloaded.served():
     running = subprocess.Popen(["python", "-m", "pipeline.lasts"], cwd=sys.argv[1],
@@ -171,3 +189,23 @@ def test_a_stage_runs_the_code_of_the_project_that_it_is_run_in(project: Project
     """Not that which is installed, of which MLflow's entry point loads some."""
     (project.root / "pipeline/tracking/__init__.py").write_text("raise SystemExit('its own')\n")
     assert "its own" in project.run("python", "-m", "pipeline.relog", check=False).stdout
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_fork_server_of_the_sandbox_has_a_parent_if_its_variables_are_those(
+    threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", preloaded.python())
+    (tmp_path / "terms.json").write_text(json.dumps(TERMS | {"write": [str(tmp_path)]}))
+    (tmp_path / "job.py").write_text("import sys\nopen(sys.argv[1], 'w').write(repr(sys.path))")
+    environ = environment(threads, tmp_path)
+    server = processes.ForkServer(declared("onnx").imports, UNUSED, environ)
+    with (tmp_path / "stderr").open("wb") as stderr:
+        words = [str(tmp_path / name) for name in ("terms.json", "job.py", "it")]
+        start = Start(arguments=words, directory=tmp_path, environment=environ, stderr=stderr)
+        process = server.start(start)
+    assert process is not None and process.wait(60) == 0, (tmp_path / "stderr").read_text()
+    server.close()
+    begun = "sandbox onnxruntime: variable MKL_NUM_THREADS" not in preloaded.refused()
+    assert begun == (threads == 1), preloaded.refused()
+    assert repr(str(ROOT)) not in (tmp_path / "it").read_text()
