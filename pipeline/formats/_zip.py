@@ -49,10 +49,18 @@ def spans(path: Path) -> dict[str, Span]:
             entries = list(_entries(file, file.read(size), count, start))
     except (struct.error, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: malformed archive ({error}); do not load it") from error
-    by_name = dict(entries)
-    if len(by_name) < len(entries):
-        raise ValueError(f"{path}: malformed archive, expected each member once; do not load it")
-    return by_name
+    if len({name.lower() for name, _ in entries}) < len(entries):
+        raise ValueError(
+            f"{path}: malformed archive, expected each member once, in whichever case its name is "
+            "written; do not load it"
+        )
+    for name, _ in entries:
+        if "\\" in name or not name.isprintable():
+            raise ValueError(
+                f"{path}: malformed archive: readers take the name {name[:100]!r} differently; "
+                "do not load it"
+            )
+    return dict(entries)
 
 
 def read_span(path: Path, span: Span) -> bytes:
@@ -148,12 +156,32 @@ def _data_start(file: IO[bytes], entry: _Entry, behind: int) -> int:
     """Returns where its data begins; raises struct.error unless its header lies at `behind` and
     says the same as the table."""
     _seek(file, entry.offset)
-    mark, _, flags, method, *_, length, extra = _LOCAL.unpack(file.read(_LOCAL.size))
+    mark, _, flags, method, _, _, *numbers, length, extra = _LOCAL.unpack(file.read(_LOCAL.size))
     header = mark, flags, method, file.read(length)
     expected = b"PK\3\4", entry.flags, entry.method, entry.name
-    if header != expected or entry.offset != behind:
+    told = numbers if flags & SIZES_FOLLOW else _told(numbers, file.read(extra))
+    if header != expected or entry.offset != behind or not _agrees(told, entry):
         raise _mismatch(entry.name)
     return entry.offset + _LOCAL.size + int(length) + int(extra)
+
+
+def _told(numbers: list[int], fields: bytes) -> list[int]:
+    """Returns checksum and sizes as a member's header has them: what 32 bits do not hold stands
+    in the first of its fields."""
+    crc, packed, size = numbers
+    if WIDE not in (packed, size):
+        return numbers
+    kind, length, *wide = struct.unpack_from("<HH2Q", fields)
+    if (kind, length) != (WIDE_FIELD, 16) or (packed, size) != (WIDE, WIDE):
+        raise struct.error("a header has fields that readers take differently")
+    return [crc, wide[1], wide[0]]
+
+
+def _agrees(numbers: list[int], entry: _Entry) -> bool:
+    """Whether a member's header tells the same checksum and sizes as the table, or leaves them to
+    the record behind its data."""
+    same = [entry.crc, entry.size, entry.size]
+    return numbers == same or (bool(entry.flags & SIZES_FOLLOW) and numbers == [0, 0, 0])
 
 
 def _seek(file: IO[bytes], offset: int) -> None:

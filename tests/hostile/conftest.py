@@ -166,6 +166,36 @@ def a_name_told_twice_and_differently(path: Path) -> None:
 
 
 @forgery
+def a_checksum_told_twice_and_differently(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[14] ^= 1  # of the first member, as above
+    path.write_bytes(content)
+
+
+@forgery
+def a_size_told_twice_and_differently(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[22] ^= 1
+    path.write_bytes(content)
+
+
+@forgery
+def a_member_by_another_case(path: Path) -> None:
+    """Which of the two a reader finds that does not look at the case is its own affair."""
+
+    def change(content: Members) -> None:
+        folder, _, name = max(content, key=lambda each: len(content[each])).rpartition("/")
+        content[f"{folder}/{name.swapcase()}".removeprefix("/")] = b"x"
+
+    edited(path, change)
+
+
+@forgery
+def a_name_of_two_lines(path: Path) -> None:
+    edited(path, lambda content: content.update({"model\n": b"x"}))
+
+
+@forgery
 def a_compressed_member(path: Path) -> None:
     packed(path, members(path), zipfile.ZIP_DEFLATED)
 
