@@ -2,8 +2,7 @@
 
 
 class Model:
-    GRAPH, OPSET_IMPORT, METADATA, FUNCTION = 7, 8, 14, 25
-    KNOWN = frozenset({1, 2, 3, 4, 5, 6, GRAPH, OPSET_IMPORT, METADATA, FUNCTION})
+    GRAPH, OPSET_IMPORT, FUNCTION = 7, 8, 25
 
 
 class OperatorSet:
@@ -11,11 +10,11 @@ class OperatorSet:
 
 
 class Function:
-    NAME, NODE, DOMAIN = 1, 7, 10
+    NAME, DOMAIN = 1, 10
 
 
 class Graph:
-    NODE, INITIALIZER, SPARSE_INITIALIZER = 1, 5, 15
+    INITIALIZER = 5
 
 
 class Node:
@@ -23,7 +22,7 @@ class Node:
 
 
 class Attribute:
-    TENSOR, GRAPH, TENSORS, GRAPHS, SPARSE_TENSOR, SPARSE_TENSORS = 5, 6, 10, 11, 22, 23
+    NAME, TEXT, REFERENCE = 1, 4, 21
 
 
 class Tensor:
@@ -38,4 +37,6 @@ class Entry:
 DTYPES = {1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64"}
 DTYPES |= {9: "bool", 10: "float16", 11: "float64", 12: "uint32", 13: "uint64", 14: "complex64"}
 DTYPES |= {15: "complex128", 16: "uint16"}
-HALF_BYTES = (21, 22)  # two elements lie in a byte
+HALF_BYTES = (21, 22, 23)  # two elements lie in a byte
+KINDS = range(1, 25)
+"""Of elements: also strings, and numbers of eight bits and fewer."""

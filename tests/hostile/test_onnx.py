@@ -16,11 +16,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
+from scripts import onnx_operators
 from testing.formats import form as plugin
 from tests.formats.conftest import Exported, pixels
 from tests.hostile.conftest import copied, refused
 
 form, train = plugin("onnx"), plugin("onnx_train")
+OWN = "pkg.onnxscript.torch_lib"
+FIELDS = onnx_operators.FOLDER / "_onnx_fields.json"
 Attack = Callable[[Path, Path], None]
 
 
@@ -86,14 +89,63 @@ def within_a_function(model: onnx.ModelProto) -> None:
     model.functions.append(helper.make_function("own", "F", [], ["y"], [node], opsets))
 
 
-def sparse(model: onnx.ModelProto) -> None:
-    values = helper.make_tensor("s", TensorProto.FLOAT, [1], [1.0])
-    places = helper.make_tensor("i", TensorProto.INT64, [1], [0])
-    model.graph.sparse_initializer.append(helper.make_sparse_tensor(values, places, [1 << 40]))
+SPARSE = helper.make_sparse_tensor(
+    helper.make_tensor("s", TensorProto.FLOAT, [1], [1.0]),
+    helper.make_tensor("i", TensorProto.INT64, [1], [0]),
+    [1 << 40],
+)
 
 
 def raw(shape: list[int], content: bytes = b"") -> TensorProto:
     return TensorProto(name="planted", data_type=1, dims=shape, raw_data=content)
+
+
+def length(content: bytes) -> bytes:
+    """As protobuf writes it ahead of them."""
+    size, told = len(content), bytearray()
+    while size > 0x7F:
+        told.append(size & 0x7F | 0x80)
+        size >>= 7
+    return bytes([*told, size]) + content
+
+
+def in_graph(extra: bytes) -> Attack:
+    """Bytes of a message that no library would write, at the end of the graph."""
+
+    def attack(directory: Path, _: Path) -> None:
+        model = onnx.load(directory / form.FILE, load_external_data=False)
+        graph = model.graph.SerializeToString() + extra
+        model.ClearField("graph")
+        (directory / form.FILE).write_bytes(model.SerializeToString() + b"\x3a" + length(graph))
+
+    return attack
+
+
+def function(
+    *nodes: onnx.NodeProto, domain: str = OWN, name: str = "F", **more: Any
+) -> onnx.FunctionProto:
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid(domain, 1)]
+    return helper.make_function(domain, name, ["x"], ["y"], list(nodes), opsets, **more)
+
+
+def with_functions(*functions: onnx.FunctionProto) -> Attack:
+    return changed(lambda model: model.functions.extend(functions))
+
+
+def calls(name: str, count: int = 1) -> list[onnx.NodeProto]:
+    return [helper.make_node(name, ["x"], ["y"], domain=OWN) for _ in range(count)]
+
+
+def defaults(attribute: onnx.AttributeProto) -> Attack:
+    """An attribute of a function that stands where a call has none."""
+    node = helper.make_node("If", ["x"], ["y"])
+    return with_functions(function(node, attribute_protos=[attribute]))
+
+
+def of_text(field: int, first: str, second: bytes) -> bytes:
+    """A node's text, and then one of fixed size, which protobuf passes over."""
+    told = bytes([field << 3 | 2]) + length(first.encode()) + bytes([field << 3 | 1]) + second
+    return b"\x0a" + length(told)
 
 
 FOREIGN = helper.make_node("EPContext", [], ["y"], domain="com.microsoft", ep_cache_context="/x")
@@ -122,6 +174,69 @@ REFUSED: dict[str, Attack] = {
         lambda model: model.metadata_props.add(key="ort_config", value="{}")
     ),
     "a training of ONNX' own": changed(lambda model: model.training_info.add()),
+    "an operator of a runtime's own": added(helper.make_node("MemcpyFromHost", ["x"], ["y"])),
+    "an operator of a later version": added(helper.make_node("ReadFile", ["x"], ["y"])),
+    "an operator of drafts": added(
+        helper.make_node("Adam", ["x"], ["y"], domain="ai.onnx.preview.training")
+    ),
+    "a picture's file format": added(helper.make_node("ImageDecoder", ["x"], ["y"])),
+    "another locale": added(
+        helper.make_node("StringNormalizer", ["x"], ["y"], locale="../../planted")
+    ),
+    "a name that is told twice": in_graph(of_text(4, "EPContext", b"Identity")),
+    "a node by a number of 33 bits": in_graph(
+        b"\x8a\x80\x80\x80\x10" + length(FOREIGN.SerializeToString())
+    ),
+    "a field that nobody knows": in_graph(b"\xf2\x3f" + length(b"x")),
+    "a name of the graph twice": in_graph(b"\x12\x01x\x12\x01y"),
+    "a number of 70 bits": in_graph(b"\x2a" + length(b"\x08" + b"\xff" * 9 + b"\x7f")),
+    "a function for a standard operator": with_functions(
+        function(helper.make_node("Abs", ["x"], ["y"]), domain="", name="Relu")
+    ),
+    "a function for an operator of the runtime's own": with_functions(
+        function(FOREIGN, domain="com.microsoft", name="EPContext")
+    ),
+    "a function of a domain that a runtime may have": with_functions(
+        function(helper.make_node("Abs", ["x"], ["y"]), domain="com.planted")
+    ),
+    "a function twice": with_functions(*[function(helper.make_node("Abs", ["x"], ["y"]))] * 2),
+    "functions in a ring": with_functions(function(*calls("G")), function(*calls("F"), name="G")),
+    "a function of itself": with_functions(function(*calls("F"))),
+    "functions that grow": changed(
+        lambda model: (
+            model.functions.extend(
+                function(*calls(f"F{n + 1}", 10), name=f"F{n}") for n in range(7)
+            ),
+            model.functions.append(function(helper.make_node("Abs", ["x"], ["y"]), name="F7")),
+            model.graph.node.extend(calls("F0")),
+        )
+    ),
+    "a graph that a function falls back to": defaults(
+        helper.make_attribute("then_branch", helper.make_graph([FOREIGN], "g", [], []))
+    ),
+    "a constant that a function falls back to": defaults(
+        helper.make_attribute("value", raw([1 << 40]))
+    ),
+    "two versions of the operators": changed(
+        lambda model: model.opset_import.append(helper.make_opsetid("ai.onnx", 7))
+    ),
+    "metadata of the graph": changed(lambda m: m.graph.metadata_props.add(key="x", value="y")),
+    "metadata of a node": changed(
+        lambda m: m.graph.node[0].metadata_props.add(key="layer_ann", value="gpu")
+    ),
+    "metadata of a weight": changed(lambda m: weight(m).metadata_props.add(key="x", value="y")),
+    "annotations for quantizing": changed(
+        lambda m: m.graph.quantization_annotation.add(tensor_name="x")
+    ),
+    "devices of the model": changed(lambda m: m.configuration.add(name="x", num_devices=2)),
+    "devices of a node": changed(
+        lambda m: m.graph.node[0].device_configurations.add(configuration_id="x")
+    ),
+    "a part of a weight": changed(lambda m: setattr(m.graph.initializer[0].segment, "end", 1)),
+    "a type that nobody knows": declared(
+        TensorProto(name="planted", data_type=99, dims=[1], raw_data=bytes(4))
+    ),
+    "a sparse constant": added(helper.make_node("Constant", [], ["y"], sparse_value=SPARSE)),
     "a shape without bytes": declared(raw([1 << 40])),
     "a shape with few bytes": declared(raw([1 << 20], bytes(8))),
     "a negative shape": declared(raw([-1], bytes(4))),
@@ -132,7 +247,7 @@ REFUSED: dict[str, Attack] = {
     "a constant without bytes": added(
         helper.make_node("Constant", [], ["y"], value=raw([1 << 40]))
     ),
-    "a sparse weight": changed(sparse),
+    "a sparse weight": changed(lambda m: m.graph.sparse_initializer.append(SPARSE)),
     "two graphs": lambda d, _: (
         (d / form.FILE).write_bytes((d / form.FILE).read_bytes() * 2) and None
     ),
@@ -169,12 +284,10 @@ def test_a_hard_link_is_a_plain_file(copy: Path) -> None:
 
 def test_local_functions_of_allowed_operators_pass(copy: Path) -> None:
     def change(model: onnx.ModelProto) -> None:
-        node = helper.make_node("Relu", ["x"], ["y"])
-        opsets = [helper.make_opsetid("", 18)]
-        model.functions.append(helper.make_function("own", "F", ["x"], ["y"], [node], opsets))
-        model.opset_import.append(helper.make_opsetid("own", 1))
+        model.functions.append(function(helper.make_node("Relu", ["x"], ["y"])))
+        model.opset_import.append(helper.make_opsetid(OWN, 1))
         first = model.graph.node[-1]
-        model.graph.node.append(helper.make_node("F", [first.output[0]], ["z"], domain="own"))
+        model.graph.node.append(helper.make_node("F", [first.output[0]], ["z"], domain=OWN))
 
     changed(change)(copy, copy)
     form.screen(copy)
@@ -190,6 +303,36 @@ def test_an_address_for_a_file_is_refused_by_us_whatever_onnxruntime_does(
     lies(location="*/_ORT_MEM_ADDR_/*", offset=place)(copy, copy)
     with pytest.raises(ValueError, match="_ORT_MEM_ADDR_"):
         form.load(copy)
+
+
+def test_the_list_is_that_of_the_installed_onnx() -> None:
+    """What a new version brings stands here line by line: `python -m scripts.onnx_operators` writes
+    it down, and whoever commits that has looked at it."""
+    allowed = set(onnx_operators.ALLOWED.read_text().splitlines())
+    refused = json.loads(onnx_operators.REFUSED.read_text())
+    found = onnx_operators.defined()
+    assert onnx_operators.differences(found, allowed, refused) == []
+    later = found - {"ai.onnx Relu"} | {"ai.onnx ReadFile"}
+    told = onnx_operators.differences(later, allowed, refused)
+    assert told == ["new: ai.onnx ReadFile", "gone, or refused: ai.onnx Relu"]
+
+
+def test_the_fields_that_are_known_are_onnx_own() -> None:
+    """By number and wire type, and which of them may come again."""
+    kinds = {"text": (9, 12), "integer": (3, 5, 4, 14), "float": (2,), "double": (1,)}
+    names = {"OperatorSet": "OperatorSetIdProto", "Entry": "StringStringEntryProto"}
+    for message, fields in json.loads(FIELDS.read_text()).items():
+        known = getattr(onnx, names.get(message, f"{message}Proto")).DESCRIPTOR.fields_by_number
+        for number, written in fields.items():
+            field, kind = known[int(number)], written.rstrip("*")
+            assert field.is_repeated is written.endswith("*"), (message, number)
+            inner = field.message_type.name.removesuffix("Proto") if field.message_type else None
+            if kind == "type":
+                assert inner in ("Type", "ValueInfo")
+            elif inner:
+                assert names.get(kind, f"{kind}Proto") == field.message_type.name
+            else:
+                assert field.type in kinds[kind], (message, number)
 
 
 STATES: dict[str, Callable[[dict], Any]] = {

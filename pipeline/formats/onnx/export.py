@@ -17,6 +17,7 @@ from ._external import refer
 from ._files import FILE, OVERFLOW
 from ._layers import NAMES, layer_at
 from .load import load
+from .screen import screen
 
 
 def export(model: Any, inputs: Arrays, outputs: list[str], directory: Path) -> None:
@@ -33,6 +34,7 @@ def export(model: Any, inputs: Arrays, outputs: list[str], directory: Path) -> N
     refer(graph_model.graph.initializers, directory)
     write(graph_model, directory / FILE)
     try:
+        screen(directory)
         _check_loads(directory, list(inputs), outputs)
         if is_keras:
             check_answers(model, inputs, outputs, load(directory), NAMES)

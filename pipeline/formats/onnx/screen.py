@@ -9,7 +9,7 @@ from .._onnx_screen import check_file
 from .._protobuf import Message
 from ._files import EXTERNAL, FILE
 
-DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
+DOMAINS = frozenset({"ai.onnx", "ai.onnx.ml"})
 KEYS = ["length", "location", "offset"]
 NUMBER = re.compile(r"[0-9]{1,18}")
 

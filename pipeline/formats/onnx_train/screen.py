@@ -8,7 +8,7 @@ from .._protobuf import Message
 from ._files import PREDICT, STEP
 from ._states import read, refusing
 
-DOMAINS = frozenset({"", "ai.onnx"})
+DOMAINS = frozenset({"ai.onnx"})
 
 
 def screen(directory: Path) -> None:
