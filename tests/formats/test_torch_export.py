@@ -100,15 +100,30 @@ def test_modules_are_named_as_people_like(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ['a")', "a\\", "a\n", "a'", "a;b", "a(b)", "x{y}", "a.__b"])
 def test_a_name_that_could_end_a_string_in_code_is_refused(name: str) -> None:
-    for key in ("parameter_name", "buffer_name", "fqn", "name", "as_name", ""):
-        with pytest.raises(ValueError, match="do not load it"):
-            form.check_text(name, key, "here")
-
-
-@pytest.mark.parametrize("key", ["name", "as_name", "target", "expr_str", "device", ""])
-def test_only_names_of_weights_and_modules_may_have_a_hyphen(key: str) -> None:
+    for kind in ("state", "name", "word", "device", "operator", "shape"):
+        assert not form.CHECKS[kind](name)
     with pytest.raises(ValueError, match="do not load it"):
-        form.check_text("block1-0", key, "here")
+        form.check_state_name(name, "here")
+
+
+@pytest.mark.parametrize("kind", ["name", "word", "operator", "shape", "device"])
+def test_only_names_of_weights_and_modules_may_have_a_hyphen(kind: str) -> None:
+    assert form.CHECKS["state"]("block1-0") and not form.CHECKS[kind]("block1-0")
+
+
+class Masked(nn.Module):
+    """Its inputs are called as fields of a program are, and JSON has no number for what it adds."""
+
+    def forward(self, strides: Tensor, metadata: Tensor) -> Tensor:
+        return strides.masked_fill(metadata > 0, float("-inf")).softmax(dim=1)
+
+
+def test_no_name_of_an_input_is_taken_for_a_field_and_infinity_is_a_number(tmp_path: Path) -> None:
+    inputs = {name: pixels(5)["pixels"] for name in ("strides", "metadata")}
+    inputs["metadata"] = inputs["metadata"] - 8
+    form.export(Masked().eval(), inputs, ["weights"], tmp_path)
+    found = form.load(tmp_path)(inputs)["weights"]
+    assert (found[inputs["metadata"] > 0] == 0).all() and np.isfinite(found).all()
 
 
 @pytest.mark.filterwarnings("ignore:No complete tensor")

@@ -1,11 +1,14 @@
 """Attempts on `model.pt2` and `optimizer.pt`: none gets as far as torch."""
 
+import _operator
 import contextlib
+import dataclasses
 import importlib
 import io
 import json
 import logging
-import re
+import math
+import subprocess
 import sys
 import tarfile
 import time
@@ -20,7 +23,9 @@ import torch
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from scripts import torch_operators
 from testing.formats import form as plugin
+from testing.project import ROOT
 from tests.formats.conftest import FirstOutput, pixels, torch_case
 from tests.hostile.conftest import (
     FORGERIES,
@@ -187,6 +192,47 @@ def shape(expression: str) -> Callable[[Path, Path], None]:
     return in_program(lambda p: sizes(p)["sizes"][0]["as_expr"].update(expr_str=expression))
 
 
+def guards(text: str) -> Callable[[dict], Any]:
+    return lambda program: program.update(guards_code=[text])
+
+
+def signature(program: dict) -> dict:
+    return program["graph_module"]["signature"]
+
+
+def nested_context(program: dict) -> None:
+    tree = {"type": "builtins.dict", "context": "[" * 100_000, "children_spec": []}
+    calls = program["graph_module"]["module_call_graph"]
+    calls[0]["signature"]["out_spec"] = json.dumps([1, tree])
+
+
+POWERFUL = (
+    "9^9^9^9",  # which sympy takes for powers
+    "Pow(Integer(9), Integer(99999999999), 1)",  # the last says whether to evaluate
+    "Pow(9, exp=99999999999)",
+    "Float(1, precision=999999999)",
+    "Float('1', 999999999)",
+    "1e-999999999",  # computed exactly
+    "Float('1e-999999999', precision=53)",
+    "s0 << 99999999999",
+    "Symbol('u99999999999')",
+    "Symbol('s0', integer=Integer)",
+    "Add(*s0)",
+    "s0 @ s0",
+    "s0 #",
+    "s0\n",
+)
+GUARDS = (
+    "(" * 40 + "9" + "**3)" * 40 + " == 1",
+    "L['pixels'].size()[0]()",
+    "L['pixels'].data == 1",
+    "L['pixels'].size(0)[0] == 1",
+    "L[0].size()[0] == 1",
+    "True\n",
+    "[1] == 1",
+)
+
+
 REFUSED = WORKING | {
     "a compiled library": member("model/data/aotinductor/model/planted.so"),
     "a custom object": member("model/data/constants/custom_obj_0"),
@@ -217,6 +263,65 @@ REFUSED = WORKING | {
     "endless digits for a shape": shape("Float(Integer(1), Integer(999999999))"),
     "powers for a guard": in_program(lambda p: p.update(guards_code=["9**9**9**9 == 1"])),
     "a shift for a guard": in_program(lambda p: p.update(guards_code=["1<<99999999999 == 1"])),
+    **{f"{text} for a shape": shape(text) for text in POWERFUL},
+    **{f"{text} for a guard": in_program(guards(text)) for text in GUARDS},
+    "endless counting to a symbol": in_program(
+        lambda p: p["range_constraints"].update(u99999999999={"min_val": 0, "max_val": 9})
+    ),
+    "a nest within a tree": in_program(nested_context),
+    "a message that torch does not have": in_program(lambda p: p.update(planted={"name": "x"})),
+    "metadata that names functions": in_program(
+        lambda p: nodes(p)[0]["metadata"].update(source_fn_stack="x,torch.hub.load")
+    ),
+    "metadata that is JSON": in_program(
+        lambda p: nodes(p)[0]["metadata"].update(custom="7", from_node="7")
+    ),
+    "metadata of the whole": in_program(lambda p: p["graph_module"]["metadata"].update(custom="7")),
+    "an object among the values": in_program(
+        lambda p: p["graph_module"]["graph"]["custom_obj_values"].update(
+            planted={"name": "planted", "class_fqn": "planted"}
+        )
+    ),
+    "an object as an input": in_program(
+        lambda p: signature(p)["input_specs"].append(
+            {"custom_obj": {"arg": {"name": "x", "class_fqn": "x"}, "custom_obj_name": "x"}}
+        )
+    ),
+    "an object as an argument": in_program(
+        lambda p: nodes(p)[0]["inputs"][0].update(
+            arg={"as_custom_obj": {"name": "x", "class_fqn": "x"}}
+        )
+    ),
+    "an operator as an argument": in_program(
+        lambda p: nodes(p)[0]["inputs"][0].update(arg={"as_operator": "torch.hub.load"})
+    ),
+    "an operator of a later version": in_program(
+        lambda p: nodes(p)[0].update(target="torch.ops.aten.some_future_op_that_writes.default")
+    ),
+    "an overload of a later version": in_program(
+        lambda p: nodes(p)[0].update(target="torch.ops.aten.sub.of_a_later_version")
+    ),
+    "an operator within a branch": in_program(
+        lambda p: nodes(p)[0]["inputs"][0].update(
+            arg={"as_graph": {"name": "branch", "graph": {"nodes": [{"target": "torch.load"}]}}}
+        )
+    ),
+    "a device of a plug-in": in_program(lambda p: sizes(p)["device"].update(type="privateuseone")),
+    "a number that is a text": in_program(lambda p: sizes(p).update(dtype="7")),
+    "a state that is a class": in_program(
+        lambda p: next(s for s in signature(p)["input_specs"] if "parameter" in s)[
+            "parameter"
+        ].update(parameter_name="__class__")
+    ),
+    "a program of another name": lambda d, _: edited(
+        d / form.FILE, lambda m: m.update({"model/models/other.json": b"{}"})
+    ),
+    "another file of its own": member("model/extra/other.json", b"{}"),
+    "a weight by another case": member("model/data/weights/WEIGHT_0"),
+    "a program by another case": member("model/models/Model.json", b"{}"),
+    "a signature that names no inputs": lambda d, _: edited_json(
+        d / form.FILE, "/extra/signature.json", lambda s: s.update(inputs=[7])
+    ),
     "a graph that is nested deep": in_program(
         lambda p: p.update(planted=json.loads("[" * 500 + "]" * 500))
     ),
@@ -316,6 +421,24 @@ def enlarged(directory: Path, _: Path) -> None:
     packed(directory / form.OPTIMIZER, content | {name: whole})
 
 
+def doubled(empty: bytes, pair: bytes) -> bytes:
+    """A pickle's tuple of twice a tuple of twice a tuple, sixty deep: memo 0 holds it."""
+    return b"\x80\x02" + empty + b"q\0" + (b"h\0h\0" + pair + b"q\0") * 60
+
+
+def nest(depth: int) -> list:
+    inner: list = []
+    for _ in range(depth):
+        inner = [inner, inner]
+    return inner
+
+
+def endless() -> dict:
+    value: dict = {}
+    value["state"] = value
+    return value
+
+
 OPTIMIZERS: dict[str, Callable[[Path, Path], None]] = {
     "a pickle": lambda d, mark: (d / form.OPTIMIZER).write_bytes(saved_touch(mark)),
     "a bare pickle": lambda d, mark: (d / form.OPTIMIZER).write_bytes(pickled(mark)),
@@ -332,6 +455,27 @@ OPTIMIZERS: dict[str, Callable[[Path, Path], None]] = {
     "a scheduler that is none": lambda d, _: stored(
         d, scheduler={"class": "Callable", "arguments": {}, "state": {}}
     ),
+    "a class that is known to be none": lambda d, _: stored(d, **{"class": "Optimizer"}),
+    "a scheduler that is made of functions": lambda d, _: stored(
+        d, scheduler={"class": "LambdaLR", "arguments": {"lr_lambda": None}, "state": {}}
+    ),
+    "an argument of Python's own": lambda d, _: stored(d, arguments={"__class__": 1}),
+    "a state of Python's own": lambda d, _: stored(
+        d, scheduler={"class": "StepLR", "arguments": {"step_size": 1}, "state": {"__dict__": 1}}
+    ),
+    "a key more": lambda d, _: stored(d, planted=1),
+    "a key that is hashed for ever": of_pickle(doubled(b")", b"\x86") + b"}h\0Ns."),
+    "keys that are hashed for ever": of_pickle(doubled(b")", b"\x86") + b"}(h\0Nu."),
+    "a storage that is hashed for ever": of_pickle(doubled(b")", b"\x86") + b"h\0Q."),
+    "a shape that is told for ever": of_pickle(
+        doubled(b")", b"\x86") + b"ctorch._utils\n_rebuild_tensor_v2\n(K\1K\0h\0)t\x52."
+    ),
+    "a Counter of what is hashed for ever": of_pickle(
+        doubled(b")", b"\x86") + b"ccollections\nCounter\n(h\0t\x52."
+    ),
+    "a class that is told for ever": lambda d, _: stored(d, **{"class": nest(60)}),
+    "values that are walked for ever": lambda d, _: stored(d, state={"state": nest(60)}),
+    "values without an end": lambda d, _: stored(d, state=endless()),
     "a global": of_pickle(b"\x80\x02cos\nsystem\nX\x04\0\0\0true\x85R."),
     "a memo without end": of_pickle(b"\x80\x02Kxr\xff\xff\xff\x7f."),
     "a text without end": of_pickle(b"\x80\x02X\xff\xff\xff\x7fx."),
@@ -367,55 +511,94 @@ def test_what_it_writes_itself_passes(copy: Path) -> None:
     form.screen(copy)
 
 
-def test_every_operator_that_is_let_in_takes_known_texts_only() -> None:
-    """A text could be the name of a file; torch's own registry tells which operators take one."""
-    harmless = {
-        *("rounding_mode", "reduce", "mode", "padding_mode", "padding", "equation", "approximate"),
-        *("indexing", "side", "interpolation", "pad_mode", "norm", "driver", "UPLO", "ord", "p"),
-        *("api_name", "assert_msg", "padding_side", "device_type", "el"),
-    }
-    namespaces, taken = ("aten", "prims"), {}
-    for each in torch._C._jit_get_all_schemas():
-        space, _, name = each.name.partition("::")
-        target = f"torch.ops.{space}.{name}.{each.overload_name or 'default'}"
-        if space in namespaces and form.is_operator(target):
-            texts = [a.name for a in each.arguments if str(a.type) in ("str", "Optional[str]")]
-            gives = [str(r.type) for r in each.returns]
-            acts = any("Tensor" in str(a.type) for a in each.arguments)
-            if texts and (acts or not gives):
-                taken[target] = set(texts)
-    assert len(taken) > 50
-    assert not {target: found for target, found in taken.items() if found - harmless}
+@pytest.fixture(scope="module")
+def schemas() -> dict[str, Any]:
+    return torch_operators.registered()
 
 
-REACHING = re.compile(
-    r"(fbgemm|mkldnn|miopen|cudnn|quantized|q)_\w+|sparse_\w+_tensor|from_file|save|warn|set_?"
-    r"|set_data|record_stream|data|pin_memory"
+@pytest.fixture(scope="module")
+def looked_at() -> tuple[set[str], dict[str, list[str]]]:
+    """What is let in, and what is not, as the files say."""
+    return set(form.OPERATORS), json.loads(torch_operators.REFUSED.read_text())
+
+
+def test_the_lists_are_those_of_the_installed_torch() -> None:
+    """What a new version brings, operators or optimizers, stands here line by line: `python -m
+    scripts.torch_operators` writes it down, and whoever commits that has looked at it."""
+    command = [sys.executable, "-m", "scripts.torch_operators", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("", 0)
+
+
+@pytest.mark.parametrize(
+    ("target", "taken"),
+    {
+        "torch.ops.aten.some_future_op_that_writes.default": "some_future_op_that_writes(Tensor x)",
+        "torch.ops.aten.relu.of_a_later_version": "relu.of_a_later_version(Tensor self)",
+        "torch.ops.aten.of_a_text.default": "of_a_text(str path)",
+        "torch.ops.a_new_namespace.relu.default": "relu(Tensor self)",
+    }.items(),
 )
+def test_what_a_later_torch_brings_is_refused_and_told(
+    target: str,
+    taken: str,
+    schemas: dict[str, Any],
+    looked_at: tuple[set[str], dict[str, list[str]]],
+) -> None:
+    later = schemas | {target: torch._C.parse_schema(f"{taken} -> Tensor")}
+    (told,) = torch_operators.differences(later, (), *looked_at)
+    assert target in told and told.startswith("new")
+    assert not form.is_operator(target)
 
 
-def registered() -> set[str]:
-    import torch._prims.rng_prims  # registers more of them
-
-    schemas = [each.name.partition("::") for each in torch._C._jit_get_all_schemas()]
-    return {f"torch.ops.{space}.{name}" for space, _, name in schemas}
-
-
-def test_each_operator_that_is_let_in_is_torchs_or_pythons() -> None:
-    by_name = {each for each in form.OPERATORS if each.startswith(form.OVERLOADED)}
-    assert len(by_name) > 1000
-    assert by_name <= registered()
-    for each in form.OPERATORS - by_name:
-        module, _, name = each.removeprefix("torch.ops.").rpartition(".")
-        inside = torch.ops.higher_order if module == "higher_order" else sys.modules[module]
-        assert callable(getattr(inside, name)), each
+def test_what_is_let_in_and_no_longer_there_is_told(
+    schemas: dict[str, Any], looked_at: tuple[set[str], dict[str, list[str]]]
+) -> None:
+    relu = "torch.ops.aten.relu.default"
+    rest = {target: schema for target, schema in schemas.items() if target != relu}
+    (told,) = torch_operators.differences(rest, (), *looked_at)
+    assert told.startswith("gone") and relu in told
+    changed = schemas | {relu: torch._C.parse_schema("relu(Tensor self, str path) -> Tensor")}
+    (told,) = torch_operators.differences(changed, (), *looked_at)
+    assert told.startswith("gone") and relu in told
 
 
-def test_torchs_public_operators_are_let_in_but_for_those_that_reach_out() -> None:
-    """A new version of torch has new ones, which somebody has to look at."""
-    public = {each for each in registered() if re.match(r"torch\.ops\.aten\.[a-z]", each)}
-    refused = {each.rpartition(".")[2] for each in public - form.OPERATORS}
-    assert not {name for name in refused if not REACHING.fullmatch(name)}
+def test_each_operator_that_is_let_in_is_there() -> None:
+    for target in form.OPERATORS:
+        found: Any = SimpleNamespace(torch=torch, math=math, _operator=_operator)
+        for name in target.split("."):
+            found = getattr(found, name)
+        assert callable(found), target
+
+
+@pytest.mark.parametrize(
+    "operator",
+    [
+        *("aten.from_file.default", "aten.save.default", "aten.record_stream.default"),
+        *("aten._print.default", "aten.warn.default", "aten.to_here.default"),
+        *("aten.manual_seed.default", "aten.set_.source_Storage"),
+        *("aten.fbgemm_linear_fp16_weight.default", "aten.add.str", "aten.list.t"),
+        *("aten.copy.Dict_str", "higher_order.print", "higher_order.call_torchbind"),
+        *("higher_order.with_effects", "higher_order.aoti_call_delegate"),
+        *("higher_order.triton_kernel_wrapper_mutation", "prim.PythonOp.default"),
+        *("profiler._record_function_enter.default", "quantized.linear.default"),
+        *("inductor.resize_storage_bytes_.default", "_c10d_functional.all_reduce.default"),
+        *("debugprims.load_tensor.default", "aten.relu", "aten.relu.default.default", "aten"),
+    ],
+)
+def test_it_is_not_let_in(operator: str) -> None:
+    assert not form.is_operator(f"torch.ops.{operator}")
+
+
+def test_the_fields_of_a_program_are_those_that_torch_reads() -> None:
+    """A field that torch adds is refused until somebody has said here what it may hold."""
+    from torch._export.serde import schema
+
+    for name, fields in form.FIELDS.items():
+        read = getattr(schema, "SymInt" if name == "Size" else name)
+        assert {each.name for each in dataclasses.fields(read)} == set(fields), name
+    held = {each.strip("[]{}") for fields in form.FIELDS.values() for each in fields.values()}
+    assert held <= {*form.FIELDS, *form.CHECKS}
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -5,9 +5,9 @@ from typing import Any
 
 from .._zip import Span
 from ._archive import dtype_of
-from ._screen_program import check_text
+from ._screen_program import check_state_name, check_tensor
 
-PAYLOAD = re.compile(r"(weight|tensor)_\d+")
+PAYLOAD = re.compile(r"(weight|tensor)_[0-9]+")
 
 
 def check_payloads(
@@ -15,7 +15,8 @@ def check_payloads(
 ) -> None:
     """Raises ValueError for a tensor that is stored as a pickle or reaches beyond its member."""
     for name, payload in config.items():
-        check_text(name, "fqn", where)
+        check_state_name(name, where)
+        check_tensor(payload["tensor_meta"], f"{where}: {name}")
         if payload["use_pickle"] is not False or not PAYLOAD.fullmatch(payload["path_name"]):
             raise ValueError(
                 f"{where}: {name!r} is stored as a pickle, expected raw bytes; do not load it"

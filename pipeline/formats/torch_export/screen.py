@@ -12,16 +12,18 @@ from typing import Any
 
 from .._json import LIMIT, parse
 from .._zip import Span, read_span, spans
-from ._names import FILE, OPTIMIZER
+from ._names import FILE, LOSS, MODEL, OPTIMIZER, SIGNATURE, TRAIN
 from ._screen_optimizer import check_optimizer
 from ._screen_payloads import check_payloads
 from ._screen_program import check_program
 
+PROGRAM = f"({MODEL}|{TRAIN}|{LOSS})"
 MEMBER = re.compile(
     r"[\w-]+/(archive_format|archive_version|byteorder|\.data/(version|serialization_id)"
-    r"|models/\w+\.json|data/sample_inputs/\w+\.pt|extra/[\w.]+"
-    r"|data/weights/(weight_\d+|\w+_weights_config\.json)"
-    r"|data/constants/(tensor_\d+|\w+_constants_config\.json))"
+    rf"|models/{PROGRAM}\.json|data/sample_inputs/{PROGRAM}\.pt|extra/{re.escape(SIGNATURE)}"
+    rf"|data/weights/(weight_\d+|{PROGRAM}_weights_config\.json)"
+    rf"|data/constants/(tensor_\d+|{PROGRAM}_constants_config\.json))",
+    re.ASCII,
 )
 
 
@@ -52,6 +54,8 @@ def _check_programs(path: Path) -> None:
             check_payloads(content["config"], folder, members, where)
         elif "/models/" in name:
             check_program(content, where)
+        else:
+            _check_signature(content, where)
 
 
 def _check_members(path: Path, members: dict[str, Span]) -> None:
@@ -65,6 +69,13 @@ def _check_members(path: Path, members: dict[str, Span]) -> None:
                 f"{path}: member {name!r} may hold a pickle or code, expected plain tensors and "
                 "JSON; do not load it"
             )
+
+
+def _check_signature(content: Any, where: str) -> None:
+    """Raises ValueError unless it names inputs and outputs."""
+    names = [each for key in ("inputs", "outputs") for each in content[key]]
+    if set(content) != {"inputs", "outputs"} or not all(isinstance(each, str) for each in names):
+        raise ValueError(f"{where}: expected names of inputs and outputs alone; do not load it")
 
 
 def _json_members(path: Path, members: dict[str, Span]) -> Iterator[tuple[str, Any]]:
