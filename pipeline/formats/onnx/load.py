@@ -8,9 +8,10 @@ import numpy as np
 from .._arrays import at_least_one_row
 from .._onnx_proto import DTYPES, Entry, Graph, Model, Tensor
 from .._onnxruntime import names, refusals, session
+from .._places import within
 from .._protobuf import Message
 from ..contract import Arrays, Place
-from ._files import FILE
+from ._files import EXTERNAL, FILE
 from .screen import screen
 
 __all__ = ["load", "refusals", "weights"]
@@ -40,8 +41,9 @@ def weights(directory: Path) -> dict[str, Place]:
     try:
         model = Message(memoryview((directory / FILE).read_bytes()))
         (graph,) = model.all(Model.GRAPH)
-        return {each.text(Tensor.NAME): _place(each) for each in graph.all(Graph.INITIALIZER)}
-    except ValueError as error:
+        places = {each.text(Tensor.NAME): _place(each) for each in graph.all(Graph.INITIALIZER)}
+        return within(places, directory, [FILE, *EXTERNAL])
+    except (ValueError, LookupError) as error:
         raise ValueError(f"{FILE}: {error}") from error
 
 

@@ -1,14 +1,14 @@
 """`model.pt2` is read here without torch: its signature, and where its tensors lie."""
 
-import json
-import zipfile
-from collections.abc import Iterator
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .._zip import data_offset
+from .._json import read_json
+from .._places import within
+from .._zip import spans
 from ..contract import Place
 from ._names import FILE, MODEL, SIGNATURE
 
@@ -26,24 +26,23 @@ def dtype_of(tensor: dict[str, Any]) -> np.dtype:
 
 def signature(directory: Path) -> dict[str, list[str]]:
     """Returns the names of `inputs` and `outputs`, in the program's order."""
-    with zipfile.ZipFile(directory / FILE) as archive:
-        names: dict[str, list[str]] = _json(archive, f"extra/{SIGNATURE}")
+    names: dict[str, list[str]] = _Archive(directory).json(f"extra/{SIGNATURE}")
     return names
 
 
 def places(directory: Path) -> dict[str, Place]:
     """Returns where parameters, buffers and constants lie that are in one piece."""
-    with zipfile.ZipFile(directory / FILE) as archive:
-        return {
-            name: _place(archive, folder, payload)
-            for folder in ("weights", "constants")
-            for name, payload in _payloads(archive, folder)
-            if _contiguous(payload["tensor_meta"])
-        }
+    archive = _Archive(directory)
+    found = {
+        name: archive.place(folder, payload)
+        for folder in ("weights", "constants")
+        for name, payload in archive.json(_CONFIG.format(folder))["config"].items()
+        if _contiguous(payload["tensor_meta"])
+    }
+    return within(found, directory, [FILE])
 
 
-def _payloads(archive: zipfile.ZipFile, folder: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    yield from _json(archive, f"data/{folder}/{MODEL}_{folder}_config.json")["config"].items()
+_CONFIG = f"data/{{0}}/{MODEL}_{{0}}_config.json"
 
 
 def _contiguous(tensor: dict[str, Any]) -> bool:
@@ -55,19 +54,22 @@ def _contiguous(tensor: dict[str, Any]) -> bool:
     return True
 
 
-def _place(archive: zipfile.ZipFile, folder: str, payload: dict[str, Any]) -> Place:
-    member = f"{_root(archive)}/data/{folder}/{payload['path_name']}"
-    tensor = payload["tensor_meta"]
-    dtype = dtype_of(tensor)
-    count = int(np.prod([size["as_int"] for size in tensor["sizes"]], dtype=np.int64))
-    offset = data_offset(archive, archive.getinfo(member))
-    offset += tensor["storage_offset"]["as_int"] * dtype.itemsize
-    return FILE, offset, count * dtype.itemsize, dtype.name
+class _Archive:
+    """The members of the file, which every reader finds in the same places."""
 
+    def __init__(self, directory: Path):
+        self.path = directory / FILE
+        self.members = spans(self.path)
+        self.root = next(iter(self.members)).partition("/")[0]
 
-def _json(archive: zipfile.ZipFile, member: str) -> Any:
-    return json.loads(archive.read(f"{_root(archive)}/{member}"))
+    def json(self, member: str) -> Any:
+        span = self.members[f"{self.root}/{member}"]
+        return read_json(self.path, span, f"{self.path}: {member}")
 
-
-def _root(archive: zipfile.ZipFile) -> str:
-    return archive.namelist()[0].split("/")[0]
+    def place(self, folder: str, payload: dict[str, Any]) -> Place:
+        start, _ = self.members[f"{self.root}/data/{folder}/{payload['path_name']}"]
+        tensor = payload["tensor_meta"]
+        dtype = dtype_of(tensor)
+        count = math.prod(size["as_int"] for size in tensor["sizes"])
+        start += tensor["storage_offset"]["as_int"] * dtype.itemsize
+        return FILE, start, count * dtype.itemsize, dtype.name

@@ -1,11 +1,12 @@
 """Loads the format, which runs code from the file."""
 
-import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from .._json import read_json
+from .._places import within
 from .._torch import predict, refusals
 from ..contract import Arrays, Place
 from ._names import FILE, INDEX
@@ -25,9 +26,16 @@ def load(directory: Path) -> Callable[[Arrays], Arrays]:
 
 def weights(directory: Path) -> dict[str, Place]:
     """Returns where each weight lies, as the index says: the archive's own table is a pickle."""
-    return {name: (FILE, *place) for name, place in _index(directory)["weights"].items()}
+    path = directory / INDEX
+    try:
+        found = {name: (FILE, *place) for name, place in _index(directory)["weights"].items()}
+        return within(found, directory, [FILE])
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"{path}: {error}; do not use it") from error
 
 
 def _index(directory: Path) -> dict[str, Any]:
-    index: dict[str, Any] = json.loads((directory / INDEX).read_text())
+    """Returns what the index holds, which is not read where it is larger than one can be."""
+    path = directory / INDEX
+    index: dict[str, Any] = read_json(path, (0, path.stat().st_size), str(path))
     return index
