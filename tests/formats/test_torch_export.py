@@ -118,6 +118,33 @@ class Masked(nn.Module):
         return strides.masked_fill(metadata > 0, float("-inf")).softmax(dim=1)
 
 
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "Symbol('s77', positive=True, integer=True)",
+        "FloorDiv(Add(Symbol('s0', integer=True), Integer(-1)), Integer(2))",
+        "FloatPow(ToFloat(Symbol('s77', positive=True)), Float('0.5', precision=53))",
+        "TruncToInt(Mul(Float('1.5', precision=53), ToFloat(Symbol('u0', integer=True))))",
+        "Max(Integer(1), Pow(Symbol('s0', integer=True), Integer(2)), Rational(1, 2))",
+        "2*s0**2 - s1//3 + 1.5",
+        " + ".join(["s0"] * 100),
+    ],
+)
+def test_shapes_as_torch_writes_them_are_arithmetic(expression: str) -> None:
+    assert form.CHECKS["shape"](expression)
+
+
+@pytest.mark.parametrize(
+    "comparison",
+    [
+        "L['arguments'][0].size()[0] == L['arguments'][1].size()[0]",
+        "not (L['x'].size()[1] % 2 == 0) and 3 <= L['x'].stride()[0]**2 or True",
+    ],
+)
+def test_guards_as_torch_writes_them_compare_sizes(comparison: str) -> None:
+    assert form.CHECKS["guard"](comparison)
+
+
 def test_no_name_of_an_input_is_taken_for_a_field_and_infinity_is_a_number(tmp_path: Path) -> None:
     inputs = {name: pixels(5)["pixels"] for name in ("strides", "metadata")}
     inputs["metadata"] = inputs["metadata"] - 8

@@ -3,6 +3,7 @@
 import ast
 import math
 import re
+from functools import lru_cache
 from pathlib import Path
 
 LONGEST = 20_000  # characters
@@ -17,6 +18,9 @@ OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow
 SIGNS = (ast.USub, ast.UAdd)
 POWERS = {"Pow", "PowByNatural", "FloatPow", "LShift", "RoundDecimal"}
 MOST_BITS = 64
+MOST_TERMS, MOST_SYMBOLS, MOST_EXTREMES = 128, 16, 16
+"""Of an expression multiplied out, of the sizes in it, and of those that Max and Min compare: sympy
+looks for common factors and compares each with each."""
 COMPARISONS = (ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 
 
@@ -31,12 +35,14 @@ def is_guard(text: str) -> bool:
     return tree is not None and _is_condition(tree) and _largest_power(tree) <= LARGEST_POWER
 
 
+@lru_cache(maxsize=1024)
 def is_shape(text: str) -> bool:
-    """Whether it is of numbers, symbols and FUNCTIONS alone; sympy evaluates it."""
+    """Whether it is of numbers, symbols and FUNCTIONS alone, and cheap; sympy evaluates it. A
+    program says the same few of each of its tensors."""
     tree = _parsed(text)
     if tree is None or not text.isascii() or _largest_power(tree) > LARGEST_POWER:
         return False
-    return _is_arithmetic(tree, text)
+    return _is_arithmetic(tree, text) and _is_cheap(tree)
 
 
 def _parsed(text: str) -> ast.expr | None:
@@ -69,7 +75,7 @@ def _is_arithmetic(tree: ast.expr, text: str) -> bool:
 
 def _is_leaf(node: ast.expr, text: str) -> bool:
     if isinstance(node, ast.Name):
-        return node.id in FUNCTIONS or is_symbol(node.id)
+        return is_symbol(node.id)
     if not isinstance(node, ast.Constant):
         return False
     written = text[node.col_offset : node.end_col_offset]  # sympy computes 1e-999999999 exactly
@@ -150,6 +156,54 @@ def _is_argument(node: ast.expr) -> bool:
     return named and isinstance(holder, ast.Name) and holder.id == "L"
 
 
+def _is_cheap(tree: ast.expr) -> bool:
+    """Whether it is of few symbols and few terms; walks without recursion, from the leaves up."""
+    order, waiting = [], [tree]
+    while waiting:
+        order.append(waiting.pop())
+        waiting += _operands(order[-1])
+    calls = [each for each in order if isinstance(each, ast.Call)]
+    extremes = sum(len(each.args) for each in calls if _function(each) in ("Max", "Min"))
+    symbols = {ast.dump(each) for each in order if isinstance(each, ast.Name)}
+    symbols |= {ast.dump(each.args[0]) for each in calls if _function(each) == "Symbol"}
+    terms: dict[ast.expr, int] = {}
+    for each in reversed(order):
+        terms[each] = _terms(each, [terms[inner] for inner in _operands(each)])
+    most = max(terms.values())
+    return most <= MOST_TERMS and len(symbols) <= MOST_SYMBOLS and extremes <= MOST_EXTREMES
+
+
+def _operands(node: ast.expr) -> list[ast.expr]:
+    if isinstance(node, ast.BinOp):
+        return [node.left, node.right]
+    if isinstance(node, ast.UnaryOp):
+        return [node.operand]
+    if isinstance(node, ast.Call) and _function(node) not in ("Symbol", "Float"):
+        return node.args
+    return []
+
+
+def _function(call: ast.Call) -> str:
+    return str(getattr(call.func, "id", ""))
+
+
+def _terms(node: ast.expr, inner: list[int]) -> int:
+    """Returns how many terms there are once it is multiplied out, or one more than the most."""
+    if isinstance(node, ast.UnaryOp):
+        return inner[0]
+    name = _function(node) if isinstance(node, ast.Call) else ""
+    kind = type(getattr(node, "op", None))
+    if name == "Add" or kind in (ast.Add, ast.Sub):
+        count = sum(inner)
+    elif name == "Mul" or kind in (ast.Mult, ast.Div):
+        count = math.prod(inner)
+    elif name in POWERS or kind is ast.Pow:
+        count = inner[0] ** math.ceil(_magnitude(_operands(node)[-1]))
+    else:
+        count = 1
+    return min(max(1, count), MOST_TERMS + 1)
+
+
 def _largest_power(tree: ast.AST) -> float:
     """Returns the product of all exponents and shifts; infinity where one is no plain number."""
     product = 1.0
@@ -162,11 +216,17 @@ def _largest_power(tree: ast.AST) -> float:
 
 
 def _magnitude(node: ast.AST) -> float:
-    """Returns that of 3, -3 or Integer(3), 1 at least; infinity for anything else."""
+    """Returns that of 3, -3, Integer(3) or Float('0.5'), 1 at least; infinity for anything else."""
     if isinstance(node, ast.Call) and len(node.args) == 1:
         return _magnitude(node.args[0])
     if isinstance(node, ast.UnaryOp):
         return _magnitude(node.operand)
     if isinstance(node, ast.Constant) and isinstance(node.value, int):
         return max(1.0, abs(node.value))
+    if (
+        isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and FLOAT.fullmatch(node.value)
+    ):
+        return max(1.0, abs(float(node.value)))
     return math.inf

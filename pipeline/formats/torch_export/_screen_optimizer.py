@@ -70,6 +70,10 @@ def _check_content(saved: Any) -> None:
                 raise ValueError(f"{str(name)[:200]!r} is no name of an argument or a state")
     if set(saved) != KEYS or (scheduler is not None and set(scheduler) != PARTS):
         raise ValueError(f"expected {', '.join(sorted(KEYS))} alone")
+    if any(type(name) is not str for names in saved["params"] for name in names):
+        raise ValueError("a parameter without a name")
+    if type(saved["seed"]) is not int or type(saved["clip_norm"]) not in (int, float, type(None)):
+        raise ValueError("a seed or a norm that is no number")
 
 
 def _root(path: Path, members: dict[str, Span]) -> str:
