@@ -12,6 +12,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Set
 from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -91,9 +92,10 @@ class _Screen:
     domains: Set[str]
     check_external: CheckExternal
     functions: set[Named] = field(default_factory=set)
-    calls: Counter[tuple[Named | None, Named]] = field(default_factory=Counter)
-    """How often the graph (None) or a function calls a function."""
+    calls: dict[Named | None, Counter[Named]] = field(default_factory=dict)
+    """How often the graph (None) or a function calls each function."""
     nodes: Counter[Named | None] = field(default_factory=Counter)
+    checked: int = 0
 
     def check(self, model: Message) -> None:
         """Checks graphs within graphs without recursion, however deep they lie."""
@@ -156,12 +158,13 @@ class _Screen:
 
     def _check_node(self, values: Values, owner: Named | None) -> None:
         self.nodes[owner] += 1
-        if self.nodes[owner] > MOST_NODES:
+        self.checked += 1
+        if self.checked > MOST_NODES:
             raise ValueError(f"holds over {MOST_NODES} nodes; do not load it")
         domain = _domain(values.get(Node.DOMAIN, []))
         operator = text_in(values.get(Node.OPERATOR, []))
         if (domain, operator) in self.functions:
-            self.calls[owner, (domain, operator)] += 1
+            self.calls.setdefault(owner, Counter())[domain, operator] += 1
         elif domain not in self.domains or f"{domain} {operator}" not in OPERATORS:
             raise ValueError(
                 f"operator {operator[:100]} of {domain[:100]!r} is not ONNX' own; do not load it"
@@ -201,20 +204,15 @@ class _Screen:
         """Raises ValueError where functions call each other in a ring, or make more nodes than a
         graph may have: a runtime puts a function in place of each call."""
         total: dict[Named | None, int] = {}
-        left = {None, *self.functions}
-        while left:
-            ready = {each for each in left if all(c in total for c in self._called(each))}
-            if not ready:
-                raise ValueError("its functions call each other in a ring; do not load it")
-            for each in ready:
-                called = self._called(each)
-                total[each] = self.nodes[each] + sum(n * total[c] for c, n in called.items())
-            left -= ready
+        try:
+            for each in TopologicalSorter({None: (), **self.calls}).static_order():
+                called = self.calls.get(each, Counter())
+                made = sum(count * total[callee] for callee, count in called.items())
+                total[each] = min(self.nodes[each] + made, MOST_NODES + 1)
+        except CycleError as error:
+            raise ValueError("its functions call each other in a ring; do not load it") from error
         if total[None] > MOST_NODES:
             raise ValueError(f"makes over {MOST_NODES} nodes of its functions; do not load it")
-
-    def _called(self, owner: Named | None) -> dict[Named, int]:
-        return {callee: count for (caller, callee), count in self.calls.items() if caller == owner}
 
 
 def _values(kind: str, message: Message) -> Values:

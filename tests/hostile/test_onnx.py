@@ -211,6 +211,9 @@ REFUSED: dict[str, Attack] = {
             model.graph.node.extend(calls("F0")),
         )
     ),
+    "a long ring of functions": with_functions(
+        *(function(*calls(f"F{(n + 1) % 5000}"), name=f"F{n}") for n in range(5000))
+    ),
     "a graph that a function falls back to": defaults(
         helper.make_attribute("then_branch", helper.make_graph([FOREIGN], "g", [], []))
     ),
