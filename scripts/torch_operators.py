@@ -4,11 +4,13 @@ operators.txt, optimizers.txt and refused_operators.json in pipeline/formats/tor
 
 What torch registers is let in where it takes and gives tensors and numbers alone, unless
 refused_operators.json names it or its namespace. What is in neither file is printed: whoever
-commits the change has looked at each. `--check` writes nothing, and ends in 1 where there is any.
+commits the change has looked at each. What is no overload (of higher order, functions of Python's)
+is put into one of the files by hand. `--check` writes nothing, and ends in 1 where there is any.
 """
 
 import argparse
 import importlib
+import inspect
 import json
 import re
 import sys
@@ -77,13 +79,16 @@ def registered() -> dict[str, Any]:
 
 
 def others() -> set[str]:
-    """Returns the operators of higher order, and the functions of Python's and torch's own that a
-    program may call on sizes; after `registered`."""
+    """Returns the operators of higher order, the functions of Python's and torch's own that a
+    program may call on sizes, and those that it has for vmap; after `registered`."""
     import torch
     from torch._export.serde import serialize
+    from torch._functorch import predispatch
 
     higher = {f"torch.ops.higher_order.{name}" for name in torch._ops._higher_order_ops}
-    return higher | {f"{each.__module__}.{each.__name__}" for each in serialize._SYM_OPS}
+    vmap = {each for each in vars(predispatch).values() if inspect.isfunction(each)}
+    own = [each for each in vmap if each.__module__ == predispatch.__name__]
+    return higher | {f"{each.__module__}.{each.__name__}" for each in (*serialize._SYM_OPS, *own)}
 
 
 def optimizers() -> set[str]:

@@ -571,6 +571,15 @@ def test_what_a_later_torch_brings_is_refused_and_told(
     assert not form.is_operator(target)
 
 
+def test_what_runs_graphs_or_functions_is_told(
+    schemas: dict[str, Any], looked_at: tuple[set[str], dict[str, list[str]]]
+) -> None:
+    now = torch_operators.differences(schemas, torch_operators.others(), *looked_at)
+    later = {"torch.ops.higher_order.runs_a_file", *torch_operators.others()}
+    (line,) = set(torch_operators.differences(schemas, later, *looked_at)) - set(now)
+    assert line == "new: torch.ops.higher_order.runs_a_file"
+
+
 def test_what_is_let_in_and_no_longer_there_is_told(
     schemas: dict[str, Any], looked_at: tuple[set[str], dict[str, list[str]]]
 ) -> None:
