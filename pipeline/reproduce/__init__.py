@@ -119,15 +119,22 @@ def reproduce(options: argparse.Namespace, say: Say) -> Report:
         rebuild = Rebuild(report, runner, trees, resolved.places, originals, say)
         for text in notes:
             rebuild.note(text)
-        rebuild.check_out(codes[-1])
-        rebuild.choose_python(options.environment == "recorded")
-        for node, code in zip(nodes, codes, strict=True):
-            rebuild.check_out(code)
-            rebuild.make(node)
-        if resolved.node.stage == EXPORT_COMPLETE:
-            rebuild.verify()
-        runner.ground.point_at_git()
+        try:
+            _rebuild(rebuild, options.environment == "recorded")
+        finally:
+            runner.ground.point_at_git()  # who keeps the clone will run git there
         return report
+
+
+def _rebuild(rebuild: Rebuild, recorded_environment: bool) -> None:
+    report = rebuild.report
+    rebuild.check_out(report.codes[-1])
+    rebuild.choose_python(recorded_environment)
+    for node, code in zip(report.nodes, report.codes, strict=True):
+        rebuild.check_out(code)
+        rebuild.make(node)
+    if report.nodes[-1].stage == EXPORT_COMPLETE:
+        rebuild.verify()
 
 
 def _demand_agreement(
