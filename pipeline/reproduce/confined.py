@@ -102,7 +102,7 @@ class Runner:
         lacking, ground = sandbox_launcher.lacking(), self.ground
         links = ground.project / ".venv"
         read = [*NEEDED, *(FOR_NETWORK if self.network else ()), str(ground.git_dir)]
-        read += [*_python(python), *_programs(), *_objects(ground.source)]
+        read += [*python_places(python), *_programs(), *_objects(ground.source)]
         return {
             "read": read,
             "write": [str(ground.clone), str(ground.home)],
@@ -115,7 +115,7 @@ class Runner:
         }
 
 
-def _python(python: Path | None) -> list[str]:
+def python_places(python: Path | None) -> list[str]:
     """Where interpreter, modules and libraries lie, but for the work trees that are on the path."""
     places = [sys.prefix, sys.base_prefix, *sys.path]
     if python is not None:

@@ -9,6 +9,7 @@ imported. terms.json has
   links    directories in which links may be made as well, as a virtual environment has them
   devices  that may be written, as a GPU's
   network  whether there is one
+  memory   bytes of address space, where there is a limit
   parent   the process that it dies with
   files, calls  false where this system has no such confinement
 """
@@ -108,6 +109,8 @@ def _children() -> list[int]:
 def confine(terms: Mapping[str, Any], parent: int) -> None:
     """Confines this process for good. Raises OSError if any part of it is refused."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if "memory" in terms:
+        resource.setrlimit(resource.RLIMIT_AS, (terms["memory"],) * 2)
     _prctl(PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         raise OSError("the process that started it is gone")
