@@ -15,7 +15,7 @@ from pipeline import provenance
 from pipeline.errors import CannotRun, PipelineError
 from pipeline.project import EXPORT_COMPLETE
 from pipeline.provenance.lineage import Node
-from pipeline.reproduce import claims, consent
+from pipeline.reproduce import claims, consent, trust
 from pipeline.reproduce import code as reproduce_code
 from pipeline.reproduce import run as reproduce_run
 from pipeline.reproduce import text as reproduce_text
@@ -104,15 +104,16 @@ def reproduce(options: argparse.Namespace, say: Say) -> Report:
         _demand_intact(resolved)
         codes, notes = _codes(nodes, originals, source)
         foreign = {code: changes(code, source.top) for code in dict.fromkeys(codes) if code.foreign}
+        called = _called(nodes, codes, source)
         runner = Runner(
             ground=Ground(scratch=scratch, source=source),
-            confined=bool(foreign),
+            confined=bool(foreign or called),
             network=options.network,
             gpu=any(node.params.get("train", {}).get("device", "cpu") != "cpu" for node in nodes),
         )
         report = Report(options.what, source, nodes, codes, options.keep)
-        if foreign:
-            _demand_agreement(foreign, runner, options, say)
+        if runner.confined:
+            _demand_agreement(foreign, called, runner, options, say)
         say(reproduce_text.announcement(report, foreign))
         reproduce_code.clone(runner.ground, runner.confined)
         trees = {code: found.tree for code, found in foreign.items()}
@@ -137,8 +138,21 @@ def _rebuild(rebuild: Rebuild, recorded_environment: bool) -> None:
         rebuild.verify()
 
 
+def _called(nodes: list[Node], codes: list[Code], source: Repository) -> list[str]:
+    """What only the recorded parameters have the code call, not the commit's configuration."""
+    found: list[str] = []
+    for node, code in zip(nodes, codes, strict=True):
+        named = reproduce_code.targets(node.params)
+        found += trust.unnamed(source.top, code.commit, named) if named else []
+    return list(dict.fromkeys(found))
+
+
 def _demand_agreement(
-    foreign: Mapping[Code, Changes], runner: Runner, options: argparse.Namespace, say: Say
+    foreign: Mapping[Code, Changes],
+    called: list[str],
+    runner: Runner,
+    options: argparse.Namespace,
+    say: Say,
 ) -> None:
     """Raises CannotRun."""
     if options.environment == "recorded" and not options.network:
@@ -146,7 +160,7 @@ def _demand_agreement(
             "--environment recorded: installs packages, by the Makefile of a stranger's code; "
             "add --network for it, or leave it out"
         )
-    consent.demand(foreign, runner.description(), options.foreign, say)
+    consent.demand(foreign, called, runner.description(), options.foreign, say)
 
 
 @contextlib.contextmanager

@@ -32,6 +32,7 @@ PROSE = (
 """Files that describe an artifact; there is nothing in them to compute with."""
 
 
+DISTANCES = {"compared", "values", "bitwise_equal", "within_tolerance", "max_abs", "max_rel", "at"}
 NEW = "is made now, but was not"
 
 
@@ -209,7 +210,19 @@ def _show(value: Any) -> str:
 
 
 def predictions(original: Path, rebuilt: Path, folder: str) -> dict[str, Any] | None:
-    """How far the answers in folder/*.npz lie apart; None where the original has none."""
+    """How far the answers in folder/*.npz lie apart; None where the original has none, or they
+    cannot be read."""
+    places = [original.resolve(), rebuilt.resolve()]
+    try:
+        answer = reading.call(distances, [*map(str, places), folder], places)
+    except CannotRun:
+        return None
+    return dict(answer) if isinstance(answer, dict) and set(answer) >= DISTANCES else None
+
+
+def distances(before_in: str, after_in: str, folder: str) -> dict[str, Any] | None:
+    """Returns what `predictions` says, as JSON can hold it."""
+    original, rebuilt = Path(before_in), Path(after_in)
     pairs = {}
     for path in sorted((original / folder).glob("*.npz")):
         with np.load(path, allow_pickle=False) as before:

@@ -35,6 +35,8 @@ FOR_NETWORK = (
 )
 DEVICES = ("/dev/kfd", "/dev/dri", "/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools")
 LOCALE = ("LANG", "LANGUAGE", "TZ")
+PACKAGES = ("site-packages", "dist-packages")
+"""Folders on Python's path that hold libraries; another one may be a user's home."""
 PROGRAMS = ("git", "sh", "make")
 
 
@@ -117,7 +119,8 @@ class Runner:
 
 def python_places(python: Path | None) -> list[str]:
     """Where interpreter, modules and libraries lie, but for the work trees that are on the path."""
-    places = [sys.prefix, sys.base_prefix, *sys.path]
+    packages = [place for place in sys.path if Path(place).name in PACKAGES]
+    places = [sys.prefix, sys.base_prefix, *packages]
     if python is not None:
         for program in (python, python.resolve()):
             places.append(str(program.parent))

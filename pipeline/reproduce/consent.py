@@ -1,7 +1,7 @@
 """A stranger's code is shown whole before it runs, and runs only where somebody says so."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from pipeline.errors import CannotRun
 from pipeline.reproduce.changes import Changes
@@ -13,10 +13,20 @@ NAMED = 5
 
 
 def demand(
-    foreign: Mapping[Code, Changes], confinement: str, flag: bool, say: Callable[[str], None]
+    foreign: Mapping[Code, Changes],
+    called: Sequence[str],
+    confinement: str,
+    flag: bool,
+    say: Callable[[str], None],
 ) -> None:
-    """Raises CannotRun unless the user agrees, by the flag or by an answer on a terminal."""
-    asked = sys.stdin.isatty() and sys.stderr.isatty()
+    """Raises CannotRun unless the user agrees, by the flag or by an answer on a terminal that has
+    shown it. `called`: what only the recorded parameters have the code call."""
+    asked = all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
+    if not flag and not asked and not foreign:
+        raise CannotRun(
+            f"the recorded parameters have the code call {', '.join(called)[:300]}, which its "
+            f"commit's own configuration does not; run it, confined, with {FLAG}"
+        )
     if not flag and not asked:
         code, found = next(iter(foreign.items()))
         raise CannotRun(
@@ -25,6 +35,8 @@ def demand(
         )
     for code, found in foreign.items():
         say("\n".join(shown(code, found)))
+    for name in called:
+        say(f"NOT OF THE COMMIT'S CONFIGURATION: the recorded parameters call {name}")
     say(f"It runs {confinement}")
     if not flag:
         print(f"Type `{ANSWER}` to run this code: ", end="", file=sys.stderr, flush=True)

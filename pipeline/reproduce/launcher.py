@@ -30,7 +30,7 @@ from typing import Any
 COLUMNS = {"x86_64": 0, "aarch64": 1}
 ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 CLONE, CLONE3, SOCKET, SOCKETPAIR = (56, 220), (435, 435), (41, 198), (53, 199)
-PRLIMIT = (302, 261)
+PRLIMIT, CAPSET = (302, 261), (126, 91)
 CALLS: dict[str, dict[str, list[int]]] = json.loads(
     Path(__file__).with_name("system_calls.json").read_text()
 )
@@ -48,6 +48,7 @@ RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
 SIGNALS_SCOPED = 6
 """The version from which no signal leaves the confined processes."""
 
+DROP_FROM_BOUNDING_SET, CAPABILITIES_V3 = 24, 0x20080522
 PDEATHSIG, NO_NEW_PRIVS, SECCOMP, FILTER, SUBREAPER = 1, 38, 22, 2, 36
 ALLOW, KILL, ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 LOAD, EQUAL, AT_LEAST, ANY_BIT, AND, RETURN = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
@@ -115,10 +116,19 @@ def confine(terms: Mapping[str, Any], parent: int) -> None:
     if os.getppid() != parent:
         raise OSError("the process that started it is gone")
     _prctl(NO_NEW_PRIVS, 1)
+    _give_up_capabilities()
     if terms["files"]:
         _files(terms)
     if terms["calls"]:
         _calls(platform.machine(), terms["network"])
+
+
+def _give_up_capabilities() -> None:
+    """Root without them is a user like another, who owns root's files."""
+    for each in range(64):
+        _libc().prctl(DROP_FROM_BOUNDING_SET, ctypes.c_ulong(each), 0, 0, 0)
+    number = CAPSET[COLUMNS.get(platform.machine(), 0)]
+    _call(number, struct.pack("=Ii", CAPABILITIES_V3, 0), bytes(24))
 
 
 def _files(terms: Mapping[str, Any]) -> None:

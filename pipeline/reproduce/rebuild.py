@@ -8,6 +8,7 @@ from pipeline import provenance
 from pipeline.errors import CannotRun
 from pipeline.project import CHECKPOINT, EXPORT_COMPLETE, VERIFY
 from pipeline.provenance.lineage import Node
+from pipeline.provenance.lineage import node as read_node
 from pipeline.reproduce import code as reproduce_code
 from pipeline.reproduce import run as reproduce_run
 from pipeline.reproduce import text as reproduce_text
@@ -96,6 +97,10 @@ class Rebuild:
             raise CannotRun(f"{out}: {faults[0]}")
         if not (made / provenance.NAME).is_file():
             raise CannotRun(f"{out}: the stage left no {provenance.NAME} in it")
+        try:
+            read_node(made / provenance.NAME)
+        except ValueError as fault:
+            raise CannotRun(f"{out}/{provenance.NAME}: {fault}") from None
         return made
 
     def verify(self) -> None:

@@ -5,17 +5,30 @@ the objects by itself are not of the clone's own making.
 """
 
 import fnmatch
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline.provenance import git
 
 OWN = "origin"
+NAME = re.compile(r"[\w.]+")
 
 
 def is_own(root: Path, commit: str) -> bool:
     """Whether a branch of the clone, or of its own remote, has the commit in its history."""
     containing = git.line(root, "for-each-ref", f"--contains={commit}", *_NAMED) or ""
     return bool(set(containing.split()) & set(own_refs(root)))
+
+
+def unnamed(root: Path, commit: str, targets: Iterable[str]) -> list[str]:
+    """Returns those that no configuration in the commit names as a `_target_`.
+
+    Parameters are a stranger's words too, and an older commit may call whatever they say.
+    """
+    listed = git.output(root, "grep", "-h", "-I", "-e", "_target_", commit, "--", "*.yaml") or b""
+    words = set(NAME.findall(listed.decode(errors="replace")))
+    return [name for name in targets if name not in words]
 
 
 def base(root: Path, commit: str) -> str | None:

@@ -1,5 +1,6 @@
 """A model that is made again does no harm, whatever patch and statement came with it."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -156,14 +157,16 @@ def test_it_runs_where_somebody_answers_on_a_terminal(clone: Project, tmp_path: 
     def answered(text: bytes) -> tuple[int, str]:
         main, terminal = pty.openpty()
         os.write(main, text)
-        done = subprocess.run(
-            [sys.executable, "-m", "pipeline.reproduce", str(model)],
-            cwd=clone.root, env=environ, stdin=terminal, stdout=subprocess.PIPE, stderr=terminal,
-        )  # fmt: skip
-        said = os.read(main, 1 << 16).decode()
-        os.close(terminal)
+        command = [sys.executable, "-m", "pipeline.reproduce", str(model)]
+        streams = dict.fromkeys(("stdin", "stdout", "stderr"), terminal)
+        said = b""
+        with subprocess.Popen(command, cwd=clone.root, env=environ, **streams) as process:
+            os.close(terminal)
+            with contextlib.suppress(OSError):  # when nobody holds the terminal any more
+                while part := os.read(main, 1 << 16):
+                    said += part
         os.close(main)
-        return done.returncode, done.stdout.decode() + said
+        return process.returncode, said.decode()
 
     code, said = answered(b"y\n")
     assert code == 2 and "+# planted" in said and "nothing was run" in said
@@ -199,14 +202,27 @@ def test_a_link_in_a_patch_overwrites_nothing(clone: Project, tmp_path: Path) ->
     assert victim.read_text() == "mine"
 
 
+def test_parameters_do_not_choose_what_an_older_commit_calls(
+    clone: Project, tmp_path: Path
+) -> None:
+    """Its own check of a _target_ may be a weaker one, or none."""
+
+    def edit(definition: dict[str, Any]) -> None:
+        net = {"_target_": "os.system", "command": "true"}
+        definition["externalParameters"]["params"]["model"] = {"net": net}
+
+    line = refused(clone, str(mailed(clone, tmp_path / "mailed", edit=edit)))
+    assert "have the code call os.system, which its commit's own configuration does not" in line
+
+
 def test_a_dep_puts_nothing_beside_the_artifact_in_the_place_of_code(
     clone: Project, tmp_path: Path
 ) -> None:
     """Named as a dep by its digest, a directory that came along would be copied over models/."""
     mark = tmp_path / "mark"
-    planted = Project(Path(shutil.copytree(clone.root, tmp_path / "clone")))
-    other = mailed(clone, planted.root / "artifacts/planted")
-    (other / "prepare.py").write_text(marking(mark))
+    theirs = Project(Path(shutil.copytree(clone.root, tmp_path / "clone")))
+    other = mailed(clone, theirs.root / "artifacts/planted")
+    (other / "params.py").write_text(marking(mark))
     definition = provenance.read(other)["predicate"]["buildDefinition"]
     provenance.write(other, definition)
 
@@ -215,9 +231,11 @@ def test_a_dep_puts_nothing_beside_the_artifact_in_the_place_of_code(
             if dep["name"] == "pipeline/config":
                 dep["digest"] = {"sha256": provenance.digest(other)}
                 dep.pop("annotations", None)
+        (tmp_path / "mailed/lineage").mkdir()
+        shutil.copy(other / provenance.NAME, tmp_path / "mailed/lineage/planted.json")
 
     model = mailed(clone, tmp_path / "mailed", edit=edit)
-    done = planted.run(*REPRODUCE, str(model), check=False)
+    done = theirs.run(*REPRODUCE, str(model), check=False)
     assert "note: pipeline/config: the commit's is not the recorded one" in done.stdout
     assert not mark.exists()
 
