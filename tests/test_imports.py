@@ -107,6 +107,7 @@ LOADED = {
     "pipeline/frameworks/pytorch.py": "own: an epoch that train wrote, weights_only",
     "pipeline/reproduce/read.py": "confined: takes our own package",
     "pipeline/reproduce/tensors.py": "confined: measure_all runs in reproduce/reading.py's process",
+    "pipeline/sandbox/fork_server.py": "confined: its children run the launcher",
     "pipeline/sandbox/launcher.py": "confined: runs the worker",
     "pipeline/sandbox/launcher/__init__.py": "confined: runs the worker",
     "pipeline/sandbox/worker/tasks.py": "confined: verify's and examine's process",

@@ -37,7 +37,7 @@ DEVICES = ("/dev/kfd", "/dev/dri", "/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nv
 LOCALE = ("LANG", "LANGUAGE", "TZ")
 PACKAGES = ("site-packages", "dist-packages")
 """Folders on Python's path that hold libraries; another one may be a user's home."""
-PROGRAMS = ("git", "sh", "make")
+PROGRAMS = ("sh", "git", "make")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -97,6 +97,7 @@ def test_a_stranger_s_patch_does_not_run_unasked(clone: Project, tmp_path: Path)
 @CONFINED
 def test_what_runs_reaches_nothing_of_the_user_s(clone: Project, tmp_path: Path) -> None:
     """It is shown whole, and each of its attempts fails within the stage."""
+    sleeping = f"sleep 97.{os.getpid()}"
     mark, git_hook = tmp_path / "mark", "#!/bin/sh\ntouch there\n"
     code = f"""
 import os, socket, subprocess
@@ -123,7 +124,7 @@ Path(".git").unlink()
 Path(".git/hooks").mkdir(parents=True)
 Path(".git/hooks/post-checkout").write_text({git_hook!r})
 Path(".git/config").write_text("[core]\\nfsmonitor = touch {mark}\\n")
-subprocess.Popen(["/bin/sh", "-c", "sleep 100; touch {mark}"])
+subprocess.Popen(["/bin/sh", "-c", "{sleeping}; touch {mark}"])
 """
     model = mailed(clone, tmp_path / "mailed", planted("pipeline/prepare.py", code))
     kept = tmp_path / "kept"
@@ -146,7 +147,7 @@ subprocess.Popen(["/bin/sh", "-c", "sleep 100; touch {mark}"])
     allowed = known | {"GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_GLOBAL", "PWD", "OLDPWD", "SHLVL", "_"}
     assert {name for name in log["environ"] if not name.startswith("LC_")} <= allowed
     assert not mark.exists() and not (kept / "clone/linked").is_symlink()
-    assert "sleep 100" not in subprocess.run(["ps", "ax"], capture_output=True, text=True).stdout
+    assert sleeping not in subprocess.run(["ps", "ax"], capture_output=True, text=True).stdout
     assert (kept / "clone/.git").read_text() == f"gitdir: {kept / 'git'}\n"
 
 
