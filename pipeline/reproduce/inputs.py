@@ -129,22 +129,24 @@ def _pull(runner: Runner, tracked: list[str], digest: str, target: Path) -> str 
     """
     ground = runner.ground
     script, place = Path(__file__).with_name("pull.py"), ground.project
+    outs: list[str] = []
     if runner.confined:
         place = ground.scratch / "pulled"
-        _write_pointers(tracked, ground, place)
+        outs = _write_pointers(tracked, ground, place)
     command = [sys.executable, "-I", str(script), str(ground.source.project), str(place), *tracked]
     done = subprocess.run(command, cwd=place, env=environ(), capture_output=True, text=True)
-    pulled = place / target.relative_to(ground.project)
-    if runner.confined and pulled.exists():
-        tree.copy(ground.clone, pulled, target)
+    for out in outs:
+        if (place / out).exists():
+            tree.copy(ground.clone, place / out, ground.project / out)
     if _fits(target, digest, runner):
         return None
     reasons = done.stdout.strip().splitlines() or [done.stderr.strip().rpartition("\n")[2]]
     return without_login("; ".join(each for each in reasons if each)) or "DVC has other bytes"
 
 
-def _write_pointers(tracked: list[str], ground: Ground, place: Path) -> None:
-    """Raises ParamsError for a .dvc file without plain outs."""
+def _write_pointers(tracked: list[str], ground: Ground, place: Path) -> list[str]:
+    """Returns what they point at. Raises ParamsError for a .dvc file without plain outs."""
+    outs = []
     tree.remove(place)
     (place / ".dvc").mkdir(parents=True)
     (place / ".dvc/config").write_text("[core]\n    no_scm = true\n    analytics = false\n")
@@ -157,6 +159,8 @@ def _write_pointers(tracked: list[str], ground: Ground, place: Path) -> None:
         ]
         (place / name).parent.mkdir(parents=True, exist_ok=True)
         (place / name).write_text(json.dumps({"outs": named}))
+        outs += [PurePosixPath(name).with_name(each["path"]).as_posix() for each in named]
+    return outs
 
 
 def _missing(node: Node, path: str, digest: str, runner: Runner) -> str:

@@ -311,3 +311,30 @@ def make_git(root: Path) -> Path:
     root.mkdir()
     subprocess.run(["git", "init", "--quiet", str(root)], check=True)
     return root
+
+
+def test_dvc_reads_a_stranger_s_pointers_for_their_digests_alone(
+    clone: Project, tmp_path: Path
+) -> None:
+    """A patch's .dvc/config could name a remote, and a pointer a repository to clone."""
+    own = Project(Path(shutil.copytree(clone.root, tmp_path / "own")))
+    own.run("git", "rm", "--quiet", "--cached", "data/digits.csv")
+    own.run("dvc", "add", "--quiet", "data/digits.csv")
+    own.commit("data is DVC's")
+    own.stage("prepare")
+    (own.root / "data/digits.csv").unlink()
+
+    def change(root: Path) -> None:
+        pointer = root / "data/digits.csv.dvc"
+        repo = f"deps:\n- path: x\n  repo:\n    url: 'ext::sh -c touch% {tmp_path}/mark'\n"
+        pointer.write_text(pointer.read_text() + repo)
+        (root / ".dvc/config").write_text("[core]\n    remote = theirs\n[cache]\n    dir = /x\n")
+
+    def edit(definition: dict[str, Any]) -> None:
+        recorded = provenance.read(own.root / "artifacts/data")["predicate"]["buildDefinition"]
+        definition["resolvedDependencies"][1:] = recorded["resolvedDependencies"][1:]
+
+    model = mailed(own, tmp_path / "mailed", change, edit)
+    done = own.run(*REPRODUCE, str(model), FLAG, check=False)
+    assert done.returncode == 0 and "data: from DVC, by its digest" in done.stdout, done.stdout
+    assert not (tmp_path / "mark").exists()
