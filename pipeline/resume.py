@@ -39,6 +39,11 @@ def main(arguments: list[str]) -> int:
     try:
         demand_same_model(arguments[1:])
         parent = store_parent(complete_model)
+        print(
+            f"{escaped(str(complete_model))}: screened as `examine` does, by its digest {parent}; "
+            "the stages that load it screen it again, and are not confined",
+            flush=True,
+        )
         lock = composed(CONF, arguments[1:])[1]
         return reproduce(values(parent, arguments[1:]), arguments[1:], lock)
     except PipelineError as error:

@@ -12,7 +12,6 @@ CHANGES_NO_RESULT = {
     "pipeline/__init__.py": "is a docstring",
     "pipeline/errors.py": "words what a stage ends with when it has no result",
     "pipeline/files.py": "writes a file whole or not at all, and words the system's errors",
-    "pipeline/sandbox/__init__.py": "is a docstring",
     "pipeline/project.py": "says where things lie, and what the stages are called",
     "pipeline/text.py": "escapes what is printed",
 }
@@ -26,9 +25,18 @@ NAMED_BY_A_PARAM = {
 param parent_code of conf.lock.yaml, for another one's changes no result of these stages."""
 
 
+SCREENS_A_PARENT = (
+    *("pipeline/complete_model", "pipeline/data", "pipeline/examine", "pipeline/sandbox"),
+    *("pipeline/untrusted", "pipeline/verification"),
+)
+"""Let a complete model through to be trained on, or end the stage; no result hangs on how."""
+TRAINS_ON = ("train", "checkpoint", "export-complete")
+
+
 def outside(stage: str) -> set[str]:
     """Modules that the stage loads and dvc.yaml does not name."""
     deps = [*STAGES[stage]["deps"], *filter(None, [NAMED_BY_A_PARAM.get(stage)])]
+    deps += SCREENS_A_PARENT if stage in TRAINS_ON else ()
     loaded = closure(ROOT / "pipeline" / f"{stage.replace('-', '_')}.py")
     return {m for m in loaded if not any(m == dep or m.startswith(f"{dep}/") for dep in deps)}
 

@@ -89,3 +89,72 @@ def test_mlflow_is_loaded_by_its_own_stage_alone():
 def test_after_the_reference_is_recorded_no_stage_loads_what_trains(stage):
     loaded = closure(PACKAGE / f"{stage}.py")
     assert not [each for each in loaded if each.startswith("pipeline/frameworks/")]
+
+
+RUNS = (
+    *("torch.load", "export.load", "load_pt2", "jit.load", "saved_model.load", "load_model"),
+    *("onnx.load", "InferenceSession", "Interpreter", "load_training", "training_loader", "loader"),
+    *("pickle.load", "pickle.loads", "Unpickler", "joblib.load", "marshal.loads", "h5py.File"),
+    *("ParseFromString", "run_path", "spec_from_file_location", "tarfile.open", "exec", "eval"),
+)
+"""What loads a model's program, or parses what somebody may have crafted in a library's own code;
+that of a format is in pipeline/formats, and is reached by `loader` and `training_loader`."""
+
+LOADED = {
+    "pipeline/complete_model/attempts.py": "own: what export-complete has just written",
+    "pipeline/diff/weights.py": "confined: read_alone runs in reproduce/reading.py's process",
+    "pipeline/frameworks/keras.py": "own: an epoch that train wrote, plain arrays",
+    "pipeline/frameworks/pytorch.py": "own: an epoch that train wrote, weights_only",
+    "pipeline/reproduce/read.py": "confined: takes our own package",
+    "pipeline/reproduce/tensors.py": "confined: measure_all runs in reproduce/reading.py's process",
+    "pipeline/sandbox/fork_server.py": "confined: its children run the launcher",
+    "pipeline/sandbox/launcher.py": "confined: runs the worker",
+    "pipeline/sandbox/launcher/__init__.py": "confined: runs the worker",
+    "pipeline/sandbox/worker/tasks.py": "confined: verify's and examine's process",
+    "pipeline/training/parent.py": "screened: by examine's admission, in resume and in the stage",
+}
+"""Who loads one -> whether it is confined, screened, or of our own making; docs/decisions.md has
+the same with the reasons."""
+FULL_PICKLE = {"pipeline/formats/torch_pickle/load.py"}
+"""A format that promises nothing else, and that no command loads of a stranger."""
+
+
+def calls(path: Path) -> list[ast.Call]:
+    return [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)]
+
+
+def dotted(node: ast.AST) -> str:
+    if isinstance(node, ast.Attribute):
+        return f"{dotted(node.value)}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def loading(path: Path) -> set[str]:
+    """Names of RUNS that a module calls, or makes a class of its own of."""
+    named = {dotted(call.func) for call in calls(path)}
+    for node in ast.walk(ast.parse(path.read_text())):
+        named |= {dotted(base) for base in node.bases} if isinstance(node, ast.ClassDef) else set()
+    return {name for name in RUNS for each in named if ends(each, name)}
+
+
+def ends(name: str, part: str) -> bool:
+    return name == part or name.endswith(f".{part}")
+
+
+def test_a_model_is_loaded_in_no_place_but_those_that_confine_or_screen_it():
+    elsewhere = [p for p in PACKAGE.rglob("*.py") if not p.is_relative_to(PACKAGE / "formats")]
+    found = {p.relative_to(ROOT).as_posix(): loading(p) for p in elsewhere}
+    assert {name: each for name, each in found.items() if each and name not in LOADED} == {}
+    assert {each.partition(":")[0] for each in LOADED.values()} == {"confined", "screened", "own"}
+
+
+def test_no_pickle_is_read_with_all_that_it_may_name():
+    """A pickle in an array, or in a file of torch's, runs what it names."""
+    for path in PACKAGE.rglob("*.py"):
+        for call in calls(path):
+            told = {word.arg: word.value for word in call.keywords}
+            if ends(dotted(call.func), "np.load"):
+                assert "allow_pickle" not in told or told["allow_pickle"].value is False, path
+            if ends(dotted(call.func), "torch.load"):
+                plain = getattr(told.get("weights_only"), "value", None) is True
+                assert plain or path.relative_to(ROOT).as_posix() in FULL_PICKLE, path

@@ -20,6 +20,7 @@ from testing.project import TINY, Project, make_project
 SETTINGS = (*TINY, "verify.checks=[integrity]", "train.batch_size=1024")
 STAGES = ("prepare", "train", "checkpoint", "export-complete")
 MODEL = "artifacts/complete-model"
+FOREIGN = "--run-foreign-code"
 REPRODUCE = ("python", "-m", "pipeline.reproduce")
 
 # What stands in the variable PLANT is set in the parameters of every stage.
@@ -142,7 +143,8 @@ def test_a_dirty_tree_is_made_again_with_what_was_changed_added_and_deleted(
         project.stage(name)
     (project.root / "notes.txt").write_text("mine")
     before = state(project)
-    done = project.run(*REPRODUCE, MODEL)
+    assert "is not this clone's own code, which changes 3 files" in refused(project, MODEL)
+    done = project.run(*REPRODUCE, MODEL, FOREIGN)
     assert "\nSAME BYTES" in done.stdout
     listed = "models/added.py, models/keras_mlp.py, models/torch_mlp.py"
     assert "source.patch, which came with the artifact:" in done.stdout and listed in done.stdout
@@ -155,7 +157,7 @@ def test_a_dirty_tree_is_made_again_with_what_was_changed_added_and_deleted(
         carried.unlink()
     for name in ("train", "checkpoint"):
         shutil.rmtree(project.root / "artifacts" / name)
-    line = refused(project, MODEL)
+    line = refused(project, MODEL, FOREIGN)
     assert "source.patch: missing: export-complete ran with uncommitted changes" in line
     (project.root / MODEL / "source.patch").write_text("another")
     assert "is another one" in refused(project, MODEL)
@@ -170,11 +172,11 @@ def test_a_stage_whose_own_patch_is_lost_runs_with_the_code_of_the_next(
     for name in STAGES[:2]:
         source.write_text(f"{source.read_text()}# edited before {name}\n")
         project.stage(name)
-    assert reproduced(project, "artifacts/train")["verdict"] == "same bytes"
+    assert reproduced(project, "artifacts/train", FOREIGN)["verdict"] == "same bytes"
     shutil.rmtree(project.root / "artifacts/data")
-    assert reproduced(project, "artifacts/train")["verdict"] == "same bytes"
+    assert reproduced(project, "artifacts/train", FOREIGN)["verdict"] == "same bytes"
     (project.root / "artifacts/train/lineage/prepare.patch").unlink()
-    found = reproduced(project, "artifacts/train")
+    found = reproduced(project, "artifacts/train", FOREIGN)
     assert verdicts(found) == {"prepare": "same content", "train": "same content"}
     assert causes(found) == {("code", "source.patch")}
     assert "it runs with the code of the next stage" in found["notes"][0]
@@ -363,13 +365,13 @@ def test_a_commit_that_is_gone_is_named(data_alone: Project, tmp_path: Path) -> 
 
     project.run("git", "reset", "--quiet", "--soft", "HEAD~2")
     project.commit("both in one")
-    assert reproduced(project, str(tmp_path / "mailed"))["verdict"] == "same bytes"
+    assert "is not this clone's own code" in refused(project, str(tmp_path / "mailed"))
+    assert reproduced(project, str(tmp_path / "mailed"), FOREIGN)["verdict"] == "same bytes"
     project.run("git", "clone", "--quiet", url, str(tmp_path / "rebased"))
     line = refused(Project(tmp_path / "rebased"), str(tmp_path / "mailed"))
     assert f"lacks commit {commit}" in line and "--repository PATH" in line
-    found = reproduced(
-        Project(tmp_path / "rebased"), str(tmp_path / "mailed"), "--repository", str(project.root)
-    )
+    named = ("--repository", str(project.root), FOREIGN)
+    found = reproduced(Project(tmp_path / "rebased"), str(tmp_path / "mailed"), *named)
     assert found["repository"] == str(project.root)
 
 

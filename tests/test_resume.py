@@ -313,6 +313,26 @@ def test_a_parent_that_was_changed_is_told_before_any_work(
     assert f"error: train: parents/{whole.name}: missing; fetch it with `dvc pull" in done.stdout
 
 
+def test_a_parent_that_no_resume_has_screened_is_screened_by_the_stage(
+    plain: tuple[Project, Path], tmp_path: Path
+) -> None:
+    """It can have come with a clone, under its right digest."""
+    project, whole = plain
+    copy = Project(Path(shutil.copytree(project.root, tmp_path / "copy")))
+    copy.run("python", "-c", WRITE_PARAMS, str(whole))
+    marker, hostile = tmp_path / "marker", Path(shutil.copytree(whole, tmp_path / "hostile"))
+    (hostile / "optimizer.pt").write_bytes(pickle.dumps(Payload(marker)))
+    (hostile / "MLmodel").write_text("flavors: {python_function: {loader_module: planted}}\n")
+    provenance.write(hostile, provenance.read(hostile)["predicate"]["buildDefinition"])
+    digest = provenance.digest(hostile)
+    shutil.move(hostile, copy.root / "parents" / digest)
+    params = copy.root / "params.yaml"
+    params.write_text(params.read_text().replace(whole.name, digest))
+    done = copy.stage("train", check=False)
+    assert done.returncode == 1 and f"parents/{digest}/MLmodel: line 1" in done.stdout
+    assert not marker.exists()
+
+
 def test_generators_are_saved_within_an_epoch_of_a_model_that_is_trained_on() -> None:
     """They belong to the framework beneath, which knows nothing of the complete model."""
     import torch

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pipeline.config import metric_names
 from pipeline.config.reading import Component, Plugin, Range
 from pipeline.errors import ParamsError
+from pipeline.provenance.addresses import without_login
 
 REGISTERED = re.compile(r"[\w -]+")
 
@@ -192,10 +193,11 @@ class Tracking:
     """Whether MLflow gets the complete model's files, or where they are in DVC."""
 
     def __post_init__(self) -> None:
-        if self.uri is not None and re.search("//[^/]*@", self.uri):
+        if self.uri is not None and _opens(self.uri):
             raise ParamsError(
-                "tracking.uri: found a login in it, expected none, for every artifact and run "
-                "would tell it; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+                "tracking.uri: found a login in it, or a query, which can hold one; expected none, "
+                "for every artifact and run would tell it; set MLFLOW_TRACKING_USERNAME and "
+                "MLFLOW_TRACKING_PASSWORD"
             )
         if self.register is not None and not REGISTERED.fullmatch(self.register):
             raise ParamsError(
@@ -207,6 +209,12 @@ class Tracking:
                 "tracking.register: a model whose files are not uploaded cannot be served from the "
                 "registry; set tracking.upload=files, or tracking.register=null"
             )
+
+
+def _opens(uri: str) -> bool:
+    """Whether somebody who reads the address could log in with it."""
+    local = uri.startswith("sqlite:")
+    return bool(re.search("//[^/]*@", uri)) or (not local and without_login(uri) != uri)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -80,7 +80,7 @@ class Side:
 
     def commits(self, node: Node) -> bool:
         """Whether the commit of a stage is at hand."""
-        return bool(node.commit and git.commit(self.root, node.commit))
+        return bool(node.commit and git.has_commit(self.root, node.commit))
 
 
 def changed(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[dict[str, Any]]:

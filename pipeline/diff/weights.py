@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from pipeline.diff.side import Side
+from pipeline.errors import CannotRun
 from pipeline.formats import declared, loader, names
 from pipeline.formats.contract import Loader
+from pipeline.reproduce import reading
 from pipeline.sandbox.reports import UNREADABLE
 
 Place = tuple[str, int, int, str]
@@ -27,9 +29,9 @@ def compare(a: Side, b: Side) -> dict[str, Any]:
         return {"differ": None, "unsaid": [f"no format that both hold: {formats_held}"]}
     form = both[0]
     with at_hand(a) as one, at_hand(b) as other:
-        missing = _missing(a, one, form) + _missing(b, other, form)
-        if not missing:
-            return {"format": form, **_tensors(loader(form), one, other), "unsaid": []}
+        missing, tensors = _compared(a, one, b, other, form)
+        if tensors is not None:
+            return {"format": form, **tensors, "unsaid": []}
     same = declared(form).owns_weights and _own(a, form) == _own(b, form)
     return {"format": form, "differ": False if same else None, "unsaid": [] if same else missing}
 
@@ -60,19 +62,52 @@ def at_hand(side: Side) -> Iterator[Path]:
         yield Path(scratch)
 
 
-def _missing(side: Side, directory: Path, form: str) -> list[str]:
-    """What of the format's weights is not here as the statement names it."""
+def _compared(
+    a: Side, one: Path, b: Side, other: Path, form: str
+) -> tuple[list[str], dict[str, Any] | None]:
+    """Returns what is missing of either, or else the tensors' differences. Either may be a
+    stranger's, so both are read by a process that can do nothing else."""
     main = declared(form).file
-    if side.file(side.node, main) is None:
-        return [side.why_missing(side.node, main)]
+    missing = [s.why_missing(s.node, main) for s in (a, b) if s.file(s.node, main) is None]
+    if missing:
+        return missing, None
+    places = [one.resolve(), other.resolve()]
     try:
-        files = {place[0] for place in loader(form).weights(directory).values()} - {main}
+        answer = reading.call(read_alone, [form, *map(str, places)], places)
+        for side, files in zip((a, b), answer["files"], strict=True):
+            missing += _missing(side, files, main)
+        return missing, None if missing else dict(answer["tensors"])
+    except (CannotRun, LookupError, TypeError, ValueError) as fault:
+        return [f"{main}: cannot be compared: {' '.join(str(fault).split())[:300]}"], None
+
+
+def read_alone(form: str, one: str, other: str) -> dict[str, Any]:
+    """Returns the files that hold each one's weights, or why they cannot be read, and how the
+    tensors differ where they can."""
+    files = [_files(form, Path(one)), _files(form, Path(other))]
+    if any(isinstance(each, str) for each in files):
+        return {"files": files, "tensors": None}
+    try:
+        return {"files": files, "tensors": _tensors(loader(form), Path(one), Path(other))}
+    except OSError as fault:  # of a file that is not here, which is told by its name
+        return {"files": files, "tensors": None, "fault": str(fault)}
+
+
+def _files(form: str, directory: Path) -> list[str] | str:
+    try:
+        return sorted({place[0] for place in loader(form).weights(directory).values()})
     except UNREADABLE as fault:
-        return [f"{main} of {side.name} cannot be read: {' '.join(str(fault).split())[:200]}"]
+        return " ".join(str(fault).split())[:200]
+
+
+def _missing(side: Side, files: list[str] | str, main: str) -> list[str]:
+    """What of the format's weights is not here as the statement names it."""
+    if isinstance(files, str):
+        return [f"{main} of {side.name} cannot be read: {files}"]
     return [
         side.why_missing(side.node, name)
-        for name in sorted(files)
-        if side.file(side.node, name) is None
+        for name in files
+        if name != main and side.file(side.node, name) is None
     ]
 
 

@@ -118,10 +118,15 @@ def _with_place(result: Result, copy: Path, directory: Path) -> Result:
     return dataclasses.replace(result, faults=tuple(faults))
 
 
-def demand_admitted(directory: Path, copy: Path) -> None:
-    """Writes `copy`, which may be loaded. Raises VerificationFailed with the first fault."""
+def demand_admitted(directory: Path, copy: Path, *, known: bool = False) -> None:
+    """Writes `copy`, which may be loaded. Raises VerificationFailed with the first fault.
+
+    `known`: its digest is that of a model that was admitted before, with a signature if one is
+    demanded.
+    """
     verify = settings()
-    for check, result in admission.admit(directory, copy, verify, trusted(verify), None):
+    keys = [] if known else trusted(verify)
+    for check, result in admission.admit(directory, copy, verify, keys, None):
         if result.faults:
             raise VerificationFailed(f"{check}: {escaped(result.text)}; do not load it")
 

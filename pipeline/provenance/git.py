@@ -7,19 +7,22 @@ Nothing is written to the user's repository, and unless a caller says so no netw
 import contextlib
 import io
 import os
+import re
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import CannotRun
+from pipeline.provenance.addresses import without_login
 
 SETTINGS = (
     *("core.quotePath=false", "core.hooksPath=/dev/null", "diff.suppressBlankEmpty=false"),
-    "gc.auto=0",
+    *("gc.auto=0", "core.fsmonitor=false", "submodule.recurse=false"),
 )
 OFFLINE = "protocol.allow=never"
 """The setting without which a partial clone would fetch what it lacks."""
+ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 ENVIRONMENT = {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"}
 
 Environ = Mapping[str, str | None]
@@ -60,7 +63,7 @@ def run(
         done = subprocess.run(command, env=environment, input=stdin, capture_output=True)
     except FileNotFoundError:
         raise CannotRun("git: not installed; install it") from None
-    error = done.stderr.decode(errors="replace").strip()
+    error = without_login(done.stderr.decode(errors="replace").strip())
     return Answer(status=done.returncode, output=done.stdout, error=error)
 
 
@@ -97,9 +100,21 @@ def is_repository(root: Path) -> bool:
 
 def commit(root: Path, revision: str) -> str | None:
     """The full id of the commit that a revision means here."""
-    if revision.startswith("-"):
+    if revision.startswith("-") or "\0" in revision:
         return None
     return line(root, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}") or None
+
+
+def is_id(text: str) -> bool:
+    """Whether a text is a whole object id, which names one thing everywhere; a branch, HEAD, an
+    abbreviation or an option is none."""
+    return ID.fullmatch(text) is not None
+
+
+def has_commit(root: Path, name: str) -> bool:
+    """Whether `name` is the whole id of a commit that is at hand, and not of a tag that leads to
+    one."""
+    return is_id(name) and line(root, "cat-file", "-t", name) == "commit"
 
 
 def top(root: Path) -> Path:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.errors import CannotRun
 from pipeline.provenance import git
 
 
@@ -36,7 +37,10 @@ class TreeBuilder:
         (scratch / "objects").mkdir()
 
     def tree(self, commit: str, patch: bytes | None) -> PatchedTree:
-        """`patch` is null or b"" for the commit alone."""
+        """`patch` is null or b"" for the commit alone. Raises CannotRun for what is no commit's id:
+        git would read it as a revision, or as an option."""
+        if not git.is_id(commit):
+            raise CannotRun(f"{commit[:100]!r}: found no commit's id, expected 40 or 64 hex digits")
         self.trees += 1
         environ = self.environ | {"GIT_INDEX_FILE": str(self.scratch / f"index{self.trees}")}
         git.output(self.root, "read-tree", commit, environ=environ)

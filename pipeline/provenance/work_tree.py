@@ -3,6 +3,8 @@
 import hashlib
 import re
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,9 @@ NOT_CODE = (
 CODE = ("models", "pipeline")
 """What lies in them is read when a stage runs, whatever it is and whether git is told of it."""
 
+Call = Callable[..., bytes]
+"""A call of git in one work tree."""
+
 # The settings that a user's git can have, so that the same trees give the same patch.
 DIFF = (
     *("--binary", "--full-index", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames"),
@@ -28,14 +33,16 @@ DIFF = (
 )
 
 
-def code(root: Path) -> tuple[dict[str, Any], bytes]:
+def code(root: Path, environ: git.Environ | None = None) -> tuple[dict[str, Any], bytes]:
     """The commit as a resolved dependency, and the patch from it to the work tree (b"" if clean).
 
-    A tree outside git, or without a commit, has the commit null. Raises PipelineError where there
-    is a repository that git cannot read.
+    A tree outside git, or without a commit, has the commit null. `environ` can name git's own
+    directory, so that it is not looked for in a tree that somebody else wrote. Raises PipelineError
+    where there is a repository that git cannot read.
     """
-    commit = _commit(root)
-    patch = _patch(root) if commit else b""
+    call = partial(_git, root, environ=environ or {})
+    commit = _commit(root, call)
+    patch = _patch(root, call) if commit else b""
     named: dict[str, Any] = {"name": "git", "digest": {"gitCommit": commit}}
     if patch:
         named["annotations"] = {PATCH: hashlib.sha256(patch).hexdigest()}
@@ -54,26 +61,26 @@ def without_not_code() -> list[str]:
     return [f":(exclude,glob){pattern}" for pattern in patterns]
 
 
-def _commit(root: Path) -> str | None:
+def _commit(root: Path, call: Call) -> str | None:
     above = (root.resolve(), *root.resolve().parents)
     if not any((path / ".git").exists() for path in above):
         return None
-    _git(root, "rev-parse", "--git-dir")
+    call("rev-parse", "--git-dir")
     head = ["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]
-    return _git(root, *head, accepted=(0, 1)).decode().strip() or None
+    return call(*head, accepted=(0, 1)).decode().strip() or None
 
 
-def _patch(root: Path) -> bytes:
+def _patch(root: Path, call: Call) -> bytes:
     """Makes the patch with an index of its own, so that the user's stays as it is."""
     with tempfile.TemporaryDirectory() as scratch:
         index = str(Path(scratch) / "index")
-        _git(root, "read-tree", "HEAD", index=index)
-        if new := [f":(top,literal){name}" for name in _new_files(root, index)]:
-            _git(root, "add", "--force", "--intent-to-add", "--", *new, index=index)
-        return _git(root, "diff", *DIFF, "HEAD", "--", ":/", *without_not_code(), index=index)
+        call("read-tree", "HEAD", index=index)
+        if new := [f":(top,literal){name}" for name in _new_files(root, index, call)]:
+            call("add", "--force", "--intent-to-add", "--", *new, index=index)
+        return call("diff", *DIFF, "HEAD", "--", ":/", *without_not_code(), index=index)
 
 
-def _new_files(root: Path, index: str) -> list[str]:
+def _new_files(root: Path, index: str, git_call: Call) -> list[str]:
     """New files count when they are Python, tracked or not: what is imported is code. In CODE every
     file does, but for what git is told to ignore and is not Python."""
     folders = [path for path in CODE if (root / path).is_dir()]
@@ -81,15 +88,19 @@ def _new_files(root: Path, index: str) -> list[str]:
     calls = [[*others, "--", ":/*.py", *folders, *without_not_code()]]
     if folders:
         calls.append([*others, "--ignored", "--", *(f"{path}/*.py" for path in folders)])
-    listed = b"".join(_git(root, *call, index=index) for call in calls)
+    listed = b"".join(git_call(*each, index=index) for each in calls)
     return [name for name in listed.decode().split("\0") if name]
 
 
 def _git(
-    root: Path, *arguments: str, accepted: tuple[int, ...] = (0,), index: str | None = None
+    root: Path,
+    *arguments: str,
+    environ: git.Environ,
+    accepted: tuple[int, ...] = (0,),
+    index: str | None = None,
 ) -> bytes:
     """What git answers. Raises PipelineError with its own words: silence would pass for clean."""
-    environ = {"GIT_INDEX_FILE": index} if index else {}
+    environ = {**environ, "GIT_INDEX_FILE": index} if index else environ
     try:
         answer = git.run(root, *arguments, environ=environ, offline=False)
     except CannotRun:

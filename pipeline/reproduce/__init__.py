@@ -15,10 +15,13 @@ from pipeline import provenance
 from pipeline.errors import CannotRun, PipelineError
 from pipeline.project import EXPORT_COMPLETE
 from pipeline.provenance.lineage import Node
+from pipeline.reproduce import claims, consent, trust
 from pipeline.reproduce import code as reproduce_code
 from pipeline.reproduce import run as reproduce_run
 from pipeline.reproduce import text as reproduce_text
-from pipeline.reproduce.code import Code, Repository
+from pipeline.reproduce.changes import Changes, changes
+from pipeline.reproduce.code import Code, Ground, Repository
+from pipeline.reproduce.confined import Runner
 from pipeline.reproduce.rebuild import Rebuild, Say
 from pipeline.reproduce.report import Report
 from pipeline.resolve import Resolved, resolve
@@ -37,13 +40,7 @@ def main(arguments: list[str]) -> int:
         print(escaped_lines(text), file=sys.stderr if options.json else sys.stdout, flush=True)
 
     try:
-        report = reproduce(
-            options.what,
-            Path(options.repository),
-            options.environment == "recorded",
-            options.keep,
-            say,
-        )
+        report = reproduce(options, say)
     except PipelineError as fault:
         print(f"error: reproduce: {escaped(str(fault))}", file=sys.stderr)
         if options.json:
@@ -81,37 +78,89 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
         default=".",
         help="a clone that has the recorded commit; its code is run (default: where you stand)",
     )
+    parser.add_argument(
+        consent.FLAG,
+        dest="foreign",
+        action="store_true",
+        help="run, confined, code that is not this clone's own: a patch that came with the "
+        "artifact, or a commit of no branch of the clone or its remote; it is shown first",
+    )
+    parser.add_argument(
+        "--network", action="store_true", help="foreign code may use the network, too"
+    )
     parser.add_argument("--keep", metavar="DIR", type=Path, help="leave all that was made there")
     return parser.parse_args(arguments)
 
 
-def reproduce(
-    what: str, path: Path, recorded_environment: bool, keep: Path | None, say: Say
-) -> Report:
-    """`recorded_environment`: it is rebuilt, too. Raises PipelineError for what is missing."""
-    source = reproduce_code.repository(path)
-    resolved = resolve(what, source.project)
+def reproduce(options: argparse.Namespace, say: Say) -> Report:
+    """Raises PipelineError for what is missing, and where foreign code may not be run."""
+    source = reproduce_code.repository(Path(options.repository))
+    resolved = resolve(options.what, source.project)
     _demand_own(source, resolved)
     nodes = reproduce_run.chain(resolved.node, resolved.known)
-    with _scratch(keep) as scratch:
+    claims.demand_plain(nodes)
+    with _scratch(options.keep) as scratch:
         originals = _originals(resolved, nodes, scratch)
         _demand_intact(resolved)
         codes, notes = _codes(nodes, originals, source)
-        report = Report(what, source, nodes, codes, keep)
-        say(reproduce_text.announcement(report))
-        clone = scratch / "clone"
-        reproduce_code.clone(source, clone)
-        rebuild = Rebuild(report, clone, scratch, resolved.places, originals, say)
+        foreign = {code: changes(code, source.top) for code in dict.fromkeys(codes) if code.foreign}
+        called = _called(nodes, codes, source)
+        runner = Runner(
+            ground=Ground(scratch=scratch, source=source),
+            confined=bool(foreign or called),
+            network=options.network,
+            gpu=any(node.params.get("train", {}).get("device", "cpu") != "cpu" for node in nodes),
+        )
+        report = Report(options.what, source, nodes, codes, options.keep)
+        if runner.confined:
+            _demand_agreement(foreign, called, runner, options, say)
+        say(reproduce_text.announcement(report, foreign))
+        reproduce_code.clone(runner.ground, runner.confined)
+        trees = {code: found.tree for code, found in foreign.items()}
+        rebuild = Rebuild(report, runner, trees, resolved.places, originals, say)
         for text in notes:
             rebuild.note(text)
-        rebuild.check_out(codes[-1])
-        rebuild.choose_python(recorded_environment)
-        for node, code in zip(nodes, codes, strict=True):
-            rebuild.check_out(code)
-            rebuild.make(node)
-        if resolved.node.stage == EXPORT_COMPLETE:
-            rebuild.verify()
+        try:
+            _rebuild(rebuild, options.environment == "recorded")
+        finally:
+            runner.ground.point_at_git()  # who keeps the clone will run git there
         return report
+
+
+def _rebuild(rebuild: Rebuild, recorded_environment: bool) -> None:
+    report = rebuild.report
+    rebuild.check_out(report.codes[-1])
+    rebuild.choose_python(recorded_environment)
+    for node, code in zip(report.nodes, report.codes, strict=True):
+        rebuild.check_out(code)
+        rebuild.make(node)
+    if report.nodes[-1].stage == EXPORT_COMPLETE:
+        rebuild.verify()
+
+
+def _called(nodes: list[Node], codes: list[Code], source: Repository) -> list[str]:
+    """What only the recorded parameters have the code call, not the commit's configuration."""
+    found: list[str] = []
+    for node, code in zip(nodes, codes, strict=True):
+        named = reproduce_code.targets(node.params)
+        found += trust.unnamed(source.top, code.commit, named) if named else []
+    return list(dict.fromkeys(found))
+
+
+def _demand_agreement(
+    foreign: Mapping[Code, Changes],
+    called: list[str],
+    runner: Runner,
+    options: argparse.Namespace,
+    say: Say,
+) -> None:
+    """Raises CannotRun."""
+    if options.environment == "recorded" and not options.network:
+        raise CannotRun(
+            "--environment recorded: installs packages, by the Makefile of a stranger's code; "
+            "add --network for it, or leave it out"
+        )
+    consent.demand(foreign, called, runner.description(), options.foreign, say)
 
 
 @contextlib.contextmanager

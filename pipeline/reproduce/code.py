@@ -14,6 +14,8 @@ from pipeline import provenance
 from pipeline.errors import CannotRun
 from pipeline.provenance import git
 from pipeline.provenance.lineage import FOLDER, Node
+from pipeline.reproduce import tree
+from pipeline.reproduce.trust import is_own
 
 # Set inside a git hook, they would point every git command at the user's repository; the others
 # would put code or settings into a stage that no statement knows of.
@@ -43,10 +45,21 @@ class Code:
     """What a stage's statement says its code was."""
 
     commit: str
+    own: bool
+    """Whether the commit is of the clone's own branches, or its own remote's, as git says."""
     patch: bytes = field(repr=False)
     """b"" for a clean work tree."""
     place: Path | None = field(compare=False)
     """The patch's file."""
+
+    @property
+    def foreign(self) -> bool:
+        """Whether some of it is not the clone's own: a patch came with the artifact."""
+        return bool(self.patch) or not self.own
+
+    @property
+    def origin(self) -> str:
+        return str(self.place) if self.place else f"commit {self.commit}"
 
     @property
     def label(self) -> str:
@@ -57,10 +70,48 @@ def environ() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in FOREIGN}
 
 
-def _git(at: Path, *arguments: str, stdin: bytes = b"") -> git.Answer:
-    return git.run(
-        at, *arguments, stdin=stdin, environ=dict.fromkeys(FOREIGN), offline=arguments[0] != "clone"
-    )
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """Where all that is made lies, and who may write there: the code that runs has `clone` and a
+    home; git's own directory is this process' alone, for git does what is written in it."""
+
+    scratch: Path
+    source: Repository
+
+    @property
+    def clone(self) -> Path:
+        return self.scratch / "clone"
+
+    @property
+    def project(self) -> Path:
+        return self.clone / self.source.prefix
+
+    @property
+    def git_dir(self) -> Path:
+        return self.scratch / "git"
+
+    @property
+    def home(self) -> Path:
+        return self.scratch / "home"
+
+    @property
+    def environ(self) -> git.Environ:
+        """By which git works in the clone, and looks for no directory of its own in it."""
+        own = {"GIT_DIR": str(self.git_dir), "GIT_WORK_TREE": str(self.clone)}
+        return {**dict.fromkeys(FOREIGN), **own}
+
+    def point_at_git(self) -> None:
+        """Writes the clone's `.git` anew: what ran there may have put another in its place."""
+        link = self.clone / ".git"
+        tree.remove(link)
+        tree.write(self.clone, link, f"gitdir: {self.git_dir}\n".encode())
+
+
+def _git(
+    at: Path, *arguments: str, stdin: bytes = b"", environ: git.Environ | None = None
+) -> git.Answer:
+    own = dict.fromkeys(FOREIGN) if environ is None else environ
+    return git.run(at, *arguments, stdin=stdin, environ=own, offline=arguments[0] != "clone")
 
 
 def last_line(output: bytes) -> str:
@@ -84,17 +135,20 @@ def repository(path: Path) -> Repository:
     return Repository(top=Path(top), prefix=prefix.rstrip("/"))
 
 
-def clone(source: Repository, target: Path) -> None:
-    """Makes a clone without a work tree yet, which ignores what the user's git ignores. Raises
-    CannotRun."""
-    answer = _git(
-        source.top, "clone", "-q", "--shared", "--no-checkout", str(source.top), str(target)
-    )
+def clone(ground: Ground, foreign: bool) -> None:
+    """Makes a clone without a work tree yet, which ignores what the user's git ignores. In one for
+    foreign code no program of the user's filters files. Raises CannotRun."""
+    top = ground.source.top
+    options = ("-q", "--shared", "--no-checkout", f"--separate-git-dir={ground.git_dir}")
+    answer = _git(top, "clone", *options, str(top), str(ground.clone))
     if answer.status:
-        raise CannotRun(f"{source.top}: cannot be cloned: {answer.last_error}")
-    shown = _git(source.top, "rev-parse", "--git-path", "info/exclude").text
-    if (source.top / shown).is_file():
-        shutil.copyfile(source.top / shown, target / ".git/info/exclude")
+        raise CannotRun(f"{top}: cannot be cloned: {answer.last_error}")
+    shown = _git(top, "rev-parse", "--git-path", "info/exclude").text
+    (ground.git_dir / "info").mkdir(exist_ok=True)
+    if (top / shown).is_file():
+        shutil.copyfile(top / shown, ground.git_dir / "info/exclude")
+    if foreign:
+        (ground.git_dir / "info/attributes").write_text("* -filter\n")
 
 
 def recorded(node: Node, source: Repository, places: Iterable[Path]) -> Code:
@@ -105,13 +159,15 @@ def recorded(node: Node, source: Repository, places: Iterable[Path]) -> Code:
             "code to run; train it again in a git repository"
         )
     _demand_commit(node, node.commit, source)
+    own = is_own(source.top, node.commit)
     if node.patch is None:
-        return Code(commit=node.commit, patch=b"", place=None)
-    return _with_patch(node, node.commit, node.patch, list(places))
+        return Code(commit=node.commit, own=own, patch=b"", place=None)
+    place, patch = _patch(node, node.commit, node.patch, list(places))
+    return Code(commit=node.commit, own=own, patch=patch, place=place)
 
 
 def _demand_commit(node: Node, commit: str, source: Repository) -> None:
-    if _git(source.top, "cat-file", "-e", f"{commit}^{{commit}}").status == 0:
+    if git.has_commit(source.top, commit):
         return
     lacks = f"{source.top}: lacks commit {commit}, with which {node.stage} ran"
     if _git(source.top, "rev-parse", "--is-shallow-repository").text == "true":
@@ -122,14 +178,14 @@ def _demand_commit(node: Node, commit: str, source: Repository) -> None:
     )
 
 
-def _with_patch(node: Node, commit: str, digest: str, places: list[Path]) -> Code:
+def _patch(node: Node, commit: str, digest: str, places: list[Path]) -> tuple[Path, bytes]:
     candidates = [place / provenance.PATCH for place in places]
     candidates += [path for place in places for path in sorted((place / FOLDER).rglob("*.patch"))]
     for path in candidates:
         if path.is_file():
             content = path.read_bytes()
             if hashlib.sha256(content).hexdigest() == digest:
-                return Code(commit=commit, patch=content, place=path)
+                return path, content
     others = [str(path) for path in candidates if path.is_file()]
     where = f"; {', '.join(others)} is another one" if others else ""
     beside = f" in {places[0]}" if places else ""
@@ -139,33 +195,29 @@ def _with_patch(node: Node, commit: str, digest: str, places: list[Path]) -> Cod
     )
 
 
-def touched(code: Code, top: Path) -> list[str]:
-    """The files that the patch changes, adds or deletes."""
-    if not code.patch:
-        return []
-    listed = _git(top, "apply", "--numstat", "-z", "-", stdin=code.patch).output.decode()
-    return [line.split("\t", 2)[2] for line in listed.split("\0") if line.count("\t") >= 2]
-
-
-def check_out(code: Code, top: Path) -> None:
+def check_out(code: Code, ground: Ground, tree_id: str | None) -> None:
     """Checks out the commit and applies the patch. What an earlier patch left is taken away, what
-    git ignores stays. Raises CannotRun."""
+    git ignores stays. Raises CannotRun, also where not `tree_id` comes out, which was shown."""
+    ground.point_at_git()
     steps: list[tuple[list[str], bytes]] = [
         (["checkout", "--quiet", "--force", "--detach", code.commit], b""),
-        (["clean", "--quiet", "-d", "--force"], b""),
+        (["clean", "--quiet", "-d", "--force", "--force"], b""),
     ]
     if code.patch:
-        steps.append((["apply", "--whitespace=nowarn", "-"], code.patch))
+        steps.append((["apply", "--index", "--whitespace=nowarn", "-"], code.patch))
     for command, stdin in steps:
-        answer = _git(top, *command, stdin=stdin)
+        answer = _git(ground.clone, *command, stdin=stdin, environ=ground.environ)
         if answer.status:
             what = f"{code.place}" if stdin else code.commit
             raise CannotRun(f"{what}: `git {command[0]}` failed: {answer.last_error}")
+    made = _git(ground.clone, "write-tree", environ=ground.environ).text
+    if tree_id not in (None, made):
+        raise CannotRun(f"{code.origin}: git makes {made} of it, and {tree_id} was shown")
 
 
-def strays(code: Code, project: Path) -> str | None:
+def strays(code: Code, ground: Ground) -> str | None:
     """Why the statement of what is made here will not name the recorded code; None if it will."""
-    named, patch = provenance.code(project)
+    named, patch = provenance.code(ground.project, ground.environ)
     if named["digest"]["gitCommit"] == code.commit and patch == code.patch:
         return None
     return (

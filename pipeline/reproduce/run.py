@@ -14,13 +14,17 @@ from typing import Any
 from pipeline.config.composition import compose_conf, interpolated
 from pipeline.config.reading import dump_yaml, load_yaml
 from pipeline.errors import CannotRun
-from pipeline.project import PARAMS
+from pipeline.project import PARAMS, ROOT
 from pipeline.provenance import lineage
 from pipeline.provenance.lineage import Node
-from pipeline.reproduce.code import environ, last_line
+from pipeline.reproduce import tree
+from pipeline.reproduce.code import Ground, environ, last_line
+from pipeline.reproduce.confined import Runner
 
 TAIL = 12
 """Lines of a stage's output that are shown when it fails."""
+LONGEST_TAIL = 1 << 16
+"""Bytes of its output in which they are looked for."""
 ENVIRONMENT = (
     "import json; from pipeline.provenance import environment; print(json.dumps(environment()))"
 )
@@ -41,75 +45,97 @@ def chain(last: Node, known: Mapping[str, Node]) -> list[Node]:
     return lineage.walk(last, known, parents=False)[::-1]
 
 
-def stages(project: Path) -> dict[str, Any]:
+def stages(ground: Ground) -> dict[str, Any]:
     """Returns the entries of the checked out dvc.yaml. Raises CannotRun."""
-    path = project / "dvc.yaml"
+    path = tree.demand_inside(ground.clone, ground.project / "dvc.yaml")
     if not path.is_file():
         raise CannotRun(
             f"{path.name}: the commit has none in this directory; is it the repository?"
         )
-    entries: dict[str, Any] = load_yaml(path.read_text(), "dvc.yaml").get("stages", {})
-    return entries
+    content = load_yaml(path.read_text(errors="replace"), "dvc.yaml")
+    entries = content.get("stages") if isinstance(content, Mapping) else None
+    if not isinstance(entries, Mapping):
+        raise CannotRun("dvc.yaml: found no stages; expected a mapping of them")
+    return dict(entries)
 
 
-def output(stage: str, project: Path) -> str:
+def _entry(stage: str, ground: Ground) -> Mapping[str, Any]:
+    entry = stages(ground).get(stage)
+    if not isinstance(entry, Mapping):
+        raise CannotRun(f"dvc.yaml: the commit's has no stage {stage}")
+    return entry
+
+
+def output(stage: str, ground: Ground) -> str:
     """The directory that the stage writes. Raises CannotRun."""
-    entry = stages(project).get(stage)
-    if entry is None or not entry.get("outs"):
+    out = next(iter(outs(_entry(stage, ground))), None)
+    if out is None:
         raise CannotRun(f"dvc.yaml: the commit's has no stage {stage} with an output")
-    return outs(entry)[0]
+    tree.demand_inside(ground.clone, ground.project / out)
+    return out
 
 
 def outs(entry: Mapping[str, Any]) -> list[str]:
-    return [out if isinstance(out, str) else next(iter(out)) for out in entry.get("outs", [])]
+    listed = entry.get("outs") or []
+    return [str(out if isinstance(out, str) else next(iter(out))) for out in listed]
 
 
-def write_params(recorded: Mapping[str, Any], project: Path) -> list[str]:
+def write_params(recorded: Mapping[str, Any], ground: Ground) -> list[str]:
     """Recorded sections as they were; the others, whose names it returns, as the commit has them,
-    in params.yaml or else in conf/."""
-    path = project / PARAMS
-    if path.is_file():
+    in params.yaml or else in conf/. A link in its place is replaced, never followed."""
+    path = ground.project / PARAMS
+    if path.is_file() and not path.is_symlink():
         values = load_yaml(path.read_text(), str(PARAMS))
     else:
-        values = interpolated(compose_conf(project / "conf", []))
-    path.write_text(dump_yaml({**values, **recorded}))
+        values = interpolated(compose_conf(ground.project / "conf", []))
+    tree.write(ground.clone, path, dump_yaml({**values, **recorded}).encode())
     return sorted({*values} - {*recorded, *UNUSED})
 
 
-def run(stage: str, project: Path, python: Path, log: Path) -> StageRun:
+def run(stage: str, runner: Runner, python: Path, log: Path) -> StageRun:
     """The commands of dvc.yaml, with `python` the interpreter that comes first on PATH."""
-    entry = stages(project).get(stage)
-    if entry is None:
-        raise CannotRun(f"dvc.yaml: the commit's has no stage {stage}")
-    commands = [entry["cmd"]] if isinstance(entry["cmd"], str) else list(entry["cmd"])
+    ground = runner.ground
+    entry = _entry(stage, ground)
+    given = entry.get("cmd")
+    commands = [given] if isinstance(given, str) else given
+    if not isinstance(commands, list) or not all(isinstance(each, str) for each in commands):
+        raise CannotRun(f"dvc.yaml: stage {stage}: found no cmd; expected a command or several")
+    at = tree.demand_inside(ground.clone, ground.project / str(entry.get("wdir", ".")))
     start, code = time.perf_counter(), 0
     with log.open("wb") as file:
         for command in commands:
-            code = code or _shell(command, project / entry.get("wdir", "."), python, file)
-    lines = log.read_text(errors="replace").strip().splitlines()[-TAIL:]
+            code = code or runner.run(["/bin/sh", "-c", command], at, python, file).returncode
+    lines = _last(log).strip().splitlines()[-TAIL:]
     seconds = time.perf_counter() - start
     return StageRun(seconds=seconds, passed=code == 0, output="\n".join(lines))
 
 
-def _shell(command: str, at: Path, python: Path, log: Any) -> int:
-    environment = environ()
-    environment["PATH"] = f"{python.parent}:{environment.get('PATH', '')}"
-    return subprocess.run(
-        command,
-        shell=True,
-        cwd=at,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-    ).returncode
+def examined(model: Path, log: Path) -> StageRun:
+    """Runs `examine` of this code on a complete model that a stranger's code made."""
+    start = time.perf_counter()
+    environment = environ() | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "pipeline.examine", str(model)]
+    with log.open("wb") as file:
+        code = subprocess.run(
+            command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT
+        ).returncode
+    seconds = time.perf_counter() - start
+    lines = _last(log).strip().splitlines()[-TAIL:]
+    return StageRun(seconds=seconds, passed=code == 0, output="\n".join(lines))
 
 
-def recorded_environment(node: Node, project: Path) -> Path:
+def _last(log: Path) -> str:
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - LONGEST_TAIL))
+        return file.read().decode(errors="replace")
+
+
+def recorded_environment(node: Node, runner: Runner) -> Path:
     """The interpreter of a new .venv in the clone, made as its Makefile makes it. Raises CannotRun.
 
     `make` is asked, so that the lock is installed by the rule it was committed with.
     """
+    project = runner.ground.project
     version = str(node.environment["python"])
     python = f"python{version.rpartition('.')[0]}"
     for needed, why in ((python, f"{node.stage} ran with Python {version}"), ("make", "it builds")):
@@ -118,24 +144,28 @@ def recorded_environment(node: Node, project: Path) -> Path:
     for file in ("Makefile", "requirements.lock"):
         if not (project / file).is_file():
             raise CannotRun(f"{file}: the commit has none, so its environment cannot be rebuilt")
+    (project / ".venv").mkdir(exist_ok=True)  # alone there may links be made
     command = ["make", "--silent", ".venv/requirements.lock", f"PYTHON={python}"]
-    done = subprocess.run(
-        command, cwd=project, env=environ(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    done = runner.run(
+        command, project, Path(str(shutil.which(python))) if runner.confined else None
     )
     if done.returncode:
         raise CannotRun(f"requirements.lock: cannot be installed: {last_line(done.stdout)}")
     return project / ".venv/bin/python"
 
 
-def installed(python: Path, project: Path) -> dict[str, Any]:
-    """What the interpreter's own statements would say, by the code that would write them."""
-    done = subprocess.run(
-        [str(python), "-c", ENVIRONMENT], cwd=project, env=environ(), capture_output=True
-    )
-    if done.returncode:
-        raise CannotRun(f"{python}: {last_line(done.stderr)}")
-    environment: dict[str, Any] = json.loads(done.stdout)
-    return environment
+def installed(python: Path, runner: Runner) -> dict[str, Any]:
+    """What the interpreter's own statements would say, by the code that would write them. Raises
+    CannotRun."""
+    command = [str(python), "-c", ENVIRONMENT]
+    done = runner.run(command, runner.ground.project, python, stderr=subprocess.PIPE)
+    try:
+        environment: dict[str, Any] = json.loads(done.stdout)
+        plain: dict[str, Any] = {name: str(environment[name]) for name in ("python", "platform")}
+        plain["packages"] = {k: str(v) for k, v in environment["packages"].items()}
+    except (ValueError, LookupError, TypeError, AttributeError):
+        raise CannotRun(f"{python}: {last_line(done.stderr)}") from None
+    return environment | plain
 
 
 def interpreter() -> Path:

@@ -1,9 +1,12 @@
 """What a person reads: whose code runs, how it goes, and what came of it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from pipeline.project import ARTIFACTS
 from pipeline.reproduce import code as reproduce_code
+from pipeline.reproduce.changes import Changes
+from pipeline.reproduce.code import Code
 from pipeline.reproduce.compare import NEW, Difference, Stage, Verdict
 from pipeline.reproduce.report import Report
 
@@ -11,7 +14,7 @@ LISTED = 8
 NAMED = 3
 
 
-def announcement(report: Report) -> str:
+def announcement(report: Report, foreign: Mapping[Code, Changes]) -> str:
     """Said before anything is run."""
     last, code = report.nodes[-1], report.codes[-1]
     name = last.params.get("model", {}).get("name", "")
@@ -20,10 +23,13 @@ def announcement(report: Report) -> str:
         f"Running code of {report.source.project}",
         f"  at commit {code.commit} ({reproduce_code.subject_line(code, report.source)})",
     ]
-    for each in dict.fromkeys(c for c in report.codes if c.patch):
-        files = reproduce_code.touched(each, report.source.top)
-        lines.append(f"  changed by {each.place}, which came with the artifact:")
-        lines.append(f"    {_listed(files)}")
+    for each, found in foreign.items():
+        files = [change.name for change in found.files]
+        if each.place:
+            lines.append(f"  changed by {each.place}, which came with the artifact:")
+        else:
+            lines.append(f"  {each.commit}, of no branch of this clone, differs from its own in:")
+        lines.append(f"    {', '.join(files)}")
     others = {
         c.label: n.stage for n, c in zip(report.nodes, report.codes, strict=True) if c != code
     }

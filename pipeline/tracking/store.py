@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from pipeline.errors import PipelineError
 from pipeline.files import replacing, translate_os_errors
 from pipeline.project import repository as repository
+from pipeline.provenance.addresses import without_login as without_login
 from pipeline.tracking import requests, view
 
 if TYPE_CHECKING:
@@ -63,11 +64,6 @@ class Store:
     @property
     def page(self) -> str:
         return self.shown.rstrip("/") if self.is_server else UI
-
-
-def without_login(text: str) -> str:
-    """A URI in it loses the user and password that it may carry."""
-    return re.sub(r"//[^/@\s]*@", "//", text)
 
 
 def locate(uri: str | None) -> Store:

@@ -15,12 +15,13 @@ import numpy as np
 
 from pipeline import formats, provenance
 from pipeline.config.params import Train
-from pipeline.errors import ParamsError
+from pipeline.errors import ParamsError, VerificationFailed
 from pipeline.formats.contract import EvaluatingTrainer
 from pipeline.frameworks.contract import Framework
 from pipeline.project import PARENTS
-from pipeline.run.parent import training_format
+from pipeline.run.parent import demand_whole, training_format
 
+COPY = "model"
 SUFFIX = ".tar"
 FAULTS: tuple[type[Exception], ...] = ()
 Arrays = Mapping[str, np.ndarray]
@@ -36,6 +37,8 @@ class Training:
     base: Framework[Any]
     """The framework that the model was made with; it sets the process up."""
     sources: list[str]
+    admitted: "tempfile.TemporaryDirectory[str] | None" = None
+    """Holds what was screened, and loaded, for as long as the training lasts."""
 
 
 def schema(parent: str) -> dict[str, Any]:
@@ -52,13 +55,16 @@ def epochs_trained(parent: str) -> int:
 
 def build(base: Framework[Any], train: Train, described: Mapping[str, Any]) -> Training:
     """Loads the parent's training program, with its optimizer where it stood; only the learning
-    rate may be set anew. `described` is the schema of the data. Raises ParamsError."""
+    rate may be set anew. `described` is the schema of the data. Raises ParamsError, and
+    VerificationFailed for a parent that may not be loaded."""
     parent = PARENTS / str(train.parent)
+    demand_whole(parent)
     before, recorded = schema(parent.name), provenance.params(parent)["train"]
     _demand_alike(described, before)
     base.configure(train.threads)
     name = training_format(parent)
-    trainer = formats.training_loader(name).load_training(parent)
+    admitted = _admitted(parent, name)
+    trainer = formats.training_loader(name).load_training(Path(admitted.name) / COPY)
     if train.clip_norm != recorded["clip_norm"]:
         raise ParamsError(
             f"train.clip_norm: found {train.clip_norm}, but {parent} clips to "
@@ -69,7 +75,25 @@ def build(base: Framework[Any], train: Train, described: Mapping[str, Any]) -> T
             trainer.set_learning_rate(train.lr)
         except ValueError as fault:
             raise ParamsError(f"train.lr: {fault}") from None
-    return Training(trainer, name, base, list(before["sources"]))
+    return Training(trainer, name, base, list(before["sources"]), admitted)
+
+
+def _admitted(parent: Path, form: str) -> "tempfile.TemporaryDirectory[str]":
+    """Returns a directory with a copy of the parent that has had the screen of `examine`.
+
+    `resume` has screened it before; but it can have come with a clone as well, or have changed.
+    What is screened is what is loaded. Raises VerificationFailed.
+    """
+    from pipeline.examine import demand_admitted
+    from pipeline.examine.loading import loadable
+
+    scratch = tempfile.TemporaryDirectory(prefix="parent-")
+    copy = Path(scratch.name) / COPY
+    demand_admitted(parent, copy, known=True)
+    if form not in loadable(copy) or provenance.digest(copy) != parent.name:
+        raise VerificationFailed(f"{parent}: trains in no format that is safe to load")
+    print(f"{parent.name[:12]}: trained on from here once screened as `examine` does", flush=True)
+    return scratch
 
 
 def _demand_alike(described: Mapping[str, Any], before: Mapping[str, Any]) -> None:

@@ -12,8 +12,6 @@ from pipeline.config.reading import Component
 from pipeline.config.targets import Kind
 from pipeline.errors import ParamsError
 from pipeline.frameworks.contract import TrainingModule
-from pipeline.project import PARENTS
-from pipeline.run.parent import demand_whole
 from pipeline.training import parent
 from pipeline.training.decision import Decision
 from pipeline.training.model_faults import translate_model_faults
@@ -44,7 +42,6 @@ def build(model: Model, train: Train, schema: Mapping[str, Any], device: str) ->
     """Returns the training as configured; `schema` is that of the data. Raises ParamsError."""
     framework = frameworks.framework(model.framework)
     if train.parent is not None:
-        demand_whole(PARENTS / train.parent)
         return parent.build(framework, train, schema)
     framework.configure(train.threads)
     framework.seed(seed(train.seed, 0))

@@ -72,8 +72,8 @@ def job(words):
 
 def handed_over(folder, name, words):
     """Returns the exit code of a parent's child, or null where the parent refuses."""
-    server = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
     try:
+        server = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         server.connect(f"{folder}/{name}.socket")
         numbers = [0, 1, 2, *map(int, words[2:3] if forks(words) else ())]
         packed = b"".join(number.to_bytes(4, sys.byteorder) for number in numbers)

@@ -80,10 +80,35 @@ def test_a_patched_tree_is_built_beside_the_repository(repository):
     patch = git.output(repository, "diff")
     before = sorted((repository / ".git").rglob("*"))
     with tree_builder(repository) as builder:
-        clean, changed = builder.tree("HEAD", None), builder.tree("HEAD", patch)
+        clean, changed = (
+            builder.tree(git.commit(repository, "HEAD"), None),
+            builder.tree(git.commit(repository, "HEAD"), patch),
+        )
         assert (clean.fits, changed.fits) == (None, True)
-        assert builder.tree("HEAD", patch.replace(b"one", b"six")).fits is False
+        assert (
+            builder.tree(git.commit(repository, "HEAD"), patch.replace(b"one", b"six")).fits
+            is False
+        )
         trees = [tree.output("write-tree").decode().strip() for tree in (clean, changed)]
         differing = git.output(repository, "diff", "--name-only", *trees, environ=builder.environ)
         assert differing == b"file\n"
     assert sorted((repository / ".git").rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "name", ["HEAD", "main", "--index-output=there", "HEAD~0", "abbreviated", "the tag", "\n"]
+)
+def test_only_a_whole_id_is_a_commit(repository, name):
+    """Whatever else git takes for one, or for an option, a statement does not name a commit by."""
+    commit = git.commit(repository, "HEAD")
+    git.run(repository, "tag", "--annotate", "--message=a tag", "tagged", environ=TAGGER)
+    tag = git.line(repository, "rev-parse", "tagged")
+    name = {"abbreviated": commit[:12], "the tag": tag}.get(name, name)
+    assert git.has_commit(repository, commit) and not git.has_commit(repository, name)
+    if name != tag:
+        with tree_builder(repository) as builder, pytest.raises(CannotRun, match="40 or 64 hex"):
+            builder.tree(name, None)
+    assert not (repository / "there").exists()
+
+
+TAGGER = {"GIT_COMMITTER_NAME": "A Tester", "GIT_COMMITTER_EMAIL": "tester@example.org"}
