@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from pipeline import examine, provenance, sign
-from pipeline.provenance import lineage
 from pipeline.sandbox import launcher
+from pipeline.untrusted import limits
 from testing.project import Project
 
 Spoil = Callable[[Path], object]
@@ -162,7 +162,7 @@ HOSTILE: dict[str, tuple[Spoil, str, str]] = {
         "no statement can be read from it",
     ),
     "long statement": (
-        unsealed(write("provenance.json", " " * (lineage.LARGEST + 1))),
+        unsealed(write("provenance.json", " " * (limits.STATEMENT + 1))),
         "statement",
         "holds more than",
     ),

@@ -12,8 +12,7 @@ from pipeline.diff.side import Side
 from pipeline.formats import declared, loader, names
 from pipeline.formats.contract import Loader
 from pipeline.sandbox.reports import UNREADABLE
-
-Place = tuple[str, int, int, str]
+from pipeline.untrusted.weights import Place, whole
 
 
 def compare(a: Side, b: Side) -> dict[str, Any]:
@@ -66,7 +65,8 @@ def _missing(side: Side, directory: Path, form: str) -> list[str]:
     if side.file(side.node, main) is None:
         return [side.why_missing(side.node, main)]
     try:
-        files = {place[0] for place in loader(form).weights(directory).values()} - {main}
+        places = whole(loader(form).weights(directory), directory)
+        files = {place[0] for place in places.values()} - {main}
     except UNREADABLE as fault:
         return [f"{main} of {side.name} cannot be read: {' '.join(str(fault).split())[:200]}"]
     return [
@@ -77,7 +77,7 @@ def _missing(side: Side, directory: Path, form: str) -> list[str]:
 
 
 def _tensors(form: Loader, one: Path, other: Path) -> dict[str, Any]:
-    a, b = form.weights(one), form.weights(other)
+    a, b = whole(form.weights(one), one), whole(form.weights(other), other)
     differing = []
     for name in (name for name in a if name in b):
         moved = difference(_load(one, a[name]), _load(other, b[name]))

@@ -111,6 +111,7 @@ def _lineage(copy: Path) -> str:
     """Demands that it carries all the statements that the chain names, and their patches."""
     if content.is_first(copy):
         return "it is from before a complete model carried its lineage, so there is none to judge"
+    lineage.statements(copy)  # no more of them than can be read
     own = lineage.node(copy / provenance.NAME)
     nodes, patches = {own.digest: own}, {"": own.patch}
     for name in provenance.files(copy / lineage.FOLDER):

@@ -16,6 +16,7 @@ from pipeline.config.params import Tolerance
 from pipeline.provenance.lineage import FOLDER, Node, node
 from pipeline.reproduce.cause import Cause, causes
 from pipeline.reproduce.tensors import Arrays, tensors
+from pipeline.untrusted import arrays
 from pipeline.verification.comparison import compare
 
 TOLERANCE = Tolerance(atol=1e-4, rtol=1e-4)
@@ -188,11 +189,10 @@ def predictions(original: Path, rebuilt: Path, folder: str) -> dict[str, Any] | 
     """How far the answers in folder/*.npz lie apart; None where the original has none."""
     pairs = {}
     for path in sorted((original / folder).glob("*.npz")):
-        with np.load(path, allow_pickle=False) as before:
-            answers = {k: before[k] for k in before.files if k.startswith("output.")}
+        answers = {k: v for k, v in arrays.read(path).items() if k.startswith("output.")}
         if answers and (rebuilt / folder / path.name).is_file():
-            with np.load(rebuilt / folder / path.name, allow_pickle=False) as after:
-                pairs[path.stem] = answers, {k: after[k] for k in answers if k in after.files}
+            after = arrays.read(rebuilt / folder / path.name)
+            pairs[path.stem] = answers, {k: after[k] for k in answers if k in after}
     if not pairs:
         return None
     old = {name: pair[0] for name, pair in pairs.items()}

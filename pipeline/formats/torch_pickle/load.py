@@ -1,11 +1,11 @@
 """Loads the format, which runs code from the file."""
 
-import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from .._json import read_json
 from .._torch import predict, refusals
 from ..contract import Arrays, Place
 from ._names import FILE, INDEX
@@ -29,5 +29,6 @@ def weights(directory: Path) -> dict[str, Place]:
 
 
 def _index(directory: Path) -> dict[str, Any]:
-    index: dict[str, Any] = json.loads((directory / INDEX).read_text())
+    path = directory / INDEX
+    index: dict[str, Any] = read_json(path, (0, path.stat().st_size), str(path))
     return index
