@@ -46,6 +46,11 @@ def formats(directory: Path) -> tuple[list[str], list[str]]:
     return listed["held"], listed.get("trains", [])
 
 
+def refused(directory: Path) -> list[str]:
+    """Returns the formats that were tried, and did not hold the model."""
+    return list(_json(directory / "formats.json")["refused"])
+
+
 def is_first(directory: Path) -> bool:
     """Whether it is laid out as complete models were at first: without lineage, nothing that trains
     on, and no list of formats that would."""
@@ -58,6 +63,10 @@ def is_first(directory: Path) -> bool:
 
 def schema(directory: Path) -> dict[str, Any]:
     return _json(directory / "schema.json")
+
+
+def metrics(directory: Path) -> dict[str, Any]:
+    return _json(directory / "metrics.json")
 
 
 def descriptions(directory: Path) -> str:

@@ -33,9 +33,13 @@ def screen(copy: Path, limits: Limits) -> str:
         for name, report in reports.items():
             if error := report.result().error:
                 raise ValueError(f"{name}: {error.removeprefix('ValueError: ')}")
-    unsafe = [name for name in content.formats(copy)[0] if name not in safe]
-    never = f"; {', '.join(unsafe)}: may run code from its file, so never loaded" if unsafe else ""
-    return f"{', '.join(safe)}: nothing but plain data and known operators{never}"
+    return f"{', '.join(safe)}: nothing but plain data and known operators"
+
+
+def never_loaded(copy: Path) -> list[str]:
+    """Returns the formats that nothing here judges."""
+    safe = loadable(copy)
+    return [name for name in content.formats(copy)[0] if name not in safe]
 
 
 def loadable(copy: Path) -> list[str]:
