@@ -172,7 +172,7 @@ def _metrics(file: Path) -> dict[str, Any]:
     except ValueError as fault:
         raise ValueError(f"{file}: {fault}") from None
     numbers = values.values() if isinstance(values, dict) else [None]
-    if not all(isinstance(each, int | float) for each in numbers):
+    if not all(isinstance(each, int | float) and abs(each) < 1 << 1000 for each in numbers):
         raise ValueError(f"{file}: expected a number for each metric")
     return dict(values)
 

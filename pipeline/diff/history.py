@@ -53,6 +53,5 @@ def _epoch(side: Side) -> int | None:
         node = side.chain.get(stage)
         file = side.file(node, SCHEMA) if node else None
         if file:
-            epoch: int = documents.read_json(file, limits.TEXT)["epoch"]
-            return epoch
+            return int(documents.read_json(file, limits.TEXT)["epoch"])
     return None

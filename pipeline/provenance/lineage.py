@@ -206,7 +206,7 @@ def statements(directory: Path) -> list[Path]:
     """The files of the artifact's own statement, first, and of all that it carries. Raises
     ValueError for more than anybody's training would need."""
     carried = [directory / FOLDER / n for n in files(directory / FOLDER) if n.endswith(".json")]
-    size = sum(path.stat().st_size for path in carried)
+    size = sum(path.stat().st_size for path in carried if path.is_file())
     if len(carried) > limits.STATEMENTS or size > limits.LINEAGE:
         raise ValueError(
             f"{directory / FOLDER}: holds {len(carried)} statements of {size} bytes, expected at "

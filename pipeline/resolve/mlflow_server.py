@@ -92,8 +92,13 @@ class Server:
         yield first
         with contextlib.suppress(ValueError, KeyError, TypeError):
             names = [str(each["name"]) for each in documents.parse_json(first)["subject"]]
+            left = limits.LINEAGE
             for name in [n for n in names if n.startswith("lineage/")][: limits.STATEMENTS]:
-                yield self.get(where, artifact_file_path=name) or b""
+                content = self.get(where, artifact_file_path=name) or b""
+                left -= len(content)
+                if left < 0:
+                    return
+                yield content
 
     def version(self, name: str, version: str) -> tuple[str, str | None] | None:
         if version.startswith("@"):

@@ -18,6 +18,8 @@ from pipeline.untrusted import limits
 
 Arrays = dict[str, np.ndarray]
 MOST, HEADER, VALUES = 10_000, 10_000, 1 << 40
+LAST, LOCATOR = struct.Struct("<4s4H2LH"), 20
+"""The record that ends an archive, and bytes of what stands before it in a large one."""
 UNREADABLE = (
     *(ValueError, OSError, RuntimeError, NotImplementedError, EOFError, zipfile.BadZipFile),
     *(SyntaxError, tokenize.TokenError, MemoryError, struct.error, zlib.error),  # of headers
@@ -59,6 +61,7 @@ def headers(path: Path) -> dict[str, Header]:
     """Returns shape and dtype of each array of such an .npz, none of which is read. Raises
     ForeignArrays."""
     try:
+        _demand_small_table(path)
         with zipfile.ZipFile(path) as archive:
             infos = archive.infolist()
             if len({info.filename for info in infos}) < len(infos) or len(infos) > MOST:
@@ -70,6 +73,18 @@ def headers(path: Path) -> dict[str, Header]:
     except UNREADABLE as error:
         raise _foreign(path, error) from error
     return {name.removesuffix(".npy"): header for name, header in found.items()}
+
+
+def _demand_small_table(path: Path) -> None:
+    """Raises ValueError unless the archive ends as numpy writes it, with a table that can be read:
+    zipfile makes an object for each entry of one."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - LAST.size - LOCATOR))
+        tail = file.read()
+    mark, *_, size, _, comment = LAST.unpack(tail[-LAST.size :])
+    wide = tail[:4] == b"PK\6\7"
+    if mark != b"PK\5\6" or comment or wide or size > limits.TABLE:
+        raise ValueError("a table of contents of another form, or a large one")
 
 
 def _foreign(path: Path, error: BaseException) -> ForeignArrays:

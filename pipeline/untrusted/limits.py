@@ -22,15 +22,15 @@ SIGNED = 1 << 40
 STATEMENT = 16 << 20
 """Bytes of a statement; that of a directory with 100,000 files has about as many."""
 
-STATEMENTS, LINEAGE = 1000, 32 << 20
-"""Statements that an artifact carries, and bytes of all: a training has three of about 30 KB, so
-that is for one that was trained on 250 times. Some of them are asked of git, one by one."""
+STATEMENTS, LINEAGE = 500, 32 << 20
+"""Statements that an artifact carries, and bytes of all: a training has three or four of about
+30 KB, so that is for one that was trained on a hundred times. Git is asked for each one's code."""
 
 DEPS = 2000
 """Deps of a statement: dvc.yaml names about ten for a stage."""
 
 PATCH = 64 << 20
-"""Bytes of a patch, which is the uncommitted code of one repository."""
+"""Bytes of a patch, which is what was not committed of one repository's code."""
 
 TEXT = 4 << 20
 """Bytes of a description: card, schema, metrics, MLmodel."""
@@ -47,6 +47,9 @@ JSON_VALUES = 1_000_000
 
 DIGITS = 400
 """Characters of a number in JSON: a double has 17, and 326 where zeros are written out."""
+
+TABLE = 4 << 20
+"""Bytes of an archive's table of contents: an example has a few arrays, each with a hundred."""
 
 EXAMPLES = 4 << 30
 """Bytes of an example's arrays, which are held in memory: seven rows of what a model takes."""

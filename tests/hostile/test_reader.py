@@ -1,6 +1,7 @@
 """Every command reads a stranger's directory within bounds, and ends in one line."""
 
 import contextlib
+import hashlib
 import json
 import os
 import pickle
@@ -9,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -375,3 +377,89 @@ def test_no_recorded_parameter_reads_the_environment_of_whoever_trains_on(
     assert done.returncode == 1 and len(done.stdout.splitlines()) == 1
     assert "model.net.note: found an interpolation" in done.stdout
     assert "s3cr3t" not in done.stdout and not (trained.root / "parents").exists()
+
+
+def loop(directory: Path) -> None:
+    (directory / "loop").symlink_to("loop")
+
+
+def dangling(directory: Path) -> None:
+    (directory / "lineage/gone.json").symlink_to("/nowhere/at/all")
+
+
+@pytest.mark.parametrize("spoil", [loop, dangling])
+def test_a_link_to_nowhere_is_a_link(
+    stranger: Path, standing: Path, spoil: Spoil, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spoil(stranger)
+    assert trace([str(stranger)]) == 2
+    assert "is a link, a pipe or a device" in capsys.readouterr().err
+
+
+def test_an_archive_of_millions_of_members_is_not_listed(
+    stranger: Path, standing: Path, tmp_path: Path
+) -> None:
+    """Its table is a hundred times the file that it is of."""
+    path = stranger / "examples/one.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(60_000):
+            archive.writestr(f"{number:050d}.npy", b"")
+    reseal(stranger)
+    with bounded():
+        check, said = examined(stranger, tmp_path)
+    assert (check, "table of contents" in said) == ("examples", True), said
+
+
+def elsewhere(directory: Path) -> None:
+    """Parameters of the data that `prepare` never wrote, in a statement of it."""
+    path = directory / "lineage/prepare.json"
+    text = json.loads(path.read_text())
+    definition = text["predicate"]["buildDefinition"]
+    definition["externalParameters"]["params"] = {"data": {"file": ["x"]}}
+    sealed = provenance.sealed(text["subject"], definition)
+    before, after = (
+        hashlib.sha256(each.encode()).hexdigest() for each in (path.read_text(), sealed)
+    )
+    path.write_text(sealed)
+    for name in ("train", "checkpoint"):
+        path = directory / f"lineage/{name}.json"
+        text = json.loads(path.read_text().replace(before, after))
+        sealed = provenance.sealed(text["subject"], text["predicate"]["buildDefinition"])
+        old = hashlib.sha256(path.read_text().encode()).hexdigest()
+        path.write_text(sealed)
+        before, after = old, hashlib.sha256(sealed.encode()).hexdigest()
+
+    def edit(definition: dict) -> None:
+        definition |= json.loads(json.dumps(definition).replace(before, after))
+
+    reseal(directory, edit)
+
+
+def test_parameters_that_no_stage_wrote_end_in_no_traceback(
+    stranger: Path, model: Path, standing: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    elsewhere(stranger)
+    assert diff([str(stranger), str(model)]) in (1, 2)
+    assert trace([str(stranger)]) in (0, 1)
+    capsys.readouterr()
+
+
+def test_what_a_statement_names_in_the_clone_is_hashed_once(
+    stranger: Path, standing: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stranger may name an environment of gigabytes, under a thousand names."""
+    hashed = []
+    of = provenance.digest
+    monkeypatch.setattr(provenance, "digest", lambda path: hashed.append(path) or of(path))
+    names = [".git", ".dvc", ".", ".venv/lib", "pipeline", "conf"]
+
+    def edit(definition: dict) -> None:
+        other = [{"name": name, "digest": {"sha256": "1" * 64}} for name in names]
+        deps = [each for each in definition["resolvedDependencies"] if each["name"] not in names]
+        deps[0]["digest"]["gitCommit"] = "0" * 40  # nobody has it, so the work tree is looked at
+        definition["resolvedDependencies"] = [*deps, *other]
+
+    reseal(stranger, edit)
+    trace([str(stranger)])
+    below = [path for path in hashed if path in {standing / name for name in names}]
+    assert sorted(path.name for path in below) == ["conf", "pipeline"]
