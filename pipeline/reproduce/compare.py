@@ -189,9 +189,11 @@ def predictions(original: Path, rebuilt: Path, folder: str) -> dict[str, Any] | 
     """How far the answers in folder/*.npz lie apart; None where the original has none."""
     pairs = {}
     for path in sorted((original / folder).glob("*.npz")):
-        answers = {k: v for k, v in arrays.read(path).items() if k.startswith("output.")}
+        answers = {
+            k: v for k, v in arrays.read(path, packed=True).items() if k.startswith("output.")
+        }
         if answers and (rebuilt / folder / path.name).is_file():
-            after = arrays.read(rebuilt / folder / path.name)
+            after = arrays.read(rebuilt / folder / path.name, packed=True)
             pairs[path.stem] = answers, {k: after[k] for k in answers if k in after}
     if not pairs:
         return None

@@ -89,7 +89,7 @@ def _npy(path: Path) -> Arrays:
 
 
 def _npz(path: Path) -> Arrays:
-    return arrays.read(path)
+    return arrays.read(path, packed=True)
 
 
 def _torch(path: Path) -> Arrays:

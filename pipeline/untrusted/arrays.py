@@ -18,8 +18,8 @@ from pipeline.untrusted import limits
 
 Arrays = dict[str, np.ndarray]
 MOST, HEADER, VALUES = 10_000, 10_000, 1 << 40
-LAST, LOCATOR = struct.Struct("<4s4H2LH"), 20
-"""The record that ends an archive, and bytes of what stands before it in a large one."""
+LAST, LOCATOR, LAST64 = struct.Struct("<4s4H2LH"), 20, struct.Struct("<4sQ2H2L4Q")
+"""The record that ends an archive, and what stands before it in a large one."""
 UNREADABLE = (
     *(ValueError, OSError, RuntimeError, NotImplementedError, EOFError, zipfile.BadZipFile),
     *(SyntaxError, tokenize.TokenError, MemoryError, struct.error, zlib.error),  # of headers
@@ -42,14 +42,15 @@ class ForeignArrays(PipelineError):
     """Says that the file is none that the pipeline writes; do not use it."""
 
 
-def read(path: Path) -> Arrays:
-    """Reads every array of an .npz whose members are stored whole, each as large as its shape says.
+def read(path: Path, packed: bool = False) -> Arrays:
+    """Reads every array of an .npz whose members are stored whole, each as large as its shape says;
+    `packed` ones may be compressed, and those that are not as large as weights.
 
     Nothing is allocated before that is known. Raises ForeignArrays in one line otherwise.
     """
-    size = sum(each.nbytes for each in headers(path).values())
+    size = sum(each.nbytes for each in headers(path, packed).values())
     try:
-        if size > limits.EXAMPLES:
+        if size > limits.EXAMPLES and not packed:
             raise ValueError(f"arrays of {size} bytes, more than {limits.EXAMPLES}")
         with np.load(path, allow_pickle=False, max_header_size=HEADER) as arrays:
             return {name: arrays[name] for name in arrays}
@@ -57,7 +58,7 @@ def read(path: Path) -> Arrays:
         raise _foreign(path, error) from error
 
 
-def headers(path: Path) -> dict[str, Header]:
+def headers(path: Path, packed: bool = False) -> dict[str, Header]:
     """Returns shape and dtype of each array of such an .npz, none of which is read. Raises
     ForeignArrays."""
     try:
@@ -67,9 +68,10 @@ def headers(path: Path) -> dict[str, Header]:
             if len({info.filename for info in infos}) < len(infos) or len(infos) > MOST:
                 raise ValueError("members that are there twice, or too many of them")
             size = path.stat().st_size
-            found = {each.filename: _check(archive, each, size) for each in infos}
-        if sum(info.file_size for info in infos) > size:
-            raise ValueError("members that lie in each other")
+            found = {each.filename: _check(archive, each, packed) for each in infos}
+        stored = [each.file_size for each in infos if each.compress_type == zipfile.ZIP_STORED]
+        if sum(stored) > size or sum(i.file_size for i in infos) - sum(stored) > limits.EXAMPLES:
+            raise ValueError("members that lie in each other, or are larger than the file")
     except UNREADABLE as error:
         raise _foreign(path, error) from error
     return {name.removesuffix(".npy"): header for name, header in found.items()}
@@ -79,11 +81,14 @@ def _demand_small_table(path: Path) -> None:
     """Raises ValueError unless the archive ends as numpy writes it, with a table that can be read:
     zipfile makes an object for each entry of one."""
     with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - LAST.size - LOCATOR))
+        file.seek(max(0, path.stat().st_size - LAST.size - LOCATOR - LAST64.size))
         tail = file.read()
     mark, *_, size, _, comment = LAST.unpack(tail[-LAST.size :])
-    wide = tail[:4] == b"PK\6\7"
-    if mark != b"PK\5\6" or comment or wide or size > limits.TABLE:
+    plain = mark == b"PK\5\6" and not comment
+    if tail[-LAST.size - LOCATOR :][:4] == b"PK\6\7":
+        mark, *_, size, _ = LAST64.unpack(tail[: LAST64.size])
+        plain = plain and mark == b"PK\6\6"
+    if not plain or size > limits.TABLE:
         raise ValueError("a table of contents of another form, or a large one")
 
 
@@ -94,9 +99,10 @@ def _foreign(path: Path, error: BaseException) -> ForeignArrays:
     )
 
 
-def _check(archive: zipfile.ZipFile, info: zipfile.ZipInfo, total: int) -> Header:
-    stored = info.compress_type == zipfile.ZIP_STORED and info.file_size == info.compress_size
-    if not stored or info.file_size > total or not info.filename.endswith(".npy"):
+def _check(archive: zipfile.ZipFile, info: zipfile.ZipInfo, packed: bool) -> Header:
+    plain = info.compress_type == zipfile.ZIP_STORED
+    stored = info.file_size == info.compress_size if plain else packed
+    if not stored or not info.filename.endswith(".npy"):
         raise ValueError(
             f"member {info.filename[:100]!r} compressed, larger than the file or no array"
         )
