@@ -36,7 +36,7 @@ def export_complete(checkpoint: Path, models: Path, output: Path, params: Export
     model = _load(checkpoint, schema, params)
     refused = _write_formats(model, checkpoint, output, params)
     held = [name for name in chosen(params) if name not in refused]
-    written = [name for name in in_order(chosen(params)) if name not in refused]
+    written = [name for name in formats.in_order(chosen(params)) if name not in refused]
     trains = [name for name in written if model.trains_on(name)]
     (output / "examples").mkdir()
     for batch in (*EXAMPLES, *([STEPS] if trains else [])):
@@ -47,9 +47,17 @@ def export_complete(checkpoint: Path, models: Path, output: Path, params: Export
     write_atomically(output / "formats.json", json.dumps(listed, indent=1) + "\n")
     write_atomically(output / "requirements.txt", requirements(written))
     mlmodel.write(output, schema, written, np.load(output / "examples/one.npz"))
-    write_atomically(
-        output / "README.md", card.card(params, schema, checkpoint, written, trains, output)
+    code, patch = provenance.code(Path())
+    content = card.Content(
+        name=params.model.name,
+        schema=schema,
+        metrics=json.loads((checkpoint / "metrics.json").read_text()),
+        held=written,
+        trains=trains,
+        commit=code["digest"]["gitCommit"],
+        patched=bool(patch),
     )
+    write_atomically(output / "README.md", card.card(content, output))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +115,7 @@ def _write_formats(
     One that is only attempted must also answer as it promises.
     """
     refused: dict[str, str] = {}
-    for name in in_order(chosen(params)):
+    for name in formats.in_order(chosen(params)):
         before = set(provenance.files(output))
         try:
             model.export(name, output)
@@ -150,11 +158,6 @@ def chosen(params: ExportParams) -> list[str]:
             )
     fitting = [n for n in export.attempt if framework in formats.declared(n).frameworks]
     return list(dict.fromkeys([*export.formats, *fitting]))
-
-
-def in_order(names: list[str]) -> list[str]:
-    """Returns them so that one that refers to another's file comes after it."""
-    return sorted(names, key=lambda name: len(set(formats.declared(name).after) & set(names)))
 
 
 def _leave_out(name: str, fault: str, params: ExportParams, output: Path, before: set[str]) -> None:

@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
             return 2
         _copy(files, options.directory)
     except PipelineError as error:
-        print(f"error: fetch: {error}", file=sys.stderr)
+        print(f"error: fetch: {escaped(str(error))}", file=sys.stderr)
         return 1
     digest = provenance.digest(options.directory)
     print(f"{escaped(str(options.directory))}: {len(files)} files, sha256 {digest}")

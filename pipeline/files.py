@@ -2,8 +2,10 @@
 
 import contextlib
 import errno
+import itertools
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,6 +38,46 @@ def replacing(path: Path) -> Iterator[Path]:
             _flush_names(path.parent)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def temporary_folder(prefix: str = "tmp") -> Iterator[Path]:
+    """Gives a folder that is gone afterwards, whatever was left in it."""
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    try:
+        yield folder
+    finally:
+        remove_tree(folder)
+
+
+def remove_tree(folder: Path) -> None:
+    """Removes a folder and all below it, however deep: folders within folders are lifted first, so
+    that no path grows too long for the system, and nothing recurses. No link is followed."""
+    count = itertools.count()
+    try:
+        while below := _without_files(folder):
+            for each in below:
+                for inner in _without_files(each):
+                    inner.rename(_unused(folder, count))
+                each.rmdir()
+        folder.rmdir()
+    except OSError:  # it is not there, or somebody else was faster
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _without_files(folder: Path) -> list[Path]:
+    """Removes all that is no folder, and returns those that are."""
+    folder.chmod(0o700)
+    with os.scandir(folder) as entries:
+        below = [(Path(entry.path), entry.is_dir(follow_symlinks=False)) for entry in entries]
+    for path, is_folder in below:
+        if not is_folder:
+            path.unlink()
+    return [path for path, is_folder in below if is_folder]
+
+
+def _unused(folder: Path, count: Iterator[int]) -> Path:
+    return next(path for n in count if not os.path.lexists(path := folder / f".{n}"))
 
 
 def _flush_names(directory: Path) -> None:

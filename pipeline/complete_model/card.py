@@ -1,42 +1,46 @@
 """README.md of a complete model: what it is, how to load it, where it came from."""
 
-import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import formats, provenance
+from pipeline import formats
 from pipeline.complete_model import mlmodel
-from pipeline.config.params import ExportParams
 
 
-def card(
-    params: ExportParams,
-    schema: Mapping[str, Any],
-    checkpoint: Path,
-    held: Sequence[str],
-    trains: Sequence[str],
-    directory: Path,
-) -> str:
-    """Markdown; `trains` are the formats that can be trained on.
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """What a card says is in the complete model itself, so that anybody can make it again."""
 
-    Each ```python block runs as it stands, from inside the directory.
-    """
+    name: str
+    schema: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    held: Sequence[str]
+    """Formats, in the order in which they were written."""
+    trains: Sequence[str]
+    """Those that can be trained on."""
+    commit: str | None
+    patched: bool
+
+
+def card(content: Content, directory: Path) -> str:
+    """Markdown. Each ```python block runs as it stands, from inside the directory."""
+    schema, held, trains = content.schema, content.held, content.trains
     sections = [
-        f"# {params.model.name}",
-        _introduction(schema, checkpoint),
+        f"# {content.name}",
+        _introduction(schema, content.metrics),
         "## Set up\n\n```sh\npip install -r requirements.txt\n```",
         *(_format(name, schema, name in trains) for name in held),
         _check(schema),
         *_serving(schema, held),
         *([_training(trains, schema, directory)] if trains else []),
-        _origin(params),
+        _origin(content),
     ]
     return "\n\n".join(sections) + "\n"
 
 
-def _introduction(schema: Mapping[str, Any], checkpoint: Path) -> str:
-    metrics = json.loads((checkpoint / "metrics.json").read_text())
+def _introduction(schema: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     scores = ", ".join(f"{k} {v:.4f}" for k, v in metrics.items() if k.startswith("test/"))
     return "\n".join(
         [
@@ -140,10 +144,9 @@ def _training(
     return "\n".join(lines)
 
 
-def _origin(params: ExportParams) -> str:
-    code, patch = provenance.code(Path())
-    commit = code["digest"]["gitCommit"] or "none: it was not in git"
-    changed = " and `source.patch`, which is to be applied to it" if patch else ""
+def _origin(content: Content) -> str:
+    commit = content.commit or "none: it was not in git"
+    changed = " and `source.patch`, which is to be applied to it" if content.patched else ""
     return (
         "## Where it came from\n\n"
         f"Made from commit `{commit}`{changed}.\n"

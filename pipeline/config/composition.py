@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import option_files, yaml_words
+from pipeline.config import interpolation, option_files, yaml_words
 from pipeline.config.reading import flatten, nearest
 from pipeline.errors import ParamsError
 from pipeline.project import CONF, untracked
@@ -57,20 +57,10 @@ def composition(conf: Path, overrides: Sequence[str]) -> Composition:
     values = {str(section): content for section, content in raw.items()}
     option_files.demand_own_names(conf, values, options)
     for key, value in flatten(values).items():
-        _demand_plain(key, value)
+        if "???" in str(value):
+            raise ParamsError(f"{key}: mandatory value not given; add {key}=… or set it in conf/")
+    interpolation.demand_no_resolvers(values, "", known=True)
     return Composition(values, options)
-
-
-def _demand_plain(path: str, value: Any) -> None:
-    text = str(value)
-    if "???" in text:
-        raise ParamsError(f"{path}: mandatory value not given; add {path}=… or set it in conf/")
-    for resolver in ("${oc.env:", "${now:", "${hydra:"):
-        if resolver in text:
-            raise ParamsError(
-                f"{path}: found {text}, expected a value that is the same everywhere; "
-                "what differs by machine or moment does not belong in params.yaml"
-            )
 
 
 def _one_line(fault: Exception, conf: Path, overrides: Sequence[str]) -> str:
@@ -107,7 +97,8 @@ def interpolated(
 ) -> Values:
     """Returns `base` with its interpolations followed, after the user's changes were made in it.
 
-    `own` are values by dotted path, `removed` dotted paths.
+    `own` are values by dotted path, `removed` dotted paths. Raises ParamsError for what leads out
+    of the configuration, in a circle, or to more than any configuration needs.
     """
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
@@ -117,11 +108,14 @@ def interpolated(
         _remove(values, path.split("."))
     for path, value in (own or {}).items():
         _set(values, path.split("."), value)
+    interpolation.demand_no_resolvers(values, "", known=True)
+    interpolation.demand_bounded(values)
     try:
         plain = OmegaConf.to_container(OmegaConf.create(values), resolve=True)
     except OmegaConfBaseException as fault:
         raise ParamsError(" ".join(str(fault).split())) from None
     assert isinstance(plain, dict)
+    interpolation.demand_followed(plain)
     return {str(section): values for section, values in plain.items()}
 
 

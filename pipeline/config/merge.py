@@ -12,6 +12,7 @@ from typing import Any
 
 from pipeline.config import choices
 from pipeline.config.composition import Values, compose_conf, interpolated
+from pipeline.config.interpolation import demand_no_resolvers
 from pipeline.config.option_files import choosing
 from pipeline.config.reading import Leaves, dump_yaml, flatten, load_yaml
 from pipeline.errors import ParamsError
@@ -67,6 +68,7 @@ def merge(conf: Path, current: Values | None, last: Lock | None) -> tuple[Values
     last = last or Lock(options=[], own={}, removed=[], conf=compose_conf(conf, []))
     before = interpolated(last.conf, last.own, last.removed)
     current = before if current is None else current
+    demand_no_resolvers(current, "params.yaml: ")
     _demand_no_new_dots(before, current)
     has_parent = current.get("train", {}).get("parent") is not None
     options, anew = choices.choose(conf, current, before, last.options, has_parent)

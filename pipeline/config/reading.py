@@ -13,6 +13,8 @@ from pipeline.project import ROOT
 
 PACKAGE = ROOT / "pipeline"
 CONTRACT = "contract"
+VALUES = 1_000_000
+"""Of a YAML file with aliases; a dvc.lock has some thousands."""
 T = TypeVar("T")
 Leaves = dict[str, Any]
 """Values by dotted path; lists and empty mappings are leaves."""
@@ -66,16 +68,41 @@ class Component(dict[str, Any]):
 def load_yaml(text: str, where: str) -> Any:
     """Reads YAML 1.2 by the parser that DVC uses, for the same values (1e-3 is a number).
 
-    Raises ParamsError naming `where` and the line.
+    Raises ParamsError naming `where` and the line, and for aliases that stand for more values than
+    any file has.
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError
 
     try:
-        return YAML(typ="safe", pure=True).load(text)
+        value = YAML(typ="safe", pure=True).load(text)
+        if "&" in text and "*" in text:
+            _demand_bounded(value, where)
+        return value
+    except RecursionError:
+        raise ParamsError(f"{where}: nested deeper than any configuration; flatten it") from None
     except MarkedYAMLError as fault:
         line = fault.problem_mark.line + 1 if fault.problem_mark else "?"
         raise ParamsError(f"{where}: line {line}: no YAML: {fault.problem}") from None
+
+
+def _demand_bounded(value: Any, where: str) -> None:
+    """Counts what stands there once aliases are written out: nine of nine, nine deep, is a
+    billion."""
+    sizes: dict[int, int] = {}
+    waiting = [(value, False)]
+    while waiting:
+        each, behind = waiting.pop()
+        children = each.values() if isinstance(each, Mapping) else each
+        if not isinstance(each, Mapping | list) or (id(each) in sizes and not behind):
+            continue
+        if behind:
+            sizes[id(each)] = 1 + sum(sizes.get(id(child), 1) for child in children)
+            if sizes[id(each)] > VALUES:
+                raise ParamsError(f"{where}: its aliases stand for more than {VALUES} values")
+        else:
+            sizes[id(each)] = VALUES  # until it is known: what stands in itself has no end
+            waiting += [(each, True), *((child, False) for child in children)]
 
 
 def dump_yaml(values: Any) -> str:

@@ -65,7 +65,7 @@ def names(source: str | tuple[str, ...]) -> tuple[str, ...]:
     """Returns the columns; "pixel_{0..63}" is 64 names, both ends included, {00..63} pads them."""
     if not isinstance(source, str):
         return tuple(name for item in source for name in names(item))
-    match = re.fullmatch(r"(.*)\{(\d+)\.\.(\d+)\}(.*)", source)
+    match = re.fullmatch(r"(.*)\{(\d+)\.\.(\d+)\}(.*)", source, re.DOTALL)
     if match is None:
         return (source,)
     before, first, last, after = match.groups()

@@ -23,6 +23,7 @@ from pipeline.project import EXPORT_COMPLETE
 from pipeline.provenance import lineage
 from pipeline.resolve import resolve
 from pipeline.text import escaped, escaped_lines
+from pipeline.untrusted import documents, limits
 
 METRICS = "metrics.json"
 SECTIONS = tuple(diff_text.SECTIONS)
@@ -153,12 +154,27 @@ def metrics(a: Side, b: Side) -> dict[str, Any]:
         sides = [side for side, file in zip((a, b), files, strict=True) if file is None]
         notes = [side.why_missing(side.node, METRICS) for side in sides]
         return {"differ": True, "metrics": [], "unsaid": notes}
-    one, other = (json.loads(file.read_text()) for file in files if file is not None)
+    try:
+        one, other = (_metrics(file) for file in files if file is not None)
+    except ValueError as fault:
+        return {"differ": True, "metrics": [], "unsaid": [str(fault)]}
     rows = [
         {"key": key, "a": one.get(key), "b": other.get(key), "difference": _minus(key, other, one)}
         for key in {**one, **other}
     ]
     return {"differ": one != other, "metrics": rows, "unsaid": []}
+
+
+def _metrics(file: Path) -> dict[str, Any]:
+    """Raises ValueError for what is no mapping of numbers."""
+    try:
+        values = documents.read_json(file, limits.TEXT)
+    except ValueError as fault:
+        raise ValueError(f"{file}: {fault}") from None
+    numbers = values.values() if isinstance(values, dict) else [None]
+    if not all(isinstance(each, int | float) and abs(each) < 1 << 1000 for each in numbers):
+        raise ValueError(f"{file}: expected a number for each metric")
+    return dict(values)
 
 
 def _minus(key: str, other: dict[str, Any], one: dict[str, Any]) -> float | None:

@@ -19,6 +19,8 @@ from pipeline.resolve import dvc as resolve_dvc
 FOLDER = "data"
 LARGEST = 200_000_000
 """Bytes of a file whose rows are compared, since they are held in memory."""
+UNLIKE = (LookupError, TypeError, AttributeError, ValueError)
+"""What parameters raise that somebody else recorded."""
 LABELS = 100
 """More values than this are no labels."""
 
@@ -27,7 +29,11 @@ Row = tuple[str, ...]
 
 def compare(a: Side, b: Side) -> dict[str, Any]:
     """`differ` by digest; `rows`, `columns`, `labels` where both files are at hand."""
-    one, other = named(a), named(b)
+    try:
+        one, other = named(a), named(b)
+    except UNLIKE as fault:
+        what = f"parameters of the data are laid out otherwise: {fault}"
+        return {"a": None, "b": None, "differ": None, "unsaid": [what]}
     report: dict[str, Any] = {"a": one, "b": other, "unsaid": []}
     if one is None or other is None:
         missing = [side.name for side, each in ((a, one), (b, other)) if each is None]
@@ -47,7 +53,7 @@ def compare(a: Side, b: Side) -> dict[str, Any]:
         if files[0] is not None and files[1] is not None:
             try:
                 report |= tables(files[0], files[1], a.params["data"], b.params["data"])
-            except PipelineError as fault:
+            except (PipelineError, csv.Error, *UNLIKE) as fault:
                 report["unsaid"].append(f"rows are not compared: {fault}")
     return report
 

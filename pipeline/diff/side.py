@@ -10,6 +10,7 @@ from pipeline import provenance
 from pipeline.provenance import git, lineage
 from pipeline.provenance.lineage import Node
 from pipeline.resolve import Resolved
+from pipeline.untrusted import limits
 
 ABSENT = "absent"
 """How a value is called that one side does not have."""
@@ -65,7 +66,7 @@ class Side:
             return b""
         for each in self.resolved.known.values():
             path = self.file(each, provenance.PATCH) if each.patch == node.patch else None
-            if path:
+            if path and path.stat().st_size <= limits.PATCH:
                 return path.read_bytes()
         return None
 

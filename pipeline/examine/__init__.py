@@ -58,7 +58,7 @@ def main(arguments: list[str]) -> int:
     if options.json:
         print(json.dumps(_report(options.directory, results, passed), indent=1))
     else:
-        _conclude(options.directory, passed)
+        _conclude(options.directory, results, passed)
     return 0 if passed else 1
 
 
@@ -152,16 +152,24 @@ def _report(
             for check, result in results
         ],
         "confined": supervisor.description(settings().limits),
+        "not_judged": _not_judged(results),
         "not_proved": list(NOT_PROVED),
     }
 
 
-def _conclude(directory: Path, passed: bool) -> None:
+def _not_judged(results: Sequence[tuple[str, Result]]) -> list[str]:
+    return [f"{check}: {result.text}" for check, result in results if result.verdict == "not done"]
+
+
+def _conclude(directory: Path, results: Sequence[tuple[str, Result]], passed: bool) -> None:
     name = escaped(str(directory))
     if not passed:
         print(f"\n{name}: DO NOT LOAD IT")
         return
-    print(f"\n{name}: passed all of this")
+    not_judged = _not_judged(results)
+    print("\n" + "".join(f"NOT JUDGED: {escaped(each)}\n" for each in not_judged), end="")
+    rest = " but for what is not judged" if not_judged else ""
+    print(f"{name}: passed all of this{rest}")
     for what, how in supervisor.description(settings().limits).items():
         print(f"  confined, {what}: {how}")
     for each in NOT_PROVED:

@@ -9,10 +9,10 @@ import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from pipeline import provenance
+from pipeline import formats, provenance
 from pipeline.config.params import Verify
 from pipeline.errors import PipelineError
-from pipeline.examine import content, examples, loading
+from pipeline.examine import card, content, examples, loading
 from pipeline.project import EXPORT_COMPLETE
 from pipeline.provenance import lineage
 from pipeline.provenance.lineage import Node
@@ -20,6 +20,10 @@ from pipeline.sandbox.reports import GIB
 from pipeline.untrusted import plain_files, signatures
 from pipeline.verification.result import Result, failed
 
+NEVER_LOADED = (
+    "{files}: may run code from its file, so it was neither looked into nor loaded; delete it, "
+    "unless you trust its maker with your machine"
+)
 STAGE = "urn:complete-models:stage:v1"
 
 
@@ -52,6 +56,16 @@ def admit(
         unsigned = name == "signature" and not keys
         none_to_judge = name == "lineage" and content.is_first(copy)
         yield name, Result(summary=summary, done=not (unsigned or none_to_judge))
+    yield "card", card.judged(copy)
+    for name in loading.never_loaded(copy):
+        yield (
+            name,
+            Result(summary=NEVER_LOADED.format(files=", ".join(_files(copy, name))), done=False),
+        )
+
+
+def _files(copy: Path, name: str) -> list[str]:
+    return sorted(entry for entry in formats.declared(name).entries if (copy / entry).exists())
 
 
 def _copy(directory: Path, copy: Path, most: int) -> str:
@@ -111,6 +125,7 @@ def _lineage(copy: Path) -> str:
     """Demands that it carries all the statements that the chain names, and their patches."""
     if content.is_first(copy):
         return "it is from before a complete model carried its lineage, so there is none to judge"
+    lineage.statements(copy)  # no more of them than can be read
     own = lineage.node(copy / provenance.NAME)
     nodes, patches = {own.digest: own}, {"": own.patch}
     for name in provenance.files(copy / lineage.FOLDER):

@@ -13,13 +13,9 @@ from typing import Any
 
 from pipeline import provenance
 from pipeline.complete_model import mlmodel
-from pipeline.examine import arrays
 from pipeline.formats import declared, names
 from pipeline.provenance import lineage
-from pipeline.untrusted import plain_files
-
-TEXT = 4 << 20
-"""Bytes of a description."""
+from pipeline.untrusted import arrays, documents, limits
 
 VALUES = 1 << 28
 """Of one row of one input or output."""
@@ -30,9 +26,13 @@ DTYPES = (
 )
 WORD = re.compile(r"[A-Za-z_][\w.\-]{0,99}")
 VERSION = re.compile(
-    r"^(\s*(?:\w+_version: |python: |- [\w.\-]{1,100}==?))'?\d[\w.+]{0,40}'?$", re.MULTILINE
+    r"( {0,40}+(?:\w{1,40}_version: |python: |- [\w.\-]{1,100}==?))'?\d[\w.+]{0,40}'?"
 )
+"""A line that names a version; other versions than those here make no other loader."""
 REQUIREMENT = re.compile(r"([\w.\-]{1,100})==\d[\w.+!\-]{0,40}")
+
+ROOM = 10_000
+"""Bytes by which what MLflow reads may be longer than what is written here, by its versions."""
 
 FILES = (
     *("README.md", "formats.json", "metrics.json", "schema.json", "requirements.txt", "examples"),
@@ -44,6 +44,11 @@ def formats(directory: Path) -> tuple[list[str], list[str]]:
     """Returns those held and those of them that can be trained on; after `descriptions`."""
     listed = _json(directory / "formats.json")
     return listed["held"], listed.get("trains", [])
+
+
+def refused(directory: Path) -> list[str]:
+    """Returns the formats that were tried, and did not hold the model."""
+    return list(_json(directory / "formats.json")["refused"])
 
 
 def is_first(directory: Path) -> bool:
@@ -58,6 +63,10 @@ def is_first(directory: Path) -> bool:
 
 def schema(directory: Path) -> dict[str, Any]:
     return _json(directory / "schema.json")
+
+
+def metrics(directory: Path) -> dict[str, Any]:
+    return _json(directory / "metrics.json")
 
 
 def descriptions(directory: Path) -> str:
@@ -91,16 +100,12 @@ def _own(name: str) -> set[str]:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(plain_files.read(path, TEXT), parse_constant=_refuse)
-    except (ValueError, RecursionError, OSError) as fault:
+        value = documents.read_json(path, limits.TEXT, constants=False)
+    except (ValueError, OSError) as fault:
         raise ValueError(f"{path}: {fault}") from None
     if not isinstance(value, dict):
         raise ValueError(f"{path}: found no mapping")
     return value
-
-
-def _refuse(constant: str) -> Any:
-    raise ValueError(f"found {constant}, expected a number")
 
 
 def demand(holds: bool, what: str) -> None:
@@ -179,7 +184,7 @@ def _demand_metrics(value: Mapping[str, Any]) -> None:
 
 
 def _demand_text(path: Path) -> None:
-    text = plain_files.read(path, TEXT)
+    text = _text(path)
     if not text.replace("\n", "").replace("\t", "").isprintable():
         raise ValueError(f"{path}: holds control characters")
 
@@ -206,8 +211,8 @@ def served(directory: Path) -> str:
 
 
 def _demand_written(path: Path, expected: str) -> None:
-    text = VERSION.sub(r"\1*", plain_files.read(path, max(TEXT, len(expected))))
-    wanted = VERSION.sub(r"\1*", expected)
+    text = _without_versions(_text(path, len(expected.encode()) + ROOM))
+    wanted = _without_versions(expected)
     if text == wanted:
         return
     pairs = zip(_padded(text), _padded(wanted), strict=False)
@@ -218,13 +223,26 @@ def _demand_written(path: Path, expected: str) -> None:
     )
 
 
+def _without_versions(text: str) -> str:
+    """Returns the lines with a star for each version."""
+    matches = ((line, VERSION.fullmatch(line)) for line in text.split("\n"))
+    return "\n".join(f"{match[1]}*" if match else line for line, match in matches)
+
+
+def _text(path: Path, most: int = limits.TEXT) -> str:
+    try:
+        return documents.read_text(path, most)
+    except ValueError as fault:
+        raise ValueError(f"{path}: {fault}") from None
+
+
 def _padded(text: str) -> list[str]:
     return [*text.splitlines(), "the end"]
 
 
 def _demand_requirements(path: Path, held: list[str]) -> None:
     allowed = {name for each in held for name in declared(each).requires}
-    for line in plain_files.read(path, TEXT).splitlines():
+    for line in _text(path).splitlines():
         match = REQUIREMENT.fullmatch(line)
         if match is None or match[1] not in allowed:
             known = ", ".join(sorted(allowed))

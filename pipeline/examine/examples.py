@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from pipeline.examine import arrays
 from pipeline.examine.content import demand, formats, schema
 from pipeline.sandbox.reports import UNREADABLE
+from pipeline.untrusted import arrays
+from pipeline.untrusted.arrays import Header
 
 
 def demand_described(directory: Path) -> str:
@@ -21,16 +20,23 @@ def demand_described(directory: Path) -> str:
     for name, count in rows.items():
         path = directory / f"examples/{name}.npz"
         try:
-            _demand_arrays(arrays.read(path), described, count)
+            steps = _demand_shapes(arrays.headers(path), described, count)
+            example = arrays.read(path)
+            if steps:
+                step = sorted(set(example["step"].tolist()))
+                demand(step == list(range(steps)), "rows for each step")
         except UNREADABLE as fault:
             raise ValueError(f"{path}: {fault}") from None
     return "inputs and answers as schema.json describes them"
 
 
-def _demand_arrays(
-    example: Mapping[str, np.ndarray], described: Mapping[str, Any], rows: int | None
-) -> None:
-    """Judges an example with `rows`, or without a training of some steps."""
+def _demand_shapes(
+    example: Mapping[str, Header], described: Mapping[str, Any], rows: int | None
+) -> int:
+    """Judges an example with `rows`, or without a training of some steps, whose number it returns.
+
+    Only what the arrays say of themselves is known by then, and that it fits the file."""
+    count = 0
     wanted = {f"input.{name}": each for name, each in described["inputs"].items()}
     if rows is not None:
         wanted |= {f"output.{name}": each for name, each in described["outputs"].items()}
@@ -42,13 +48,14 @@ def _demand_arrays(
             val_loss = example["val_loss"]
             demand(val_loss.shape == () and val_loss.dtype.kind == "f", "one number as val_loss")
         demand(set(example) == {*wanted, *steps}, f"{', '.join([*wanted, *steps])} alone")
-        rows, count = len(example["target"]), len(example["loss"])
+        demand(all(example[each].shape for each in ("target", "loss")), "a row for each")
+        (rows, *_), (count, *_) = example["target"].shape, example["loss"].shape
         step, ends = example["step"], example["ends_epoch"]
         demand(0 < count <= 10_000 and ends.shape == (count,), "some steps")
         demand(step.shape == (rows,) and step.dtype.kind == "i", "a step for each row")
-        demand(sorted(set(step.tolist())) == list(range(count)), "rows for each step")
     for name, each in wanted.items():
         array = example[name]
         kind = "string" if array.dtype.kind == "U" else str(array.dtype)
         fits = array.shape == (rows, *each["shape"]) and kind == each["dtype"]
         demand(fits, f"{name} as {each['dtype']}{[rows, *each['shape']]}, found {kind}")
+    return count

@@ -1,15 +1,16 @@
 """What each format does in a confined process: screen its files, answer, train on."""
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from pipeline import formats, provenance
 from pipeline.config.params import Limits, Tolerance, Verify
-from pipeline.examine import arrays, content
+from pipeline.examine import content
+from pipeline.files import temporary_folder
 from pipeline.sandbox import supervisor
 from pipeline.sandbox.reports import UNREADABLE, Answers, Batches, Reported, Training, read
+from pipeline.untrusted import arrays
 from pipeline.verification import tolerances
 from pipeline.verification.checks.deterministic import repeats
 from pipeline.verification.comparison import compare
@@ -25,17 +26,20 @@ LIBRARIES = ("torch", "tensorflow", "keras", "numpy", "onnxruntime", "onnx")
 def screen(copy: Path, limits: Limits) -> str:
     """Has each format look at its own files before they are loaded. Raises ValueError."""
     safe = loadable(copy)
-    with tempfile.TemporaryDirectory() as scratch, supervisor.pool() as pool:
-        work = Path(scratch)
+    with temporary_folder() as work, supervisor.pool() as pool:
         reports = {
             name: pool.submit(_run, Answers, copy, name, work, limits, "screen") for name in safe
         }
         for name, report in reports.items():
             if error := report.result().error:
                 raise ValueError(f"{name}: {error.removeprefix('ValueError: ')}")
-    unsafe = [name for name in content.formats(copy)[0] if name not in safe]
-    never = f"; {', '.join(unsafe)}: may run code from its file, so never loaded" if unsafe else ""
-    return f"{', '.join(safe)}: nothing but plain data and known operators{never}"
+    return f"{', '.join(safe)}: nothing but plain data and known operators"
+
+
+def never_loaded(copy: Path) -> list[str]:
+    """Returns the formats that nothing here judges."""
+    safe = loadable(copy)
+    return [name for name in content.formats(copy)[0] if name not in safe]
 
 
 def loadable(copy: Path) -> list[str]:
@@ -56,8 +60,8 @@ def answer(copy: Path, verify: Verify) -> Iterator[tuple[str, Result]]:
     _, trains = content.formats(copy)
     names = loadable(copy)
     examples = {name: _outputs(arrays.read(copy / f"examples/{name}.npz")) for name in BATCHES}
-    with tempfile.TemporaryDirectory() as scratch, supervisor.pool() as pool:
-        work, limits = Path(scratch), verify.limits
+    with temporary_folder() as work, supervisor.pool() as pool:
+        limits = verify.limits
         answers = {n: pool.submit(_run, Answers, copy, n, work, limits, "answer") for n in names}
         trainings = {
             n: pool.submit(_run, Training, copy, n, work, limits, "train")

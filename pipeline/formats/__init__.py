@@ -28,6 +28,11 @@ def declared(name: str) -> Format:
     return cast(Format, importlib.import_module(f"{__name__}.{name}").FORMAT)
 
 
+def in_order(chosen: list[str]) -> list[str]:
+    """Returns them so that one that refers to another's file comes after it."""
+    return sorted(chosen, key=lambda name: len(set(declared(name).after) & set(chosen)))
+
+
 def exporter(name: str) -> Exporter:
     return cast(Exporter, _part(name, "export"))
 

@@ -7,7 +7,6 @@ from, itself as complete-model.json.
 """
 
 import hashlib
-import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,16 +16,15 @@ from typing import Any, Literal
 
 from pipeline.project import PARENTS
 from pipeline.provenance.digests import NAME, files
+from pipeline.provenance.judging import demand_plain
 from pipeline.provenance.statement import sealed
 from pipeline.provenance.work_tree import NOT_CODE, PATCH
+from pipeline.untrusted import documents, limits
 
 FOLDER = "lineage"
 OUTPUTS = Path("artifacts")
 """Where the stages write, as dvc.yaml names it."""
 MODEL = "complete-model"
-
-LARGEST = 16 << 20
-"""Bytes of a statement; that of a directory with 100,000 files has about as many."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,12 +56,12 @@ class Node:
         environment: Mapping[str, Any] = self.definition["internalParameters"]
         return environment
 
-    @property
+    @cached_property
     def subject(self) -> dict[str, str]:
         """File -> sha256."""
         return {each["name"]: each["digest"]["sha256"] for each in self.statement["subject"]}
 
-    @property
+    @cached_property
     def deps(self) -> dict[str, str]:
         """Path as in dvc.yaml -> sha256; an artifact's is that of its statement."""
         named = self.definition["resolvedDependencies"]
@@ -189,41 +187,32 @@ def _copy(source: Path, target: Path) -> None:
 
 def node(path: Path) -> Node:
     """Returns what the file of a statement holds. Raises ValueError for anything else."""
-    with path.open("rb") as file:
-        return parse(file.read(LARGEST + 1))
+    return parse(documents.read_bytes(path, limits.STATEMENT))
 
 
 def parse(content: bytes) -> Node:
     """A statement all of whose parts can be read; it may come from anybody. Raises ValueError."""
-    if len(content) > LARGEST:
-        raise ValueError(f"holds more than {LARGEST} bytes")
+    if len(content) > limits.STATEMENT:
+        raise ValueError(f"holds more than {limits.STATEMENT} bytes")
     try:
-        parsed = Node(digest=hashlib.sha256(content).hexdigest(), statement=json.loads(content))
-        _demand_plain(parsed)
-    except (LookupError, TypeError, AttributeError, RecursionError) as fault:
+        statement = documents.parse_json(content)
+        demand_plain(statement)
+    except (LookupError, TypeError, AttributeError) as fault:
         raise ValueError(f"no statement: {type(fault).__name__}: {fault}") from None
-    return parsed
-
-
-def _demand_plain(node: Node) -> None:
-    """Names and digests are texts, and no name leads out of a directory."""
-    names = [*node.subject, *node.deps]
-    packages = node.environment["packages"]
-    texts = [*names, *node.subject.values(), *node.deps.values(), node.environment["python"]]
-    texts += [node.environment["platform"], *packages, *packages.values()]
-    texts += [node.commit or "", node.patch or ""]
-    if not all(isinstance(each, str) for each in texts):
-        raise ValueError("no statement: a name, version or digest in it is no text")
-    if any(Path(name).is_absolute() or ".." in Path(name).parts for name in names):
-        raise ValueError("no statement: a name in it leads out of its directory")
-    if not all(isinstance(each, Mapping) for each in (node.params, *node.params.values())):
-        raise ValueError("no statement: its parameters are no mapping")
+    return Node(digest=hashlib.sha256(content).hexdigest(), statement=statement)
 
 
 def statements(directory: Path) -> list[Path]:
-    """The files of the artifact's own statement, first, and of all that it carries."""
-    carried = (name for name in files(directory / FOLDER) if name.endswith(".json"))
-    return [directory / NAME, *(directory / FOLDER / name for name in carried)]
+    """The files of the artifact's own statement, first, and of all that it carries. Raises
+    ValueError for more than anybody's training would need."""
+    carried = [directory / FOLDER / n for n in files(directory / FOLDER) if n.endswith(".json")]
+    size = sum(path.stat().st_size for path in carried if path.is_file())
+    if len(carried) > limits.STATEMENTS or size > limits.LINEAGE:
+        raise ValueError(
+            f"{directory / FOLDER}: holds {len(carried)} statements of {size} bytes, expected at "
+            f"most {limits.STATEMENTS} of {limits.LINEAGE}"
+        )
+    return [directory / NAME, *carried]
 
 
 def nodes(directory: Path) -> dict[str, Node]:

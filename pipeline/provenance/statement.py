@@ -13,6 +13,7 @@ from typing import Any
 from pipeline.files import write_atomically
 from pipeline.provenance.digests import NAME, contents, digest, files, folded
 from pipeline.provenance.environments import environment
+from pipeline.untrusted import documents, limits
 
 LISTED = 1000
 """A directory with more files than this is named by its digest alone."""
@@ -67,8 +68,9 @@ def sealed(subject: list[dict[str, Any]], definition: Mapping[str, Any]) -> str:
 
 
 def read(directory: Path) -> dict[str, Any]:
-    """Returns the statement. Raises FileNotFoundError where there is none."""
-    statement: dict[str, Any] = json.loads((directory / NAME).read_text())
+    """Returns the statement. Raises FileNotFoundError where there is none, ValueError where nothing
+    can be read from it."""
+    statement: dict[str, Any] = documents.read_json(directory / NAME, limits.STATEMENT)
     return statement
 
 
@@ -89,6 +91,8 @@ def faults(directory: Path) -> list[str]:
         definition = statement["predicate"]["buildDefinition"]
         intact = sealed(statement["subject"], definition) == path.read_text()
         subject = {entry["name"]: entry["digest"]["sha256"] for entry in statement["subject"]}
+        if len(subject) < len(statement["subject"]):
+            raise ValueError("it names a file twice")
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as fault:
         return [f"{path}: changed: no statement can be read from it ({fault})"]
     if not intact:  # then it vouches for nothing, and no other file can be judged by it

@@ -18,6 +18,7 @@ from pipeline.provenance.lineage import FOLDER, Node, node
 from pipeline.reproduce import reading
 from pipeline.reproduce.cause import Cause, causes
 from pipeline.reproduce.tensors import Arrays, tensors
+from pipeline.untrusted import arrays
 from pipeline.verification.comparison import compare
 
 TOLERANCE = Tolerance(atol=1e-4, rtol=1e-4)
@@ -225,11 +226,12 @@ def distances(before_in: str, after_in: str, folder: str) -> dict[str, Any] | No
     original, rebuilt = Path(before_in), Path(after_in)
     pairs = {}
     for path in sorted((original / folder).glob("*.npz")):
-        with np.load(path, allow_pickle=False) as before:
-            answers = {k: before[k] for k in before.files if k.startswith("output.")}
+        answers = {
+            k: v for k, v in arrays.read(path, packed=True).items() if k.startswith("output.")
+        }
         if answers and (rebuilt / folder / path.name).is_file():
-            with np.load(rebuilt / folder / path.name, allow_pickle=False) as after:
-                pairs[path.stem] = answers, {k: after[k] for k in answers if k in after.files}
+            after = arrays.read(rebuilt / folder / path.name, packed=True)
+            pairs[path.stem] = answers, {k: after[k] for k in answers if k in after}
     if not pairs:
         return None
     old = {name: pair[0] for name, pair in pairs.items()}

@@ -1,11 +1,11 @@
 """What a file holds, as arrays by name, whatever it is packed in; nothing is run from it."""
 
 import csv
-import json
+import io
 import pickle
 import struct
 import tarfile
-import tempfile
+import tokenize
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -14,21 +14,22 @@ from typing import Any
 import numpy as np
 
 from pipeline import formats as known
+from pipeline.files import temporary_folder
+from pipeline.untrusted import arrays, documents, limits
+from pipeline.untrusted.weights import Place, whole
 
 Arrays = dict[str, np.ndarray]
-Place = tuple[str, int, int, str]
-"""File, offset, bytes, dtype."""
 
 
 def tensors(directory: Path, file: str) -> Arrays | None:
     """None for a container that nothing here can look into."""
     for read in (_by_ending, _by_format):
         try:
-            arrays = read(directory, file)
+            result = read(directory, file)
         except UNREADABLE:
             continue
-        if arrays:
-            return arrays
+        if result:
+            return result
     return None
 
 
@@ -38,10 +39,10 @@ def _by_ending(directory: Path, file: str) -> Arrays:
 
 
 def _by_format(directory: Path, file: str) -> Arrays:
-    arrays: Arrays = {}
+    result: Arrays = {}
     for name in formats(directory, file):
-        arrays |= {f"{name}: {key}": array for key, array in _of_format(directory, name).items()}
-    return arrays
+        result |= {f"{name}: {key}": array for key, array in _of_format(directory, name).items()}
+    return result
 
 
 def formats(directory: Path, file: str) -> list[str]:
@@ -65,11 +66,11 @@ def _contents(file: str, main: str) -> bool:
 def _places(directory: Path, name: str) -> dict[str, Place]:
     """Weights and the optimizer's state; what lies in a file that is read by its ending is left to
     that, which knows names and dtypes."""
-    places: dict[str, Place] = dict(known.loader(name).weights(directory))
+    places = whole(known.loader(name).weights(directory), directory)
     if known.declared(name).promises.trainable:
         slots = known.training_loader(name).optimizer_state(directory)
         unread = {k: p for k, p in slots.items() if Path(p[0]).suffix not in READERS}
-        places |= {f"optimizer/{key}": place for key, place in unread.items()}
+        places |= {f"optimizer/{k}": place for k, place in whole(unread, directory).items()}
     return places
 
 
@@ -88,8 +89,7 @@ def _npy(path: Path) -> Arrays:
 
 
 def _npz(path: Path) -> Arrays:
-    with np.load(path, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+    return arrays.read(path, packed=True)
 
 
 def _torch(path: Path) -> Arrays:
@@ -116,18 +116,20 @@ def _leaves(value: Any, name: str, torch: Any) -> Iterator[tuple[str, np.ndarray
 
 def _tar(path: Path) -> Arrays:
     """What a model that is trained on keeps after an epoch: a format's files."""
-    with tempfile.TemporaryDirectory() as scratch, tarfile.open(path) as archive:
+    with temporary_folder() as scratch, tarfile.open(path, "r:") as archive:
+        if sum(member.size for member in archive) > path.stat().st_size:
+            raise ValueError("members larger than the archive")
         archive.extractall(scratch, filter="data")
-        arrays: Arrays = {}
-        for member in sorted(p for p in Path(scratch).rglob("*") if p.is_file()):
+        members: Arrays = {}
+        for member in sorted(p for p in scratch.rglob("*") if p.is_file()):
             name = member.relative_to(scratch).as_posix()
-            inner = tensors(Path(scratch), name) or {"": np.asarray(member.read_bytes())}
-            arrays |= {f"{name}: {key}": np.array(array) for key, array in inner.items()}
-        return arrays
+            inner = tensors(scratch, name) or {"": np.asarray(member.read_bytes())}
+            members |= {f"{name}: {key}": np.array(array) for key, array in inner.items()}
+        return members
 
 
 def _json(path: Path) -> Arrays:
-    return dict(_values(json.loads(path.read_text()), ""))
+    return dict(_values(documents.read_json(path, limits.LISTING), ""))
 
 
 def _values(value: Any, name: str) -> Iterator[tuple[str, np.ndarray]]:
@@ -148,8 +150,8 @@ def _scalar(value: Any) -> np.ndarray:
 
 def _csv(path: Path) -> Arrays:
     """A column an array; of numbers where every cell is one."""
-    with path.open(newline="") as file:
-        header, *rows = csv.reader(file)
+    text = documents.read_text(path, limits.LISTING)
+    header, *rows = csv.reader(io.StringIO(text, newline=""))
     columns: Arrays = {}
     for name, *cells in zip(header, *rows, strict=False):
         try:
@@ -161,7 +163,7 @@ def _csv(path: Path) -> Arrays:
 
 def _text(path: Path) -> Arrays:
     """A vocabulary, say: a line an element."""
-    return {"": np.asarray(path.read_text().splitlines())}
+    return {"": np.asarray(documents.read_text(path, limits.LISTING).splitlines())}
 
 
 READERS: dict[str, Callable[[Path], Arrays]] = {
@@ -176,6 +178,7 @@ READERS: dict[str, Callable[[Path], Arrays]] = {
 GRAPHS = (".pb", ".index", ".onnx")
 UNREADABLE = (
     *(ValueError, KeyError, RuntimeError, OSError, struct.error, pickle.UnpicklingError),
-    *(zipfile.BadZipFile, tarfile.TarError),
+    *(zipfile.BadZipFile, tarfile.TarError, csv.Error, SyntaxError, tokenize.TokenError),
+    *(MemoryError, RecursionError, TypeError, AttributeError, arrays.ForeignArrays),
 )
 """What a reader raises for a file that is not of its kind."""

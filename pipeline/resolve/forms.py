@@ -21,6 +21,7 @@ from pipeline.resolve.mlflow_tables import Local
 from pipeline.resolve.resolved import Resolved, gather
 from pipeline.resolve.statements import statement
 from pipeline.tracking.store import KEY
+from pipeline.untrusted import plain_files
 
 SHA256 = re.compile(r"[0-9a-f]{8,64}")
 RUN = re.compile(r"[0-9a-f]{32}")
@@ -41,13 +42,16 @@ def by_path(what: str, root: Path) -> Resolved | None:
     else:
         if path.is_dir():
             return None
+        plain_files.demand_stored(path)
         node = statement(path)
         return gather(node, root) if node else by_sha256(provenance.digest(path), root)
-    if (node := statement(directory / provenance.NAME)) is None:
+    try:
+        node = lineage.node(directory / provenance.NAME)
+    except ValueError as fault:
         raise PipelineError(
-            f"{directory / provenance.NAME}: changed: no statement can be read from it; get the "
-            "directory again from where it came"
-        )
+            f"{directory / provenance.NAME}: changed: no statement can be read from it ({fault}); "
+            "get the directory again from where it came"
+        ) from None
     file = absolute.relative_to(directory).as_posix() if path.is_file() else None
     return gather(node, root, place=directory, file=file)
 

@@ -2,7 +2,6 @@
 
 import base64
 import contextlib
-import json
 import os
 import urllib.error
 import urllib.parse
@@ -15,6 +14,7 @@ from pipeline import provenance
 from pipeline.errors import PipelineError
 from pipeline.resolve.logged import MD5, Logged
 from pipeline.tracking.store import KEY, REFUSED, without_login
+from pipeline.untrusted import documents, limits
 
 SECONDS = 5
 """Until a server that does not answer is given up."""
@@ -35,7 +35,11 @@ class Server:
         request = urllib.request.Request(address, headers=_login(parts))
         try:
             with urllib.request.urlopen(request, timeout=SECONDS) as answer:
-                body: bytes = answer.read()
+                body: bytes = answer.read(limits.STATEMENT + 1)
+                if len(body) > limits.STATEMENT:
+                    raise PipelineError(
+                        f"MLflow at {self.shown}: answered more than {limits.STATEMENT} bytes"
+                    )
                 return body
         except urllib.error.HTTPError as fault:
             if fault.code in (400, 404):
@@ -52,7 +56,7 @@ class Server:
     def get_json(self, path: str, **query: str) -> dict[str, Any] | None:
         body = self.get(f"api/2.0/mlflow/{path}", **query)
         try:
-            answer: dict[str, Any] | None = json.loads(body) if body else None
+            answer: dict[str, Any] | None = documents.parse_json(body) if body else None
         except ValueError:
             raise PipelineError(f"MLflow at {self.shown}: is no MLflow server") from None
         return answer
@@ -87,9 +91,14 @@ class Server:
             return
         yield first
         with contextlib.suppress(ValueError, KeyError, TypeError):
-            for entry in json.loads(first)["subject"]:
-                if str(entry["name"]).startswith("lineage/"):
-                    yield self.get(where, artifact_file_path=entry["name"]) or b""
+            names = [str(each["name"]) for each in documents.parse_json(first)["subject"]]
+            left = limits.LINEAGE
+            for name in [n for n in names if n.startswith("lineage/")][: limits.STATEMENTS]:
+                content = self.get(where, artifact_file_path=name) or b""
+                left -= len(content)
+                if left < 0:
+                    return
+                yield content
 
     def version(self, name: str, version: str) -> tuple[str, str | None] | None:
         if version.startswith("@"):

@@ -41,10 +41,16 @@ def gather(
     revision: str | None = None,
     known: Mapping[str, Node] | None = None,
 ) -> Resolved:
-    """Looks for what `node` was made from, and where its parts lie; `place` is its directory."""
+    """Looks for what `node` was made from, and where its parts lie; `place` is its directory.
+
+    Raises IncompleteArtifact for a directory that `statements.demand_readable` refuses."""
+    if place:
+        statements.demand_readable(place, root)
     carried = {each.digest: each for each in statements.carried(place)} if place else {}
     chain = statements.complete({**(known or {}), **carried}, node, root)
     places = statements.places(chain, root) | ({node.digest: place} if place else {})
+    for each in places.values():
+        statements.demand_readable(each, root)
     if run is None and node.stage == EXPORT_COMPLETE:
         run = _run_of(node.digest, root)
     return Resolved(

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pipeline import provenance
-from pipeline.errors import PipelineError
+from pipeline.errors import IncompleteArtifact, PipelineError
 from pipeline.project import EXPORT_COMPLETE, PARENTS
 from pipeline.provenance import lineage
 from pipeline.provenance.lineage import OUTPUTS, Node
 from pipeline.resolve import dvc as resolve_dvc
 from pipeline.resolve import mlflow as resolve_mlflow
 from pipeline.resolve.mlflow_tables import Local
+from pipeline.untrusted import plain_files
 
 
 def parse(content: bytes) -> Node | None:
@@ -24,13 +25,32 @@ def parse(content: bytes) -> Node | None:
 
 
 def statement(path: Path) -> Node | None:
-    return parse(path.read_bytes()) if path.is_file() else None
+    """Returns null for a file that holds no statement, and for no file."""
+    try:
+        return lineage.node(path) if path.is_file() else None
+    except ValueError:
+        return None
+
+
+def demand_readable(directory: Path, root: Path) -> None:
+    """Raises IncompleteArtifact unless an artifact's directory, which may be a stranger's, holds
+    plain files that all lie there, and a lineage that can be read. Links into DVC's cache are how
+    DVC may lay them out."""
+    plain_files.demand(directory, resolve_dvc.cache(root).resolve())
+    try:
+        lineage.statements(directory)
+    except ValueError as fault:
+        raise IncompleteArtifact(f"{fault}; get it again from where it came") from None
 
 
 def carried(directory: Path) -> Iterator[Node]:
     """An artifact's own statement first, then those that it carries; what cannot be read is left
     out."""
-    yield from (node for path in lineage.statements(directory) if (node := statement(path)))
+    try:
+        paths = lineage.statements(directory)
+    except ValueError:
+        paths = [directory / provenance.NAME]
+    yield from (node for path in paths if (node := statement(path)))
 
 
 def in_work_tree(root: Path) -> Iterator[Path]:

@@ -2,10 +2,11 @@
 
 import contextlib
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from pipeline.files import remove_tree
 
 
 @contextlib.contextmanager
@@ -13,7 +14,7 @@ def scratch_beside(output: Path) -> Iterator[None]:
     """Puts temporary files, those of child processes too, beside the output, under a name that the
     next run knows and empties."""
     directory = output.absolute().with_name(f".{output.name}.scratch")
-    shutil.rmtree(directory, ignore_errors=True)
+    remove_tree(directory)
     directory.mkdir(parents=True)
     before = tempfile.tempdir, os.environ.get("TMPDIR")
     tempfile.tempdir = os.environ["TMPDIR"] = str(directory)
@@ -25,4 +26,4 @@ def scratch_beside(output: Path) -> Iterator[None]:
             del os.environ["TMPDIR"]
         else:
             os.environ["TMPDIR"] = before[1]
-        shutil.rmtree(directory, ignore_errors=True)
+        remove_tree(directory)

@@ -1,7 +1,7 @@
 """A claim of a statement is verified, missing here, or contradicted by bytes at hand."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -47,6 +47,20 @@ class Case:
     """Why that cannot be read."""
     direct: frozenset[str]
     """Digests of the chain up to the complete models that were trained on from, without those."""
+    digests: dict[Path, str | None] = field(default_factory=dict)
+    """Of what a statement names in the work tree; each is computed once."""
+
+    def digest(self, path: Path) -> str | None:
+        """sha256 of what lies there; None for nothing, and for what no stage reads: folders of git,
+        of DVC or of an environment."""
+        if path not in self.digests:
+            parts = (
+                path.relative_to(self.root).parts if path.is_relative_to(self.root) else path.parts
+            )
+            hidden = not parts or parts[0].startswith(".")
+            here = path.exists() and not hidden
+            self.digests[path] = provenance.digest(path) if here else None
+        return self.digests[path]
 
     def files(self, node: Node) -> Mapping[str, Path] | None:
         """Name -> path of what is at hand, in a directory or in DVC's cache; None without."""

@@ -8,6 +8,7 @@ from pipeline.provenance import git
 from pipeline.provenance.lineage import Node, dep_kind
 from pipeline.trace.claims import SHORT, Case, Check, count, listed
 from pipeline.trace.code import Source, find_source
+from pipeline.untrusted import limits
 
 
 def deps_of_code(node: Node) -> dict[str, str]:
@@ -24,21 +25,23 @@ def sources(case: Case) -> dict[tuple[str | None, str | None], Source]:
     for node in case.resolved.known.values():
         named = {*deps_of_code(node), *deps_of_data(node)}
         deps.setdefault((node.commit, node.patch), set()).update(named)
+    patches = _patches(case)
     return {
         (commit, patch): find_source(
-            case.root, commit, patch, _patch_file(patch, case), sorted(named)
+            case.root, commit, patch, patches.get(patch or ""), sorted(named)
         )
         for (commit, patch), named in deps.items()
     }
 
 
-def _patch_file(patch: str | None, case: Case) -> Path | None:
-    """Any patch at hand with this sha256; artifacts made together have the same."""
-    for node in case.resolved.known.values() if patch else ():
+def _patches(case: Case) -> dict[str, Path]:
+    """Each patch at hand by its sha256; artifacts made together have the same."""
+    patches: dict[str, Path] = {}
+    for node in case.resolved.known.values():
         for name, path in (case.files(node) or {}).items():
-            if name.endswith(".patch") and path.is_file() and provenance.digest(path) == patch:
-                return path
-    return None
+            if name.endswith(".patch") and path.is_file() and path.stat().st_size <= limits.PATCH:
+                patches.setdefault(provenance.digest(path), path)
+    return patches
 
 
 def code(source: Source, case: Case) -> Iterator[Check]:
@@ -125,7 +128,7 @@ def code_files(node: Node, source: Source, case: Case) -> Iterator[Check]:
         for path, digest in rest.items():
             yield _other_code(node, path, digest, source)
         return
-    here = {path for path, digest in rest.items() if _at(case.root / path) == digest}
+    here = {path for path, digest in rest.items() if case.digest(case.root / path) == digest}
     if here:
         text = (
             f"{len(here)} of {len(recorded)} ({listed(sorted(here))}) have the recorded digest in "
@@ -160,10 +163,6 @@ def _which(node: Node, path: str, source: Source) -> str:
     return f" ({listed(sorted(filter(provenance.counts, names)))})"
 
 
-def _at(path: Path) -> str | None:
-    return provenance.digest(path) if path.exists() else None
-
-
 def data(node: Node, source: Source, case: Case) -> Iterator[Check]:
     """Raw data by digest: in the work tree, else at the commit and in DVC's cache.
 
@@ -172,7 +171,7 @@ def data(node: Node, source: Source, case: Case) -> Iterator[Check]:
     for path, digest in deps_of_data(node).items():
         short = f"{path}/" if (case.root / path).is_dir() else path
         short += f" ({digest[:SHORT]})"
-        if _at(case.root / path) == digest:
+        if case.digest(case.root / path) == digest:
             text = f"{short} in the work tree has exactly the recorded content"
             yield Check(claim="raw data", verdict="verified", text=text)
         elif source.digest(path) == digest:

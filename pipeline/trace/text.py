@@ -59,33 +59,38 @@ def _about(node: Report) -> str:
     return what + (f" of {model.get('name')} ({model.get('framework')})" if model else "")
 
 
-def _tree(report: Report) -> list[str]:
+def _tree(report: Report) -> Iterator[str]:
     """Each part under what was made from it; one that went into several, under the last of them."""
     nodes = {node["digest"]: node for node in report["nodes"]}
     above: dict[str, str] = {}
     for node in report["nodes"]:  # downwards, so the lowest that names it comes last
         above |= {dep["digest"]: node["digest"] for dep in node["made_from"]}
-    return list(_branch(report["nodes"][0], nodes, above, "", ""))
+    waiting = [(report["nodes"][0], "", "")]
+    while waiting:
+        part, lead, below = waiting.pop()
+        if "title" in part:
+            yield f"{lead}{part['title']}"
+            continue
+        yield f"{lead}{_title(part)}  {_state(part)}"
+        branches = list(_branches(part, nodes, above))
+        leads = [(f"{below}├─ ", f"{below}│  ")] * (len(branches) - 1)
+        leads += [(f"{below}└─ ", f"{below}   ")]
+        for branch, (lead, further) in reversed(list(zip(branches, leads, strict=False))):
+            waiting.append((branch, lead, further))
 
 
-def _branch(
-    node: Report, nodes: Mapping[str, Report], above: Mapping[str, str], lead: str, below: str
-) -> Iterator[str]:
-    yield f"{lead}{_title(node)}  {_state(node)}"
-    mine = [d for d in node["made_from"] if above[d["digest"]] == node["digest"]]
-    shown = [
-        d
-        for d in mine
-        if d["digest"] in nodes or _is_raw(d, node) or (not d["known"] and is_artifact(d["path"]))
-    ]
-    for position, dep in enumerate(shown):
-        last = position == len(shown) - 1
-        lead, further = (f"{below}└─ ", f"{below}   ") if last else (f"{below}├─ ", f"{below}│  ")
-        if dep["digest"] in nodes:
-            yield from _branch(nodes[dep["digest"]], nodes, above, lead, further)
-        else:
+def _branches(
+    node: Report, nodes: Mapping[str, Report], above: Mapping[str, str]
+) -> Iterator[Report]:
+    """What a part was made from, each once, however many of its deps are the same; what is no part
+    of the report is a line's title."""
+    mine = {d["digest"]: d for d in node["made_from"] if above[d["digest"]] == node["digest"]}
+    for digest, dep in mine.items():
+        if digest in nodes:
+            yield nodes[digest]
+        elif _is_raw(dep, node) or (not dep["known"] and is_artifact(dep["path"])):
             what = "raw data in" if _is_raw(dep, node) else "not known here:"
-            yield f"{lead}{what} {dep['path']} {dep['digest'][:SHORT]}"
+            yield {"title": f"{what} {dep['path']} {digest[:SHORT]}"}
 
 
 def _is_raw(dep: Report, node: Report) -> bool:

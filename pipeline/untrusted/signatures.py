@@ -7,20 +7,13 @@ beside the directory, which stays as its statement has it.
 import base64
 import hashlib
 import importlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import CannotRun, IncompleteArtifact, ParamsError, VerificationFailed
 from pipeline.text import escaped
-from pipeline.untrusted import plain_files
-
-LARGEST = 16 << 20
-"""Bytes of a signature, which names each file."""
-
-SIZE = 1 << 40
-"""Bytes of a directory that is signed."""
+from pipeline.untrusted import documents, limits, plain_files
 
 CURVES = ("secp256r1", "secp384r1")
 
@@ -102,12 +95,13 @@ def _difference(directory: Path, statement: Mapping[str, Any]) -> str:
 def _bundle(signature: Path) -> tuple[str, dict[str, Any]]:
     """The key that a signature names, and what it says of the files; neither is verified yet."""
     try:
-        bundle = json.loads(plain_files.read(signature, LARGEST))
+        bundle = documents.read_json(signature, limits.LISTING)
         named = bundle["verificationMaterial"]["publicKey"]["hint"]
-        statement = json.loads(base64.b64decode(bundle["dsseEnvelope"]["payload"], validate=True))
+        payload = base64.b64decode(bundle["dsseEnvelope"]["payload"], validate=True)
+        statement = documents.parse_json(payload)
         {str(each["name"]): str(each["digest"]) for each in statement["predicate"]["resources"]}
         dict(statement["predicate"].get("serialization", {}))
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as fault:
+    except (ValueError, LookupError, TypeError, AttributeError) as fault:
         raise VerificationFailed(
             f"{signature}: is no signature made with a key: {escaped(str(fault))[:200]}"
         ) from None
@@ -115,7 +109,7 @@ def _bundle(signature: Path) -> tuple[str, dict[str, Any]]:
 
 
 def _demand_plain(directory: Path) -> None:
-    if faults := plain_files.faults(directory, SIZE):
+    if faults := plain_files.faults(directory, limits.SIGNED):
         raise IncompleteArtifact(f"{faults[0]}; a signature covers plain files only")
 
 

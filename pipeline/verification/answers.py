@@ -3,12 +3,12 @@
 import contextlib
 import dataclasses
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from pipeline.config.params import Train
 from pipeline.errors import ParamsError
+from pipeline.files import temporary_folder
 from pipeline.formats import declared
 from pipeline.sandbox import supervisor
 from pipeline.sandbox.reports import Answers, Training, read
@@ -23,14 +23,14 @@ def collect_answers(evidence: Evidence, data: Path) -> Evidence:
     process."""
     names = list(evidence.promises)
     with_source = [name for name in names if not evidence.promises[name]["code_free"]]
-    with tempfile.TemporaryDirectory() as scratch, supervisor.pool() as pool:
+    with temporary_folder() as scratch, supervisor.pool() as pool:
         answers = {
-            (name, source): pool.submit(_answers, evidence, data, name, Path(scratch), source)
+            (name, source): pool.submit(_answers, evidence, data, name, scratch, source)
             for source, formats in ((False, names), (True, with_source))
             for name in formats
         }
         trainings = {
-            name: pool.submit(train_on, evidence, data, name, Path(scratch))
+            name: pool.submit(train_on, evidence, data, name, scratch)
             for name in evidence.trainable
         }
         import_metrics(evidence.params.train, evidence.schema["target"]["classes"])

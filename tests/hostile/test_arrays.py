@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.examine.arrays import ForeignArrays, read
+from pipeline.untrusted.arrays import ForeignArrays, read
 from tests.hostile.conftest import Touch, edited
 
 

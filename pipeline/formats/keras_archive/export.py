@@ -46,7 +46,7 @@ def export(model: "keras.Model", inputs: Arrays, outputs: list[str], directory: 
 
 def _one_line(error: BaseException) -> str:
     """Returns the cause, which Keras wraps in everything that it was about to make."""
-    innermost = re.split(r"(?:Exception|Error) encountered[\w ]*: ", str(error))[-1]
+    innermost = re.split(r"(?:Exception|Error) encountered[\w ]{0,80}+: ", str(error))[-1]
     return " ".join(innermost.split("Full object config")[0].split())[:400]
 
 

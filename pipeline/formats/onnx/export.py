@@ -41,7 +41,7 @@ def export(model: Any, inputs: Arrays, outputs: list[str], directory: Path) -> N
     except ValueError as error:
         for file in (FILE, OVERFLOW):
             (directory / file).unlink(missing_ok=True)
-        blamed = [origins[n] for n in re.findall(r"\w+_\d+", str(error)) if n in origins]
+        blamed = [origins[n] for n in re.findall(r"\b\w+_\d+", str(error)) if n in origins]
         if not blamed:
             raise
         at = layer_at(model, blamed[0])

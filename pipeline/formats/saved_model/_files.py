@@ -1,8 +1,9 @@
 """The folder's files: what they are called, and how graph and signature are read."""
 
-import json
 from pathlib import Path
 from typing import Any
+
+from .._json import read_json
 
 FOLDER = "saved_model"
 FILE = f"{FOLDER}/saved_model.pb"
@@ -28,5 +29,6 @@ def read_graphs(folder: Path) -> Any:
 
 def read_signature(directory: Path) -> dict[str, Any]:
     """Returns the names of inputs, outputs and seeds; ValueError where it is no JSON."""
-    signature: dict[str, Any] = json.loads((directory / FOLDER / SIGNATURE).read_text())
+    path = directory / FOLDER / SIGNATURE
+    signature: dict[str, Any] = read_json(path, (0, path.stat().st_size), str(path))
     return signature

@@ -40,17 +40,24 @@ UNREADABLE = (
 
 def check_optimizer(path: Path) -> None:
     """Raises ValueError for anything else, and for a class that is no name."""
+    read_optimizer(path)
+
+
+def read_optimizer(path: Path) -> dict[str, Any]:
+    """Returns what the file holds, with stand-ins for tensors. Raises ValueError as
+    `check_optimizer` does; torch is not loaded."""
     members = spans(path)
     root = _root(path, members)
     span = members[f"{root}/data.pkl"]
     if span[1] > LIMIT:
         raise ValueError(f"{path}: a pickle of {span[1]} bytes, expected at most {LIMIT}")
     sizes = {name.rpartition("/")[2]: n for name, (_, n) in members.items() if "/data/" in name}
-    saved = _unpickled(read_span(path, span), sizes, path)
+    saved: dict[str, Any] = _unpickled(read_span(path, span), sizes, path)
     try:
         _check_content(saved)
     except ValueError as error:
         raise ValueError(f"{path}: {error}; do not load it") from error
+    return saved
 
 
 def _check_content(saved: Any) -> None:

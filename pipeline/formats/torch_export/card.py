@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ._names import FILE, MODEL, OPTIMIZER, TRAIN
+from ._screen_optimizer import read_optimizer
 
 
 def card(inputs: list[str], outputs: list[str]) -> str:
@@ -20,9 +21,7 @@ def card(inputs: list[str], outputs: list[str]) -> str:
 
 def training_card(inputs: list[str], outputs: list[str], directory: Path) -> str:
     """Returns lines that train on, only those that this model's optimizer needs."""
-    import torch
-
-    saved = torch.load(directory / OPTIMIZER, weights_only=True)
+    saved = read_optimizer(directory / OPTIMIZER)
     return "\n".join([*_load(saved), *_train(saved, inputs), *_predict(inputs)])
 
 
