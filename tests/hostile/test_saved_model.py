@@ -125,6 +125,16 @@ def grown(directory: Path, _: Path) -> None:
     in_index(b"\x12\x02\x08\x0c\x12\x02\x08\x10", b"\x12\x02\x08\x7f\x12\x02\x08\x10")(directory, _)
 
 
+def in_variables(find: bytes, put: bytes) -> Attack:
+    def attack(directory: Path, _: Path) -> None:
+        path = directory / form.FOLDER / form.DATA
+        content = path.read_bytes()
+        assert find in content
+        path.write_bytes(content.replace(find, put))
+
+    return attack
+
+
 def printed(path: str) -> None:
     tf.print("x", output_stream=f"file://{path}")
 
@@ -190,6 +200,9 @@ REFUSED |= {
     "a symlink to the folder": folder_symlink,
     "a pipe": lambda d, _: os.mkfifo(d / form.FOLDER / "pipe"),
     "a variable larger than its bytes": grown,
+    "a variant for a variable": in_index(b"\x08\x01\x12\x08\x12\x02", b"\x08\x15\x12\x08\x12\x02"),
+    "variables in two files": in_index(b"\x08\x01\x1a\x02\x08\x01", b"\x08\x02\x1a\x02\x08\x01"),
+    "a variable with a saver of its own": in_variables(b"*\x02\x08\x01", b"\x22\x02\x0a\x00"),
     "no index": lambda d, _: (d / form.FOLDER / form.INDEX).write_bytes(b"") and None,
     "an index of zeros": lambda d, _: (
         (d / form.FOLDER / form.INDEX).write_bytes(bytes(99)) and None
