@@ -110,10 +110,39 @@ def _of_map(field: Any) -> bool:
     return bool(field.containing_type.GetOptions().map_entry)
 
 
+def keras_classes() -> set[str]:
+    """Returns each class that Keras' archive can name: of its interface, and where it is written
+    those that describe themselves."""
+    from keras.src import api_export
+    from keras.src.saving.keras_saveable import KerasSaveable
+
+    public = api_export.REGISTERED_NAMES_TO_OBJS.items()
+    found = {name for name, each in public if isinstance(each, type)}
+    queue = list(KerasSaveable.__subclasses__())
+    for kind in queue:
+        queue += kind.__subclasses__()
+        found.add(f"{kind.__module__}.{kind.__qualname__}")
+    return {name for name in found if name.startswith("keras.")}
+
+
+def keras_functions() -> set[str]:
+    """Returns each function of Keras' interface, and those that it finds by their names alone."""
+    from keras.src import api_export
+    from keras.src.saving.serialization_lib import BUILTIN_MODULES
+
+    public = api_export.REGISTERED_NAMES_TO_OBJS.items()
+    found = {name for name, each in public if not isinstance(each, type)}
+    modules = tuple(f"keras.{each}." for each in BUILTIN_MODULES)
+    alone = {f"builtins.{name.rpartition('.')[2]}" for name in found if name.startswith(modules)}
+    return {name for name in found if name.startswith("keras.")} | alone
+
+
 KNOWN: dict[str, Callable[[], set[str]]] = {
     "saved_model/operators": operators,
     "saved_model/attributes": attributes,
     "saved_model/fields": fields,
+    "keras_archive/classes": keras_classes,
+    "keras_archive/functions": keras_functions,
 }
 
 
