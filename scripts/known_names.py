@@ -6,6 +6,8 @@ libraries know. What a new version adds goes to the refused ones, and a person m
 --check writes nothing: it prints what differs, and ends with 1 where something does.
 """
 
+import inspect
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -137,12 +139,38 @@ def keras_functions() -> set[str]:
     return {name for name in found if name.startswith("keras.")} | alone
 
 
+TABLES = (
+    *("Model", "SubGraph", "Operator", "Tensor", "Buffer", "OperatorCode", "SignatureDef"),
+    *("Metadata", "TensorMap", "QuantizationParameters"),
+)
+"""Of LiteRT's schema, those that hold more than an operator's numbers."""
+
+
+def litert_operators() -> set[str]:
+    """Returns number and name of each operator in LiteRT's schema."""
+    from tensorflow.lite.python import schema_py_generated as schema
+
+    codes = vars(schema.BuiltinOperator).items()
+    return {f"{number} {name}" for name, number in codes if isinstance(number, int)}
+
+
+def litert_fields() -> set[str]:
+    """Returns table, number and name of each field, as the functions that write it have them."""
+    from tensorflow.lite.python import schema_py_generated as schema
+
+    written = re.compile(rf"^def ({'|'.join(TABLES)})Add(\w+)\(builder.*\n.*Slot\((\d+),", re.M)
+    found = written.findall(inspect.getsource(schema))
+    return {f"{table} {number} {name}" for table, name, number in found}
+
+
 KNOWN: dict[str, Callable[[], set[str]]] = {
     "saved_model/operators": operators,
     "saved_model/attributes": attributes,
     "saved_model/fields": fields,
     "keras_archive/classes": keras_classes,
     "keras_archive/functions": keras_functions,
+    "litert/operators": litert_operators,
+    "litert/fields": litert_fields,
 }
 
 
