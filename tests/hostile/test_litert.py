@@ -158,6 +158,7 @@ ATTACKS: dict[str, Callable[[bytes], bytes]] = {
     "a kind without a meaning here": packed(of("tensor", type=14)),
     "a kind that nobody knows": packed(of("tensor", type=99)),
     "a tensor that is not there": packed(of("operator", inputs=[10_000])),
+    "a tensor in between that is not there": packed(of("operator", intermediates=[10_000])),
     "an answer that is not there": packed(of("graph", outputs=[10_000])),
     "an operator's number beyond the list": packed(of("operator", opcodeIndex=10_000)),
     "a signature of no graph": packed(of("signature", subgraphIndex=10_000)),

@@ -76,7 +76,9 @@ def by_device(graph: Any, path: str) -> None:
 
 def as_version_1(graph: Any, path: str) -> None:
     """What says that it is the saver runs while version 1 loads."""
-    library = graph.graph_def.library
+    library, before = graph.graph_def.library, saver(graph)[0]
+    library.function.remove(function(graph, "_traced_save"))
+    graph.graph_def.node.remove(before)
     added = library.function.add()
     added.signature.name = "__inference_init_7"
     added.signature.is_stateful = True
@@ -197,6 +199,14 @@ def joined(graph: Any) -> None:
     texts = [node for node in saving.node_def if node.op == "Const"]
     part = next(n for n in texts if list(n.attr["value"].tensor.string_val) == [b"_temp/part"])
     part.attr["value"].tensor.string_val[:] = [b"/../../../../tmp/never"]
+
+
+def joined_unseen(graph: Any) -> None:
+    """TensorFlow reads the packed texts of a constant, and not those that stand one by one."""
+    saving = function(graph, "_traced_save")
+    texts = [node for node in saving.node_def if node.op == "Const"]
+    part = next(n for n in texts if list(n.attr["value"].tensor.string_val) == [b"_temp/part"])
+    part.attr["value"].tensor.tensor_content = b"\x0e/../../../never"
 
 
 def joined_otherwise(graph: Any) -> None:
@@ -344,6 +354,7 @@ REFUSED |= {
     "saving in what restores": in_the_other,
     "saving elsewhere": elsewhere,
     "a path and a way out of it": joined,
+    "a path and a way out of it, unseen": joined_unseen,
     "a path joined by another": joined_otherwise,
     "a path to read from": read_elsewhere,
     "a path from another argument": another_argument,

@@ -34,7 +34,7 @@ def _check_graph(graph: Table, codes: list[int], graphs: int) -> set[int]:
             raise ValueError(f"an operator is number {code} of {len(codes)}")
         takes = operator.shape(schema.TAKES, tensors)
         ends += [each for each in takes if each != MISSING]
-        ends += operator.shape(schema.GIVES, tensors)
+        ends += operator.shape(schema.GIVES, tensors) + operator.shape(schema.BETWEEN, tensors)
         if codes[code] in CALLS:
             called |= _called(operator, *CALLS[codes[code]])
     if any(not 0 <= each < tensors for each in ends) or any(each >= graphs for each in called):

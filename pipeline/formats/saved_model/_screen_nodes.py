@@ -12,7 +12,7 @@ from typing import Any
 
 from .._lists import by_first_word, listed
 from ._screen_messages import FIELDS, HERE, VALUES
-from ._screen_saver import Saver
+from ._screen_saver import TEXT, Saver
 
 OPERATORS = listed(HERE / "operators.txt")
 NO_LIST = "list:"  # nothing tells of which kind it is
@@ -125,6 +125,8 @@ class _Reader:
                 raise self._refusal(f"the constant {owner} has {field.full_name}")
         if str(tensor.dtype) not in VALUES["tensorflow.TensorProto.dtype"]:
             raise self._refusal(f"the constant {owner} is of kind {tensor.dtype}")
+        if tensor.dtype == TEXT and tensor.tensor_content:  # which TensorFlow reads in their place
+            raise self._refusal(f"the constant {owner} has its texts twice")
         sizes = [dimension.size for dimension in tensor.tensor_shape.dim]
         count = math.prod(sizes)
         self._constants += max(0, count - tensor.ByteSize()) * ITEMSIZE if count > 1 else 0

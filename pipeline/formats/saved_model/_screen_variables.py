@@ -29,7 +29,10 @@ def check_variables(folder: Path) -> None:
     from tensorflow.core.protobuf.tensor_bundle_pb2 import BundleEntryProto, BundleHeaderProto
 
     try:
-        entries = dict(table(folder / INDEX))
+        rows = list(table(folder / INDEX))
+        entries = dict(rows)
+        if len(entries) < len(rows):
+            raise ValueError(f"{folder}: {INDEX} names a variable twice; do not load it")
         header = BundleHeaderProto.FromString(entries.pop(b""))
         if (header.num_shards, header.endianness) != (1, BundleHeaderProto.LITTLE):
             raise ValueError(f"{folder}: {INDEX} tells of other files; do not load it")
