@@ -72,10 +72,10 @@ def outside(model: Any) -> None:
     model.externalBufferGroups, model.externalBuffers = [group], [buffer]
 
 
-def metadata(name: bytes) -> Callable[[Any], Any]:
+def metadata(name: bytes, buffer: int = 0) -> Callable[[Any], Any]:
     def change(model: Any) -> None:
         entry = schema().MetadataT()
-        entry.name, entry.buffer = name, 0
+        entry.name, entry.buffer = name, buffer
         model.metadata = [*model.metadata, entry]
 
     return change
@@ -139,6 +139,10 @@ ATTACKS: dict[str, Callable[[bytes], bytes]] = {
     "a variable that is set": packed(custom(None, 144)),
     "weights in another file": packed(outside),
     "metadata that a runtime goes by": packed(metadata(b"planted_precision")),
+    "metadata that is not there": packed(metadata(b"min_runtime_version", 10_000)),
+    "a signature without names": packed(
+        lambda model: setattr(model.signatureDefs[0].inputs[0], "name", None)
+    ),
     "options of a stranger's": packed(of("operator", customOptions=np.ones(4, np.uint8))),
     "options behind the file": packed(
         of("operator", largeCustomOptionsOffset=1 << 40, largeCustomOptionsSize=8)

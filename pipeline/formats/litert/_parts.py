@@ -47,5 +47,7 @@ def check_metadata(model: Table) -> None:
     for each in model.tables(schema.METADATA):
         check_fields(each, "Metadata")
         name = each.text(schema.METADATA_NAME, LONGEST_NAME)
+        if each.number(schema.METADATA_BUFFER, "I") >= model.count(schema.BUFFERS):
+            raise ValueError(f"metadata {name!r} is in a buffer that is not there")
         if name not in VALUES["metadata"]:
             raise ValueError(f"holds metadata {name!r}, expected {sorted(VALUES['metadata'])}")

@@ -62,5 +62,6 @@ def check_signatures(model: Table, graphs: list[Table]) -> None:
         for side in (schema.SIGNATURE_INPUTS, schema.SIGNATURE_OUTPUTS):
             for named in signature.tables(side):
                 check_fields(named, "TensorMap")
-                if named.number(schema.TENSOR_INDEX, "I") >= graphs[graph].count(schema.TENSORS):
+                index = named.number(schema.TENSOR_INDEX, "I")
+                if index >= graphs[graph].count(schema.TENSORS) or not named.has(schema.MAP_NAME):
                     raise ValueError(f"its signature {key!r} names a tensor that is not there")

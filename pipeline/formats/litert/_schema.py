@@ -8,8 +8,8 @@ CODE_INDEX, TAKES, GIVES, OPTIONS_KIND, OPTIONS, BETWEEN = 0, 1, 2, 3, 4, 8  # o
 SHAPE, KIND, BUFFER, NAME, QUANTIZATION = 0, 1, 2, 3, 4  # of a tensor
 DATA, OFFSET, SIZE = 0, 1, 2  # of a buffer
 SIGNATURE_INPUTS, SIGNATURE_OUTPUTS, KEY, GRAPH = 0, 1, 2, 4  # of a signature
-TENSOR_INDEX = 1  # of a name in it
-METADATA_NAME = 0
+MAP_NAME, TENSOR_INDEX = 0, 1  # of a name in it
+METADATA_NAME, METADATA_BUFFER = 0, 1
 
 TEXT = 5
 DTYPES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 6: "bool", 7: "int16"}
