@@ -200,7 +200,7 @@ def test_the_saving_function_must_not_be_reached_by_a_model(copy: Path) -> None:
         node.attr["f"].func.name = next(name for name in names if "traced_save" in name)
 
     write_over(copy, poison)
-    with pytest.raises(ValueError, match="ShardedFilename|SaveV2|MergeV2Checkpoints"):
+    with pytest.raises(ValueError, match="harmless calls '__inference__traced_save_0'"):
         form.load(copy)
 
 

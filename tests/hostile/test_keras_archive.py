@@ -97,6 +97,26 @@ def function(name: str, module: str = "builtins") -> dict:
     return {"class_name": "function", "module": module, "config": name, "registered_name": name}
 
 
+def legacy(kind: str) -> Attack:
+    """Without a module Keras looks the name up among all that its own module of layers has."""
+
+    def attack(directory: Path, _: Path) -> None:
+        def edit(config: dict) -> None:
+            entry = next(each for each in config["config"]["layers"] if "inbound_nodes" in each)
+            entry |= {"class_name": kind}
+            del entry["module"]
+
+        edited_json(directory / form.FILE, form.CONFIG, edit)
+
+    return attack
+
+
+def compiled(**change: Any) -> Attack:
+    return lambda d, _: edited_json(
+        d / form.FILE, form.CONFIG, lambda config: config["compile_config"].update(change)
+    )
+
+
 def weights(make: Callable[[h5py.File], Any]) -> Attack:
     def attack(directory: Path, _: Path) -> None:
         buffer = io.BytesIO()
@@ -155,6 +175,40 @@ REFUSED: dict[str, Attack] = {
     "the unsafe flag as a class": layer(
         module="keras.config", class_name="enable_unsafe_deserialization", config={}
     ),
+    "a module that Keras imports": layer(module="keras_hub.planted", class_name="Layer"),
+    "another module that Keras imports": layer(module="keras_nlp", class_name="Layer"),
+    "a module of Keras' that no model is of": layer(
+        module="keras.src.utils.torch_utils", class_name="TorchModuleWrapper"
+    ),
+    "a class that a newer Keras may have": layer(module="keras.layers", class_name="RunsCode"),
+    "a function that a newer Keras may have": layer(
+        inner={"activation": function("run_code", "keras.ops")}
+    ),
+    "a class under another's name": layer(registered_name="planted>Layer"),
+    "a class of nobody's": layer(module="planted", class_name="Layer", registered_name="x>y"),
+    "a function under a name": layer(inner={"activation": function("planted>act")}),
+    "a class that calls what it is given": layer(
+        module="keras.src.ops.core", class_name="Map", config={"function": function("relu")}
+    ),
+    "a function that calls what it is given": layer(
+        inner={"activation": function("vectorize", "keras.ops")}
+    ),
+    "a function that reads a file": layer(
+        inner={"activation": function("load_img", "keras.utils")}
+    ),
+    "a name of version 2's": legacy("Dense"),
+    "a Lambda of version 2's": legacy("Lambda"),
+    "a function of version 2's": legacy("deserialize"),
+    "a class that is no text": layer(class_name=["Dense"]),
+    "an entry with more than Keras writes": layer(spec_name="X"),
+    "a Lambda as the loss": compiled(loss=dumped(lambda y, p: p)),
+    "a built-in as the loss": compiled(loss=function("exec", "os")),
+    "an optimizer of a stranger's module": compiled(
+        optimizer={"module": "planted", "class_name": "SGD", "config": {}}
+    ),
+    "a file for a vocabulary, deep": layer(inner={"bias_initializer": [{"vocabulary": "/etc/x"}]}),
+    "a file for weights of words": layer(inner={"idf_weights": "/etc/passwd"}),
+    "a lambda within the build": layer(build_config={"input_shape": [dumped(lambda x: x)]}),
     "a type specification": layer(class_name="__typespec__", spec_name="X", config=[]),
     "a file for a vocabulary": layer(inner={"vocabulary": "/etc/passwd"}),
     "a huge layer": layer(inner={"units": 1 << 40}),

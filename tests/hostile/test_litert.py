@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -36,7 +37,7 @@ def packed(change: Callable[[Any], Any]) -> Callable[[bytes], bytes]:
     return attack
 
 
-def custom(name: bytes, kind: int = 32) -> Callable[[Any], Any]:
+def custom(name: bytes | None, kind: int = 32) -> Callable[[Any], Any]:
     def change(model: Any) -> None:
         code = model.operatorCodes[0]
         code.builtinCode, code.deprecatedBuiltinCode, code.customCode = kind, min(kind, 127), name
@@ -58,6 +59,71 @@ def elsewhere(model: Any) -> None:
     buffer.data, buffer.offset, buffer.size = None, 1 << 40, 1 << 20
 
 
+def schema() -> Any:
+    from tensorflow.lite.python import schema_py_generated
+
+    return schema_py_generated
+
+
+def outside(model: Any) -> None:
+    """Weights in a file that the model names."""
+    group, buffer = schema().ExternalBufferGroupT(), schema().ExternalBufferT()
+    group.name, buffer.id, buffer.length = "/etc/hostname", 1, 4
+    model.externalBufferGroups, model.externalBuffers = [group], [buffer]
+
+
+def metadata(name: bytes, buffer: int = 0) -> Callable[[Any], Any]:
+    def change(model: Any) -> None:
+        entry = schema().MetadataT()
+        entry.name, entry.buffer = name, buffer
+        model.metadata = [*model.metadata, entry]
+
+    return change
+
+
+def loop(kind: int, options: int, *graphs: int) -> Callable[[Any], Any]:
+    """An operator that calls graphs."""
+
+    def change(model: Any) -> None:
+        custom(None, kind)(model)
+        first = model.subgraphs[0].operators[0]
+        first.opcodeIndex, first.builtinOptionsType = 0, options
+        made = {92: schema().IfOptionsT, 93: schema().WhileOptionsT, 1: schema().Conv2DOptionsT}
+        first.builtinOptions = made[options]()
+        for name, graph in zip(list(vars(first.builtinOptions)), graphs, strict=False):
+            setattr(first.builtinOptions, name, graph)
+
+    return change
+
+
+def of(part: str, **values: Any) -> Callable[[Any], Any]:
+    """Sets attributes of the model's first operator, tensor or signature."""
+
+    def change(model: Any) -> None:
+        graph = model.subgraphs[0]
+        parts = {"operator": graph.operators[0], "tensor": weight(model), "graph": graph}
+        parts |= {"signature": model.signatureDefs[0]}
+        for name, value in values.items():
+            setattr(parts[part], name, value)
+
+    return change
+
+
+def texts(content: bytes) -> Callable[[Any], Any]:
+    def change(model: Any) -> None:
+        tensor = weight(model)
+        tensor.type, tensor.shape = 5, [2]
+        model.buffers[tensor.buffer].data = np.frombuffer(content, np.uint8)
+
+    return change
+
+
+def second_signature(model: Any) -> None:
+    other = schema().SignatureDefT()
+    other.signatureKey, other.subgraphIndex = b"planted", 0
+    model.signatureDefs = [*model.signatureDefs, other]
+
+
 ATTACKS: dict[str, Callable[[bytes], bytes]] = {
     "a custom operator": packed(custom(b"Planted")),
     "an operator of TensorFlow's": packed(custom(b"FlexWriteFile")),
@@ -65,6 +131,46 @@ ATTACKS: dict[str, Callable[[bytes], bytes]] = {
     "a custom operator without a name": packed(custom(b"")),
     "a delegate": packed(custom(b"", 51)),
     "an operator that is not there": packed(custom(b"", 9999)),
+    "an operator that a newer LiteRT may have": packed(custom(None, 210)),
+    "a call of another compiler's": packed(custom(None, 173)),
+    "an operator that another stands for": packed(custom(None, 206)),
+    "a place for a newer operator": packed(custom(None, 127)),
+    "a variable": packed(custom(None, 142)),
+    "a variable that is set": packed(custom(None, 144)),
+    "weights in another file": packed(outside),
+    "metadata that a runtime goes by": packed(metadata(b"planted_precision")),
+    "metadata that is not there": packed(metadata(b"min_runtime_version", 10_000)),
+    "a signature without names": packed(
+        lambda model: setattr(model.signatureDefs[0].inputs[0], "name", None)
+    ),
+    "options of a stranger's": packed(of("operator", customOptions=np.ones(4, np.uint8))),
+    "options behind the file": packed(
+        of("operator", largeCustomOptionsOffset=1 << 40, largeCustomOptionsSize=8)
+    ),
+    "second options": packed(
+        of(
+            "operator",
+            builtinOptions2Type=21,
+            builtinOptions2=schema().StableHLOCompositeOptionsT(),
+        )
+    ),
+    "a loop that is its own body": packed(loop(119, 93, 0, 0)),
+    "a branch that is the whole": packed(loop(118, 92, 0, 0)),
+    "a branch that is not there": packed(loop(118, 92, 7, 8)),
+    "a branch before the first": packed(loop(118, 92, -1, -1)),
+    "a branch without its graphs": packed(loop(118, 1)),
+    "a kind without a meaning here": packed(of("tensor", type=14)),
+    "a kind that nobody knows": packed(of("tensor", type=99)),
+    "a tensor that is not there": packed(of("operator", inputs=[10_000])),
+    "a tensor in between that is not there": packed(of("operator", intermediates=[10_000])),
+    "an answer that is not there": packed(of("graph", outputs=[10_000])),
+    "an operator's number beyond the list": packed(of("operator", opcodeIndex=10_000)),
+    "a signature of no graph": packed(of("signature", subgraphIndex=10_000)),
+    "another signature": packed(second_signature),
+    "texts beyond their buffer": packed(texts(struct.pack("<4I", 2, 16, 20, 1 << 20))),
+    "texts before their buffer": packed(texts(struct.pack("<4I", 2, 16, 4, 16))),
+    "more texts than there are": packed(texts(struct.pack("<4I", 1 << 30, 16, 16, 16))),
+    "texts that are cut off": packed(texts(b"\2\0\0\0")),
     "a huge shape": packed(shape([1 << 30, 1 << 30])),
     "a shape larger than its bytes": packed(shape([1 << 20])),
     "a negative shape": packed(shape([-12, 16])),

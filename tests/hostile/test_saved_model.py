@@ -5,6 +5,7 @@ import importlib
 import json
 import os
 import shutil
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,37 @@ def grown(directory: Path, _: Path) -> None:
     in_index(b"\x12\x02\x08\x0c\x12\x02\x08\x10", b"\x12\x02\x08\x7f\x12\x02\x08\x10")(directory, _)
 
 
+def in_variables(find: bytes, put: bytes) -> Attack:
+    def attack(directory: Path, _: Path) -> None:
+        path = directory / form.FOLDER / form.DATA
+        content = path.read_bytes()
+        assert find in content
+        path.write_bytes(content.replace(find, put))
+
+    return attack
+
+
+def number(value: int) -> bytes:
+    return bytes([value]) if value < 128 else bytes([value & 127 | 128]) + number(value >> 7)
+
+
+def block(rows: list[tuple[bytes, bytes]]) -> bytes:
+    heads = [bytes([0]) + number(len(key)) + number(len(value)) for key, value in rows]
+    body = b"".join(head + key + value for head, (key, value) in zip(heads, rows, strict=True))
+    return body + struct.pack("<2I", 0, 1)
+
+
+def twice_in_index(directory: Path, _: Path) -> None:
+    """A reader that looks for a name finds the first, one that lists them the last."""
+    path = directory / form.FOLDER / form.INDEX
+    rows = list(form.table(path))
+    data = block([*rows[:2], rows[1], *rows[2:]])
+    index = block([(rows[-1][0], number(0) + number(len(data)))])
+    footer = (number(0) * 2 + number(len(data) + 5) + number(len(index))).ljust(40, b"\0")
+    path.write_bytes(data + bytes(5) + index + bytes(5) + footer + path.read_bytes()[-8:])
+    assert len(list(form.table(path))) == len(rows) + 1
+
+
 def printed(path: str) -> None:
     tf.print("x", output_stream=f"file://{path}")
 
@@ -190,6 +222,10 @@ REFUSED |= {
     "a symlink to the folder": folder_symlink,
     "a pipe": lambda d, _: os.mkfifo(d / form.FOLDER / "pipe"),
     "a variable larger than its bytes": grown,
+    "a variant for a variable": in_index(b"\x08\x01\x12\x08\x12\x02", b"\x08\x15\x12\x08\x12\x02"),
+    "variables in two files": in_index(b"\x08\x01\x1a\x02\x08\x01", b"\x08\x02\x1a\x02\x08\x01"),
+    "a variable with a saver of its own": in_variables(b"*\x02\x08\x01", b"\x22\x02\x0a\x00"),
+    "a variable twice": twice_in_index,
     "no index": lambda d, _: (d / form.FOLDER / form.INDEX).write_bytes(b"") and None,
     "an index of zeros": lambda d, _: (
         (d / form.FOLDER / form.INDEX).write_bytes(bytes(99)) and None

@@ -1,42 +1,29 @@
-"""The architecture: Keras makes an object of every entry in it that names a class."""
+"""The architecture: Keras makes an object of every entry in it that names a class.
 
-import re
+classes.txt, constants.txt and functions.txt name what Keras may make or find, keys.txt what may
+stand in an entry. All else must be named in the metadata, which says what is imported.
+"""
+
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ._archive import CONFIG, read_member
+from .._lists import listed
+from ._archive import CONFIG, custom_objects, read_member
 
 LARGEST = 1 << 31  # of a number, which may be a size
-KERAS = re.compile(
-    r"keras(\.src)?(\.(activations|constraints|dtype_policies|initializers|layers|losses|metrics"
-    r"|models|ops|optimizers|quantizers|random|regularizers)(\.\w+)*)?"
-)
-"""Modules that classes of a model come from."""
-FUNCTIONS = {"", "builtins"} | {
-    f"keras.{each}"
-    for each in ("activations", "initializers", "losses", "metrics", "ops", "regularizers")
-}
-"""Modules that functions of a model come from."""
-NAMED = re.compile(r"([\w.-]+>)?[A-Za-z_]\w*")  # behind the package that it is registered under
-REACHING = re.compile(r"(de)?serialize|get|(load|save)_\w+|custom_gradient|\w*map|\w*scan|\w+_loop")
-"""Functions in those modules that load, or call what they are given."""
-CONSTANTS = {f"__{kind}__" for kind in ("keras_tensor", "tensor", "numpy", "tuple", "bytes")}
-CONSTANTS |= {"__ellipsis__", "__slice__", "__complex__"}
-CODE = {"Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"}
-"""Classes that run what they hold."""
+HERE = Path(__file__).parent
+CLASSES, FUNCTIONS = listed(HERE / "classes.txt"), listed(HERE / "functions.txt")
+CONSTANTS = listed(HERE / "constants.txt")
+KEYS = listed(HERE / "keys.txt")
+UNREGISTERED = (None, "")
+READ = ("vocabulary", "idf_weights")
+"""Arguments of layers that are a file's name where they are a text."""
 
 
 def configs(value: Any) -> Iterator[dict[str, Any]]:
     """Yields every entry that Keras would make an object of."""
-    if isinstance(value, dict):
-        if isinstance(value.get("class_name"), str):
-            yield value
-        for inner in value.values():
-            yield from configs(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from configs(inner)
+    return (each for each in _dicts(value) if "class_name" in each)
 
 
 def check_config(path: Path) -> None:
@@ -44,43 +31,49 @@ def check_config(path: Path) -> None:
 
     That holds even where the process allows Keras unsafe modes: nothing here asks for them.
     """
-    content = read_member(path, CONFIG)
+    content, own = read_member(path, CONFIG), custom_objects(path)
     _check_numbers(content, path)
+    _check_files(content, path)
     for entry in configs(content):
-        kind, module, name = entry["class_name"], str(entry.get("module") or ""), _name(entry)
-        known = _is_function(module, name) if kind == "function" else _is_class(module, kind)
-        if not known:
+        kind, module = entry["class_name"], entry.get("module")
+        name = entry.get("config") if kind == "function" else _name(entry)
+        if not _is_known(entry, own):
             raise ValueError(
-                f"{path}: {module}.{kind} {name!r} is Python code or no part of a model, expected "
-                "layers and functions by name; write a layer class in place of Lambda"
+                f"{path}: {module}.{kind} {str(name)[:200]!r} is Python code or no part of a "
+                "model, expected layers and functions by name; write a layer class in place of "
+                "Lambda"
             )
-        _check_vocabulary(entry.get("config"), path)
+        others = set(entry) - KEYS
+        if others:
+            raise ValueError(
+                f"{path}: {kind} {str(name)[:200]!r} has {sorted(others)}, expected none but "
+                f"{sorted(KEYS)}; do not load it"
+            )
 
 
 def _name(entry: dict[str, Any]) -> Any:
     inner = entry.get("config")
-    if entry["class_name"] == "function":
-        return inner
     return inner.get("name", "") if isinstance(inner, dict) else ""
 
 
-def _is_function(module: str, name: Any) -> bool:
-    named = NAMED.fullmatch(str(name)) and not REACHING.fullmatch(str(name))
-    return module in FUNCTIONS and bool(named)
+def _is_known(entry: dict[str, Any], own: dict[str, Any]) -> bool:
+    """Tells whether Keras finds it in the lists, or among what the metadata says is imported.
 
-
-def _is_class(module: str, kind: str) -> bool:
-    """Tells whether it is a class of Keras' for models, a constant, or of somebody's own module."""
+    A name under which something is registered comes before class and module, so it must be theirs.
+    """
+    kind, module, inner = entry["class_name"], entry.get("module"), entry.get("config")
+    registered = entry.get("registered_name")
+    if not all(isinstance(each, str | None) for each in (kind, module, registered)):
+        return False
     if kind in CONSTANTS:
-        return not _strays(module)
-    code = kind in CODE or kind.startswith("__")
-    function = bool(KERAS.fullmatch(module)) and kind[:1].islower()
-    return not (code or module == "builtins" or _strays(module) or function)
-
-
-def _strays(module: str) -> bool:
-    """Tells whether a module is one of Keras' that is for no part of a model."""
-    return module.split(".")[0] == "keras" and not KERAS.fullmatch(module)
+        return module in UNREGISTERED and registered in UNREGISTERED
+    if kind == "function":
+        plain = registered in (*UNREGISTERED, kind, inner)
+        return isinstance(inner, str) and (
+            inner in own or (plain and f"{module}.{inner}" in FUNCTIONS)
+        )
+    plain = registered in (*UNREGISTERED, kind)
+    return registered in own or (plain and f"{module}.{kind}" in CLASSES)
 
 
 def _check_numbers(value: Any, path: Path, key: str = "") -> None:
@@ -95,9 +88,19 @@ def _check_numbers(value: Any, path: Path, key: str = "") -> None:
         raise ValueError(f"{path}: {key} is {value} in {CONFIG}, expected at most {LARGEST}")
 
 
-def _check_vocabulary(inner: Any, path: Path) -> None:
-    if isinstance(inner, dict) and isinstance(inner.get("vocabulary"), str):
-        raise ValueError(
-            f"{path}: {inner.get('name')!r} reads its vocabulary from {inner['vocabulary']!r}, "
-            "expected the words themselves; give vocabularies as lists"
-        )
+def _check_files(value: Any, path: Path) -> None:
+    for entry in _dicts(value):
+        for key in READ:
+            if isinstance(entry.get(key), str):
+                raise ValueError(
+                    f"{path}: {entry.get('name')!r} reads its {key} from {entry[key][:200]!r}, "
+                    "expected the words themselves; give vocabularies as lists"
+                )
+
+
+def _dicts(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        yield value
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _dicts(inner)

@@ -31,6 +31,18 @@ class Table:
     def has(self, field: int) -> bool:
         return self._place(field) > 0
 
+    def present(self) -> set[int]:
+        """Returns the numbers of the fields that it has."""
+        count = max(0, self.length - 4) // 2
+        offsets = struct.unpack_from(f"<{count}H", self.content, self.fields + 4)
+        return {number for number, offset in enumerate(offsets) if offset}
+
+    def inner(self, field: int) -> Iterator["Table"]:
+        """Gives the table that a field refers to; none where there is no such field."""
+        at = self._place(field)
+        if at:
+            yield Table(self.content, at + struct.unpack_from("<I", self.content, at)[0])
+
     def number(self, field: int, kind: str) -> int:
         """Returns a number of a kind that `struct` names; 0 where there is none."""
         at = self._place(field)
@@ -50,10 +62,11 @@ class Table:
     def count(self, field: int) -> int:
         return self.vector(field)[1]
 
-    def shape(self, field: int) -> list[int]:
+    def shape(self, field: int, most: int = MOST_DIMENSIONS) -> list[int]:
+        """Returns whole numbers of 32 bits; ValueError where they are more than `most`."""
         at, count = self.vector(field)
-        if count > MOST_DIMENSIONS:
-            raise ValueError(f"a shape of {count} dimensions")
+        if count > max(most, MOST_DIMENSIONS):
+            raise ValueError(f"a shape of {count} dimensions, or as many inputs")
         return list(struct.unpack_from(f"<{count}i", self.content, at))
 
     def text(self, field: int, most: int | None = None) -> str:

@@ -1,6 +1,7 @@
 """Loads the format: LiteRT's own operators run it."""
 
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,14 +55,16 @@ def weights(directory: Path) -> dict[str, Place]:
     model = root((directory / FILE).read_bytes())
     buffers = [_place(buffer) for buffer in model.tables(schema.BUFFERS)]
     places: dict[str, Place] = {}
+    counts: Counter[str] = Counter()
     for graph in model.tables(schema.GRAPHS):
         for tensor in graph.tables(schema.TENSORS):
             at, size = buffers[tensor.number(schema.BUFFER, "I")]
             if size:
                 name = tensor.text(schema.NAME)
-                count = sum(each.partition("#")[0] == name for each in places)
                 dtype = schema.DTYPES.get(tensor.number(schema.KIND, "b"), "uint8")
-                places[f"{name}#{count}" if count else name] = (FILE, at, size, dtype)
+                key = f"{name}#{counts[name]}" if counts[name] else name
+                counts[key.partition("#")[0]] += 1
+                places[key] = (FILE, at, size, dtype)
     return places
 
 
