@@ -128,8 +128,10 @@ def _explained(error: str, limits: Limits) -> str:
     """Returns the error, and where confinement caused it the limit that it comes from."""
     for sign, limit in (
         ("[Errno 13]", OUT_OF_REACH),
+        ("[Errno 2] No such file or directory: '/", OUT_OF_REACH),
         ("[Errno 18]", OUT_OF_REACH),
         ("[Errno 1]", "no network and no other process is (seccomp)"),
+        ("[Errno 38]", "no network and no other process is (seccomp)"),
         ("[Errno 27]", f"verify.limits.file_gib is {limits.file_gib:g}"),
         ("MemoryError", f"verify.limits.memory_gib is {limits.memory_gib:g}"),
         ("bad_alloc", f"verify.limits.memory_gib is {limits.memory_gib:g}"),
