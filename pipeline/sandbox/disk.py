@@ -22,10 +22,10 @@ GONE = (FileNotFoundError, NotADirectoryError, ProcessLookupError)
 
 def limit_reached(directory: Path, limits: Limits, process: int | None = None) -> str | None:
     """Returns at which limit the files are that lie there, and those the process holds, if any."""
-    used, entries = sum(_nameless(process).values()) if process else 0, 0
-    most = limits.file_gib * GIB
+    used, entries, most = 0, 0, limits.file_gib * GIB
     top = os.open(directory, FOLDER)
     try:
+        used = sum(_nameless(process).values()) if process else 0
         for status, depth in _entries(top, 1):
             used, entries = used + status.st_blocks * BLOCK, entries + 1
             if depth > DEEPEST:
@@ -35,7 +35,7 @@ def limit_reached(directory: Path, limits: Limits, process: int | None = None) -
             if used > most:
                 break
     except PermissionError:
-        return "at the limit of files: it made a folder that nobody may look into"
+        return "at the limit of files: it holds what nobody may look into"
     finally:
         os.close(top)
     if used > most:
@@ -62,7 +62,8 @@ def _entries(folder: int, depth: int) -> Iterator[tuple[os.stat_result, int]]:
 
 
 def _nameless(process: int) -> dict[tuple[int, int], int]:
-    """Returns the bytes of each file that the process has open and that has no name any more."""
+    """Returns the bytes of each file that the process holds and that has no name any more, by
+    device and number: it can be open, or closed and mapped."""
     held = {}
     with contextlib.suppress(*GONE), os.scandir(f"/proc/{process}/fd") as opened:
         for each in opened:
@@ -70,7 +71,25 @@ def _nameless(process: int) -> dict[tuple[int, int], int]:
                 status = each.stat()
                 if stat.S_ISREG(status.st_mode) and not status.st_nlink:
                     held[status.st_dev, status.st_ino] = status.st_blocks * BLOCK
+    with contextlib.suppress(*GONE):
+        maps = Path(f"/proc/{process}/maps").read_bytes()
+        for line in maps.splitlines() if b" (deleted)" in maps else ():
+            if line.endswith(b" (deleted)"):
+                place, _, _, device, number = line.split(maxsplit=5)[:5]
+                major, minor = (int(part, 16) for part in device.split(b":"))
+                key = os.makedev(major, minor), int(number)
+                held[key] = max(held.get(key, 0), _mapped(process, place.decode()))
     return held
+
+
+def _mapped(process: int, place: str) -> int:
+    """Returns the bytes of a mapped file, which the system tells root alone; else of what of it is
+    mapped there."""
+    try:
+        return Path(f"/proc/{process}/map_files/{place}").stat().st_blocks * BLOCK
+    except (PermissionError, *GONE):
+        start, end = (int(part, 16) for part in place.split("-"))
+        return end - start
 
 
 def empty(directory: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.sandbox import disk, launcher, watch
+from pipeline.sandbox import disk, launcher, supervisor, watch
 from testing.confined import Den
 
 pytestmark = pytest.mark.skipif(bool(launcher.lacking()), reason=str(launcher.lacking()))
@@ -142,6 +142,20 @@ WAIT = "time.sleep(20)"
             "at the limit of files: verify.limits.file_gib is 0.02",
         ),
         (
+            "held = []\n"
+            "for n in range(40):\n"
+            "    with open('x', 'wb+') as file:\n"
+            "        file.write(bytes(1 << 20))\n"
+            "        file.flush()\n"
+            "        held.append(mmap.mmap(file.fileno(), 4096))\n"
+            "    for number in map(int, os.listdir('/proc/self/fd')):\n"
+            "        if number > 2 and os.path.realpath(f'/proc/self/fd/{number}')[-2:] == '/x':\n"
+            "            os.close(number)\n"
+            "    os.unlink('x')",
+            {"file_gib": 0.02},
+            "at the limit of files: verify.limits.file_gib is 0.02",
+        ),
+        (
             "held = os.open('x', os.O_CREAT | os.O_RDWR)\nos.posix_fallocate(held, 0, 15 << 20)\n"
             "held = os.open('y', os.O_CREAT | os.O_RDWR)\nos.posix_fallocate(held, 0, 15 << 20)",
             {"file_gib": 0.02},
@@ -184,7 +198,15 @@ WAIT = "time.sleep(20)"
         ),
     ],
     ids=[
-        *("without a name", "never named", "reserved", "deep", "hidden in the deep", "many"),
+        *(
+            "without a name",
+            "never named",
+            "mapped",
+            "reserved",
+            "deep",
+            "hidden in the deep",
+            "many",
+        ),
         *("folders", "threads", "tables of pages"),
     ],
 )
@@ -222,3 +244,26 @@ def test_the_last_that_it_says_is_kept_however_much_it_said(den: Den) -> None:
 def test_one_that_says_no_more_is_watched_all_the_same(den: Den) -> None:
     found = den.run("os.close(2)\nwhile True: pass", minutes=0.02)
     assert "at the limit of time" in str(found.error)
+
+
+def test_where_the_system_gives_no_mount_name_space_the_walls_hold_without_it(
+    den: Den, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The names outside are seen then, as the documents say, and nothing more."""
+    terms = supervisor._terms
+    nowhere = {"view": str(den.root / "nowhere")}
+    monkeypatch.setattr(supervisor, "_terms", lambda *given: terms(*given) | nowhere)
+    said = tried(
+        den,
+        ERRORS
+        + """
+attempt_it("stat", lambda: os.stat(OUTSIDE / "secret").st_size)
+attempt_it("read", lambda: os.open(OUTSIDE / "secret", os.O_RDONLY))
+attempt_it("write", lambda: os.open(OUTSIDE / "new", os.O_WRONLY | os.O_CREAT))
+attempt_it("list", lambda: os.listdir(OUTSIDE))
+attempt_it("watch", lambda: os.listdir("/proc/self/net"))
+attempt_it("mounts", lambda: os.open("/proc/self/mountinfo", os.O_RDONLY))
+""",
+    )
+    refused = dict.fromkeys(("read", "write", "list", "watch", "mounts"), "EACCES")
+    assert said == refused | {"stat": "came through: 5"}
