@@ -24,6 +24,8 @@ IN_USE = ("VmRSS:", "VmSwap:", "VmPTE:", "HugetlbPages:")
 OWN_THREADS, THREADS_A_CORE = 512, 16
 """That libraries start whatever they are told, and for each core or thread of the arithmetic."""
 
+LONGEST_LINE = 400
+
 MOST_WORDS, LAST_WORDS, AT_ONCE = 16 << 20, 4096, 1 << 16
 """Bytes on stderr: of all, of those that are kept, and that are read at once."""
 
@@ -81,6 +83,12 @@ class Watch:
             if not said:  # it ended, or closed it
                 self.stderr = -1
         return True
+
+    @property
+    def last_words(self) -> str:
+        """The last line that it said, as much of it as a line of a report holds."""
+        lines = self.last.decode(errors="replace").strip().splitlines()
+        return " ".join(lines[-1:])[:LONGEST_LINE]
 
     def _files(self) -> str | None:
         return disk.limit_reached(self.work_dir, self.limits, self.process.pid)
