@@ -73,7 +73,7 @@ def _nameless(process: int) -> dict[tuple[int, int], int]:
                     held[status.st_dev, status.st_ino] = status.st_blocks * BLOCK
     with contextlib.suppress(*GONE):
         maps = Path(f"/proc/{process}/maps").read_bytes()
-        for line in maps.splitlines() if b" (deleted)" in maps else ():
+        for line in maps.split(b"\n") if b" (deleted)" in maps else ():
             if line.endswith(b" (deleted)"):
                 place, _, _, device, number = line.split(maxsplit=5)[:5]
                 major, minor = (int(part, 16) for part in device.split(b":"))

@@ -18,7 +18,7 @@ from pipeline.sandbox.reports import GIB
 LOOK_AT_MEMORY, LOOK_AT_FILES = 0.1, 0.25
 """Seconds between two looks."""
 
-IN_USE = ("VmRSS:", "VmSwap:", "VmPTE:", "HugetlbPages:")
+IN_USE = (b"VmRSS", b"VmSwap", b"VmPTE", b"HugetlbPages")
 """Memory in /proc/<process>/status: what is there, what is swapped out, and the tables of both."""
 
 OWN_THREADS, THREADS_A_CORE = 512, 16
@@ -96,15 +96,16 @@ class Watch:
     def _status(self, threads: int) -> str | None:
         """Says at which limit its memory or threads are; None where the system tells nothing."""
         try:
-            text = Path(f"/proc/{self.process.pid}/status").read_text()
+            text = Path(f"/proc/{self.process.pid}/status").read_bytes()
         except OSError:
             return None
-        lines = [line.split() for line in text.splitlines()]
-        used = sum(int(line[1]) << 10 for line in lines if line[0] in IN_USE)
+        # It chose its own name, the first line: of any bytes but a newline.
+        fields = dict(line.split(b":", 1) for line in text.split(b"\n")[1:-1])
+        used = sum(int(fields.get(name, b"0").split()[0]) << 10 for name in IN_USE)
         if used > self.limits.memory_gib * GIB:
             most = f"verify.limits.memory_gib is {self.limits.memory_gib:g}"
             return f"at the limit of memory, using {used / GIB:.2f} GiB: {most}"
-        started = sum(int(line[1]) for line in lines if line[0] == "Threads:")
+        started = int(fields[b"Threads"])
         most_threads = OWN_THREADS + THREADS_A_CORE * max(threads, os.cpu_count() or 1)
         if started > most_threads:
             return f"at the limit of threads, with {started}: {most_threads} may be"

@@ -190,6 +190,29 @@ WAIT = "time.sleep(20)"
             "at the limit of threads, with ",
         ),
         (
+            "libc = ctypes.CDLL(None)\n"
+            "libc.prctl(15, b'\\x0bVmPTE: -99999', 0, 0, 0)\n"
+            "held = bytearray(b'x') * (70 << 20)",
+            {"memory_gib": 0.08},
+            "at the limit of memory, using ",
+        ),
+        (
+            "ctypes.CDLL(None).prctl(15, b'\\xff\\xfe', 0, 0, 0)\n"
+            "held = bytearray(b'x') * (70 << 20)",
+            {"memory_gib": 0.08},
+            "at the limit of memory, using ",
+        ),
+        (
+            "held = []\n"
+            "for n in range(40):\n"
+            "    name = f'x{n}\\rx (deleted)'\n"
+            "    Path(name).write_bytes(bytes(1 << 20))\n"
+            "    held.append(np.memmap(name, np.uint8, 'r'))\n"
+            "    os.unlink(name)",
+            {"file_gib": 0.02},
+            "at the limit of files: verify.limits.file_gib is 0.02",
+        ),
+        (
             "pages = mmap.mmap(-1, 12 << 30, flags=mmap.MAP_PRIVATE | 0x20)\n"
             "pages.madvise(15)\n"
             "[pages.__setitem__(at, 1) for at in range(0, 12 << 30, 2 << 20)]",
@@ -207,7 +230,14 @@ WAIT = "time.sleep(20)"
             "hidden in the deep",
             "many",
         ),
-        *("folders", "threads", "tables of pages"),
+        *(
+            "folders",
+            "threads",
+            "a name that counts",
+            "a name that is no text",
+            "a name that ends a line",
+        ),
+        "tables of pages",
     ],
 )
 def test_what_is_taken_without_bound_is_counted_and_ends_it(
