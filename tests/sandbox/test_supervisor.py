@@ -133,6 +133,20 @@ def test_answers_that_unpack_to_more_than_memory_may_hold_are_not_read(den: Den)
     assert "answers.npz: unpacks to 6710" in str(found.error)
 
 
+def test_a_list_of_arrays_that_would_fill_the_reader_s_memory_is_not_read(den: Den) -> None:
+    """A hundred bytes of the file are a kilobyte of whoever lists it."""
+    entry = "b'PK\\x01\\x02' + bytes(24) + (50).to_bytes(2, 'little') + bytes(16) + b'x' * 50"
+    found = den.run(f"""
+        many, entry = 100_000, {entry}
+        import struct
+        end = struct.pack("<4sHHHHLLH", b"PK\\x05\\x06", 0, 0, 1, 1, many * len(entry), 0, 0)
+        Path("../answers.npz").write_bytes(entry * many + end)
+        Path("../report.json").write_text("{{}}")
+        os._exit(0)
+    """)
+    assert "answers.npz: its list of arrays is too long" in str(found.error)
+
+
 def test_without_confinement_the_attempt_succeeds_and_the_report_says_so(
     den: Den, monkeypatch: pytest.MonkeyPatch
 ) -> None:
