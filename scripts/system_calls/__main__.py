@@ -90,7 +90,7 @@ def _calls_of(project: Project) -> dict[str, set[tuple[int, ...]]]:
     }
     data = project.root / "artifacts/data"
     evidence = read_evidence(complete, checkpoint, data, params, promises)
-    with _recorded() as seen, contextlib.chdir(project.root):
+    with recorded() as seen, contextlib.chdir(project.root):
         loading.screen(complete, params.verify.limits)
         evidence = collect_answers(evidence, data)
         for name, answers in evidence.answers.items():
@@ -103,7 +103,7 @@ def _calls_of(project: Project) -> dict[str, set[tuple[int, ...]]]:
 
 
 @contextlib.contextmanager
-def _recorded() -> Iterator[dict[str, set[tuple[int, ...]]]]:
+def recorded() -> Iterator[dict[str, set[tuple[int, ...]]]]:
     """Has the supervisor start a launcher that tells the calls, and collects them at the end."""
     names = _names(platform.machine())
     noted = {

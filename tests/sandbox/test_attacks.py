@@ -297,3 +297,10 @@ attempt_it("mounts", lambda: os.open("/proc/self/mountinfo", os.O_RDONLY))
     )
     refused = dict.fromkeys(("read", "write", "list", "watch", "mounts"), "EACCES")
     assert said == refused | {"stat": "came through: 5"}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root looks into any folder")
+def test_a_folder_that_nobody_may_list_ends_it_and_is_removed(den: Den) -> None:
+    found = den.run(f"os.mkdir('a', 0o300)\nos.chdir('a')\n{WAIT}")
+    assert "at the limit of files: it holds what nobody may look into" in str(found.error)
+    assert list((den.root / "room").iterdir()) == []
