@@ -22,7 +22,7 @@ from typing import Any
 from pipeline import formats
 from pipeline.config.params import VerifyParams
 from pipeline.config.reading import load_yaml, read
-from pipeline.sandbox import supervisor
+from pipeline.sandbox import processes
 from pipeline.sandbox.launcher import calls
 from testing import preloaded
 from testing.project import ROOT, Project, make_project
@@ -112,7 +112,7 @@ def recorded() -> Iterator[dict[str, set[tuple[int, ...]]]]:
         if name in calls.REASONED["forms"] and name not in NUMBERED
     }
     seen: dict[str, set[tuple[int, ...]]] = {}
-    before = supervisor.LAUNCHER
+    before, forks = processes.LAUNCHER, processes.FORKS
     with tempfile.TemporaryDirectory() as scratch:
         launcher, told = Path(scratch, "launcher"), Path(scratch, "told")
         told.mkdir()
@@ -126,11 +126,11 @@ def recorded() -> Iterator[dict[str, set[tuple[int, ...]]]]:
             f"launcher.calls.restrict = recorded.begin(to, {noted!r})\n"
             "launcher.main()\n"
         )
-        supervisor.LAUNCHER = launcher
+        processes.LAUNCHER, processes.FORKS = launcher, False  # a forked one is past its imports
         try:
             yield seen
         finally:
-            supervisor.LAUNCHER = before
+            processes.LAUNCHER, processes.FORKS = before, forks
         while list(told.glob("*.part")):
             time.sleep(0.1)
         for path in told.iterdir():
