@@ -45,7 +45,7 @@ class Watch:
             (LOOK_AT_FILES, self._files),
         ]
         start = time.monotonic()
-        due = [start + every for every, _ in looks]
+        due = [start for _ in looks]
         while self._waited(min(due)):
             now, limit = time.monotonic(), None
             if now - start > self.limits.minutes * 60:
