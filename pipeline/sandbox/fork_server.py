@@ -1,5 +1,5 @@
 """Run by its path, `python -I fork_server.py SOCKET ABSENT MODULES`: has imported what takes long,
-and forks a process for each job, which confines itself as launcher.py says and runs its script.
+and forks a process for each job, which confines itself as launcher says and runs its script.
 
 It knows no model and no job: what a child is given, it is given by itself. ABSENT and MODULES are
 names with commas between them; the first count as missing while the second are imported. SOCKET is
@@ -19,6 +19,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,10 @@ LONGEST_JOB = 1 << 20
 
 def main(control: socket.socket, absent: list[str], modules: list[str]) -> None:
     """Serves; in a child it does the job."""
-    launcher = runpy.run_path(str(Path(__file__).with_name("launcher.py")))
+    sys.path.insert(0, str(Path(__file__).resolve().parent))
+    from launcher import confine  # type: ignore[import-not-found]
+
+    del sys.path[0]
     start = time.perf_counter()
     sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]
     for name in modules:
@@ -38,7 +42,7 @@ def main(control: socket.socket, absent: list[str], modules: list[str]) -> None:
         del sys.modules[name]
     seconds = time.perf_counter() - start
     gc.freeze()
-    _become(_Server(control).next_job(), launcher, seconds)
+    _become(_Server(control).next_job(), confine, seconds)
 
 
 class _Server:
@@ -94,8 +98,8 @@ def _tell(asker: socket.socket, number: int, *descriptors: int) -> None:
         socket.send_fds(asker, [str(number).encode()], descriptors)
 
 
-def _become(job: dict[str, Any], launcher: dict[str, Any], seconds: float) -> None:
-    """Runs the script as `python -I launcher.py terms.json script argument ...` does, with this
+def _become(job: dict[str, Any], confine: Callable[..., None], seconds: float) -> None:
+    """Runs the script as `python -I launcher terms.json script argument ...` does, with this
     directory and environment, and what the imports took as one more argument."""
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
@@ -108,7 +112,7 @@ def _become(job: dict[str, Any], launcher: dict[str, Any], seconds: float) -> No
     sys.argv = [script, *arguments, str(seconds)]
     code: object = 1
     try:
-        launcher["confine"]({**json.loads(Path(terms).read_text()), "parent": job["parent"]})
+        confine({**json.loads(Path(terms).read_text()), "parent": job["parent"]})
         runpy.run_path(script, run_name="__main__")
         code = 0
     except SystemExit as end:

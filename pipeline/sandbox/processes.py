@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 FORK_SERVER = Path(__file__).resolve().with_name("fork_server.py")
-LAUNCHER = FORK_SERVER.with_name("launcher.py")
+LAUNCHER = FORK_SERVER.with_name("launcher")
 FORKS = sys.platform.startswith("linux")
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from pipeline.sandbox.worker.job import Job
 
 GIB = 1 << 30
 
-LONGEST_REPORT = 64 << 20
+LONGEST_REPORT, LONGEST_LIST = 64 << 20, 8 << 20
 """Bytes."""
 
 OUT_OF_REACH = "no file is in reach but its own (Landlock)"
@@ -128,8 +129,10 @@ def _explained(error: str, limits: Limits) -> str:
     """Returns the error, and where confinement caused it the limit that it comes from."""
     for sign, limit in (
         ("[Errno 13]", OUT_OF_REACH),
+        ("[Errno 2] No such file or directory: '/", OUT_OF_REACH),
         ("[Errno 18]", OUT_OF_REACH),
         ("[Errno 1]", "no network and no other process is (seccomp)"),
+        ("[Errno 38]", "no network and no other process is (seccomp)"),
         ("[Errno 27]", f"verify.limits.file_gib is {limits.file_gib:g}"),
         ("MemoryError", f"verify.limits.memory_gib is {limits.memory_gib:g}"),
         ("bad_alloc", f"verify.limits.memory_gib is {limits.memory_gib:g}"),
@@ -155,7 +158,11 @@ def read(kind: type[Reported], job: Job, death: str | None, limits: Limits) -> R
 
 
 def _demand_bounded(archive: Path, limits: Limits) -> None:
-    """Raises ValueError where arrays would take more memory than a process may."""
+    """Raises ValueError where arrays, or the list of them, take more memory than they may."""
+    with archive.open("rb") as file:
+        end = zipfile._EndRecData(file)  # type: ignore[attr-defined]  # before it reads the list
+    if end and end[zipfile._ECD_SIZE] > LONGEST_LIST:  # type: ignore[attr-defined]
+        raise ValueError(f"{archive.name}: its list of arrays is too long")
     with ZipFile(archive) as opened:
         size = sum(each.file_size for each in opened.infolist())
     if size > limits.memory_gib * GIB:

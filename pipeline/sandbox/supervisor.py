@@ -8,9 +8,7 @@ import dataclasses
 import json
 import os
 import shutil
-import subprocess
 import threading
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
@@ -18,8 +16,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.config.params import Limits
-from pipeline.sandbox import launcher, processes
+from pipeline.sandbox import disk, launcher, processes
 from pipeline.sandbox.reports import GIB
+from pipeline.sandbox.watch import Watch
 from pipeline.sandbox.worker.job import Job
 from pipeline.sandbox.worker.tasks import UNUSED
 
@@ -32,11 +31,6 @@ ENTRY = "from worker.tasks import main\n\nmain()\n"
 
 ADDRESS_SPACE = 16 * GIB
 """Beside twice the memory: frameworks reserve what they never use; what is in use is watched."""
-
-LOOK_AT_MEMORY, LOOK_AT_FILES = 0.1, 1.0
-"""Seconds between two looks."""
-
-LONGEST_LINE = 400
 
 PASSED_ON = ("PATH", "LD_LIBRARY_PATH")
 """Variables that the interpreter and its libraries may need."""
@@ -131,29 +125,41 @@ def run(
     terms = _terms(work_dir, readable, limits, job.threads)
     for name, content in {"job": dataclasses.asdict(job), "terms": terms}.items():
         (work_dir / f"{name}.json").write_text(json.dumps(content))
-    stderr = work_dir.with_name(f"{work_dir.name}.stderr")
-    with stderr.open("wb") as errors:
-        start = processes.Start(
-            arguments=[str(work_dir / name) for name in ("terms.json", ALONE, "job.json")],
-            directory=Path(job.source or work_dir / "empty"),
-            environment=environment(job.threads, work_dir),
-            stderr=errors,
-        )
-        servers = _SERVERS.get()
-        process = servers.start(imports, start) if servers and imports else processes.started(start)
-        stopped = _watch(process, work_dir, limits)
-    if stopped is None and Path(job.report).is_file():
+    said, stderr = os.pipe()
+    with open(said, "rb", buffering=0) as words:  # noqa: PTH123 - a descriptor
+        with open(stderr, "wb", buffering=0) as errors:  # noqa: PTH123
+            start = processes.Start(
+                arguments=[str(work_dir / name) for name in ("terms.json", ALONE, "job.json")],
+                directory=Path(job.source or work_dir / "empty"),
+                environment=environment(job.threads, work_dir),
+                stderr=errors,
+            )
+            servers = _SERVERS.get()
+            forks = servers if servers and imports else None
+            process = forks.start(imports, start) if forks else processes.started(start)
+        watch = Watch(process, words, work_dir, limits)
+        try:
+            stopped = watch.until_its_end(job.threads, _ENDING)
+        finally:
+            process.kill()
+            code = process.wait()
+    if stopped is not None:
+        disk.empty(work_dir)
+    elif Path(job.report).is_file():
         return None
-    return stopped or _death(process.wait(), _last_words(stderr))
+    return stopped or _death(code, watch.last_words)
 
 
 def _terms(
     work_dir: Path, readable: Iterable[Path], limits: Limits, threads: int
 ) -> dict[str, Any]:
     lacking = launcher.lacking()
+    view = work_dir.with_name(f"{work_dir.name}.view")
+    view.mkdir(exist_ok=True)
     return {
         "read": sorted({str(path.resolve()) for path in readable}),
         "write": [str(work_dir)],
+        "view": str(view),
         "memory": int(2 * limits.memory_gib * GIB) + ADDRESS_SPACE,
         "seconds": int(limits.minutes * 60 * max(threads, 1)) + 60,
         "file": int(limits.file_gib * GIB),
@@ -168,53 +174,6 @@ def with_link_targets(directory: Path) -> list[Path]:
     return [directory, *(path for path in directory.rglob("*") if path.is_symlink())]
 
 
-def _watch(process: processes.Process, work_dir: Path, limits: Limits) -> str | None:
-    """Waits for its end, or ends it and says at which limit."""
-    start, looked = time.monotonic(), 0.0
-    while process.poll() is None:
-        limit, now = None, time.monotonic()
-        if now - start > limits.minutes * 60:
-            limit = f"at the limit of time: verify.limits.minutes is {limits.minutes:g}"
-        elif (used := _resident(process.pid)) > limits.memory_gib * GIB:
-            most = f"verify.limits.memory_gib is {limits.memory_gib:g}"
-            limit = f"at the limit of memory, using {used / GIB:.2f} GiB: {most}"
-        elif now - looked > LOOK_AT_FILES:
-            looked = now
-            limit = _overfull(work_dir, limits)
-        if _ENDING.is_set():
-            limit = "with this one"
-        if limit:
-            process.kill()
-            process.wait()
-            return f"the process was ended {limit}"
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(LOOK_AT_MEMORY)
-    limit = _overfull(work_dir, limits)
-    return limit and f"the process ended {limit}"
-
-
-def _resident(process: int) -> int:
-    """Returns the bytes in memory and swapped out; 0 where the system does not tell."""
-    try:
-        status = Path(f"/proc/{process}/status").read_text()
-    except OSError:
-        return 0
-    lines = (line.split() for line in status.splitlines())
-    return sum(int(line[1]) << 10 for line in lines if line[0] in ("VmRSS:", "VmSwap:"))
-
-
-def _overfull(work_dir: Path, limits: Limits) -> str | None:
-    """Says at which limit its files are; one may vanish while its size is asked for."""
-    total = 0
-    for folder, _, names in os.walk(work_dir):
-        for name in names:
-            with contextlib.suppress(FileNotFoundError):
-                total += os.lstat(Path(folder) / name).st_blocks * 512
-    if total <= limits.file_gib * GIB:
-        return None
-    return f"at the limit of files: verify.limits.file_gib is {limits.file_gib:g}"
-
-
 def environment(threads: int, home: Path) -> dict[str, str]:
     """Returns the only variables there: bitwise parity needs the thread count of training, and
     other arithmetic than a CPU's is out."""
@@ -226,13 +185,6 @@ def environment(threads: int, home: Path) -> dict[str, str]:
         *("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
     )
     return passed_on | fixed | dict.fromkeys(counts, str(threads))
-
-
-def _last_words(path: Path) -> str:
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 4096))
-        last = file.read().decode(errors="replace").strip().splitlines()[-1:]
-    return " ".join(last)[:LONGEST_LINE]
 
 
 def _death(code: int, last: str) -> str:

@@ -1,0 +1,1 @@
+"""Writes down which system calls the confined process needs; see __main__.py."""
