@@ -11,10 +11,10 @@ import numpy as np
 from pipeline.diff.side import Side
 from pipeline.errors import CannotRun
 from pipeline.formats import declared, loader, names
-from pipeline.formats.contract import Loader
+from pipeline.formats.contract import Loader, Place
+from pipeline.formats.places import within
 from pipeline.reproduce import reading
 from pipeline.sandbox.reports import UNREADABLE
-from pipeline.untrusted.weights import Place, whole
 
 
 def compare(a: Side, b: Side) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def read_alone(form: str, one: str, other: str) -> dict[str, Any]:
 
 def _files(form: str, directory: Path) -> list[str] | str:
     try:
-        places = whole(loader(form).weights(directory), directory)
+        places = within(loader(form).weights(directory), directory)
         return sorted({place[0] for place in places.values()})
     except UNREADABLE as fault:
         return " ".join(str(fault).split())[:200]
@@ -112,7 +112,7 @@ def _missing(side: Side, files: list[str] | str, main: str) -> list[str]:
 
 
 def _tensors(form: Loader, one: Path, other: Path) -> dict[str, Any]:
-    a, b = whole(form.weights(one), one), whole(form.weights(other), other)
+    a, b = within(form.weights(one), one), within(form.weights(other), other)
     differing = []
     for name in (name for name in a if name in b):
         moved = difference(_load(one, a[name]), _load(other, b[name]))

@@ -15,8 +15,9 @@ import numpy as np
 
 from pipeline import formats as known
 from pipeline.files import temporary_folder
+from pipeline.formats.contract import Place
+from pipeline.formats.places import within
 from pipeline.untrusted import arrays, documents, limits
-from pipeline.untrusted.weights import Place, whole
 
 Arrays = dict[str, np.ndarray]
 
@@ -66,11 +67,11 @@ def _contents(file: str, main: str) -> bool:
 def _places(directory: Path, name: str) -> dict[str, Place]:
     """Weights and the optimizer's state; what lies in a file that is read by its ending is left to
     that, which knows names and dtypes."""
-    places = whole(known.loader(name).weights(directory), directory)
+    places = within(known.loader(name).weights(directory), directory)
     if known.declared(name).promises.trainable:
         slots = known.training_loader(name).optimizer_state(directory)
         unread = {k: p for k, p in slots.items() if Path(p[0]).suffix not in READERS}
-        places |= {f"optimizer/{k}": place for k, place in whole(unread, directory).items()}
+        places |= {f"optimizer/{k}": place for k, place in within(unread, directory).items()}
     return places
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 
-from pipeline.formats._places import DTYPES, within
+from pipeline.formats.places import DTYPES, within
 from testing.formats import form as plugin
 from tests.formats.conftest import Exported
 from tests.hostile.conftest import copied, edited, edited_json, packed

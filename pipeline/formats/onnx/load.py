@@ -8,9 +8,9 @@ import numpy as np
 from .._arrays import at_least_one_row
 from .._onnx_proto import DTYPES, Entry, Graph, Model, Tensor
 from .._onnxruntime import names, refusals, session
-from .._places import within
 from .._protobuf import Message
 from ..contract import Arrays, Place
+from ..places import within
 from ._files import EXTERNAL, FILE
 from .screen import screen
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from .._json import read_json
-from .._places import within
 from .._zip import spans
 from ..contract import Place
+from ..places import within
 from ._names import FILE, MODEL, SIGNATURE
 
 # torch._export.serde.schema.ScalarType. What numpy lacks is given as unsigned integers of its size.

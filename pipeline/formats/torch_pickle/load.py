@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from .._json import read_json
-from .._places import within
 from .._torch import predict, refusals
 from ..contract import Arrays, Place
+from ..places import within
 from ._names import FILE, INDEX
 
 __all__ = ["load", "refusals", "weights"]
