@@ -284,7 +284,7 @@ def test_what_does_not_fit_the_complete_model_is_refused_by_name(
     copy.stage("prepare")
     done = copy.stage("train", check=False)
     assert done.returncode == 1
-    assert done.stdout.startswith(f"error: train: {told}")
+    assert done.stdout.splitlines()[-1].startswith(f"error: train: {told}")
 
 
 def test_a_lower_learning_rate_is_taken(plain: tuple[Project, Path], tmp_path: Path) -> None:

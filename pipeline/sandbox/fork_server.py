@@ -29,6 +29,7 @@ LONGEST_JOB = 1 << 20
 
 def main(control: socket.socket, absent: list[str], modules: list[str]) -> None:
     """Serves; in a child it does the job."""
+    sys.dont_write_bytecode = True
     sys.path.insert(0, str(Path(__file__).resolve().parent))
     from launcher import confine  # type: ignore[import-not-found]
 

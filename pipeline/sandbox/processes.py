@@ -157,7 +157,7 @@ def servers(absent: Sequence[str]) -> Iterator[Servers]:
 def started(start: Start) -> "subprocess.Popen[bytes]":
     """Starts a process of its own."""
     return subprocess.Popen(
-        [sys.executable, "-I", str(LAUNCHER), *start.arguments],
+        [sys.executable, "-IB", str(LAUNCHER), *start.arguments],
         cwd=start.directory,
         env=dict(start.environment),
         stdin=subprocess.DEVNULL,

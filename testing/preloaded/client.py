@@ -71,7 +71,29 @@ def job(words):
 
 
 def handed_over(folder, name, words):
-    """Returns the exit code of a parent's child, or null where the parent refuses."""
+    """Returns the exit code of a parent's child, or null where the parent refuses. A signal waits
+    until there is somebody to pass it on to."""
+    _signal.pthread_sigmask(_signal.SIG_BLOCK, PASSED_ON)
+    try:
+        server = taken(folder, name, words)
+        if server is None:
+            return None
+
+        def pass_on(number, _):
+            try:
+                server.send(bytes([number]))
+            except OSError:  # its stand-in has ended
+                return
+
+        for number in PASSED_ON:
+            _signal.signal(number, pass_on)
+    finally:
+        _signal.pthread_sigmask(_signal.SIG_UNBLOCK, PASSED_ON)
+    return int(server.recv(16) or -_signal.SIGKILL)
+
+
+def taken(folder, name, words):
+    """Returns a socket to the parent that has taken it, or null where none does."""
     try:
         server = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         server.connect(f"{folder}/{name}.socket")
@@ -79,20 +101,9 @@ def handed_over(folder, name, words):
         packed = b"".join(number.to_bytes(4, sys.byteorder) for number in numbers)
         rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, packed)
         server.sendmsg([marshal.dumps(job(words))], [rights])
-        if server.recv(200) != b"taken":
-            return None
+        return server if server.recv(200) == b"taken" else None
     except OSError:
         return None
-
-    def pass_on(number, _):
-        try:
-            server.send(bytes([number]))
-        except OSError:  # its stand-in has ended
-            return
-
-    for number in PASSED_ON:
-        _signal.signal(number, pass_on)
-    return int(server.recv(16) or -_signal.SIGKILL)
 
 
 def main():

@@ -44,7 +44,7 @@ SET_BY_IMPORTS = {
     "KMP_INIT_AT_FORK": "FALSE",
 }
 """A process that has imported the same hands these on, and they change nothing."""
-BY_PARENT = {"DVC_": "dvc", "MLFLOW_": "mlflow"}
+BY_PARENT = {"DVC_": "dvc", "MLFLOW_": "mlflow", "_MLFLOW_": "mlflow"}
 """Variables that begin so are read by what this parent imports, if at all."""
 READ_BY_NO_IMPORT = {
     *("PATH", "PWD", "OLDPWD", "SHLVL", "_", "COLUMNS", "LINES", "PYTHONPATH", "PRELOADED"),

@@ -246,7 +246,7 @@ def test_values_are_not_looked_up_in_the_environment(clone: Project, tmp_path: P
         definition["externalParameters"]["params"]["data"]["name"] = "${oc.env:SECRET}"
 
     model = mailed(clone, tmp_path / "mailed", edit=edit)
-    assert "it would be looked up" in refused(clone, str(model))
+    assert "interpolation in a recorded parameter" in refused(clone, str(model))
 
 
 @CONFINED

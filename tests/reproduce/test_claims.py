@@ -54,7 +54,6 @@ def test_what_the_stages_write_is_plain() -> None:
         *({"deps": {each: DIGEST}} for each in (".git/hooks", ".git", "a/.GIT/x", ".", "", "a\\b")),
         *({"deps": {each: DIGEST}} for each in (".dvc/config", ".gitattributes", "a\n", "./.git")),
         {"deps": {"data": "../x"}},
-        *({"params": {"train": each}} for each in ({"lr": "${oc.env:HOME}"}, {"a": [{"${x}": 1}]})),
     ],
     ids=str,
 )

@@ -196,7 +196,11 @@ def test_a_fork_server_of_the_sandbox_has_a_parent_if_its_variables_are_those(
     threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", preloaded.python())
-    (tmp_path / "terms.json").write_text(json.dumps(TERMS | {"write": [str(tmp_path)]}))
+    view = tmp_path.with_name(f"{tmp_path.name}.view")
+    view.mkdir()
+    (tmp_path / "terms.json").write_text(
+        json.dumps(TERMS | {"write": [str(tmp_path)], "view": str(view)})
+    )
     (tmp_path / "job.py").write_text("import sys\nopen(sys.argv[1], 'w').write(repr(sys.path))")
     environ = environment(threads, tmp_path)
     server = processes.ForkServer(declared("onnx").imports, UNUSED, environ)

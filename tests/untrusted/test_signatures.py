@@ -14,7 +14,7 @@ import pytest
 
 from pipeline import provenance, sign, verify_signature
 from pipeline.errors import CannotRun, VerificationFailed
-from pipeline.sandbox import launcher
+from pipeline.sandbox import launcher, processes
 from pipeline.untrusted import signatures
 from pipeline.verify import verify
 from testing.linear import Linear, make, params
@@ -223,8 +223,11 @@ def test_it_works_where_no_network_can_be_reached(linear: Linear, keys: Keys) ->
         "parent": os.getpid(),
     }
     terms |= {"memory": 8 << 30, "seconds": 60, "file": 1 << 20, "files": True, "calls": True}
+    view = linear.root.with_name("view")
+    view.mkdir()
+    terms["view"] = str(view)
     (linear.root / "terms.json").write_text(json.dumps(terms))
-    command = [launcher.__file__, linear.root / "terms.json", script, linear.complete_model]
+    command = [processes.LAUNCHER, linear.root / "terms.json", script, linear.complete_model]
     command += [keys.private("mine"), keys.public("mine")]
     done = subprocess.run(
         [sys.executable, "-I", *map(str, command)], capture_output=True, text=True
