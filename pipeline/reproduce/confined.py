@@ -62,7 +62,7 @@ class Runner:
         if self.confined:
             terms = self.ground.scratch / "terms.json"
             terms.write_text(json.dumps(self._terms(python)))
-            command = [sys.executable, "-I", str(LAUNCHER), str(terms), *command]
+            command = [sys.executable, "-IB", str(LAUNCHER), str(terms), *command]
         return subprocess.run(
             command,
             cwd=at,

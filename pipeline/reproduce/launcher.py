@@ -3,7 +3,7 @@ programs, but writes to nothing outside its own directories, and reaches no netw
 
 The sandbox of a model refuses programs altogether; a stage starts git and others. This process
 waits, is not confined itself, and ends whatever the command leaves running. Nothing of ours is
-imported. terms.json has
+imported but the parts that the sandbox' launcher is made of. terms.json has
   read     files and directories that may be read, and programs in them be run
   write    directories that may be written, too; no link, pipe, socket or device is made there
   links    directories in which links may be made as well, as a virtual environment has them
@@ -15,7 +15,6 @@ imported. terms.json has
 """
 
 import ctypes
-import errno
 import json
 import os
 import platform
@@ -24,11 +23,15 @@ import signal
 import struct
 import sys
 from collections.abc import Iterable, Mapping
+from errno import ENOSYS, EPERM
 from pathlib import Path
 from typing import Any
 
-COLUMNS = {"x86_64": 0, "aarch64": 1}
-ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "sandbox"))
+from launcher import calls, files, kernel  # type: ignore[import-not-found]
+
+del sys.path[0]
+
 CLONE, CLONE3, SOCKET, SOCKETPAIR = (56, 220), (435, 435), (41, 198), (53, 199)
 PRLIMIT, CAPSET = (302, 261), (126, 91)
 CALLS: dict[str, dict[str, list[int]]] = json.loads(
@@ -36,33 +39,17 @@ CALLS: dict[str, dict[str, list[int]]] = json.loads(
 )
 """refused, ignored and signals -> system call -> its number on x86_64 and on aarch64."""
 
-CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
-EXECUTE, WRITE_FILE, READ_FILE, READ_DIR, TRUNCATE, IOCTL = (1 << n for n in (0, 1, 2, 3, 14, 15))
-MAKE_LINK = 1 << 12
-READ = EXECUTE | READ_FILE | READ_DIR
-# Regular files and directories, made, renamed and removed.
-WRITE = READ | WRITE_FILE | TRUNCATE | 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8 | 1 << 13
-OF_FILES = EXECUTE | READ_FILE | WRITE_FILE | TRUNCATE | IOCTL
-RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
-"""Landlock's version -> how many kinds of access to files it knows."""
-SIGNALS_SCOPED = 6
-"""The version from which no signal leaves the confined processes."""
-
 DROP_FROM_BOUNDING_SET, CAPABILITIES_V3 = 24, 0x20080522
-PDEATHSIG, NO_NEW_PRIVS, SECCOMP, FILTER, SUBREAPER = 1, 38, 22, 2, 36
-ALLOW, KILL, ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
-LOAD, EQUAL, AT_LEAST, ANY_BIT, AND, RETURN = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
+PDEATHSIG, NO_NEW_PRIVS, SUBREAPER = 1, 38, 36
+LOAD, EQUAL, AND, ANY_BIT = calls.LOAD, calls.EQUAL, calls.AND, 0x45
 NAMESPACES = 0x7E020000
 INTERNET, NETLINK, STREAM = (2, 10), 16, 1
-
-Line = tuple[int, int, int, int]
-"""Of a seccomp filter: code, lines to skip if true, if false, and a value."""
 
 
 def main(terms: Mapping[str, Any], command: list[str]) -> int:
     """Returns the command's exit code, once nothing of what it started is left."""
-    _prctl(PDEATHSIG, signal.SIGKILL)
-    _prctl(SUBREAPER, 1)
+    kernel.prctl(PDEATHSIG, signal.SIGKILL)
+    kernel.prctl(SUBREAPER, 1)
     if os.getppid() != terms["parent"]:
         raise OSError("the process that started it is gone")
     child = os.fork()
@@ -112,86 +99,56 @@ def confine(terms: Mapping[str, Any], parent: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if "memory" in terms:
         resource.setrlimit(resource.RLIMIT_AS, (terms["memory"],) * 2)
-    _prctl(PDEATHSIG, signal.SIGKILL)
+    kernel.prctl(PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         raise OSError("the process that started it is gone")
-    _prctl(NO_NEW_PRIVS, 1)
+    kernel.prctl(NO_NEW_PRIVS, 1)
     _give_up_capabilities()
     if terms["files"]:
         _files(terms)
     if terms["calls"]:
-        _calls(platform.machine(), terms["network"])
+        calls.install(program_for(platform.machine(), terms["network"]))
 
 
 def _give_up_capabilities() -> None:
     """Root without them is a user like another, who owns root's files."""
     for each in range(64):
-        _libc().prctl(DROP_FROM_BOUNDING_SET, ctypes.c_ulong(each), 0, 0, 0)
-    number = CAPSET[COLUMNS.get(platform.machine(), 0)]
-    _call(number, struct.pack("=Ii", CAPABILITIES_V3, 0), bytes(24))
+        kernel.libc().prctl(DROP_FROM_BOUNDING_SET, ctypes.c_ulong(each), 0, 0, 0)
+    number = CAPSET[calls.COLUMNS.get(platform.machine(), 0)]
+    kernel.call(number, struct.pack("=Ii", CAPABILITIES_V3, 0), bytes(24))
 
 
 def _files(terms: Mapping[str, Any]) -> None:
-    version = landlock()
-    known = (1 << RIGHTS[min(version, max(RIGHTS))]) - 1
-    network = 3 if version >= 4 and not terms["network"] else 0
-    scopes = 3 if version >= SIGNALS_SCOPED else 0
-    size = 24 if version >= 6 else 16 if version >= 4 else 8
-    attributes = struct.pack("=QQQ", known, network, scopes)[:size]
-    rules = _call(CREATE_RULESET, attributes, ctypes.c_size_t(size), 0)
-    for path in terms["read"]:
-        _let(rules, Path(path), known & READ)
-    for path in terms["write"]:
-        _let(rules, Path(path), known & WRITE)
-    for path in terms["links"]:
-        _let(rules, Path(path), known & (WRITE | MAKE_LINK))
-    for path in ("/dev/null", *terms["devices"]):
-        _let(rules, Path(path), known & (READ | WRITE_FILE | TRUNCATE | IOCTL))
-    _call(RESTRICT_SELF, rules, 0)
-    os.close(rules)
+    read = files.READ | files.EXECUTE
+    write = files.WRITE | files.EXECUTE
+    device = read | files.TO_DEVICE | files.IOCTL
+    rights = {"read": read, "write": write, "links": write | files.MAKE_LINK, "devices": device}
+    allowed = [(Path(path), access) for name, access in rights.items() for path in terms[name]]
+    files.restrict([*allowed, (Path(os.devnull), device)], terms["network"])
 
 
-def _let(rules: int, path: Path, access: int) -> None:
-    """Allows access to a path and all beneath it; what does not exist needs none."""
-    if not path.exists():
-        return
-    place = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    access &= -1 if path.is_dir() else OF_FILES
-    _call(ADD_RULE, rules, 1, struct.pack("=Qi", access, place), 0)
-    os.close(place)
-
-
-def _calls(machine: str, network: bool) -> None:
-    program = b"".join(struct.pack("=HBBI", *line) for line in program_for(machine, network))
-    lines = ctypes.create_string_buffer(program, len(program))
-    header = ctypes.create_string_buffer(
-        struct.pack("@HP", len(program) // 8, ctypes.addressof(lines))
-    )
-    _prctl(SECCOMP, FILTER, ctypes.byref(header))
-
-
-def program_for(machine: str, network: bool) -> list[Line]:
+def program_for(machine: str, network: bool) -> list[calls.Line]:
     """Returns the filter. What changes a file's mode, owner or times, of which Landlock knows
     nothing, does nothing and says that it did: copying a file calls it."""
-    column, refuse = COLUMNS[machine], (RETURN, 0, 0, ERRNO | errno.EPERM)
-    lines: list[Line] = [
+    column, refuse = calls.COLUMNS[machine], (calls.RETURN, 0, 0, calls.ERRNO | EPERM)
+    lines: list[calls.Line] = [
         (LOAD, 0, 0, 4),
-        (EQUAL, 1, 0, ARCHITECTURES[machine]),
-        (RETURN, 0, 0, KILL),
+        (EQUAL, 1, 0, calls.ARCHITECTURES[machine]),
+        (calls.RETURN, 0, 0, calls.KILL),
         (LOAD, 0, 0, 0),
     ]
     if machine == "x86_64":  # the numbers of its 32-bit twin begin here
-        lines += [(AT_LEAST, 0, 1, 0x40000000), refuse]
+        lines += [(calls.AT_LEAST, 0, 1, 0x40000000), refuse]
     for number in sorted(_numbers("refused", column)):
         lines += [(EQUAL, 0, 1, number), refuse]
-    if landlock() < SIGNALS_SCOPED:
+    if files.version() < files.SIGNALS_SCOPED:
         for number in sorted(_numbers("signals", column)):
             lines += [(EQUAL, 0, 1, number), refuse]
     for number in sorted(_numbers("ignored", column)):
-        lines += [(EQUAL, 0, 1, number), (RETURN, 0, 0, ERRNO)]
-    allow = (RETURN, 0, 0, ALLOW)
+        lines += [(EQUAL, 0, 1, number), (calls.RETURN, 0, 0, calls.ERRNO)]
+    allow = (calls.RETURN, 0, 0, calls.ALLOW)
     # Its flags lie in memory, where no filter sees them; without it libc falls back to clone.
-    lines += [(EQUAL, 0, 1, CLONE3[column]), (RETURN, 0, 0, ERRNO | errno.ENOSYS)]
+    lines += [(EQUAL, 0, 1, CLONE3[column]), (calls.RETURN, 0, 0, calls.ERRNO | ENOSYS)]
     lines += _if(CLONE[column], _argument(0), (ANY_BIT, 0, 1, NAMESPACES), refuse, allow)
     lines += _if(PRLIMIT[column], _argument(0), (EQUAL, 1, 0, 0), refuse, allow)
     # A pair of datagrams can send to any socket that has a name.
@@ -206,37 +163,12 @@ def _numbers(kind: str, column: int) -> set[int]:
     return {numbers[column] for numbers in CALLS[kind].values()} - {0}
 
 
-def _if(number: int, *lines: Line) -> Iterable[Line]:
+def _if(number: int, *lines: calls.Line) -> Iterable[calls.Line]:
     return [(EQUAL, 0, len(lines), number), *lines]
 
 
-def _argument(position: int) -> Line:
+def _argument(position: int) -> calls.Line:
     return (LOAD, 0, 0, 16 + 8 * position)
-
-
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
-
-
-def landlock() -> int:
-    """Returns Landlock's version; 0 or less if there is none."""
-    return int(_libc().syscall(CREATE_RULESET, None, ctypes.c_size_t(0), 1))
-
-
-def _call(number: int, *arguments: Any) -> int:
-    return _checked(_libc().syscall(ctypes.c_long(number), *arguments), f"system call {number}")
-
-
-def _prctl(option: int, *arguments: Any) -> None:
-    values = [ctypes.c_ulong(each) if isinstance(each, int) else each for each in arguments]
-    _checked(_libc().prctl(option, *values, *[ctypes.c_ulong(0)] * (4 - len(values))), "prctl")
-
-
-def _checked(result: int, what: str) -> int:
-    if result < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, f"{what}: {os.strerror(code)}")
-    return result
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def call(function: Callable[..., Any], arguments: list[Any], readable: Iterable[
             (work / f"{name}.json").write_text(json.dumps(content))
         command = [LAUNCHER, work / "terms.json", sys.executable, "-I", READER, work / "job.json"]
         done = subprocess.run(
-            [sys.executable, "-I", *map(str, command)],
+            [sys.executable, "-IB", *map(str, command)],
             cwd=work,
             env={"PATH": os.defpath, "HOME": str(work), "TMPDIR": str(work), "LANG": "C.UTF-8"},
             stdin=subprocess.DEVNULL,

@@ -81,7 +81,9 @@ def confine(terms: Mapping[str, Any]) -> None:
         writable = [*map(Path, terms["write"])]
         seen = [*readable, *writable, *map(Path, SEEN)]
         view.narrow(seen, Path(terms["view"]), machine)
-        files.restrict(readable, writable)
+        allowed = [(path, files.READ) for path in readable]
+        allowed += [(path, files.WRITE) for path in writable]
+        files.restrict([*allowed, (Path(os.devnull), files.TO_DEVICE)])
     if terms["calls"]:
         view.drop_capabilities(machine)
         calls.restrict(machine)

@@ -48,7 +48,12 @@ def allowed() -> set[str]:
 
 
 def restrict(machine: str) -> None:
-    program = b"".join(struct.pack("=HBBI", *line) for line in program_for(machine, os.getpid()))
+    install(program_for(machine, os.getpid()))
+
+
+def install(filter_lines: list[Line]) -> None:
+    """Puts every call of this process to the filter, for good."""
+    program = b"".join(struct.pack("=HBBI", *line) for line in filter_lines)
     lines = ctypes.create_string_buffer(program, len(program))
     header = struct.pack("@HP", len(program) // 8, ctypes.addressof(lines))
     kernel.prctl(SECCOMP, FILTER, header)

@@ -9,12 +9,18 @@ from pathlib import Path
 from . import kernel
 
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
-READ_FILE, READ_DIR, WRITE_FILE, TRUNCATE = 1 << 2, 1 << 3, 1 << 1, 1 << 14
+EXECUTE, WRITE_FILE, READ_FILE, READ_DIR, MAKE_LINK, TRUNCATE, IOCTL = (
+    1 << n for n in (0, 1, 2, 3, 12, 14, 15)
+)
+READ = READ_FILE | READ_DIR
+TO_DEVICE = READ_FILE | WRITE_FILE | TRUNCATE
 # Regular files and directories, made, renamed and removed: no links, pipes, sockets or devices.
-WRITE = WRITE_FILE | TRUNCATE | 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8 | 1 << 13
-FOR_FILES = READ_FILE | WRITE_FILE | TRUNCATE
+WRITE = READ | WRITE_FILE | TRUNCATE | 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8 | 1 << 13
+OF_FILES = EXECUTE | READ_FILE | WRITE_FILE | TRUNCATE | IOCTL
 RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
 """Landlock's version -> how many kinds of access to files it knows."""
+SIGNALS_SCOPED = 6
+"""The version from which no signal leaves the confined processes."""
 
 
 def version() -> int:
@@ -22,20 +28,19 @@ def version() -> int:
     return int(kernel.libc().syscall(CREATE_RULESET, None, ctypes.c_size_t(0), 1))
 
 
-def restrict(readable: Iterable[Path], writable: Iterable[Path]) -> None:
-    """Leaves these files and directories, and what lies beneath them. From version 4 on no network
-    is left either, from version 6 on no abstract Unix socket and no signal to another process."""
+def restrict(allowed: Iterable[tuple[Path, int]], network: bool = False) -> None:
+    """Leaves these files and directories, and what lies beneath them, each to be used as its number
+    says. From version 4 on no network is left either unless it is asked for, from version 6 on no
+    abstract Unix socket and no signal to another process."""
     landlock = version()
     known = (1 << RIGHTS[min(landlock, max(RIGHTS))]) - 1
-    network, scopes = (3 if landlock >= 4 else 0), (3 if landlock >= 6 else 0)
+    ports = 3 if landlock >= 4 and not network else 0
+    scopes = 3 if landlock >= SIGNALS_SCOPED else 0
     size = 24 if landlock >= 6 else 16 if landlock >= 4 else 8
-    attributes = struct.pack("=QQQ", known, network, scopes)[:size]
+    attributes = struct.pack("=QQQ", known, ports, scopes)[:size]
     rules = kernel.call(CREATE_RULESET, attributes, size, 0)
-    for path in readable:
-        _let(rules, path, READ_FILE | READ_DIR)
-    for path in writable:
-        _let(rules, path, known & (READ_FILE | READ_DIR | WRITE))
-    _let(rules, Path(os.devnull), known & FOR_FILES)
+    for path, access in allowed:
+        _let(rules, path, known & access)
     kernel.call(RESTRICT_SELF, rules, 0)
     os.close(rules)
 
@@ -50,7 +55,7 @@ def _let(rules: int, path: Path, access: int) -> None:
         place = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
         return
-    access &= -1 if path.is_dir() else FOR_FILES
+    access &= -1 if path.is_dir() else OF_FILES
     kernel.call(ADD_RULE, rules, 1, struct.pack("=Qi", access, place), 0)
     if not path.is_relative_to("/proc"):
         os.close(place)
