@@ -2,6 +2,7 @@
 
 import json
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pipeline.config.params import Tracking
@@ -86,7 +87,8 @@ def _promote(
         if worse and promote == "better":
             return f"@{ALIAS} {stays}: {figures}; tracking.promote=always moves it"
         moved = f"@{ALIAS} moved here from version {named}: {figures}"
-    client.set_registered_model_alias(version.name, ALIAS, version.version)
+    names = partial(client.set_registered_model_alias, version.name, ALIAS, version.version)
+    retry_on_clash(names)
     return moved
 
 
