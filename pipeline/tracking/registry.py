@@ -87,8 +87,7 @@ def _promote(
         if worse and promote == "better":
             return f"@{ALIAS} {stays}: {figures}; tracking.promote=always moves it"
         moved = f"@{ALIAS} moved here from version {named}: {figures}"
-    names = partial(client.set_registered_model_alias, version.name, ALIAS, version.version)
-    retry_on_clash(names)
+    retry_on_clash(partial(client.set_registered_model_alias, version.name, ALIAS, version.version))
     return moved
 
 
