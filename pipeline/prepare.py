@@ -11,7 +11,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from pipeline.config.params import Data, PrepareParams
+from pipeline.config.data_params import Data
+from pipeline.config.params import PrepareParams
 from pipeline.data import columns, declared, target
 from pipeline.data.columns import ArraySpec
 from pipeline.data.declared import listing

@@ -19,7 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from pipeline.config.params import PrepareParams, Target
+from pipeline.config.data_params import Target
+from pipeline.config.params import PrepareParams
 from pipeline.config.reading import read
 from pipeline.data.columns import ArraySpec
 from pipeline.data.splits import SPLITS

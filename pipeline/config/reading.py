@@ -5,7 +5,7 @@ import io
 import math
 import types
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pipeline.errors import ParamsError
@@ -169,10 +169,12 @@ def _dataclass(value: Any, kind: Any, key: str) -> Any:
     for name in value:
         if name not in hints:
             raise ParamsError(f"{prefix}{name}: no such key; {nearest(str(name), list(hints))}")
+    needed = {field.name for field in fields(kind) if field.default is MISSING}
     for name in hints:
-        if name not in value:
+        if name in needed and name not in value:
             raise ParamsError(f"{prefix}{name}: missing; run `dvc repro compose` or add it")
-    return kind(**{n: convert(value[n], hint, f"{prefix}{n}") for n, hint in hints.items()})
+    given = {n: hint for n, hint in hints.items() if n in value}
+    return kind(**{n: convert(value[n], hint, f"{prefix}{n}") for n, hint in given.items()})
 
 
 def _mapping(value: Any, name_kind: Any, kind: Any, key: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.config.params import Data, Input, Target
+from pipeline.config.data_params import Data, Input, Target
 from pipeline.data import precision
 from pipeline.data.tables import EMPTY, EXACT, Array, Batch, Kind, Table
 

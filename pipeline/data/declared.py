@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from pipeline.config.params import Data
+from pipeline.config.data_params import Data
 from pipeline.data import columns
 from pipeline.data.columns import ArraySpec
 from pipeline.data.tables import Kind, Table

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline.config.params import Split
+from pipeline.config.data_params import Split
 from pipeline.data.tables import Array
 
 SPLITS = ("train", "val", "test")

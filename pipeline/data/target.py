@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 
-from pipeline.config.params import Target
+from pipeline.config.data_params import Target
 from pipeline.data.columns import ArraySpec
 from pipeline.data.splits import SPLITS
 from pipeline.data.tables import Array, Table

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.config.params import Split
+from pipeline.config.data_params import Split
 from pipeline.data.splits import assign
 
 fractions = st.tuples(st.floats(0.01, 0.49), st.floats(0.01, 0.49), st.integers(0, 2**40))
