@@ -7,7 +7,7 @@ After it nothing needs models/.
 import csv
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,10 @@ from pipeline.reference.source import Source
 from pipeline.run import parent, stage
 from pipeline.run.made_here import is_made_here
 from pipeline.training import checkpoints, parts
+from pipeline.training.deciding import Deciding
 from pipeline.training.decision import Decision
-from pipeline.training.epochs import end_epoch, epoch_batches
+from pipeline.training.epochs import end_epoch, epoch_batches, judge
 from pipeline.training.history import HISTORY, best_epoch, read_history
-from pipeline.training.metrics import score
 from pipeline.training.model_faults import PYTHONS, translate_model_faults
 from pipeline.training.parts import build, seed
 from pipeline.training.recomputed import demand_recomputed
@@ -45,28 +45,29 @@ def checkpoint(
     training = build(params.model, params.train, schema, "cpu")
     before = parts.epochs_before(params.train)
     framework.load(training, epoch_file)
-    inputs, target = prepared.split(data, "train")
-    classes = schema["target"]["classes"]
-    decision = parts.decision(training, params.model, params.train, inputs, target, classes)
+    inputs, targets = prepared.split(data, "train")
+    deciding = Deciding(training, params.model, params.train, schema, inputs, targets)
+    decisions, predictions = deciding.of_metrics(), deciding.of_predictions()
     exact, reached = is_made_here(train / HISTORY), history[chosen - 1]
-    demand_recomputed(framework, training, data, params.train, decision, reached, exact)
+    demand_recomputed(framework, training, data, params.train, decisions, reached, exact)
     shutil.copyfile(epoch_file, output / f"checkpoint{framework.SUFFIX}")
     shutil.copyfile(train / HISTORY, output / HISTORY)
 
     source = Source(
         framework=framework,
         training=training,
-        outputs=list(params.model.outputs),
         refusals=PYTHONS + frameworks.framework(params.model.framework).FAULTS,
     )
     outputs, notes = record(source, data, output / "reference", params.checkpoint.many)
     schema |= {"outputs": outputs, "sources": framework.sources(training), "epoch": chosen}
     schema |= {"epochs_before": before, "seed": seed(params.train.seed, before + chosen + 1)}
-    if decision.threshold is not None:
-        schema |= {"threshold": decision.threshold}
+    schema["decisions"] = {name: each.as_mapping() for name, each in decisions.items()}
+    schema["predictions"] = predictions and predictions.as_mapping()
     write_atomically(output / "schema.json", json.dumps(schema, indent=1) + "\n")
     metrics = {k: v for k, v in reached.items() if k != "epoch"}
-    metrics |= _judge(framework, training, data, output, params, decision)
+    labels = schema["targets"][predictions.target]["labels"] if predictions else None
+    judged = (data, output, params, decisions, predictions, labels)
+    metrics |= _judge(framework, training, *judged)
     write_atomically(output / "metrics.json", json.dumps(metrics, indent=1) + "\n")
     shown = {"epoch": chosen} | {k: round(v, 4) for k, v in metrics.items() if "test/" in k}
     print(
@@ -91,28 +92,29 @@ def _record_steps(
     step's loss, "ends_epoch", and "val_loss", which is told at the end of an epoch. trained.npz has
     the state afterwards and the answers to the batch `seven`.
     """
-    inputs, target = prepared.split(data, "train")
+    inputs, targets = prepared.split(data, "train")
     epoch = schema["epochs_before"] + schema["epoch"] + 1
-    steps = _steps(params, epoch, len(target))
+    steps = _steps(params, epoch, prepared.count(inputs))
     ends = np.arange(len(steps)) == len(steps) // 2 - 1
     framework.seed(schema["seed"], training)
     losses = []
     for rows, last in zip(steps, ends, strict=True):
         with translate_model_faults(framework, "in a step after the chosen epoch"):
-            losses.append(np.asarray(framework.step(training, inputs, target, rows)))
+            losses.append(np.asarray(framework.step(training, inputs, targets, rows)))
         if last:
             end_epoch(framework, training, val_loss)
     all_rows = np.concatenate(steps)
     arrays = {f"input.{name}": array[all_rows] for name, array in inputs.items()}
-    arrays |= {"target": target[all_rows], "loss": np.stack(losses), "ends_epoch": ends}
+    arrays |= {f"target.{name}": array[all_rows] for name, array in targets.items()}
+    arrays |= {"loss": np.stack(losses), "ends_epoch": ends}
     arrays["val_loss"] = np.array(val_loss)
     arrays["step"] = np.repeat(np.arange(len(steps)), [len(rows) for rows in steps])
     np.savez(reference / "training.npz", **arrays)
 
     with np.load(reference / "seven.npz") as seven:
         batch = {name: seven[f"input.{name}"] for name in inputs}
-    answers, _ = framework.predict(training, batch, None, len(next(iter(batch.values()))))
-    arrays = {f"answers/{k}": v for k, v in zip(params.model.outputs, answers, strict=True)}
+    answers, _ = framework.evaluate(training, batch, None)
+    arrays = {f"answers/{name}": array for name, array in answers.items()}
     arrays |= {f"state/{name}": array for name, array in framework.state(training).items()}
     np.savez(reference / "trained.npz", **arrays)
 
@@ -132,21 +134,26 @@ def _judge(
     data: Path,
     output: Path,
     params: CheckpointParams,
-    decision: Decision,
+    decisions: Mapping[str, Decision],
+    shown: Decision | None,
+    labels: Sequence[str] | None,
 ) -> Mapping[str, float]:
-    """Writes predictions.csv of the test split; returns its metrics, named test/<name>."""
-    inputs, target = prepared.split(data, "test")
-    with translate_model_faults(framework, "in judging the test split"):
-        outputs, loss = framework.predict(
-            training, inputs, target, max(256, params.train.batch_size)
-        )
+    """Writes predictions.csv of the test split, with names of classes where they have some, and
+    nothing but its head where no output has one value a row; returns the metrics, test/<name>."""
     with (output / "predictions.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["actual", "predicted"])
-        predicted = decision.labels(outputs[0])
-        writer.writerows(zip(target.tolist(), predicted.tolist(), strict=True))
-    scores = score(params.train.metrics, target, outputs[0], decision)
-    return {"test/loss": loss, **{f"test/{name}": value for name, value in scores.items()}}
+
+        def look(truths: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]) -> None:
+            if shown is None:
+                return
+            pairs = shown.pairs(truths[shown.target], outputs[shown.output])
+            columns = [each.tolist() for each in pairs]
+            if labels:
+                columns = [[labels[number] for number in each] for each in columns]
+            writer.writerows(zip(*columns, strict=True))
+
+        return judge(framework, training, data, "test", params.train, decisions, look)
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ class TrainedModel:
     params: ExportParams
     training: Any
     inputs: dict[str, np.ndarray]
-    target: np.ndarray
+    targets: dict[str, np.ndarray]
     outputs: list[str]
     seed: int
 
@@ -83,9 +83,11 @@ class TrainedModel:
         if self.params.train.parent is not None:
             parent.export(self.training, name, *example)
             return
-        predictor = frameworks.framework(self.params.model.framework).predictor(self.training)
+        predictor = frameworks.framework(self.params.model.framework).predictor(
+            self.training, self.inputs
+        )
         if self.trains_on(name):
-            step = {"training": self.training, "target": self.target, "seed": self.seed}
+            step = {"training": self.training, "targets": self.targets, "seed": self.seed}
             formats.training_exporter(name).export(predictor, *example, **step)
         else:
             formats.exporter(name).export(predictor, *example)
@@ -101,7 +103,7 @@ def _load(checkpoint: Path, schema: dict[str, Any], params: ExportParams) -> Tra
         params=params,
         training=training,
         inputs={name: steps[f"input.{name}"] for name in schema["inputs"]},
-        target=steps["target"],
+        targets={name: steps[f"target.{name}"] for name in schema["targets"]},
         outputs=list(schema["outputs"]),
         seed=schema["seed"],
     )

@@ -28,9 +28,9 @@ def prepare(data: Path, output: Path, params: PrepareParams) -> None:
     """Writes nothing before each value has been read and is good.
 
     The file is therefore read twice, in batches: memory holds some 30 bytes a row, whatever a row
-    weighs. `output` gets <split>/inputs/<name>.npy and <split>/target.npy, in which row i belongs
-    together and rows keep the file's order, and schema.json. The arrays' bytes are appended and
-    not stored through a memory map, as the pages of a map count as this process's memory.
+    weighs. `output` gets <split>/inputs/<name>.npy and <split>/targets/<name>.npy, in which row i
+    belongs together and rows keep the file's order, and schema.json. The arrays' bytes are appended
+    and not stored through a memory map, as the pages of a map count as this process's memory.
 
     Raises DataError naming file, row (from 1; in a CSV the line too) and column, and ParamsError.
     """
@@ -39,10 +39,10 @@ def prepare(data: Path, output: Path, params: PrepareParams) -> None:
     arrays = _array_specs(columns.with_rest(params.data, table.shapes))
     declared.demand(table, params.data, arrays)
     _demand_different(table, columns.ids(params.data))
-    labels, arrays = _check_values(table, arrays)
-    target.demand_rows(table, params.data.target, labels)
+    labels, arrays = _check_values(table, arrays, target.stratified(params.data))
+    target.demand_rows(table, params.data, labels)
     splits = assign(labels, params.data.split)
-    target.demand_classes(table, params.data.target, labels, splits)
+    target.demand_classes(table, params.data, labels, splits)
     _write(table, arrays, splits, output)
     schema = _schema(params.data, arrays, splits)
     (output / "schema.json").write_text(json.dumps(schema, indent=2) + "\n")
@@ -52,27 +52,43 @@ def _demand_inputs(data: Data) -> None:
     """Raises ParamsError for inputs that no forward() could take, or that are something else."""
     if not data.inputs:
         raise ParamsError("data.inputs: empty, expected at least one input")
-    others = {data.target.source, *columns.ids(data), *columns.names(data.ignore)}
+    unread = {*columns.ids(data), *columns.names(data.ignore)}
+    others = unread | columns.targets(data)
+    _demand_names(data)
     for name, entry in data.inputs.items():
         key = f"data.inputs.{name}"
-        if not name.isidentifier() or keyword.iskeyword(name):
-            raise ParamsError(f"{key}: no Python name, but forward() takes it as an argument")
         sources = columns.names(entry.source)
         if not sources:
             raise ParamsError(f"{key}.source: found {entry.source!r}, which names no column")
         if taken := others & set(sources):
-            what = "the target, an id or ignored, no input"
+            what = "a target, an id or ignored, no input"
             raise ParamsError(f"{key}.source: {taken.pop()!r} is {what}")
-    if data.target.source in (unread := {*columns.ids(data), *columns.names(data.ignore)}):
-        raise ParamsError(f"data.target.source: {data.target.source!r} is an id or ignored")
+    for name, wanted in data.targets.items():
+        if taken := unread & set(columns.names(wanted.source)):
+            raise ParamsError(
+                f"data.targets.{name}.source: {taken.pop()!r} is an id or ignored, no target"
+            )
     if len(unread) < len(columns.ids(data)) + len(columns.names(data.ignore)):
         raise ParamsError("data.ignore: names an id, or a column twice; name each once")
+
+
+def _demand_names(data: Data) -> None:
+    """Raises ParamsError for a name that no argument, or more than one array, could have."""
+    for kind, entries in {"inputs": data.inputs, "targets": data.targets}.items():
+        for name in entries:
+            key = f"data.{kind}.{name}"
+            if not name.isidentifier() or keyword.iskeyword(name):
+                raise ParamsError(f"{key}: no Python name, but forward() takes it as an argument")
+    if twice := data.inputs.keys() & data.targets.keys():
+        name = sorted(twice)[0]
+        raise ParamsError(f"data.targets.{name}: an input has this name, too; choose another")
 
 
 def _array_specs(data: Data) -> dict[str, ArraySpec]:
     """Returns what is written for each split, by file name without suffix."""
     inputs = {f"inputs/{name}": columns.input_array(entry) for name, entry in data.inputs.items()}
-    return inputs | {"target": columns.target_array(data.target)}
+    targets = {f"targets/{n}": columns.target_array(entry) for n, entry in data.targets.items()}
+    return inputs | targets
 
 
 def _locate(data: Path, file: str) -> Path:
@@ -94,24 +110,27 @@ def _locate(data: Path, file: str) -> Path:
 
 
 def _check_values(
-    table: Table, arrays: Mapping[str, ArraySpec]
+    table: Table, arrays: Mapping[str, ArraySpec], stratified: str | None
 ) -> tuple[Array, dict[str, ArraySpec]]:
-    """Returns the label of each row, 0 throughout for regression, and the arrays with the length of
-    their longest text. Prints what float32 does not tell apart.
+    """Returns the label of each row, 0 throughout where no target is `stratified`, and the arrays
+    with the length of their longest text. Prints what float32 does not tell apart.
 
     Raises DataError for the first bad value, and for a target that is one value throughout.
     """
     labels, longest = [np.empty(0, np.int64)], dict.fromkeys(arrays, 1)
-    spread, targets = Spread(), set[float]()
+    spread = Spread()
+    targets: dict[str, set[float]] = {key: set() for key, each in arrays.items() if each.is_target}
     for batch in columns.array_batches(table, arrays, spread):
-        values = batch["target"]
-        if len(targets) < 2:
-            targets |= set(np.unique(values)[:2].tolist())
-        labels.append(np.zeros(len(values), np.int64) if values.dtype.kind == "f" else values)
+        for key, values in targets.items():
+            if len(values) < 2:
+                values |= set(np.unique(batch[key])[:2].tolist())
+        rows = len(next(iter(batch.values())))
+        labels.append(batch[f"targets/{stratified}"] if stratified else np.zeros(rows, np.int64))
         for key, array in arrays.items():
             if array.kind == "text":
                 longest[key] = max(longest[key], *map(len, batch[key].flat))
-    target.demand_values(table, arrays["target"], targets, sum(map(len, labels)))
+    for key, values in targets.items():
+        target.demand_values(table, arrays[key], values, sum(map(len, labels)))
     for line in spread.warnings():
         print(f"prepare: {table.path}: {line}", file=sys.stderr, flush=True)
     return np.concatenate(labels), {
@@ -149,8 +168,9 @@ def _write(table: Table, arrays: Mapping[str, ArraySpec], splits: Array, output:
         }
         row = 0
         for batch in columns.array_batches(table, arrays):
-            batch_splits = splits[row : row + len(batch["target"])]
-            row += len(batch["target"])
+            rows = len(next(iter(batch.values())))
+            batch_splits = splits[row : row + rows]
+            row += rows
             if row > len(splits):
                 break
             for (index, key), file in files.items():
@@ -175,7 +195,15 @@ def _schema(data: Data, arrays: Mapping[str, ArraySpec], splits: Array) -> dict[
             name: {"dtype": entry.dtype, "shape": list(entry.shape)}
             for name, entry in data.inputs.items()
         },
-        "target": {"dtype": arrays["target"].dtype, "classes": data.target.classes},
+        "targets": {
+            name: {
+                "dtype": arrays[f"targets/{name}"].dtype,
+                "shape": list(entry.shape),
+                "classes": entry.number,
+                "labels": list(entry.classes) if isinstance(entry.classes, tuple) else None,
+            }
+            for name, entry in data.targets.items()
+        },
         "rows": dict(zip(SPLITS, sizes, strict=True)),
     }
 

@@ -14,18 +14,19 @@ from pipeline.frameworks.contract import TrainingModule
 from pipeline.run import parent, signals, stage
 from pipeline.run.made_here import Clock
 from pipeline.training import checkpoints, parts
+from pipeline.training.deciding import Deciding
 from pipeline.training.decision import Decision
 from pipeline.training.epochs import (
     adapt,
     demand_answers_at_the_ends,
     end_epoch,
     epoch_batches,
+    judge,
     mean_loss,
     steps,
-    validate,
 )
 from pipeline.training.history import HISTORY, Row, best_epoch, read_history, write_history
-from pipeline.training.metrics import metric
+from pipeline.training.metrics import demand_metrics
 from pipeline.training.parts import build, seed
 from pipeline.training.recomputed import demand_recomputed
 from pipeline.training.trial import demand_trainable
@@ -35,24 +36,24 @@ def train(data: Path, models: Path, output: Path, params: TrainParams) -> None:
     """Writes epoch_0001.pt and on, and history.csv; goes on from what a killed run left there."""
     clock = Clock(output / HISTORY, params.train.device)
     framework = parts.training_module(params.model, params.train)
-    training, decision, history = _start(framework, data, output, params)
+    training, decisions, history = _start(framework, data, output, params)
     before = parts.epochs_before(params.train)
-    inputs, target = prepared.split(data, "train")
+    inputs, targets = prepared.split(data, "train")
     while len(history) < params.train.epochs and not _stops(history, params.train.early_stopping):
         epoch = len(history) + 1
-        batches = epoch_batches(params.train, before + epoch, len(target))
+        batches = epoch_batches(params.train, before + epoch, prepared.count(inputs))
         losses = checkpoints.load_within(framework, training, output, epoch)
         if not losses:
             framework.seed(seed(params.train.seed, before + epoch), training)
         with signals.deferred() as pending:
             with _progress(params.train.epochs, len(batches), losses, history) as progress:
-                for loss in steps(framework, training, inputs, target, batches, losses):
+                for loss in steps(framework, training, inputs, targets, batches, losses):
                     progress(loss)
                     if pending:
                         checkpoints.save_within(framework, training, output, epoch, losses)
                         pending.raise_if_set()
             row = {"epoch": epoch, "train/loss": mean_loss(losses, batches)}
-            row |= validate(framework, training, data, params.train, decision)
+            row |= judge(framework, training, data, "val", params.train, decisions)
             _demand_finite(row)
             end_epoch(framework, training, row["val/loss"])
             write_history(output / HISTORY, [*history, row])
@@ -65,14 +66,12 @@ def train(data: Path, models: Path, output: Path, params: TrainParams) -> None:
 
 def _start(
     framework: TrainingModule[Any], data: Path, output: Path, params: TrainParams
-) -> tuple[Any, Decision, list[Row]]:
+) -> tuple[Any, dict[str, Decision], list[Row]]:
     """Returns the training before its next epoch, and the history up to it: from the last whole
     checkpoint in `output`, or from the beginning, once a batch has shown that it can be trained."""
     schema = prepared.schema(data)
-    inputs, target = prepared.split(data, "train")
-    classes = schema["target"]["classes"]
-    for name, config in params.train.metrics.items():
-        metric(config, name, classes)
+    inputs, targets = prepared.split(data, "train")
+    demand_metrics(params.train.metrics, schema)
 
     def built() -> Any:
         return build(params.model, params.train, schema, params.train.device)
@@ -86,13 +85,13 @@ def _start(
     else:
         adapt(framework, training, inputs)
         demand_answers_at_the_ends(framework, training, data, ("train", "val", "test"))
-    decision = parts.decision(training, params.model, params.train, inputs, target, classes)
+    decisions = Deciding(training, params.model, params.train, schema, inputs, targets).of_metrics()
     history = read_history(output / HISTORY)[:done] if done else []
     if history:
         exact = params.train.device == "cpu"
-        demand_recomputed(framework, training, data, params.train, decision, history[-1], exact)
+        demand_recomputed(framework, training, data, params.train, decisions, history[-1], exact)
         print(f"going on after epoch {done}", flush=True)
-    return training, decision, history
+    return training, decisions, history
 
 
 def _stops(history: list[Row], early: EarlyStopping | None) -> bool:

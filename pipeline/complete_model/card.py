@@ -138,10 +138,17 @@ def _training(
     ]
     for name in trains:
         code = formats.card(name).training_card(
-            list(schema["inputs"]), list(schema["outputs"]), directory
+            list(schema["inputs"]), list(schema["outputs"]), _targets(schema), directory
         )
         lines += ["", f"With {name}:", "", "```python", code.strip(), "```"]
     return "\n".join(lines)
+
+
+def _targets(schema: Mapping[str, Any]) -> list[str]:
+    """Returns the names of the targets' arrays in examples/training.npz."""
+    if "target" in schema:  # of a model from before targets had names
+        return ["target"]
+    return [f"target.{name}" for name in schema["targets"]]
 
 
 def _origin(content: Content) -> str:

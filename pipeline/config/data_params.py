@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pipeline.config.reading import Range
+from pipeline.errors import ParamsError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,10 +20,26 @@ class Input:
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    source: str
-    """Column, or in an .npz the array, that is predicted."""
-    classes: Annotated[int, Range(least=2)] | None
-    """Labels are 0 to classes - 1; null for regression."""
+    source: str | tuple[str, ...]
+    """As an input's: what the model is to answer."""
+    classes: Annotated[int, Range(least=2)] | tuple[str, ...] | None = None
+    """Of a label: their number (labels are 0 to classes - 1) or their names; null for numbers."""
+    shape: tuple[int, ...] = ()
+    """Of one row, as an input's."""
+    dtype: Literal["float32", "float64", "int64", "uint8"] | None = None
+    """Null is int64 for labels and float32 for numbers."""
+
+    def __post_init__(self) -> None:
+        names = self.classes if isinstance(self.classes, tuple) else ()
+        if self.classes is not None and self.number is not None and self.number < 2:
+            raise ParamsError(f"data.targets: classes: found {list(names)}, expected two at least")
+        if repeated := [name for name in names if names.count(name) > 1]:
+            raise ParamsError(f"data.targets: classes: found {repeated[0]!r} twice; name each once")
+
+    @property
+    def number(self) -> int | None:
+        """Returns how many classes there are; None for numbers."""
+        return len(self.classes) if isinstance(self.classes, tuple) else self.classes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +58,8 @@ class Data:
     """Below data/: .csv, .parquet or .npz."""
     inputs: Mapping[str, Input]
     """The model's inputs by name, in the order of its call."""
-    target: Target
+    targets: Mapping[str, Target]
+    """What the model is to answer, by name; a model that learns from its inputs alone has none."""
     id: str | tuple[str, ...] | None
     """Column whose values must differ, or columns that together must; none is an input."""
     ignore: tuple[str, ...]

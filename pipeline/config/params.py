@@ -15,21 +15,58 @@ REGISTERED = re.compile(r"[\w -]+")
 
 
 @dataclass(frozen=True, kw_only=True)
+class LossTerm:
+    function: Component
+    compares: tuple[str, ...] = ()
+    """Names of outputs, targets and inputs that it is called with, in order; may be left out where
+    its own parameters are called like them, where there is one target and the term is called as
+    an output, or one of each."""
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Model:
     name: str
     framework: Annotated[str, Plugin("frameworks")]
     net: Component
-    loss: Component
-    """Called as loss(outputs, target)."""
+    loss: Component | Mapping[str, LossTerm] | str | None
+    """Called as loss(output, target), or with what its parameters name; several terms by name; or,
+    of a PyTorch net that is called with the targets too, the output that is its loss, and of a
+    Keras model that defines compute_loss null."""
     optimizer: Component
     """With PyTorch it gets the net's parameters as its first argument, with Keras nothing."""
     scheduler: Component | None
     """Advances once an epoch. With PyTorch it gets the optimizer as its first argument; with Keras
     it is a LearningRateSchedule that is asked for the rate with the number of epochs trained."""
-    outputs: tuple[str, ...]
-    """Names of what the net returns, in order; the first is scored by the metrics."""
+    outputs: tuple[str, ...] | Mapping[str, str]
+    """Names of what the net returns, in order, or names of some with their paths in it (a key, a
+    field, an index, parts joined by dots)."""
     formats: tuple[Annotated[str, Plugin("formats")], ...]
     """What export.formats is unless it is set."""
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """Returns the path of each output in what the net returns."""
+        if isinstance(self.outputs, Mapping):
+            return dict(self.outputs)
+        return {name: name for name in self.outputs}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    function: Component
+    """A function (true, answered) of sklearn.metrics, which sees a whole split's decisions at once;
+    or a class of torchmetrics or keras.metrics, which sees one batch after the other."""
+    output: str | None = None
+    """Null is the first output."""
+    target: str | None = None
+    """Or an input, that the output is compared with; null is the only target."""
+    decision: Literal["argmax", "value"] | float | Component | None = None
+    """How an answer becomes a decision: the class with the largest value, the answer as it is, 1
+    above a threshold, or a function of numpy. Null goes by the target, and by what the loss says of
+    a single column; a class judges answers as they are."""
+    axis: int | None = None
+    """Of the classes, for argmax; null is the one that the target does not have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,9 +96,9 @@ class Train:
     clip_norm: Annotated[float, Range(above=0)] | None
     """Largest norm of the whole gradient; null does not clip."""
     early_stopping: EarlyStopping | None
-    metrics: Mapping[str, Component]
-    """Functions (y_true, y_pred) -> float; y_pred is the label of the largest output, or the
-    output itself for regression. Logged as val/<name> and test/<name>."""
+    metrics: Mapping[str, Component | Metric]
+    """A function by itself judges the first output and the only target. Logged as val/<name> and
+    test/<name>."""
 
     def __post_init__(self) -> None:
         for name in self.metrics:

@@ -157,9 +157,25 @@ def _union(value: Any, kinds: tuple[Any, ...], key: str) -> Any:
     if value is None and type(None) in kinds:
         return None
     kinds = tuple(kind for kind in kinds if kind is not type(None))
+    fitting = (kind for kind in kinds if _is_form_of(value, kind))
+    return convert(value, next(fitting, kinds[0]), key)
+
+
+def _is_form_of(value: Any, kind: Any) -> bool:
+    """Whether the kind is the one of a union that this value is meant as."""
+    if get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
     if isinstance(value, list | tuple):
-        kinds = tuple(kind for kind in kinds if get_origin(kind) is tuple) or kinds
-    return convert(value, kinds[0], key)
+        return get_origin(kind) is tuple
+    if isinstance(value, Mapping):
+        if "_target_" in value:
+            return kind is Component
+        return get_origin(kind) is Mapping or is_dataclass(kind)
+    if get_origin(kind) is Literal:
+        return value in get_args(kind)
+    if kind is float:
+        return type(value) in (int, float)
+    return isinstance(kind, type) and type(value) is kind
 
 
 def _dataclass(value: Any, kind: Any, key: str) -> Any:

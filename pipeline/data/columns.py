@@ -51,7 +51,7 @@ class ArraySpec:
 
     def expected(self, value: float) -> str:
         if self.classes is not None:
-            return f"a label, 0 to {self.classes - 1}; correct it or data.target.classes"
+            return f"a label, 0 to {self.classes - 1}; correct it or its target's classes"
         if not math.isfinite(value):
             return "a finite number; fill it in or drop the row"
         if self.dtype.startswith("float"):
@@ -77,7 +77,12 @@ def claimed(data: Data) -> set[str]:
     """Returns the columns that are named one by one."""
     sources = [entry.source for entry in data.inputs.values() if entry.source != ALL]
     named = {name for source in sources for name in names(source)}
-    return named | {data.target.source, *ids(data), *names(data.ignore)}
+    return named | targets(data) | {*ids(data), *names(data.ignore)}
+
+
+def targets(data: Data) -> set[str]:
+    """Returns the columns that targets are made of."""
+    return {name for target in data.targets.values() for name in names(target.source)}
 
 
 def ids(data: Data) -> tuple[str, ...]:
@@ -105,13 +110,15 @@ def input_array(entry: Input) -> ArraySpec:
 
 def target_array(target: Target) -> ArraySpec:
     """Returns the target's spec; a label is no "integer", since 3.0 names class 3 as well."""
-    is_label = target.classes is not None
+    is_label = target.number is not None
+    dtype = target.dtype or ("int64" if is_label else "float32")
+    kind: Kind = "integer" if dtype == "int64" else "number"
     return ArraySpec(
-        columns=(target.source,),
-        shape=(),
-        dtype="int64" if is_label else "float32",
-        kind="label" if is_label else "number",
-        classes=target.classes,
+        columns=names(target.source),
+        shape=target.shape,
+        dtype=dtype,
+        kind="label" if is_label else kind,
+        classes=target.number,
         is_target=True,
     )
 

@@ -45,7 +45,7 @@ def _demand_shape(table: Table, key: str, array: ArraySpec) -> None:
     if cells or shapes == [array.shape]:
         return
     actual = f"shape {shapes[0]} a row" if any(shapes) else f"{len(shapes)} columns"
-    place, way_out = key, f"correct data.{key.replace('/', '.')}"
-    if array.is_target:
-        place, way_out = "data.target.source", "make it one value a row (an array: y.ravel())"
-    raise table.broken(f"{place}: found {actual}, expected shape {array.shape}; {way_out}")
+    way_out = f"correct data.{key.replace('/', '.')}"
+    if array.is_target and not array.shape:
+        way_out = f"make it one value a row (an array: y.ravel()), or {way_out}.shape"
+    raise table.broken(f"{key}: found {actual}, expected shape {array.shape}; {way_out}")

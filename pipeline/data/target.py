@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 
-from pipeline.config.data_params import Target
+from pipeline.config.data_params import Data
 from pipeline.data.columns import ArraySpec
 from pipeline.data.splits import SPLITS
 from pipeline.data.tables import Array, Table
@@ -16,38 +16,49 @@ def demand_values(table: Table, spec: ArraySpec, found: set[float], rows: int) -
         return
     value = f"class {found.pop()} alone" if spec.classes else f"{found.pop()}"
     expected = "two classes at least" if spec.classes else "values that differ"
+    columns = ", ".join(map(repr, spec.columns[:3]))
     raise table.broken(
-        f"column {spec.columns[0]!r}: found {value} in all {rows} rows, expected {expected}: "
+        f"column {columns}: found {value} in all {rows} rows, expected {expected}: "
         "nothing can be learned from it; add rows of another"
     )
 
 
-def demand_rows(table: Table, target: Target, labels: Array) -> None:
+def stratified(data: Data) -> str | None:
+    """Returns the target whose classes each split gets its share of: the first that is one label a
+    row; None where there is no such target."""
+    labels = (name for name, each in data.targets.items() if each.number and not each.shape)
+    return next(labels, None)
+
+
+def demand_rows(table: Table, data: Data, labels: Array) -> None:
     """Raises DataError unless each split can have a row, and a row of each class that occurs."""
     least, why = len(SPLITS), f"one for each of {', '.join(SPLITS)}"
     if len(labels) < least:
         raise table.broken(f"found {len(labels)} rows, expected at least {least}: {why}; add rows")
-    if target.classes is None:
+    name = stratified(data)
+    if name is None:
         return
     sizes = np.bincount(labels)
     for label in np.flatnonzero((sizes > 0) & (sizes < least)):
-        rows = f"column {target.source!r}: class {label} has {sizes[label]} rows"
+        rows = f"column {data.targets[name].source!r}: class {label} has {sizes[label]} rows"
         raise table.broken(f"{rows}, expected at least {least}: {why}; add rows or drop the class")
 
 
-def demand_classes(table: Table, target: Target, labels: Array, splits: Array) -> None:
+def demand_classes(table: Table, data: Data, labels: Array, splits: Array) -> None:
     """Prints in one line which classes are missing from which split.
 
     Raises DataError where train has one class alone.
     """
-    if target.classes is None:
+    name = stratified(data)
+    if name is None:
         return
+    target = data.targets[name]
     there = {name: np.unique(labels[splits == index]) for index, name in enumerate(SPLITS)}
     if len(there["train"]) == 1:
         only = f"found class {there['train'][0]} alone in train, expected two classes at least"
         raise table.broken(f"column {target.source!r}: {only}: nothing can be learned; add rows")
     without: dict[str, list[str]] = {}
-    for label in range(target.classes):
+    for label in range(target.number or 0):
         if names := [name for name, classes in there.items() if label not in classes]:
             without.setdefault(", ".join(names), []).append(str(label))
     if without:

@@ -144,13 +144,20 @@ def tables(one: Path, other: Path, config: Any, other_config: Any) -> dict[str, 
         mine, theirs = _only(shared, columns, rows), _only(shared, other_columns, other_rows)
         at = tuple(shared.index(key) for key in keys)
         report["rows"] |= changes(mine, theirs, shared, at)
-    target, other_target = config["target"], other_config["target"]
-    if target["source"] == other_target["source"] and target["source"] in shared:
+    column, other_column = _label_column(config), _label_column(other_config)
+    if column == other_column and column in shared:
         report["labels"] = labels(
-            [row[columns.index(target["source"])] for row in rows],
-            [row[other_columns.index(target["source"])] for row in other_rows],
+            [row[columns.index(column)] for row in rows],
+            [row[other_columns.index(column)] for row in other_rows],
         )
     return report
+
+
+def _label_column(config: Any) -> str | None:
+    """Returns the column of the first target that is one column; older artifacts have one target,
+    without a name."""
+    targets = [config["target"]] if "target" in config else config["targets"].values()
+    return next((each["source"] for each in targets if isinstance(each["source"], str)), None)
 
 
 def _ids(config: Any) -> tuple[str, ...]:

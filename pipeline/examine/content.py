@@ -7,7 +7,7 @@ import json
 import math
 import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +131,9 @@ SCHEMA: dict[str, Callable[[Any], bool]] = {
     "inputs": lambda v: _tensors(v),
     "outputs": lambda v: _tensors(v),
     "target": lambda v: isinstance(v, dict) and len(json.dumps(v)) < 1000,
+    "targets": lambda v: v == {} or _tensors(v, {"classes", "labels"}),
+    "decisions": lambda v: isinstance(v, dict) and len(json.dumps(v)) < 100_000,
+    "predictions": lambda v: isinstance(v, dict | None) and len(json.dumps(v)) < 1000,
     "rows": lambda v: isinstance(v, dict) and all(map(_count, v.values())),
     "sources": lambda v: isinstance(v, list) and all(map(_word, v)),
     "epoch": lambda v: _count(v),
@@ -138,27 +141,31 @@ SCHEMA: dict[str, Callable[[Any], bool]] = {
     "seed": lambda v: _count(v),
     "threshold": lambda v: isinstance(v, float) and math.isfinite(v),
 }
-OPTIONAL = {"threshold"}
-"""Of one column for two classes alone."""
+EARLIER = {"target", "threshold"}
+"""Keys of a schema from before targets had names; `threshold` is there for one column alone."""
+NAMED = {"targets", "decisions", "predictions"}
+"""Keys that it has since."""
 TRAINING = {"epochs_before", "seed"}
 """Keys of the schema that say where training goes on; there is none without them."""
 
 
 def _demand_schema(value: Mapping[str, Any]) -> None:
-    wanted = (set(SCHEMA) if TRAINING & set(value) else set(SCHEMA) - TRAINING) - OPTIONAL
-    wanted |= OPTIONAL & set(value)
+    there = set(value)
+    wanted = set(SCHEMA) - EARLIER if "targets" in there else set(SCHEMA) - NAMED
+    wanted -= {"threshold"} - there
+    wanted -= set() if TRAINING & there else TRAINING
     demand(set(value) == wanted, f"{', '.join(SCHEMA)} alone")
     for key in wanted:
         demand(SCHEMA[key](value[key]), f"another {key}")
 
 
-def _tensors(value: Any) -> bool:
+def _tensors(value: Any, more: Set[str] = frozenset()) -> bool:
     return (
         isinstance(value, dict)
         and 0 < len(value) < 1000
         and all(
             _word(name)
-            and set(each) == {"dtype", "shape"}
+            and set(each) == {"dtype", "shape", *more}
             and each["dtype"] in DTYPES
             and isinstance(each["shape"], list)
             and len(each["shape"]) < 32

@@ -42,14 +42,17 @@ def _demand_shapes(
         wanted |= {f"output.{name}": each for name, each in described["outputs"].items()}
         demand(set(example) == set(wanted), f"{', '.join(wanted)} alone")
     else:
-        steps = ["target", "loss", "ends_epoch", "step"]
+        truths = _targets(described)
+        steps = [*truths, "loss", "ends_epoch", "step"]
         if "val_loss" in example:  # of models made before a schedule could go by it there is none
             steps.append("val_loss")
             val_loss = example["val_loss"]
             demand(val_loss.shape == () and val_loss.dtype.kind == "f", "one number as val_loss")
         demand(set(example) == {*wanted, *steps}, f"{', '.join([*wanted, *steps])} alone")
-        demand(all(example[each].shape for each in ("target", "loss")), "a row for each")
-        (rows, *_), (count, *_) = example["target"].shape, example["loss"].shape
+        demand(all(example[each].shape for each in (*wanted, *truths, "loss")), "a row for each")
+        (rows, *_), (count, *_) = example["step"].shape, example["loss"].shape
+        same = all(example[each].shape[0] == rows for each in truths)
+        demand(same, "as many rows of each target as of steps")
         step, ends = example["step"], example["ends_epoch"]
         demand(0 < count <= 10_000 and ends.shape == (count,), "some steps")
         demand(step.shape == (rows,) and step.dtype.kind == "i", "a step for each row")
@@ -59,3 +62,10 @@ def _demand_shapes(
         fits = array.shape == (rows, *each["shape"]) and kind == each["dtype"]
         demand(fits, f"{name} as {each['dtype']}{[rows, *each['shape']]}, found {kind}")
     return count
+
+
+def _targets(described: Mapping[str, Any]) -> list[str]:
+    """Returns the names of the targets' arrays; before targets had names there was one."""
+    if "target" in described:
+        return ["target"]
+    return [f"target.{name}" for name in described["targets"]]

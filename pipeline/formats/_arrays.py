@@ -30,6 +30,11 @@ def as_argument(inputs: Mapping[str, Any]) -> Any:
     return inputs if len(inputs) > 1 else next(iter(inputs.values()))
 
 
+def named(argument: Any, names: Sequence[str]) -> dict[str, Any]:
+    """Returns by name what `as_argument` made an argument of."""
+    return dict(argument) if len(names) > 1 else {names[0]: argument}
+
+
 def in_order(returned: Any, outputs: Sequence[str] = ()) -> list[Any]:
     """Returns what a Keras model returned as a list: a dict's values in the order of `outputs`,
     those that it lacks left out, or all of them where none are named."""

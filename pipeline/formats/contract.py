@@ -119,11 +119,11 @@ class TrainingExporter(Protocol):
         outputs: list[str],
         directory: Path,
         training: Any = None,
-        target: np.ndarray | None = None,
+        targets: Arrays | None = None,
         seed: int = 0,
     ) -> None:
         """Writes the model as an Exporter does, and with `training`, what the framework built, also
-        what it takes to go on; `target` is an example, `seed` that of the random numbers."""
+        what it takes to go on; `targets` are an example, `seed` is that of the random numbers."""
 
 
 class Loader(Protocol):
@@ -143,7 +143,7 @@ class Loader(Protocol):
 class Trainer(Protocol):
     """A training that goes on where it stood when it was exported."""
 
-    def step(self, inputs: Arrays, target: np.ndarray) -> np.ndarray:
+    def step(self, inputs: Arrays, targets: Arrays) -> np.ndarray:
         """One step on these rows; its loss, a scalar."""
 
     def end_epoch(self, val_loss: float = float("nan")) -> None:
@@ -167,7 +167,7 @@ class EvaluatingTrainer(Trainer, Protocol):
     def set_learning_rate(self, value: float) -> None:
         """Raises ValueError where the rate is baked in."""
 
-    def evaluate(self, inputs: Arrays, target: np.ndarray) -> tuple[Arrays, np.ndarray]:
+    def evaluate(self, inputs: Arrays, targets: Arrays) -> tuple[Arrays, np.ndarray]:
         """Answers and mean loss in evaluation mode."""
 
     def set_weights(self, weights: Arrays) -> None:
@@ -202,7 +202,9 @@ class Card(Protocol):
 
 
 class TrainingCard(Card, Protocol):
-    def training_card(self, inputs: list[str], outputs: list[str], directory: Path) -> str: ...
+    def training_card(
+        self, inputs: list[str], outputs: list[str], targets: list[str], directory: Path
+    ) -> str: ...
 
 
 @dataclass(frozen=True, kw_only=True)

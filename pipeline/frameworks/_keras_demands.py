@@ -7,7 +7,7 @@ from typing import Any
 
 from ._keras_import import keras, tf
 from ._keras_state import layers
-from ._keras_steps import one_or_all
+from ._keras_training import one_or_all
 
 LOOP = (
     *("fit", "train_step", "train_on_batch", "make_train_function", "evaluate", "test_step"),
@@ -51,6 +51,16 @@ def _definer(kind: type, name: str) -> type:
 
 def _is_of_keras(kind: type) -> bool:
     return kind.__module__.partition(".")[0] == "keras"
+
+
+def demand_loss(model: keras.Model, has_terms: bool) -> None:
+    """It must have a loss: one that it is compiled with, terms, or one that it computes itself."""
+    own = not _is_of_keras(_definer(type(model), "compute_loss"))
+    if model.loss is None and not has_terms and not own:
+        raise ValueError(
+            f"model.loss: found null, but {type(model).__name__} does not define compute_loss; "
+            "expected a loss"
+        )
 
 
 def demand_stateless(model: keras.Model) -> None:

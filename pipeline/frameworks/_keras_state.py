@@ -1,6 +1,6 @@
 """A Keras model's state as named arrays: its variables, and what `adapt` learnt beside them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -57,13 +57,13 @@ def layers(model: keras.Model) -> list[keras.Layer]:
     return list(model._flatten_layers(include_self=True, recursive=True))
 
 
-def outside(model: keras.Model) -> dict[str, bytes]:
+def outside(model: keras.Model, losses: Iterable[Any]) -> dict[str, bytes]:
     """Returns digests of attributes that no variable holds, by name: those of the model and of
-    layers and a loss that are not Keras' own, which know what they hold."""
+    layers and losses that are not Keras' own, which know what they hold."""
     digests: dict[str, bytes] = {}
     named = [("model.net", model), *((f"model.net.{each.name}", each) for each in layers(model))]
-    for path, part in [*named, ("model.loss", model.loss)]:
-        if type(part).__module__.partition(".")[0] == "keras":
+    for path, part in [*named, *(("model.loss", each) for each in losses)]:
+        if part is None or type(part).__module__.partition(".")[0] == "keras":
             continue
         for name, value in vars(part).items():
             if name in KERAS_OWN or isinstance(value, keras.Layer | keras.Variable):

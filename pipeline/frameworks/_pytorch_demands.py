@@ -1,7 +1,7 @@
 """What a PyTorch model has to be before it is trained; each raises ValueError, one line."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,13 +17,31 @@ NUMPY_HAS = (
 )
 
 
-def demand_names(net: nn.Module, inputs: list[str]) -> None:
-    """The arguments of its call must be named as the data's inputs, in their order."""
-    called = list(inspect.signature(net.forward).parameters)
-    if called != inputs:
+def demand_names(
+    net: nn.Module, inputs: Sequence[str], targets: Sequence[str], has_own_loss: bool
+) -> bool:
+    """Returns whether the net can be called with the inputs by position: they are then its first
+    parameters. Its other parameters must be optional; a net that computes its loss must have the
+    targets among them."""
+    parameters = inspect.signature(net.forward).parameters.values()
+    called = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    varied = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    required = {
+        p.name for p in parameters if p.name in called and p.default is inspect.Parameter.empty
+    }
+    lacking = [name for name in inputs if name not in called and not takes_any]
+    if lacking or not required <= set(inputs) or (varied and not called):
         raise ValueError(
-            f"model.net: its forward takes {called}, data.inputs has {inputs}; name them alike"
+            f"model.net: its forward takes {called}, data.inputs has {list(inputs)}; name them "
+            "alike"
         )
+    if has_own_loss and (without := [name for name in targets if name not in called]):
+        raise ValueError(
+            f"model.net: its forward takes {called}, but is to compute its loss; expected the "
+            f"target {without[0]} as an optional parameter, too"
+        )
+    return called[: len(inputs)] == list(inputs)
 
 
 def demand_no_own_loop(net: nn.Module) -> None:
@@ -37,12 +55,12 @@ def demand_no_own_loop(net: nn.Module) -> None:
         )
 
 
-def demand_trained(loss: nn.Module) -> None:
+def demand_trained(key: str, loss: nn.Module) -> None:
     """Whatever is to be trained must be the net's, for the optimizer gets that alone."""
     own = [name for name, weight in loss.named_parameters() if weight.requires_grad]
     if own:
         raise ValueError(
-            f"model.loss: {type(loss).__name__} has weights that no optimizer would train, "
+            f"{key}: {type(loss).__name__} has weights that no optimizer would train, "
             f"{', '.join(own)}; expected none: move them into the net"
         )
 
@@ -57,25 +75,10 @@ def demand_goes_by_loss(scheduler: Any) -> None:
         )
 
 
-def demand_outputs(returned: Any, names: Sequence[str], rows: int) -> Sequence[Tensor]:
-    """Returns what a net returned as tensors, one a name (any number where none are named), with
-    these rows and of a dtype that numpy has."""
-    if not isinstance(returned, Tensor | tuple | list):
-        kind, keys = type(returned).__name__, ""
-        if isinstance(returned, dict):
-            keys = f" with the keys {', '.join(map(str, returned))}"
-        raise ValueError(
-            f"model.net: it returns a {kind}{keys}, expected a tensor or a tuple of tensors in the "
-            f"order of model.outputs, {list(names)}"
-        )
-    tensors = [returned] if isinstance(returned, Tensor) else list(returned)
-    if names and len(tensors) != len(names):
-        raise ValueError(
-            f"model.outputs: found {len(names)} names, but the net returns {len(tensors)} arrays; "
-            "name each"
-        )
-    for index, tensor in enumerate(tensors):
-        what = f"model.net: its output {names[index] if names else index}"
+def demand_outputs(outputs: Mapping[str, Any], rows: int) -> None:
+    """Each output must be a tensor with these rows, and of a dtype that numpy has."""
+    for name, tensor in outputs.items():
+        what = f"model.net: its output {name}"
         if not isinstance(tensor, Tensor):
             raise ValueError(f"{what} is a {type(tensor).__name__}, expected a tensor")
         if tensor.dtype not in NUMPY_HAS:
@@ -87,7 +90,6 @@ def demand_outputs(returned: Any, names: Sequence[str], rows: int) -> Sequence[T
             raise ValueError(
                 f"{what} has shape {list(tensor.shape)} for {rows} rows, expected them first"
             )
-    return tensors
 
 
 def demand_registered(net: nn.Module) -> None:

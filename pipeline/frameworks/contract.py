@@ -1,10 +1,11 @@
 """What a framework is: a module of functions that build a model and train it step by step.
 
-Its state is one object, `build`'s result, that every other function takes. Inputs are arrays by
-name and targets are arrays, rows first; `rows` are the numbers of the rows that a step sees.
+Its state is one object, `build`'s result, that every other function takes. Inputs and targets are
+arrays by name, rows first; `rows` are the numbers of the rows that a step sees.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -15,6 +16,37 @@ T = TypeVar("T")
 """The state of a training: model, loss, optimizer, schedule."""
 T_contra = TypeVar("T_contra", contravariant=True)
 """The same, where it is only taken."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Term:
+    """A term of the loss: what a function makes of outputs, targets and inputs, times a weight."""
+
+    loss: Callable[..., Any]
+    """Makes the function."""
+    compares: tuple[str, ...] = ()
+    """Names of what it is called with, in order; none where its own parameters say it, or where
+    there is one output and one target."""
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What a training is built of."""
+
+    net: Callable[..., Any]
+    loss: Mapping[str, Term] | str | None
+    """Terms by the parameter that describes each; the path of the output that is the loss, for a
+    model that computes it, given the targets; or None, for one that has a loss of its own."""
+    optimizer: Callable[..., Any]
+    scheduler: Callable[..., Any] | None
+    inputs: Mapping[str, Mapping[str, Any]]
+    """Dtype and the shape of a row by name."""
+    targets: Mapping[str, Mapping[str, Any]]
+    outputs: Mapping[str, str]
+    """Output -> its path in what the net returns."""
+    device: str
+    clip_norm: float | None
 
 
 class TrainingModule(Protocol[T_contra]):
@@ -35,18 +67,18 @@ class TrainingModule(Protocol[T_contra]):
         """Fits the preprocessing to the training rows, which may be memory-mapped. Raises
         ValueError in one line."""
 
-    def step(self, training: T_contra, inputs: Arrays, target: np.ndarray, rows: np.ndarray) -> Any:
+    def step(self, training: T_contra, inputs: Arrays, targets: Arrays, rows: np.ndarray) -> Any:
         """Takes one step on these rows; returns its loss, which `float` takes."""
 
     def end_epoch(self, training: T_contra, val_loss: float = float("nan")) -> None:
         """Brings the learning rate to that of the next epoch; a schedule that has come to its end
         stays there. `val_loss` is what the epoch reached, for a schedule that goes by it."""
 
-    def predict(
-        self, training: T_contra, inputs: Arrays, target: np.ndarray | None, batch_size: int
-    ) -> tuple[list[np.ndarray], float]:
-        """Returns the outputs in evaluation mode, in the order that `build` was given, and the mean
-        loss (NaN without a target). Raises ValueError where the model returns other things."""
+    def evaluate(
+        self, training: T_contra, inputs: Arrays, targets: Arrays | None
+    ) -> tuple[dict[str, np.ndarray], float]:
+        """Returns the outputs by name in evaluation mode, and the loss (NaN without targets), of
+        one batch. Raises ValueError where the model returns other things."""
 
     def state(self, training: T_contra) -> dict[str, np.ndarray]:
         """Returns weights and optimizer's state by name: net/<name>, optimizer/<name>."""
@@ -92,30 +124,20 @@ class Framework(TrainingModule[T], Protocol[T]):
         """Seeds every generator that a step, or without a training the initial weights, draw
         from."""
 
-    def build(
-        self,
-        net: Callable[..., Any],
-        loss: Callable[..., Any],
-        optimizer: Callable[..., Any],
-        scheduler: Callable[..., Any] | None,
-        inputs: Mapping[str, Mapping[str, Any]],
-        device: str,
-        clip_norm: float | None,
-        outputs: Sequence[str] = (),
-    ) -> T:
-        """Builds the parts; `inputs` have dtype and the shape of a row by name, `outputs` are the
-        names of what the net returns, the first of which the loss judges. Raises ValueError in one
-        line that begins with the parameter at fault, also for what a part defines for a loop of its
-        own, which would never be called."""
+    def build(self, parts: Parts) -> T:
+        """Builds the parts. Raises ValueError in one line that begins with the parameter at fault,
+        also for what a part defines for a loop of its own, which would never be called."""
 
     def loss_of(
-        self, training: T, inputs: Arrays, outputs: Sequence[np.ndarray], target: np.ndarray
-    ) -> float:
-        """Returns the loss of these outputs in evaluation mode, whatever the model answers."""
+        self, training: T, inputs: Arrays, outputs: Arrays, targets: Arrays
+    ) -> float | None:
+        """Returns the loss of these outputs in evaluation mode, whatever the model answers; None
+        where the model computes its loss itself."""
 
     def state_outside(self, training: T) -> dict[str, bytes]:
         """Returns a digest of each value that the model's own parts hold in attributes and that
         `save` does not write, by name."""
 
-    def predictor(self, training: T) -> Any:
-        """Returns the model in evaluation mode, which formats export."""
+    def predictor(self, training: T, inputs: Arrays) -> Any:
+        """Returns the model in evaluation mode, which formats export: it is called with the inputs
+        in their order, of which these are an example, and returns the outputs in theirs."""

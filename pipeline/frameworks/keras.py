@@ -1,7 +1,6 @@
 """Keras on TensorFlow: one training step after the other, and all that a bitwise resume needs."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -11,6 +10,8 @@ import numpy as np
 from . import _keras_demands as demands
 from . import _keras_state, _keras_steps
 from ._keras_import import keras, tf
+from ._keras_training import Training, built, one_or_all
+from .contract import Parts
 
 SUFFIX = ".npz"
 FAULTS = (tf.errors.OpError,)
@@ -42,22 +43,6 @@ FITTED = ("mean", "vocabulary", "bin_boundaries")
 """Arguments of preprocessing layers that take the place of `adapt`."""
 
 
-@dataclass
-class Training:
-    """A compiled model, built, with all that its next step depends on but the seed."""
-
-    model: keras.Model
-    inputs: dict[str, tf.TensorSpec]
-    schedule: Callable[[int], Any] | None
-    clip_norm: float | None
-    outputs: tuple[str, ...] = ()
-    """Names of what the model returns; none for whatever it returns, in its order."""
-    epochs: int = 0
-    """Trained so far."""
-    programs: dict[Any, Callable[..., Any]] = field(default_factory=dict)
-    """Traced functions; void as soon as a lookup table is replaced."""
-
-
 def configure(threads: int) -> None:
     """Makes the process deterministic, but for the seed; before anything is built."""
     keras.utils.clear_session(free_memory=False)  # names, by which `save` files, count from 0
@@ -87,43 +72,48 @@ def set_randomness(_: Any, states: Arrays) -> None:
     assert not states
 
 
-def build(
-    net: Callable[[], keras.Model],
-    loss: Callable[[], keras.losses.Loss],
-    optimizer: Callable[[], keras.optimizers.Optimizer],
-    scheduler: Callable[[], Callable[[int], Any]] | None,
-    inputs: Specs,
-    device: str,
-    clip_norm: float | None,
-    outputs: Sequence[str] = (),
-) -> Training:
-    """Builds the parts; `scheduler` is called for the learning rate with the number of epochs
+def build(parts: Parts) -> Training:
+    """Builds the parts; the scheduler is called for the learning rate with the number of epochs
     trained so far. Raises ValueError, one line."""
-    demands.place(device)
-    specs = {
-        name: tf.TensorSpec((None, *spec["shape"]), spec["dtype"], name)
-        for name, spec in inputs.items()
-    }
-    model = net()
+    demands.place(parts.device)
+    specs = _specs(parts.inputs)
+    model = parts.net()
     demands.demand_names(model, list(specs))
     demands.demand_no_own_loop(model)
     demands.demand_stateless(model)
     demands.demand_saveable(model)
-    model.compile(optimizer=optimizer(), loss=loss(), jit_compile=False)
-    schedule = scheduler() if scheduler else None
+    terms, loss = built(parts)
+    model.compile(optimizer=parts.optimizer(), loss=loss, jit_compile=False)
+    demands.demand_loss(model, bool(terms))
+    schedule = parts.scheduler() if parts.scheduler else None
     demands.demand_callable(model, specs)
     demands.demand_whole_steps(model.optimizer)
     model.optimizer.build(model.trainable_variables)
     if schedule is not None:
         demands.demand_schedule_fits(model)
         model.optimizer.learning_rate = schedule(0)
-    return Training(model, specs, schedule, clip_norm, tuple(outputs))
+    return Training(
+        model=model,
+        inputs=specs,
+        schedule=schedule,
+        clip_norm=parts.clip_norm,
+        targets=_specs(parts.targets),
+        outputs=parts.outputs,
+        terms=terms,
+    )
+
+
+def _specs(arrays: Specs) -> dict[str, tf.TensorSpec]:
+    return {
+        name: tf.TensorSpec((None, *spec["shape"]), spec["dtype"], name)
+        for name, spec in arrays.items()
+    }
 
 
 def sources(training: Training) -> list[str]:
     """Returns the top-level packages, other than Keras and TensorFlow, that the model's parts come
     from: layers, their activations and other functions, initializers, loss, optimizer."""
-    parts = [training.model.loss, training.model.optimizer, *_keras_state.layers(training.model)]
+    parts = [*training.losses, training.model.optimizer, *_keras_state.layers(training.model)]
     kinds = (FunctionType, keras.Initializer, keras.Regularizer, keras.constraints.Constraint)
     parts += [v for part in parts for v in vars(part).values() if isinstance(v, kinds)]
     modules = {p.__module__ if isinstance(p, FunctionType) else type(p).__module__ for p in parts}
@@ -158,13 +148,14 @@ def _batches_reaching(layer: keras.Layer, training: Training, inputs: Arrays) ->
     count = len(next(iter(inputs.values())))
     for start in range(0, count, ADAPT_ROWS):
         rows = slice(start, start + ADAPT_ROWS)
-        yield before(_keras_steps.tensors(inputs, rows), training=False)
+        yield before(one_or_all(_keras_steps.tensors(inputs, rows)), training=False)
 
 
-def step(training: Training, inputs: Arrays, target: np.ndarray, rows: np.ndarray) -> tf.Tensor:
+def step(training: Training, inputs: Arrays, targets: Arrays, rows: np.ndarray) -> tf.Tensor:
     """Takes one step on the rows of these numbers; returns its loss, a scalar."""
-    program = _program(training, _keras_steps.stepping, target, training.clip_norm)
-    return program(_keras_steps.tensors(inputs, rows), target[rows])
+    program = _program(training, _keras_steps.stepping)
+    batch = _keras_steps.tensors(inputs, rows), _keras_steps.tensors(targets, rows)
+    return program(*_keras_steps.arguments(*batch))
 
 
 def end_epoch(training: Training, val_loss: float = float("nan")) -> None:
@@ -174,57 +165,46 @@ def end_epoch(training: Training, val_loss: float = float("nan")) -> None:
         training.model.optimizer.learning_rate = training.schedule(training.epochs)
 
 
-def predict(
-    training: Training, inputs: Arrays, target: np.ndarray | None, batch_size: int
-) -> tuple[list[np.ndarray], float]:
-    """Returns the outputs in evaluation mode, and the mean loss (NaN without a target)."""
-    make = _keras_steps.answering if target is None else _keras_steps.judging
-    program = _program(training, make, target)
-    batches: list[list[np.ndarray]] = []
-    total, count = 0.0, len(next(iter(inputs.values())))
-    for start in range(0, count, batch_size):
-        rows = slice(start, min(start + batch_size, count))
-        arguments = () if target is None else (target[rows],)
-        outputs, loss = program(_keras_steps.tensors(inputs, rows), *arguments)
-        total += float(loss) * (rows.stop - rows.start)
-        batches.append([tensor.numpy() for tensor in outputs])
-    joined = [np.concatenate(parts) for parts in zip(*batches, strict=True)]
-    return joined, total / count
+def evaluate(
+    training: Training, inputs: Arrays, targets: Arrays | None
+) -> tuple[dict[str, np.ndarray], float]:
+    """Returns the outputs by name in evaluation mode, and the loss (NaN without targets), of one
+    batch."""
+    make = _keras_steps.answering if targets is None else _keras_steps.judging
+    program = _program(training, make, targets is not None)
+    batch = _keras_steps.tensors(inputs), _keras_steps.tensors(targets or {})
+    outputs, loss = program(*_keras_steps.arguments(*batch))
+    named = {name: outputs[name].numpy() for name in training.outputs or outputs}
+    return named, float(loss) if np.ndim(loss) == 0 else float("nan")
 
 
 def _program(
-    training: Training, make: Callable[..., Any], target: np.ndarray | None, *settings: Any
+    training: Training, make: Callable[..., Any], has_targets: bool = True
 ) -> Callable[..., Any]:
     """Traced once, for any number of rows: a trace for each would compute each in its own way."""
-    key = (make, target is None, *settings)
-    if key not in training.programs:
-        signature = [_keras_steps.one_or_all(training.inputs)]
-        signature += [] if target is None else [tf.TensorSpec((None,), target.dtype)]
-        training.programs[key] = tf.function(
-            make(training.model, training.outputs, *settings),
-            input_signature=signature,
-            autograph=False,
+    if make not in training.programs:
+        targets = training.targets if has_targets else {}
+        signature = _keras_steps.arguments(training.inputs, targets)
+        training.programs[make] = tf.function(
+            make(training), input_signature=signature, autograph=False
         )
-    return training.programs[key]
+    return training.programs[make]
 
 
-def loss_of(
-    training: Training, inputs: Arrays, outputs: Sequence[np.ndarray], target: np.ndarray
-) -> float:
+def loss_of(training: Training, inputs: Arrays, outputs: Arrays, targets: Arrays) -> float:
     """Returns the loss of these outputs, whatever the model answers."""
-    batch = _keras_steps.tensors(inputs, slice(None))
-    judged, expected = tf.convert_to_tensor(outputs[0]), tf.convert_to_tensor(target)
-    return float(training.model.compute_loss(batch, expected, judged, training=False))
+    batch, answers, truths = map(_keras_steps.tensors, (inputs, outputs, targets))
+    return float(training.total(batch, answers, truths))
 
 
 def state_outside(training: Training) -> dict[str, bytes]:
     """Returns a digest of each value in an attribute of the model, its own layers and its loss."""
-    return _keras_state.outside(training.model)
+    return _keras_state.outside(training.model, training.losses)
 
 
-def predictor(training: Training) -> keras.Model:
+def predictor(training: Training, inputs: Arrays) -> keras.Model:
     """Returns the model, compiled and built; it predicts unless called with training=True."""
-    return training.model
+    return training.predictor(_keras_steps.tensors(inputs))
 
 
 def state(training: Training) -> dict[str, np.ndarray]:

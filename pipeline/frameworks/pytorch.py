@@ -2,8 +2,7 @@
 
 import os
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,8 @@ from torch import Tensor, nn
 
 from . import _pytorch_demands as demands
 from . import _pytorch_state
+from ._pytorch_training import Training, built
+from .contract import Parts
 
 SUFFIX = ".pt"
 BASES = {
@@ -24,20 +25,6 @@ BASES = {
 FAULTS: tuple[type[Exception], ...] = ()
 PARTS = {"packages": ("torch.nn", "torch.optim"), "parts": tuple(set(BASES.values()))}
 Arrays = Mapping[str, np.ndarray]
-
-
-@dataclass
-class Training:
-    """A net with all that its next step depends on but the seed."""
-
-    net: nn.Module
-    loss: nn.Module
-    optimizer: torch.optim.Optimizer
-    scheduler: torch.optim.lr_scheduler.LRScheduler | None
-    clip_norm: float | None
-    device: torch.device
-    outputs: tuple[str, ...] = ()
-    """Names of what the net returns."""
 
 
 def configure(threads: int) -> None:
@@ -76,35 +63,32 @@ def set_randomness(_: Any, states: Arrays) -> None:
             torch.cuda.set_rng_state(torch.from_numpy(state), device)
 
 
-def build(
-    net: Callable[[], nn.Module],
-    loss: Callable[[], nn.Module],
-    optimizer: Callable[[Iterator[nn.Parameter]], torch.optim.Optimizer],
-    scheduler: Callable[[torch.optim.Optimizer], Any] | None,
-    inputs: Mapping[str, Any],
-    device: str,
-    clip_norm: float | None,
-    outputs: Sequence[str] = (),
-) -> Training:
-    """Builds the parts; `inputs` are the parameters of the net's call, in order. Raises ValueError,
-    one line."""
+def build(parts: Parts) -> Training:
+    """Builds the parts. Raises ValueError, one line."""
+    device = parts.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("train.device: found cuda, but torch sees no GPU; set cpu or auto")
-    texts = [name for name, spec in inputs.items() if spec["dtype"] == "string"]
+    texts = [name for name, spec in parts.inputs.items() if spec["dtype"] == "string"]
     if texts:
         raise ValueError(f"data.inputs.{texts[0]}: found text, but torch has none; give numbers")
-    module, criterion = net().to(device), loss().to(device)
-    demands.demand_names(module, list(inputs))
+    module = parts.net().to(device)
+    called = built(parts, module)
     demands.demand_no_own_loop(module)
     demands.demand_registered(module)
-    demands.demand_trained(criterion)
-    optimiser = optimizer(module.parameters())
-    schedule = scheduler(optimiser) if scheduler else None
-    demands.demand_goes_by_loss(schedule)
-    place = torch.device(device)
-    return Training(module, criterion, optimiser, schedule, clip_norm, place, tuple(outputs))
+    called["loss"].to(device)
+    optimizer = parts.optimizer(module.parameters())
+    scheduler = parts.scheduler(optimizer) if parts.scheduler else None
+    demands.demand_goes_by_loss(scheduler)
+    return Training(
+        net=module,
+        optimizer=optimizer,
+        scheduler=scheduler,
+        clip_norm=parts.clip_norm,
+        device=torch.device(device),
+        **called,
+    )
 
 
 def sources(training: Training) -> list[str]:
@@ -120,19 +104,17 @@ def adapt(training: Training, inputs: Arrays) -> None:
         fit(**inputs)
 
 
-def step(training: Training, inputs: Arrays, target: np.ndarray, rows: np.ndarray) -> Tensor:
+def step(training: Training, inputs: Arrays, targets: Arrays, rows: np.ndarray) -> Tensor:
     """Takes one step on the rows of these numbers; returns its loss, a scalar."""
     training.net.train()
-    outputs = _forward(training, inputs, rows)
-    demands.demand_outputs(outputs, training.outputs, len(rows))
-    loss = training.loss(outputs, _tensor(training, target, rows))
+    batch = _tensors(training, inputs, rows), _tensors(training, targets, rows)
+    _, loss = _judged(training, *batch)
     training.net.zero_grad()  # also of what the optimizer does not hold: clipping counts it
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     if training.clip_norm is not None:
         nn.utils.clip_grad_norm_(training.net.parameters(), training.clip_norm)
     training.optimizer.step()
-    detached: Tensor = loss.detach()
-    return detached
+    return loss.detach()
 
 
 def end_epoch(training: Training, val_loss: float = float("nan")) -> None:
@@ -153,34 +135,45 @@ def schedule_has_ended(scheduler: Any) -> bool:
     return (one_cycle and scheduler.last_epoch >= total) or any(map(schedule_has_ended, within))
 
 
-def predict(
-    training: Training, inputs: Arrays, target: np.ndarray | None, batch_size: int
-) -> tuple[list[np.ndarray], float]:
-    """Returns the outputs in evaluation mode, and the mean loss (NaN without a target)."""
+def evaluate(
+    training: Training, inputs: Arrays, targets: Arrays | None
+) -> tuple[dict[str, np.ndarray], float]:
+    """Returns the outputs by name in evaluation mode, and the loss (NaN without targets), of one
+    batch."""
     training.net.eval()
-    batches: list[list[np.ndarray]] = []
-    total, count = 0.0, len(next(iter(inputs.values())))
+    batch = _tensors(training, inputs, ...)
     with torch.inference_mode():
-        for start in range(0, count, batch_size):
-            rows = np.arange(start, min(start + batch_size, count))
-            outputs = _forward(training, inputs, rows)
-            if target is not None:
-                loss = training.loss(outputs, _tensor(training, target, rows))
-                total += loss.item() * len(rows)
-            tensors = demands.demand_outputs(outputs, training.outputs, len(rows))
-            batches.append([tensor.cpu().numpy() for tensor in tensors])
-    joined = [np.concatenate(parts) for parts in zip(*batches, strict=True)]
-    return joined, total / count if target is not None else float("nan")
+        if targets is None:
+            outputs, loss = training.answer(batch), float("nan")
+            demands.demand_outputs(outputs, len(next(iter(batch.values()))))
+        else:
+            outputs, total = _judged(training, batch, _tensors(training, targets, ...))
+            loss = total.item() if total.ndim == 0 else float("nan")
+    return {name: tensor.cpu().numpy() for name, tensor in outputs.items()}, loss
 
 
-def loss_of(
-    training: Training, inputs: Arrays, outputs: Sequence[np.ndarray], target: np.ndarray
-) -> float:
-    """Returns the loss of these outputs, whatever the net answers."""
-    tensors = tuple(torch.from_numpy(array).to(training.device) for array in outputs)
+def _judged(
+    training: Training, inputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Returns outputs, looked at before any loss gets them, and the loss."""
+    rows = len(next(iter(inputs.values())))
+    if training.own_loss is not None:
+        outputs, loss = training.judge(inputs, targets)
+        demands.demand_outputs(outputs, rows)
+        return outputs, loss
+    outputs = training.answer(inputs)
+    demands.demand_outputs(outputs, rows)
+    return outputs, training.total({**inputs, **outputs, **targets})
+
+
+def loss_of(training: Training, inputs: Arrays, outputs: Arrays, targets: Arrays) -> float | None:
+    """Returns the loss of these outputs, whatever the net answers; None where the net computes its
+    loss itself."""
+    if training.own_loss is not None:
+        return None
+    values = {name: np.asarray(array) for name, array in {**inputs, **outputs, **targets}.items()}
     with torch.inference_mode():
-        judged = tensors if len(tensors) > 1 else tensors[0]
-        return float(training.loss(judged, torch.from_numpy(target).to(training.device)))
+        return float(training.total(_tensors(training, values, ...)))
 
 
 def state_outside(training: Training) -> dict[str, bytes]:
@@ -188,9 +181,9 @@ def state_outside(training: Training) -> dict[str, bytes]:
     return _pytorch_state.outside({"model.net": training.net, "model.loss": training.loss})
 
 
-def predictor(training: Training) -> nn.Module:
-    """Returns the net in evaluation mode."""
-    return training.net.eval()
+def predictor(training: Training, inputs: Arrays) -> nn.Module:
+    """Returns the net in evaluation mode, or what picks the outputs from all that it returns."""
+    return training.predictor(_tensors(training, inputs, ...))
 
 
 def state(training: Training) -> dict[str, np.ndarray]:
@@ -244,9 +237,9 @@ def load(training: Training, path: Path) -> None:
         training.scheduler.load_state_dict(state["scheduler"])
 
 
-def _forward(training: Training, inputs: Arrays, rows: np.ndarray) -> Any:
-    return training.net(*(_tensor(training, array, rows) for array in inputs.values()))
-
-
-def _tensor(training: Training, array: np.ndarray, rows: np.ndarray) -> Tensor:
-    return torch.from_numpy(array[rows]).to(training.device)
+def _tensors(training: Training, arrays: Arrays, rows: Any) -> dict[str, Tensor]:
+    """Returns these rows of each on the training's device."""
+    device = training.device
+    return {
+        name: torch.from_numpy(np.array(array[rows])).to(device) for name, array in arrays.items()
+    }

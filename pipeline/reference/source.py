@@ -14,30 +14,23 @@ Arrays = dict[str, np.ndarray]
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A trained model with the names of its outputs."""
+    """A trained model."""
 
     framework: TrainingModule[Any]
     training: Any
-    outputs: list[str]
     refusals: tuple[type[Exception], ...]
     """What it raises on rows that it does not take."""
 
     def answers(self, inputs: Mapping[str, np.ndarray]) -> Arrays:
-        """Returns the outputs by name. Raises ParamsError where their number is not the names'."""
-        rows = len(next(iter(inputs.values())))
-        arrays, _ = self.framework.predict(self.training, inputs, None, rows)
-        if len(arrays) != len(self.outputs):
-            raise ParamsError(
-                f"model.outputs: found {len(self.outputs)} names, "
-                f"but the net returns {len(arrays)} arrays; name each"
-            )
-        for name, array in zip(self.outputs, arrays, strict=True):
+        """Returns the outputs by name. Raises ParamsError for one that numpy cannot hold."""
+        outputs, _ = self.framework.evaluate(self.training, inputs, None)
+        for name, array in outputs.items():
             if array.dtype.kind not in KINDS:
                 raise ParamsError(
                     f"model.outputs: found {name} in {array.dtype}, which numpy lacks; "
                     "cast it to float32 in the model"
                 )
-        return dict(zip(self.outputs, arrays, strict=True))
+        return outputs
 
     def answers_or_refuses(self, inputs: Mapping[str, np.ndarray]) -> Arrays | str:
         """Returns the outputs by name, or in one line what the model raises instead."""

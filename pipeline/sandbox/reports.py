@@ -53,8 +53,10 @@ class Answers:
     """Number of a row that may be refused -> its answers."""
     refused_rows: Mapping[str, str] = field(default_factory=dict)
     """Number -> the error instead."""
-    test: np.ndarray | None = None
-    """The scored output for every row of the test split."""
+    scores: Mapping[str, float] = field(default_factory=dict)
+    """The metrics of its answers to the test split."""
+    unfit: tuple[str, ...] = ()
+    """Why these answers cannot be scored, if so."""
     weight: str | None = None
     """The one that was perturbed."""
     strength: float | None = None
@@ -79,11 +81,8 @@ class Answers:
         kinds: dict[str, Any] = {name: {} for name in names}
         with np.load(answers) as arrays:
             for key in arrays:
-                kind, *place = key.split("/", 2)
-                if place:
-                    kinds[kind].setdefault(place[0], {})[place[1]] = arrays[key]
-                else:
-                    kinds[kind] = arrays[key]
+                kind, batch, name = key.split("/", 2)
+                kinds[kind].setdefault(batch, {})[name] = arrays[key]
         reported["places"] = tuple(tuple(place) for place in reported.get("places", ()))
         return cls(**reported, **kinds)
 

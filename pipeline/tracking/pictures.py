@@ -2,10 +2,12 @@
 
     python -m pipeline.tracking.pictures HISTORY PREDICTIONS CLASSES OUTPUT
 
-CLASSES is 0 for regression. No window and no global state of matplotlib is touched.
+CLASSES are the names of the classes as JSON, null for regression. No window and no global state of
+matplotlib is touched.
 """
 
 import csv
+import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,19 +18,25 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 READABLE = 20
-"""Up to so many classes the confusion matrix has its counts written into it."""
+"""Up to so many classes the confusion matrix has its counts written into it, and their names."""
+SHORT = 3
+"""Letters of a name that stands beside others as it is."""
 
 
-def draw(history: Path, predictions: Path, classes: int, output: Path) -> None:
+def draw(history: Path, predictions: Path, classes: list[str] | None, output: Path) -> None:
     """What there is to see of a run; `output` is a directory that exists."""
     learning_curves(read_history(history)).savefig(output / "learning_curves.png")
     with predictions.open(newline="") as file:
-        pairs = [(float(row["actual"]), float(row["predicted"])) for row in csv.DictReader(file)]
-    if classes:
-        labels = ((int(actual), int(predicted)) for actual, predicted in pairs)
+        pairs = [(row["actual"], row["predicted"]) for row in csv.DictReader(file)]
+    if not pairs:
+        return
+    if classes is not None:
+        number = {name: place for place, name in enumerate(classes)}
+        labels = ((number[actual], number[predicted]) for actual, predicted in pairs)
         confusion_matrix(labels, classes).savefig(output / "confusion_matrix.png")
     else:
-        predicted_against_actual(pairs).savefig(output / "predicted_against_actual.png")
+        values = [(float(actual), float(predicted)) for actual, predicted in pairs]
+        predicted_against_actual(values).savefig(output / "predicted_against_actual.png")
 
 
 def read_history(path: Path) -> list[tuple[int, dict[str, float]]]:
@@ -63,12 +71,12 @@ def learning_curves(history: Sequence[tuple[int, Mapping[str, float]]]) -> "Figu
     return figure
 
 
-def confusion_matrix(pairs: Iterable[tuple[int, int]], classes: int) -> "Figure":
+def confusion_matrix(pairs: Iterable[tuple[int, int]], classes: Sequence[str]) -> "Figure":
     """Rows are what is, columns what was predicted, as shares of the row; `pairs` in that order."""
     import numpy as np
     from matplotlib.figure import Figure
 
-    counts = np.zeros((classes, classes), dtype=int)
+    counts = np.zeros((len(classes), len(classes)), dtype=int)
     for actual, predicted in pairs:
         counts[actual, predicted] += 1
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -76,8 +84,10 @@ def confusion_matrix(pairs: Iterable[tuple[int, int]], classes: int) -> "Figure"
     axes = figure.add_subplot()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axes.set(xlabel="predicted", ylabel="actual", title="test split")
-    if classes <= READABLE:
-        axes.set(xticks=range(classes), yticks=range(classes))
+    if len(classes) <= READABLE:
+        turned = 45 if max(map(len, classes)) > SHORT else 0
+        axes.set_xticks(range(len(classes)), classes, rotation=turned)
+        axes.set_yticks(range(len(classes)), classes)
         for row, column in np.argwhere(counts):
             _write_count(axes, row, column, counts[row, column], shares[row, column])
     return figure
@@ -103,4 +113,4 @@ def predicted_against_actual(pairs: Iterable[tuple[float, float]]) -> "Figure":
 
 
 if __name__ == "__main__":
-    draw(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]))
+    draw(Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3]), Path(sys.argv[4]))

@@ -1,12 +1,14 @@
 """A run has files beside the complete model: parameters, statements, the report, pictures."""
 
 import contextlib
+import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from pipeline import provenance
 from pipeline.errors import PipelineError
@@ -22,9 +24,9 @@ def drawing(content: RunContent) -> Iterator[Callable[[], Files]]:
 
     It raises PipelineError with the last thing that process had to say.
     """
-    classes = content.schema["target"]["classes"] or 0
+    classes = json.dumps(_classes(content.schema))
     files = (content.train / "history.csv", content.checkpoint / "predictions.csv")
-    command = [sys.executable, "-m", "pipeline.tracking.pictures", *map(str, files), str(classes)]
+    command = [sys.executable, "-m", "pipeline.tracking.pictures", *map(str, files), classes]
     with (
         tempfile.TemporaryDirectory() as scratch,
         subprocess.Popen([*command, scratch], stderr=subprocess.PIPE, text=True) as process,
@@ -57,3 +59,12 @@ def artifacts(content: RunContent) -> Iterator[tuple[str, bytes]]:
     for path in (content.verify_report, content.verify_report.with_suffix(".html")):
         if path.is_file():
             yield f"verify/{path.name}", path.read_bytes()
+
+
+def _classes(schema: Mapping[str, Any]) -> list[str] | None:
+    """Returns the names of the classes that predictions.csv has, None where it has none."""
+    shown = schema.get("predictions") or {}
+    if shown.get("classes") is None:
+        return None
+    names: list[str] | None = schema["targets"][shown["target"]]["labels"]
+    return names or [str(number) for number in range(shown["classes"])]

@@ -1,7 +1,7 @@
 """An epoch: the order of its rows, its steps, its mean loss and what it reaches on validation."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from pipeline.errors import ParamsError
 from pipeline.frameworks.contract import TrainingModule
 from pipeline.training.decision import Decision
 from pipeline.training.history import Row
-from pipeline.training.metrics import score
+from pipeline.training.metrics import Scores
 from pipeline.training.model_faults import translate_model_faults
 
 
@@ -33,7 +33,7 @@ def steps(
     framework: TrainingModule[Any],
     training: Any,
     inputs: Mapping[str, np.ndarray],
-    target: np.ndarray,
+    targets: Mapping[str, np.ndarray],
     batches: Sequence[np.ndarray],
     losses: list[Any],
 ) -> Iterator[Any]:
@@ -41,7 +41,7 @@ def steps(
     given; yields the loss of each step after it and adds it to them."""
     for rows in batches[len(losses) :]:
         with translate_model_faults(framework, f"in step {len(losses) + 1} of the epoch"):
-            losses.append(framework.step(training, inputs, target, rows))
+            losses.append(framework.step(training, inputs, targets, rows))
         yield losses[-1]
 
 
@@ -73,14 +73,14 @@ def demand_answers_at_the_ends(
     """Raises ModelError where the model does not take the least or the greatest of the whole
     numbers in these splits, an id that its table does not have for instance."""
     for name in splits:
-        inputs, target = prepared.split(data, name)
+        inputs, targets = prepared.split(data, name)
         whole = [array.reshape(len(array), -1) for array in inputs.values() if array.dtype == int]
         ends = {each for a in whole for each in (a.min(axis=1).argmin(), a.max(axis=1).argmax())}
         for row in sorted(ends):
-            batch = {k: np.array(array[row : row + 1]) for k, array in inputs.items()}
+            batch = prepared.rows_of(inputs, slice(row, row + 1))
             when = f"in row {row} of the {name} split, {_shown(batch)}"
             with translate_model_faults(framework, when):
-                framework.predict(training, batch, np.array(target[row : row + 1]), 1)
+                framework.evaluate(training, batch, prepared.rows_of(targets, slice(row, row + 1)))
 
 
 def _shown(batch: Mapping[str, np.ndarray]) -> str:
@@ -88,14 +88,43 @@ def _shown(batch: Mapping[str, np.ndarray]) -> str:
     return ", ".join(f"whose {name} is {low} to {high}" for name, (low, high) in ends.items())
 
 
-def validate(
-    framework: TrainingModule[Any], training: Any, data: Path, train: Train, decision: Decision
+def batches_of(
+    framework: TrainingModule[Any],
+    training: Any,
+    data: Path,
+    split: str,
+    batch_size: int,
+) -> Iterator[tuple[prepared.Arrays, dict[str, np.ndarray], float]]:
+    """Yields what is true (targets and inputs), the outputs and the loss of one batch of a split
+    after the other, in its order."""
+    inputs, targets = prepared.split(data, split)
+    for start in range(0, prepared.count(inputs), batch_size):
+        rows = slice(start, start + batch_size)
+        batch, truths = prepared.rows_of(inputs, rows), prepared.rows_of(targets, rows)
+        with translate_model_faults(framework, f"in judging the {split} split"):
+            outputs, loss = framework.evaluate(training, batch, truths)
+        yield {**batch, **truths}, outputs, loss
+
+
+def judge(
+    framework: TrainingModule[Any],
+    training: Any,
+    data: Path,
+    split: str,
+    train: Train,
+    decisions: Mapping[str, Decision],
+    look: Callable[[prepared.Arrays, dict[str, np.ndarray]], None] = lambda truths, outputs: None,
 ) -> Row:
-    """Returns val/loss and val/<metric>; a loss that is not finite stands alone."""
-    inputs, target = prepared.split(data, "val")
-    with translate_model_faults(framework, "in judging the validation split"):
-        outputs, loss = framework.predict(training, inputs, target, max(256, train.batch_size))
-    if not math.isfinite(loss):
-        return {"val/loss": loss}
-    scores = score(train.metrics, target, outputs[0], decision)
-    return {"val/loss": loss, **{f"val/{name}": value for name, value in scores.items()}}
+    """Returns <split>/loss and <split>/<metric>; a loss that is not finite stands alone. Each batch
+    is shown to `look`."""
+    scores, total, count = Scores(train.metrics, decisions), 0.0, 0
+    size = max(256, train.batch_size)
+    for truths, outputs, loss in batches_of(framework, training, data, split, size):
+        rows = prepared.count(truths)
+        total, count = total + loss * rows, count + rows
+        if not math.isfinite(loss):
+            return {f"{split}/loss": loss}
+        scores.add(truths, outputs)
+        look(truths, outputs)
+    values = {f"{split}/{name}": value for name, value in scores.values().items()}
+    return {f"{split}/loss": total / count, **values}

@@ -15,6 +15,7 @@ import numpy as np
 
 from pipeline import formats, provenance
 from pipeline.config.params import Train
+from pipeline.data import arrays
 from pipeline.errors import ParamsError, VerificationFailed
 from pipeline.formats.contract import EvaluatingTrainer
 from pipeline.frameworks.contract import Framework
@@ -44,7 +45,17 @@ class Training:
 def schema(parent: str) -> dict[str, Any]:
     """Returns the schema of the complete model with this digest."""
     content: dict[str, Any] = json.loads((PARENTS / parent / "schema.json").read_text())
-    return content
+    return arrays.by_name(content)
+
+
+def threshold(parent: str, output: str, target: str) -> float | None:
+    """Returns the threshold that the complete model's own metrics had for these."""
+    recorded = schema(parent)
+    for each in recorded.get("decisions", {}).values():
+        if (each["output"], each["target"]) == (output, target) and each["threshold"] is not None:
+            return float(each["threshold"])
+    value: float | None = recorded.get("threshold")
+    return value
 
 
 def epochs_trained(parent: str) -> int:
@@ -97,7 +108,7 @@ def _admitted(parent: Path, form: str) -> "tempfile.TemporaryDirectory[str]":
 
 
 def _demand_alike(described: Mapping[str, Any], before: Mapping[str, Any]) -> None:
-    for key in ("inputs", "target"):
+    for key in ("inputs", "targets"):
         if described[key] != before[key]:
             raise ParamsError(
                 f"data.{key}: found {json.dumps(described[key])}, expected what the complete model "
@@ -130,9 +141,9 @@ def sources(training: Training) -> list[str]:
     return training.sources
 
 
-def step(training: Training, inputs: Arrays, target: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def step(training: Training, inputs: Arrays, targets: Arrays, rows: np.ndarray) -> np.ndarray:
     """Takes one step on the rows of these numbers; returns its loss, a scalar."""
-    return training.trainer.step(_rows(inputs, rows), target[rows])
+    return training.trainer.step(arrays.rows_of(inputs, rows), arrays.rows_of(targets, rows))
 
 
 def end_epoch(training: Training, val_loss: float = float("nan")) -> None:
@@ -140,27 +151,15 @@ def end_epoch(training: Training, val_loss: float = float("nan")) -> None:
     training.trainer.end_epoch(val_loss)
 
 
-def predict(
-    training: Training, inputs: Arrays, target: np.ndarray | None, batch_size: int
-) -> tuple[list[np.ndarray], float]:
-    """Returns the outputs in evaluation mode, and the mean loss (NaN without a target)."""
-    batches: list[list[np.ndarray]] = []
-    total, count = 0.0, len(next(iter(inputs.values())))
-    for start in range(0, count, batch_size):
-        rows = slice(start, min(start + batch_size, count))
-        batch = _rows(inputs, rows)
-        if target is None:
-            answers = training.trainer.predict(batch)
-        else:
-            answers, loss = training.trainer.evaluate(batch, target[rows])
-            total += float(loss) * (rows.stop - rows.start)
-        batches.append(list(answers.values()))
-    joined = [np.concatenate(parts) for parts in zip(*batches, strict=True)]
-    return joined, total / count if target is not None else float("nan")
-
-
-def _rows(inputs: Arrays, rows: Any) -> dict[str, np.ndarray]:
-    return {name: array[rows] for name, array in inputs.items()}
+def evaluate(
+    training: Training, inputs: Arrays, targets: Arrays | None
+) -> tuple[dict[str, np.ndarray], float]:
+    """Returns the outputs by name in evaluation mode, and the loss (NaN without targets), of one
+    batch."""
+    if targets is None:
+        return training.trainer.predict(dict(inputs)), float("nan")
+    answers, loss = training.trainer.evaluate(dict(inputs), dict(targets))
+    return answers, float(loss)
 
 
 def state(training: Training) -> dict[str, np.ndarray]:

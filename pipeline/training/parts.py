@@ -7,15 +7,12 @@ import numpy as np
 
 from pipeline import frameworks
 from pipeline.config.component import component
-from pipeline.config.params import Model, Train
+from pipeline.config.params import LossTerm, Model, Train
 from pipeline.config.reading import Component
 from pipeline.config.targets import Kind
 from pipeline.errors import ParamsError
-from pipeline.frameworks.contract import TrainingModule
+from pipeline.frameworks.contract import Parts, Term, TrainingModule
 from pipeline.training import parent
-from pipeline.training.decision import Decision
-from pipeline.training.model_faults import translate_model_faults
-from pipeline.training.threshold import threshold
 
 
 def seed(base: int, epoch: int) -> int:
@@ -46,37 +43,35 @@ def build(model: Model, train: Train, schema: Mapping[str, Any], device: str) ->
     framework.configure(train.threads)
     framework.seed(seed(train.seed, 0))
 
-    def part(name: str, config: Component) -> Callable[..., Any]:
-        kind = Kind(bases=(framework.BASES[name],), **framework.PARTS)
-        return component(config, f"model.{name}", kind)
-
-    net, loss = part("net", model.net), part("loss", model.loss)
-    optimizer = part("optimizer", model.optimizer)
-    scheduler = part("scheduler", model.scheduler) if model.scheduler else None
-    try:
-        return framework.build(
-            *(net, loss, optimizer, scheduler, schema["inputs"], device, train.clip_norm),
-            model.outputs,
+    def part(kind: str, config: Component, key: str) -> Callable[..., Any]:
+        return component(
+            config, f"model.{key}", Kind(bases=(framework.BASES[kind],), **framework.PARTS)
         )
+
+    loss: Mapping[str, Term] | str | None
+    if isinstance(model.loss, Component):
+        loss = {"model.loss": Term(loss=part("loss", model.loss, "loss"))}
+    elif isinstance(model.loss, Mapping):
+        loss = {f"model.loss.{name}": _term(name, each, part) for name, each in model.loss.items()}
+    else:
+        loss = model.loss
+    chosen = Parts(
+        net=part("net", model.net, "net"),
+        loss=loss,
+        optimizer=part("optimizer", model.optimizer, "optimizer"),
+        scheduler=part("scheduler", model.scheduler, "scheduler") if model.scheduler else None,
+        inputs=schema["inputs"],
+        targets=schema["targets"],
+        outputs=model.paths,
+        device=device,
+        clip_norm=train.clip_norm,
+    )
+    try:
+        return framework.build(chosen)
     except ValueError as fault:
         raise ParamsError(str(fault)) from None
 
 
-def decision(
-    training: Any,
-    model: Model,
-    train: Train,
-    inputs: Mapping[str, np.ndarray],
-    target: np.ndarray,
-    classes: int | None,
-) -> Decision:
-    """Returns how the first output of a training, adapted or loaded, becomes a label."""
-    if classes != 2:
-        return Decision(classes)
-    if train.parent is not None:
-        return Decision(classes, parent.schema(train.parent).get("threshold"))
-    framework = frameworks.framework(model.framework)
-    batch, labels = {k: np.array(array[:2]) for k, array in inputs.items()}, np.array(target[:2])
-    with translate_model_faults(framework, "in two training rows"):
-        outputs, _ = framework.predict(training, batch, labels, len(labels))
-        return Decision(classes, threshold(framework, training, batch, outputs, labels))
+def _term(name: str, term: LossTerm, part: Callable[..., Any]) -> Term:
+    function = part("loss", term.function, f"loss.{name}.function")
+    return Term(loss=function, compares=term.compares, weight=term.weight)

@@ -2,6 +2,7 @@
 state of its own, which no checkpoint holds, does not."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from pipeline.config.params import Train
 from pipeline.errors import ModelError
 from pipeline.frameworks.contract import TrainingModule
 from pipeline.training.decision import Decision
-from pipeline.training.epochs import validate
+from pipeline.training.epochs import judge
 from pipeline.training.history import Row
 
 ROUNDING = {"rel_tol": 1e-4, "abs_tol": 1e-6}
@@ -21,13 +22,13 @@ def demand_recomputed(
     training: Any,
     data: Path,
     train: Train,
-    decision: Decision,
+    decisions: Mapping[str, Decision],
     recorded: Row,
     exact: bool,
 ) -> None:
     """Judges the validation split anew. Raises ModelError where that is not what was recorded:
     exactly, or but for rounding."""
-    values = validate(framework, training, data, train, decision)
+    values = judge(framework, training, data, "val", train, decisions)
     for name, value in values.items():
         before = recorded[name]
         if value != before and (exact or not math.isclose(value, before, **ROUNDING)):

@@ -1,6 +1,5 @@
 """What a loss tells of an answer in one column: whether it is a probability or a logit."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,21 +12,23 @@ def threshold(
     framework: Framework[Any],
     training: Any,
     inputs: Arrays,
-    outputs: Sequence[np.ndarray],
-    target: np.ndarray,
+    outputs: Arrays,
+    targets: Arrays,
+    output: str,
+    target: str,
 ) -> float | None:
     """Returns where the loss holds both of two classes for as likely, which tells a probability
-    from a logit; None where the first output is not one column, or the loss tells nothing.
+    from a logit; None where the loss tells nothing.
 
     A loss that weighs one class more has no such value: there, one that falls on and on beyond 0 is
     of a logit.
     """
-    if outputs[0].size != len(outputs[0]):
-        return None
 
     def loss(value: float, label: int) -> float:
-        answers = [np.full_like(outputs[0], value), *outputs[1:]]
-        return framework.loss_of(training, inputs, answers, np.full_like(target, label))
+        answers = {**outputs, output: np.full_like(outputs[output], value)}
+        truths = {**targets, target: np.full_like(targets[target], label)}
+        result = framework.loss_of(training, inputs, answers, truths)
+        return float("nan") if result is None else result
 
     for value in (PROBABILITY, LOGIT):
         if np.isclose(loss(value, 0), loss(value, 1), rtol=1e-4):

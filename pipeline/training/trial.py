@@ -2,7 +2,7 @@
 is compared with what is declared. The training that it takes is thrown away."""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from pipeline.config.params import TrainParams
 from pipeline.data import arrays as prepared
 from pipeline.errors import ModelError, ParamsError
 from pipeline.frameworks.contract import Framework
-from pipeline.training import parts
+from pipeline.training.deciding import Deciding
 from pipeline.training.decision import Decision
 from pipeline.training.epochs import adapt
 from pipeline.training.metrics import score
@@ -37,14 +37,14 @@ class _Trial:
     framework: Framework[Any]
     training: Any
     inputs: dict[str, np.ndarray]
-    target: np.ndarray
+    targets: dict[str, np.ndarray]
 
-    def predict(self, target: np.ndarray) -> tuple[list[np.ndarray], float]:
-        return self.framework.predict(self.training, self.inputs, target, len(target))
+    def answers(self) -> dict[str, np.ndarray]:
+        return self.framework.evaluate(self.training, self.inputs, self.targets)[0]
 
     def step(self) -> Any:
-        rows = np.arange(len(self.target))
-        return self.framework.step(self.training, self.inputs, self.target, rows)
+        rows = np.arange(prepared.count(self.inputs))
+        return self.framework.step(self.training, self.inputs, self.targets, rows)
 
 
 def demand_trainable(params: TrainParams, build: Build, data: Path) -> None:
@@ -53,25 +53,24 @@ def demand_trainable(params: TrainParams, build: Build, data: Path) -> None:
     `build` makes the training anew, and always the same.
     """
     framework = frameworks.framework(params.model.framework)
-    classes = prepared.schema(data)["target"]["classes"]
-    names = params.model.outputs
-    inputs, target = prepared.split(data, "train")
-    rows = min(params.train.batch_size, ROWS, len(target))
-    batch = {name: np.array(array[:rows]) for name, array in inputs.items()}
+    schema = prepared.schema(data)
+    inputs, targets = prepared.split(data, "train")
+    rows = slice(min(params.train.batch_size, ROWS, prepared.count(inputs)))
+    batch = prepared.rows_of(inputs, rows)
     with translate_model_faults(framework, WHEN):
-        trial = _Trial(framework, build(), batch, np.array(target[:rows]))
+        trial = _Trial(framework, build(), batch, prepared.rows_of(targets, rows))
         before = framework.state_outside(trial.training)
         adapt(framework, trial.training, {name: array[:ROWS] for name, array in inputs.items()})
         framework.seed(SEED, trial.training)
         _demand_scalar(trial.step())
-        outputs, _ = trial.predict(trial.target)
-        again, _ = trial.predict(trial.target)
+        outputs, again = trial.answers(), trial.answers()
         changed = _changed(before, framework.state_outside(trial.training))
-        _demand_same_answers(names, outputs, again, changed)
-        _demand_an_answer_a_target(names[0], outputs[0], classes)
-        _demand_pairs(trial, outputs)
-        decided = (trial.training, params.model, params.train, batch, trial.target, classes)
-        _demand_metrics(data, params, outputs[0], parts.decision(*decided))
+        _demand_same_answers(outputs, again, changed)
+        given = (params.model, params.train, schema, trial.inputs, trial.targets)
+        deciding = Deciding(trial.training, *given)
+        decisions, predictions = deciding.of_metrics(), deciding.of_predictions()
+        _demand_pairs(trial, outputs, [*decisions.values(), *filter(None, [predictions])])
+        _demand_metrics(data, params, outputs, decisions)
         if changed:
             _demand_whole_state(trial, build, changed)
 
@@ -89,10 +88,10 @@ def _changed(before: dict[str, bytes], after: dict[str, bytes]) -> list[str]:
 
 
 def _demand_same_answers(
-    names: Sequence[str], first: list[np.ndarray], second: list[np.ndarray], changed: list[str]
+    first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray], changed: list[str]
 ) -> None:
-    for name, one, two in zip(names, first, second, strict=True):
-        if one.tobytes() != two.tobytes():
+    for name, one in first.items():
+        if one.tobytes() != second[name].tobytes():
             cause = f"; {', '.join(changed)} changed meanwhile" if changed else ""
             raise ModelError(
                 f"model.net: answers the same rows otherwise the second time in {name}{cause}; in "
@@ -101,36 +100,41 @@ def _demand_same_answers(
             )
 
 
-def _demand_an_answer_a_target(name: str, output: np.ndarray, classes: int | None) -> None:
-    row = list(output.shape[1:])
-    if classes is None:
-        fits, expected = output.size == len(output), "one number, as data.target is"
-    else:
-        fits = row == [classes] or (classes == 2 and output.size == len(output))
-        expected = f"[{classes}], for data.target.classes is {classes}"
-    if not fits:
-        raise ParamsError(
-            f"model.net: its first output, {name}, has shape {row} a row, expected {expected}"
-        )
-
-
-def _demand_pairs(trial: _Trial, outputs: list[np.ndarray]) -> None:
+def _demand_pairs(
+    trial: _Trial, outputs: Mapping[str, np.ndarray], decisions: Iterable[Decision]
+) -> None:
     """A loss must compare each answer with its own target. One that is given shapes which do not
     fit, such as (rows, 1) and (rows,), compares each with all of them, and is as large for any
     order of the targets.
 
     It is asked with made-up answers, for a net may answer all rows alike before it is trained.
     """
-    answers = [_made_up(outputs[0]), *outputs[1:]]
-    orders = [trial.target, np.roll(trial.target, 1), trial.target[::-1].copy()]
-    if outputs[0].dtype.kind != "f" or (orders[0] == orders[1]).all():
+    compared = {(each.output, each.target) for each in decisions}
+    for output, target in sorted(compared):
+        if target in trial.targets and outputs[output].dtype.kind == "f":
+            _demand_pair(trial, outputs, output, target)
+
+
+def _demand_pair(
+    trial: _Trial, outputs: Mapping[str, np.ndarray], output: str, target: str
+) -> None:
+    truth, answer = trial.targets[target], outputs[output]
+    orders = [truth, np.roll(truth, 1, axis=0), truth[::-1].copy()]
+    if (orders[0] == orders[1]).all():
         return
-    framework, training = trial.framework, trial.training
-    loss, *others = [framework.loss_of(training, trial.inputs, answers, each) for each in orders]
-    if all(abs(other - loss) <= ALIKE * abs(loss) for other in others):
+    answers = {k: _made_up(v) if v.dtype.kind == "f" else v for k, v in outputs.items()}
+
+    def loss_of(truth: np.ndarray) -> float:
+        truths = {**trial.targets, target: truth}
+        loss = trial.framework.loss_of(trial.training, trial.inputs, answers, truths)
+        return float("nan") if loss is None else loss
+
+    loss, *others = map(loss_of, orders)
+    of_one_target = loss_of(np.repeat(truth[:1], len(truth), axis=0))
+    if of_one_target != loss and all(abs(each - loss) <= ALIKE * abs(loss) for each in others):
         raise ParamsError(
-            f"model.loss: is as large whichever answer belongs to which target; the first output "
-            f"has shape {_shape(outputs[0])}, the target {_shape(trial.target)}: give the loss "
+            f"model.loss: is as large whichever answer belongs to which target; the output "
+            f"{output} has shape {_shape(answer)}, the target {_shape(truth)}: give the loss "
             "both in one shape, for instance by squeezing the answer"
         )
 
@@ -148,15 +152,19 @@ def _shape(array: np.ndarray) -> str:
 
 
 def _demand_metrics(
-    data: Path, params: TrainParams, output: np.ndarray, decision: Decision
+    data: Path,
+    params: TrainParams,
+    outputs: Mapping[str, np.ndarray],
+    decisions: Mapping[str, Decision],
 ) -> None:
     """Scores the batch's answers as if they were those to the validation split, whose labels the
     metrics will see."""
-    _, target = prepared.split(data, "val")
-    expected = np.array(target[:ROWS])
-    answers = output[np.arange(len(expected)) % len(output)]
-    if np.isfinite(answers).all():
-        score(params.train.metrics, expected, answers, decision)
+    inputs, targets = prepared.split(data, "val")
+    truths = prepared.rows_of({**inputs, **targets}, slice(ROWS))
+    rows = np.arange(prepared.count(truths)) % prepared.count(outputs)
+    answers = {name: array[rows] for name, array in outputs.items()}
+    if all(np.isfinite(each).all() for each in answers.values() if each.dtype.kind == "f"):
+        score(params.train.metrics, decisions, [(truths, answers)])
 
 
 def _demand_whole_state(trial: _Trial, build: Build, changed: list[str]) -> None:
@@ -167,10 +175,10 @@ def _demand_whole_state(trial: _Trial, build: Build, changed: list[str]) -> None
         file = Path(scratch) / f"trial{framework.SUFFIX}"
         framework.save(trial.training, file)
         framework.load(other, file)
-    loaded = _Trial(framework, other, trial.inputs, trial.target)
+    loaded = _Trial(framework, other, trial.inputs, trial.targets)
     for when in ("answers", "goes on"):
-        ours, theirs = (each.predict(trial.target)[0] for each in (trial, loaded))
-        if any(a.tobytes() != b.tobytes() for a, b in zip(ours, theirs, strict=True)):
+        ours, theirs = (each.answers() for each in (trial, loaded))
+        if any(a.tobytes() != theirs[name].tobytes() for name, a in ours.items()):
             raise ModelError(
                 f"{', '.join(changed)}: changed in training, and no checkpoint holds it, so that "
                 f"what is loaded from one {when} otherwise; make it a buffer (register_buffer) or "

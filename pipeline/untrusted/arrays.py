@@ -8,6 +8,7 @@ import struct
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -56,6 +57,26 @@ def read(path: Path, packed: bool = False) -> Arrays:
             return {name: arrays[name] for name in arrays}
     except UNREADABLE as error:
         raise _foreign(path, error) from error
+
+
+def in_a_row(path: Path, largest: float) -> Iterator[np.ndarray]:
+    """Yields arrays that were written to a file one after the other, none of which takes more than
+    `largest` bytes. Raises ForeignArrays."""
+    left = path.stat().st_size
+    with path.open("rb") as file:
+        while left > 0:
+            try:
+                start = file.tell()
+                header = _header(file)
+                left -= file.tell() - start + header.nbytes
+                odd = header.dtype.hasobject or min(header.shape, default=0) < 0
+                if odd or left < 0 or header.nbytes > largest:
+                    raise ValueError(f"an array of {header.dtype} and shape {header.shape}")
+                content = file.read(header.nbytes)
+                array = np.frombuffer(content, header.dtype).reshape(header.shape)
+            except UNREADABLE as error:
+                raise _foreign(path, error) from error
+            yield array
 
 
 def headers(path: Path, packed: bool = False) -> dict[str, Header]:

@@ -14,7 +14,7 @@ from pipeline.sandbox import supervisor
 from pipeline.sandbox.reports import Answers, Training, read
 from pipeline.sandbox.worker.job import Job
 from pipeline.training.metrics import metric
-from pipeline.verification import tolerances
+from pipeline.verification import scoring, tolerances
 from pipeline.verification.evidence import Evidence
 
 
@@ -33,7 +33,7 @@ def collect_answers(evidence: Evidence, data: Path) -> Evidence:
             name: pool.submit(train_on, evidence, data, name, scratch)
             for name in evidence.trainable
         }
-        import_metrics(evidence.params.train, evidence.schema["target"]["classes"])
+        import_metrics(evidence.params.train)
         return dataclasses.replace(
             evidence,
             trainings={name: each.result() for name, each in trainings.items()},
@@ -52,14 +52,21 @@ def _answers(evidence: Evidence, data: Path, name: str, scratch: Path, source: b
         "allowed": (allowed.atol, allowed.rtol),
         "copy": str(work_dir / "perturbed"),
         "test": {each: str(test / f"{each}.npy") for each in evidence.schema["inputs"]},
-        "scored": next(iter(evidence.schema["outputs"])),
+        "scored": scoring.scored(evidence),
+        "test_answers": str(work_dir / "test.npys"),
         "rows": max(256, evidence.params.train.batch_size),
         "source": str(Path.cwd()) if source else None,
     }
     job = _job(evidence, work_dir, "answer", name, **more)
     death = _run(evidence, data, job, work_dir)
     shutil.rmtree(work_dir / "perturbed", ignore_errors=True)
-    return read(Answers, job, death, evidence.params.verify.limits)
+    answers = read(Answers, job, death, evidence.params.verify.limits)
+    written = work_dir / "test.npys"
+    if answers.complete:
+        scores, unfit = scoring.score(evidence, data, written, job.rows)
+        answers = dataclasses.replace(answers, scores=scores, unfit=unfit)
+    written.unlink(missing_ok=True)
+    return answers
 
 
 def train_on(evidence: Evidence, data: Path, name: str, scratch: Path) -> Training:
@@ -95,8 +102,8 @@ def _run(evidence: Evidence, data: Path, job: Job, work_dir: Path) -> str | None
     return supervisor.run(job, work_dir, readable, limits, imports)
 
 
-def import_metrics(train: Train, classes: int | None) -> None:
+def import_metrics(train: Train) -> None:
     """Imports them while the processes run; what is wrong with one is told when it is scored."""
     for name, config in train.metrics.items():
         with contextlib.suppress(ParamsError):
-            metric(config, name, classes)
+            metric(config, name, None)

@@ -58,8 +58,8 @@ class Evidence:
     """The steps that the source took on: `rows` of each, its `loss`, whether it `ends_epoch`."""
     trained: Batches
     """What came of them, by the kinds that Training.results has."""
-    target: np.ndarray
-    """The test split's."""
+    test_rows: int
+    """Of the test split."""
     without_source: Mapping[str, Answers] = field(default_factory=dict)
     """Format -> its answers where every package of the model's source is refused."""
     answers: Mapping[str, Answers] = field(default_factory=dict)
@@ -97,7 +97,7 @@ def read_evidence(
         if not path.is_file():
             raise IncompleteArtifact(f"{path}: missing; run `dvc repro --force checkpoint`")
     wide = {batch: checkpoint / "reference" / f"{batch}.npz" for batch in WIDE}
-    _, target = prepared.split(data, "test")
+    inputs, _ = prepared.split(data, "test")
     steps, trained = _steps(checkpoint / "reference")
     sizes = {n: (complete_model / n).stat().st_size for n in provenance.files(complete_model)}
     return Evidence(
@@ -117,7 +117,7 @@ def read_evidence(
         notes=_notes(checkpoint / "reference" / "notes.json"),
         steps=steps,
         trained=trained,
-        target=target,
+        test_rows=prepared.count(inputs),
     )
 
 

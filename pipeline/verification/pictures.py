@@ -63,30 +63,35 @@ class Example(NamedTuple):
 def pictures(checkpoint: Path, data: Path) -> dict[str, Any]:
     """Returns what the page draws; nothing of what a checkpoint that is older does not have."""
     schema = prepared.schema(checkpoint)
-    classes = schema["target"]["classes"]
+    shown = schema["predictions"] or {}
+    classes = shown.get("classes")
+    names = schema["targets"][shown["target"]]["labels"] if classes else None
     curves = read_curves(checkpoint / HISTORY) if (checkpoint / HISTORY).is_file() else {}
-    pairs = _pairs(checkpoint / PREDICTIONS)
+    pairs = _pairs(checkpoint / PREDICTIONS, names)
     labels = [(int(actual), int(answered)) for actual, answered in pairs] if classes else []
     size = max([classes or 0, *(1 + label for pair in labels for label in pair)])
     return {
         "curves": charts.learning_curves({"": curves}, {"": schema["epoch"]}) if curves else [],
         "matrix": charts.matrix(labels) if labels and size <= CLASSES else [],
         "classes": size,
+        "names": names,
         "written": size <= READABLE,
         "mistakes": mistakes(labels) if size > CLASSES else [],
         "regression": _regression(pairs) if pairs and not classes else [],
         "drawn": len(_thinned(pairs)),
         "rows": len(pairs),
-        **_examples(data, pairs, bool(classes)),
+        **_examples(data, pairs, bool(classes), names),
     }
 
 
-def _pairs(path: Path) -> list[tuple[float, float]]:
-    """Returns (actual, answered) of the test split, row by row."""
+def _pairs(path: Path, names: Sequence[str] | None) -> list[tuple[float, float]]:
+    """Returns (actual, answered) of the test split, row by row; of a class its number."""
     if not path.is_file():
         return []
     with path.open(newline="") as file:
-        return [(float(row["actual"]), float(row["predicted"])) for row in csv.DictReader(file)]
+        cells = [(row["actual"], row["predicted"]) for row in csv.DictReader(file)]
+    value: Callable[[str], float] = names.index if names else float
+    return [(value(actual), value(answered)) for actual, answered in cells]
 
 
 def mistakes(labels: Sequence[tuple[int, int]]) -> list[charts.MatrixCell]:
@@ -104,20 +109,27 @@ def _thinned(pairs: Sequence[tuple[float, float]]) -> Sequence[tuple[float, floa
     return pairs[:: max(1, math.ceil(len(pairs) / DRAWN))]
 
 
-def _examples(data: Path, pairs: Sequence[tuple[float, float]], labels: bool) -> dict[str, Any]:
-    inputs, target = prepared.split(data, "test")
-    if not inputs or not pairs or len(pairs) != len(target):
+def _examples(
+    data: Path, pairs: Sequence[tuple[float, float]], labels: bool, names: Sequence[str] | None
+) -> dict[str, Any]:
+    inputs, _ = prepared.split(data, "test")
+    if not inputs or not pairs or len(pairs) != prepared.count(inputs):
         return {"columns": [], "left": 0, "examples": []}
-    rows, names = chosen_rows(pairs, labels), list(inputs)[:COLUMNS]
-    columns = {name: values(np.asarray(inputs[name][rows])) for name in names}
-    text: Callable[[float], str] = (lambda value: str(int(value))) if labels else number
+    rows, shown = chosen_rows(pairs, labels), list(inputs)[:COLUMNS]
+    columns = {name: values(np.asarray(inputs[name][rows])) for name in shown}
+
+    def text(value: float) -> str:
+        if not labels:
+            return number(value)
+        return names[int(value)] if names else str(int(value))
+
     examples = []
     for place, row in enumerate(rows):
         actual, answered = pairs[row]
-        inputs_of_row = [columns[name][place] for name in names]
+        inputs_of_row = [columns[name][place] for name in shown]
         right = actual == answered if labels else None
         examples.append(Example(row, inputs_of_row, text(actual), text(answered), right))
-    return {"columns": names, "left": len(inputs) - len(names), "examples": examples}
+    return {"columns": shown, "left": len(inputs) - len(shown), "examples": examples}
 
 
 def chosen_rows(pairs: Sequence[tuple[float, float]], labels: bool) -> list[int]:

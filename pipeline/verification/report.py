@@ -62,7 +62,7 @@ def _model(evidence: Evidence) -> dict[str, Any]:
         "outputs": evidence.schema["outputs"],
         "sources": evidence.sources,
         "metrics": {k: v for k, v in evidence.metrics.items() if k.startswith("test/")},
-        "test_rows": len(evidence.target),
+        "test_rows": evidence.test_rows,
     }
 
 

@@ -14,17 +14,23 @@ from ._source import batch
 EXAMPLE_ROWS = 11  # no other batch has so many, so that a fixed number of rows shows
 
 
-def capture(net: Any, loss: Any, examples: list[np.ndarray]) -> Any:
-    """Returns the program of `net`, and of `loss` on what it answers where there is one."""
+def capture(source: Any, names: list[str], examples: list[np.ndarray]) -> Any:
+    """Returns the program of the training's outputs or, where `names` has targets, of its loss."""
     import torch
 
     class Called(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.net, self.loss = net, loss
+            self.net = source.net
+            if len(names) > len(source.inputs):
+                self.loss = source.loss
 
         def forward(self, *given: Any) -> Any:
-            return self.loss(self.net(*given[:-1]), given[-1]) if self.loss else self.net(*given)
+            values = dict(zip(names, given, strict=True))
+            inputs = {name: values.pop(name) for name in source.inputs}
+            if hasattr(self, "loss"):
+                return source.judge(inputs, values)[1]
+            return tuple(source.answer(inputs).values())
 
     rows = torch.export.Dim("batch", min=1)
     shapes = (tuple({0: rows} for _ in examples),)

@@ -14,7 +14,7 @@ ATOL = 1e-6  # of weights and loss
 def check_steps(
     trainer: Trainer,
     inputs: Arrays,
-    target: np.ndarray,
+    targets: Arrays,
     expected: list[EagerStep],
     largest_rate: float,
 ) -> None:
@@ -24,8 +24,8 @@ def check_steps(
     rate apart.
     """
     for n, (rows, eager) in enumerate(zip(CHECKED_ROWS, expected, strict=True), 1):
-        batch = {name: np.resize(each, (rows, *each.shape[1:])) for name, each in inputs.items()}
-        loss = trainer.step(batch, np.resize(target, (rows, *target.shape[1:])))
+        batch, truths = _resized(inputs, rows), _resized(targets, rows)
+        loss = trainer.step(batch, truths)
         state = trainer.state() | {"loss": loss}
         after = eager.state | {"loss": np.asarray(eager.loss)}
         if set(state) != set(after):
@@ -39,6 +39,10 @@ def check_steps(
                     f"onnx_train: after step {n} onnxruntime's {name} differs from PyTorch's by "
                     f"{np.abs(state[name] - array).max():.3g}"
                 )
+
+
+def _resized(arrays: Arrays, rows: int) -> Arrays:
+    return {name: np.resize(each, (rows, *each.shape[1:])) for name, each in arrays.items()}
 
 
 def _tolerance(name: str, after: Arrays) -> float:

@@ -11,9 +11,10 @@ from ._source import batch
 
 
 def write_predict(
-    net: Any, inputs: list[str], outputs: list[str], examples: list[np.ndarray], path: Path
+    source: Any, inputs: list[str], outputs: list[str], examples: list[np.ndarray], path: Path
 ) -> None:
-    program = capture(net, None, examples)
+    net = source.net.eval()
+    program = capture(source, inputs, examples)
     count = len(program.graph_signature.user_outputs)
     if count != len(outputs):
         raise ValueError(f"onnx_train: forward returned {count} values, expected {outputs}")

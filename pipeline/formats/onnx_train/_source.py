@@ -3,8 +3,7 @@
 import copy
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
-from types import SimpleNamespace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -38,9 +37,7 @@ def copied(training: Any) -> Any:
     except (RuntimeError, TypeError) as error:
         raise ValueError(f"onnx_train: cannot be copied: {reason(error)}") from error
     net.train()
-    return SimpleNamespace(
-        net=net, loss=loss, optimizer=optimizer, scheduler=scheduler, clip_norm=training.clip_norm
-    )
+    return replace(training, net=net, loss=loss, optimizer=optimizer, scheduler=scheduler)
 
 
 def _check_fits(training: Any) -> None:
@@ -74,21 +71,25 @@ def least_rows(source: Any, examples: list[np.ndarray]) -> int:
     net = copy.deepcopy(source.net)
     try:
         with torch.no_grad():
-            net(*batch(examples[:-1], 1))
+            replace(source, net=net).answer(
+                dict(zip(source.inputs, batch(examples[: len(source.inputs)], 1), strict=True))
+            )
     except (ValueError, RuntimeError):
         return 2
     return 1
 
 
 def eager_steps(source: Any, examples: list[np.ndarray]) -> Iterator[EagerStep]:
-    """Takes steps on the examples, of which the last is the target."""
+    """Takes steps on the examples, inputs first and then targets."""
     import torch
 
     names = parameter_names(source.net)
     optimized = {each for group in source.optimizer.param_groups for each in group["params"]}
     for rows in CHECKED_ROWS:
-        *inputs, target = batch(examples, rows)
-        loss = source.loss(source.net(*inputs), target)
+        taken = [*source.inputs, *source.targets]
+        values = dict(zip(taken, batch(examples, rows), strict=True))
+        inputs = {name: values.pop(name) for name in source.inputs}
+        _, loss = source.judge(inputs, values)
         source.optimizer.zero_grad()
         loss.backward()
         with_gradient = [each for each in names if each.grad is not None]

@@ -35,17 +35,17 @@ def write_step(
 ) -> list[tuple[Entry, np.ndarray]]:
     """Writes the graph; returns what state.json says of each tensor but its place, and the tensor.
 
-    `first` is the first step of a copy of `source`.
+    `inputs` are the net's and the targets; `first` is the first step of a copy of `source`.
     """
     import torch
 
-    program = capture(source.net, source.loss, examples)
+    program = capture(source, inputs, examples)
     order, tensors = tensors_before_inputs(source.net, program)
     tensors |= _slots(source, first.state)
     groups = source.optimizer.param_groups
     rates = {f"lr/{n}": torch.zeros((), dtype=torch.float64) for n in range(len(groups))}
-    names = [*tensors, *rates, *inputs, "target"]
-    taken = [*order, *inputs, "target"]
+    names = [*tensors, *rates, *inputs]
+    taken = [*order, *inputs]
     step = _step(source, program, taken, names, [*tensors], first.trained)
     graph = _trace(step, program, [*tensors.values(), *rates.values()])
     check_draws_nothing(program, graph)

@@ -26,14 +26,15 @@ class Trainer:
         self.rates: list[list[float]] = self.described["learning_rates"]
         self._sessions: dict[str, Any] = {}
 
-    def step(self, inputs: Arrays, target: np.ndarray) -> np.ndarray:
+    def step(self, inputs: Arrays, targets: Arrays) -> np.ndarray:
         """Raises ValueError for fewer rows than the source could train on, one where it has batch
         norm."""
         least = self.described["rows"]
-        if len(target) < least:
-            raise ValueError(f"onnx_train: found {len(target)} rows, expected at least {least}")
+        rows = len(next(iter(inputs.values())))
+        if rows < least:
+            raise ValueError(f"onnx_train: found {rows} rows, expected at least {least}")
         rates = {f"lr/{n}": np.asarray(rate) for n, rate in enumerate(self.rates[0])}
-        answers = self._run(STEP, {**inputs, **rates, "target": target})
+        answers = self._run(STEP, {**inputs, **rates, **targets})
         for each in self.entries:
             if each["output"] is not None:
                 self.values[each["input"]] = answers[each["output"]]

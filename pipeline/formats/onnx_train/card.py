@@ -28,10 +28,16 @@ def card(inputs: list[str], outputs: list[str]) -> str:
     )
 
 
-def training_card(inputs: list[str], outputs: list[str], directory: Path) -> str:
+def training_card(
+    inputs: list[str], outputs: list[str], targets: list[str], directory: Path
+) -> str:
     """Returns lines with the learning rates of later epochs only where they differ."""
     scheduled = read(directory)["scheduled"]
     feed = "".join(f', "{name}": data["input.{name}"][rows]' for name in inputs)
+    truths = ", ".join(
+        f'"{each.removeprefix("target.")}": data["{each}"][rows]' for each in targets
+    )
+    feed = f", {truths}{feed}" if truths else feed
     given = "".join(f', "{name}": data["input.{name}"]' for name in inputs)
     lines = [
         "import json, numpy, onnxruntime",
@@ -43,7 +49,7 @@ def training_card(inputs: list[str], outputs: list[str], directory: Path) -> str
         'for k, recorded in enumerate(data["loss"]):',
         '    rows = data["step"] == k',
         f'    rates = described["learning_rates"][{"epoch" if scheduled else 0}]',
-        f'    feed = {{**state, "target": data["target"][rows]{feed}}}',
+        f"    feed = {{**state{feed}}}",
         '    feed |= {f"lr/{n}": numpy.array(rate) for n, rate in enumerate(rates)}',
         "    found = dict(zip(given, step.run(None, {name: feed[name] for name in taken})))",
         "    print(f\"loss {found.pop('loss'):.6f}, with the source {recorded:.6f}\")",

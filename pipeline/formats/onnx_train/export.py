@@ -11,8 +11,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..contract import Arrays
 from . import _states
 from ._compare import check_steps
@@ -29,25 +27,25 @@ def export(
     outputs: list[str],
     directory: Path,
     training: Any = None,
-    target: np.ndarray | None = None,
+    targets: Arrays | None = None,
     seed: int = 0,
 ) -> None:
     """Writes the step after which `training` stands, which stays as it is.
 
-    `training` has net (which is `model`), loss, optimizer, scheduler and clip_norm. `seed` is not
+    `training` is what the framework built, whose net `model` is or picks from. `seed` is not
     used: no network that draws random numbers is taken.
     """
     if any(module.training for module in model.modules()):
         raise ValueError("onnx_train: found the model in training mode, expected model.eval()")
-    if training is None or target is None:
+    if training is None or targets is None:
         raise ValueError(
             "onnx_train: holds a training step and nothing else; set export.train=true"
         )
-    _check_names([*inputs, *outputs])
+    _check_names([*inputs, *outputs, *targets])
     source, folder = copied(training), directory / FOLDER
     folder.mkdir()
     try:
-        _write(source, inputs, outputs, target, directory)
+        _write(source, inputs, outputs, targets, directory)
     except ValueError:
         shutil.rmtree(folder)
         raise
@@ -55,30 +53,36 @@ def export(
 
 def _check_names(names: list[str]) -> None:
     for name in names:
-        if name in ("target", "loss") or "/" in name:
+        if name == "loss" or "/" in name:
             raise ValueError(f"onnx_train: {name!r} is a name of the training step's own")
 
 
 def _write(
-    source: Any, inputs: Arrays, outputs: list[str], target: np.ndarray, directory: Path
+    source: Any,
+    inputs: Arrays,
+    outputs: list[str],
+    targets: Arrays,
+    directory: Path,
 ) -> None:
     """Raises ValueError where the graph's first steps are not the source's."""
     import torch
 
-    examples, names = [*inputs.values(), target], [*inputs]
+    examples, names = [*inputs.values(), *targets.values()], [*inputs]
     with torch.random.fork_rng(devices=[]):
         expected = list(eager_steps(copied(source), examples))
     described: dict[str, Any] = {
         "inputs": names,
         "outputs": outputs,
+        "targets": [*targets],
         "rows": least_rows(source, examples),
         "scheduled": source.scheduler is not None,
         "learning_rates": learning_rates(copied(source)),
     }
-    states = write_step(source, names, examples, expected[0], directory / STEP)
-    write_predict(source.net.eval(), names, outputs, examples[:-1], directory / PREDICT)
+    states = write_step(source, [*names, *targets], examples, expected[0], directory / STEP)
+    of_inputs = examples[: len(inputs)]
+    write_predict(source, names, outputs, of_inputs, directory / PREDICT)
     described["states"] = [entry for entry, _ in states]
     _states.locate(described["states"], [array for _, array in states], directory)
     _states.write(directory, described)
     largest_rate = max(map(max, described["learning_rates"]))
-    check_steps(Trainer(directory), inputs, target, expected, largest_rate)
+    check_steps(Trainer(directory), inputs, targets, expected, largest_rate)

@@ -6,31 +6,30 @@ They work on the variables that predict, and the optimizer's beside them.
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
-from .._arrays import in_order
-from ._endpoints import by_name, by_path, spec
+from .._arrays import named
+from ..contract import Arrays
+from ._endpoints import by_path, input_specs
 from ._errors import name_of, one_line, tracing_errors
 from ._schedule import check_rates, rate_of_epoch
 
 
 def add_training(
-    root: Any, training: Any, inputs: Any, target: np.ndarray | None, outputs: list[str]
+    root: Any, training: Any, inputs: Arrays, targets: Arrays | None, outputs: list[str]
 ) -> None:
     """Adds the optimizer's variables, `train_step`, `end_epoch` and `evaluate` to `root`.
 
-    `inputs` are specs, `target` is an example.
+    `inputs` and `targets` are examples; a training without targets takes inputs alone.
     """
     import tensorflow as tf
 
-    if target is None:
-        raise ValueError("found no target, expected an example of one to train on")
+    if targets is None:
+        raise ValueError("found no targets, expected an example of them to train on")
     optimizer = training.model.optimizer
     _check_optimizer(optimizer)
     root.optimizer = by_path(optimizer.variables)
     root.epochs = tf.Variable(training.epochs, dtype=tf.int64, name="epochs")
-    specs = [inputs, spec("target", target)]
-    root.train_step = tf.function(_step(training, outputs), input_signature=specs, autograph=False)
+    specs = [input_specs(inputs), *([input_specs(targets)] if targets else [])]
+    root.train_step = tf.function(_step(training), input_signature=specs, autograph=False)
     rate, root.schedule = rate_of_epoch(training.schedule)
 
     def end_epoch() -> None:
@@ -38,12 +37,9 @@ def add_training(
         if rate is not None:
             optimizer.learning_rate = rate(count)
 
-    def evaluate(inputs: Any, target: Any) -> Any:
-        returned = training.model(inputs, training=False)
-        loss = training.model.compute_loss(
-            inputs, target, in_order(returned, outputs)[0], training=False
-        )
-        return by_name(returned, outputs), loss
+    def evaluate(inputs: Any, *targets: Any) -> Any:
+        answers, loss = training.judge(*_named(training, inputs, targets), training=False)
+        return {name: answers[name] for name in outputs}, loss
 
     root.end_epoch = tf.function(end_epoch, input_signature=[], autograph=False)
     root.evaluate = tf.function(evaluate, input_signature=specs, autograph=False)
@@ -57,15 +53,19 @@ def _check_optimizer(optimizer: Any) -> None:
         raise ValueError(f"optimizer {name}: not built, expected a model compiled and built")
 
 
-def _step(training: Any, names: list[str]) -> Callable[..., Any]:
+def _named(training: Any, inputs: Any, targets: tuple[Any, ...]) -> tuple[Any, Any]:
+    truths = named(targets[0], list(training.targets)) if targets else {}
+    return named(inputs, list(training.inputs)), truths
+
+
+def _step(training: Any) -> Callable[..., Any]:
     import tensorflow as tf
 
     model, clip_norm = training.model, training.clip_norm
 
-    def train_step(inputs: Any, target: Any) -> Any:
+    def train_step(inputs: Any, *targets: Any) -> Any:
         with tf.GradientTape() as tape:
-            outputs = model(inputs, training=True)
-            loss = model.compute_loss(inputs, target, in_order(outputs, names)[0], training=True)
+            _, loss = training.judge(*_named(training, inputs, targets), training=True)
         weights = model.trainable_variables
         gradients = tape.gradient(loss, [weight.value for weight in weights])
         if clip_norm is not None:

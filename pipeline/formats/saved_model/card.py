@@ -15,7 +15,9 @@ def card(inputs: list[str], outputs: list[str]) -> str:
     )
 
 
-def training_card(inputs: list[str], outputs: list[str], directory: Path) -> str:
+def training_card(
+    inputs: list[str], outputs: list[str], targets: list[str], directory: Path
+) -> str:
     """Returns lines that leave "trained/" where they run: TensorFlow's own way of saving what it
     has loaded."""
     arguments = _arguments(inputs, 'data["input.{}"][rows]')
@@ -27,7 +29,7 @@ def training_card(inputs: list[str], outputs: list[str], directory: Path) -> str
         'for step, recorded in enumerate(data["loss"]):\n'
         '    rows = data["step"] == step\n'
         f"    batch = {arguments}\n"
-        '    loss = model.train_step(batch, data["target"][rows])\n'
+        f"    loss = model.train_step(batch{_truths(targets)})\n"
         '    print(f"loss {loss:.6f}, with the source {recorded:.6f}")\n'
         f"{ends if read_signature(directory)['training']['schedule'] else ''}"
         'tensorflow.saved_model.save(model, "trained", model.signatures)\n'
@@ -41,6 +43,15 @@ def _predicting(inputs: list[str], outputs: list[str]) -> str:
     taken = ", ".join(f'answer["{name}"]' for name in outputs)
     arguments = _arguments(inputs, 'example["input.{}"]')
     return f"answer = model.{ENDPOINT}({arguments})\noutputs = {taken}"
+
+
+def _truths(targets: list[str]) -> str:
+    if not targets:
+        return ""
+    arrays = [f'data["{each}"][rows]' for each in targets]
+    names = [each.removeprefix("target.") for each in targets]
+    named = ", ".join(f'"{name}": {array}' for name, array in zip(names, arrays, strict=True))
+    return f", {{{named}}}" if len(targets) > 1 else f", {arrays[0]}"
 
 
 def _arguments(inputs: list[str], array: str) -> str:

@@ -9,11 +9,9 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ..contract import Arrays
 from ._canonical import canonicalise
-from ._endpoints import input_specs, root_of
+from ._endpoints import root_of
 from ._errors import PYTHON_ERRORS, one_line
 from ._files import ENDPOINT, FOLDER, SIGNATURE
 from ._training import add_training
@@ -29,14 +27,14 @@ def export(
     outputs: list[str],
     directory: Path,
     training: Any = None,
-    target: np.ndarray | None = None,
+    targets: Arrays | None = None,
     seed: int = 0,
 ) -> None:
     """Writes its endpoints for any number of rows; same model, same bytes, anywhere.
 
-    `training` has a compiled .model, .schedule, .clip_norm and .epochs; `target` is an example. The
-    seeds of the model are variables and travel with it: `seed` makes no difference. ValueError in
-    one line when something does not fit.
+    `training` is what the framework built; `targets` are an example of them. The seeds of the model
+    are variables and travel with it: `seed` makes no difference. ValueError in one line when
+    something does not fit.
     """
     import tensorflow as tf
 
@@ -45,9 +43,10 @@ def export(
     try:
         root = root_of(model, inputs, outputs)
         if training is not None:
-            add_training(root, training, input_specs(inputs), target, outputs)
+            add_training(root, training, inputs, targets, outputs)
             seeds = [name for name in root.weights if name.endswith("seed_generator_state")]
             signature["training"] = {"schedule": training.schedule is not None, "seeds": seeds}
+            signature["training"]["targets"] = list(targets or {})
         endpoints = {ENDPOINT: root.serve, "serving_default": root.serve}
         tf.saved_model.save(root, str(folder), endpoints)
         canonicalise(folder)

@@ -58,9 +58,9 @@ class Trainer:
         for name in rates:
             self._model.optimizer[name].assign(value)
 
-    def step(self, inputs: Arrays, target: np.ndarray) -> np.ndarray:
+    def step(self, inputs: Arrays, targets: Arrays) -> np.ndarray:
         """Returns the loss before the step, a scalar."""
-        loss = self._model.train_step(tensors(inputs, self._signature["inputs"]), target)
+        loss = self._model.train_step(*self._arguments(inputs, targets))
         return np.asarray(loss.numpy())
 
     def end_epoch(self, val_loss: float = float("nan")) -> None:
@@ -74,9 +74,9 @@ class Trainer:
     def predictor(self) -> None:
         """Returns no program: other formats are made from the Keras model."""
 
-    def evaluate(self, inputs: Arrays, target: np.ndarray) -> tuple[Arrays, np.ndarray]:
+    def evaluate(self, inputs: Arrays, targets: Arrays) -> tuple[Arrays, np.ndarray]:
         """Returns answers in evaluation mode, and their loss, a scalar."""
-        values, loss = self._model.evaluate(tensors(inputs, self._signature["inputs"]), target)
+        values, loss = self._model.evaluate(*self._arguments(inputs, targets))
         answers = {name: decoded(values[name].numpy()) for name in self._signature["outputs"]}
         return answers, np.asarray(loss.numpy())
 
@@ -112,6 +112,11 @@ class Trainer:
                 for name, value in self._entries.items()
             ],
         )
+
+    def _arguments(self, inputs: Arrays, targets: Arrays) -> list[Any]:
+        names = self._signature["training"].get("targets", ["target"])
+        of_targets = [tensors(targets, names)] if names else []
+        return [tensors(inputs, self._signature["inputs"]), *of_targets]
 
     def _variables(self) -> dict[str, Any]:
         """Returns them by the names that they have in the file."""

@@ -19,51 +19,63 @@ if TYPE_CHECKING:
 
 
 def capture_training(
-    training: Any, inputs: Arrays, target: np.ndarray
+    training: Any, inputs: Arrays, targets: Arrays
 ) -> dict[str, "ExportedProgram"]:
-    """Returns forward and loss in training mode, and the loss alone; the net's states keep their
-    names, and those of the loss have one more part ahead of theirs."""
+    """Returns forward and loss in training mode, from inputs and targets, and the loss alone, from
+    what `training.compared` names; the net's states keep their names, and those of the loss have
+    one more part ahead of theirs."""
     import torch
 
-    net = training.net
+    net, values = training.net, {**inputs, **targets}
     with torch.no_grad():
-        answers = net(*tensors(inputs, list(inputs)))
-    step, loss = _modules(training, answers)
+        answers = training.answer(dict(zip(inputs, tensors(inputs, list(inputs)), strict=True)))
+    step, loss = _modules(training, list(values))
     with _training_mode(net), own_means(net):
-        train = _trace_loss([*inputs.values(), target], step, "its training step")
-    demand_own_gradients(step, train, inputs, target)
-    _rename(train, lambda name: name.removeprefix("net."))
-    _join_tied(train, {id(weight): name for name, weight in net.named_parameters()})
-    several = answers if isinstance(answers, tuple | list) else [answers]
+        train = _trace_loss(list(values.values()), step, "its training step")
+    demand_own_gradients(step, train, values)
+    _clean(train, net)
+    values |= {name: in_numpy(each) for name, each in answers.items()}
+    compared = [values[name] for name in training.compared()]
     with torch.no_grad():  # as where a loss is only looked at
-        of_answers = _trace_loss([*map(in_numpy, several), target], loss, "its loss")
+        of_answers = _trace_loss(compared, loss, "its loss")
+    _clean(of_answers, net)
     return {TRAIN: train, LOSS: of_answers}
 
 
-def _modules(training: Any, answers: Any) -> tuple["nn.Module", "nn.Module"]:
-    """Returns a module from inputs and target to the loss, and one from answers and target, which
-    hands the loss the same kind of sequence as the net does, if any."""
+def _clean(program: "ExportedProgram", net: "nn.Module") -> None:
+    """Gives the net's states the names that they have in the net, each one."""
+    _rename(program, lambda name: name.removeprefix("net."))
+    _join_tied(program, {id(weight): name for name, weight in net.named_parameters()})
+
+
+def _modules(training: Any, names: list[str]) -> tuple["nn.Module", "nn.Module"]:
+    """Returns a module from inputs and targets, of these names, to the loss of a step, and one to
+    the loss from what it compares."""
     from torch import nn
 
-    net, name = training.net, _free_name(training.net)
+    net, name, compared = training.net, _free_name(training.net), training.compared()
 
     class Loss(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.add_module(name, training.loss)
+            if training.own_loss is not None:
+                self.net = net
 
         def forward(self, *arguments: Any) -> Any:
-            several = isinstance(answers, tuple | list)
-            given = type(answers)(arguments[:-1]) if several else arguments[0]
-            return training.loss(given, arguments[-1])
+            return training.loss_of(dict(zip(compared, arguments, strict=True)))
 
-    class Step(Loss):
+    class Step(nn.Module):
         def __init__(self) -> None:
             super().__init__()
+            self.add_module(name, training.loss)
             self.net = net
 
         def forward(self, *arguments: Any) -> Any:
-            return training.loss(net(*arguments[:-1]), arguments[-1])
+            values = dict(zip(names, arguments, strict=True))
+            inputs = {each: values[each] for each in training.inputs}
+            targets = {each: values[each] for each in training.targets}
+            return training.judge(inputs, targets)[1]
 
     return Step(), Loss()
 

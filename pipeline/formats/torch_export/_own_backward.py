@@ -17,9 +17,7 @@ RTOL, ATOL = 1e-4, 1e-6
 """Of gradients: what differs by less is the same derivative, computed in another order."""
 
 
-def demand_own_gradients(
-    step: "nn.Module", program: "ExportedProgram", inputs: Arrays, target: np.ndarray
-) -> None:
+def demand_own_gradients(step: "nn.Module", program: "ExportedProgram", values: Arrays) -> None:
     """Raises ValueError where the step has such functions and the program's gradients are others.
 
     Weights, buffers and random numbers are afterwards what they were.
@@ -28,7 +26,7 @@ def demand_own_gradients(
 
     examples = [
         torch.from_numpy(np.resize(each, (EXAMPLE_ROWS, *each.shape[1:])))
-        for each in (*inputs.values(), target)
+        for each in values.values()
     ]
     state = {name: each.clone() for name, each in step.state_dict().items()}
     with torch.random.fork_rng(devices=[]):

@@ -19,10 +19,12 @@ def card(inputs: list[str], outputs: list[str]) -> str:
     )
 
 
-def training_card(inputs: list[str], outputs: list[str], directory: Path) -> str:
+def training_card(
+    inputs: list[str], outputs: list[str], targets: list[str], directory: Path
+) -> str:
     """Returns lines that train on, only those that this model's optimizer needs."""
     saved = read_optimizer(directory / OPTIMIZER)
-    return "\n".join([*_load(saved), *_train(saved, inputs), *_predict(inputs)])
+    return "\n".join([*_load(saved), *_train(saved, inputs, targets), *_predict(inputs)])
 
 
 def _load(saved: dict[str, Any]) -> list[str]:
@@ -49,12 +51,13 @@ def _load(saved: dict[str, Any]) -> list[str]:
     ]
 
 
-def _train(saved: dict[str, Any], inputs: list[str]) -> list[str]:
-    arguments = ", ".join(f'torch.from_numpy(data["input.{name}"][rows])' for name in inputs)
+def _train(saved: dict[str, Any], inputs: list[str], targets: list[str]) -> list[str]:
+    taken = [*(f"input.{name}" for name in inputs), *(f"target.{name}" for name in targets)]
+    arguments = ", ".join(f'torch.from_numpy(data["{name}"][rows])' for name in taken)
     lines = [
         'for step, recorded in enumerate(data["loss"]):',
         '    rows = data["step"] == step',
-        f'    loss = train({arguments}, torch.from_numpy(data["target"][rows]))',
+        f"    loss = train({arguments})",
         "    train.zero_grad()",
         "    loss.backward()",
     ]

@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from .._torch import check_evaluation_mode
 from ..contract import Arrays
 from . import _optimizer_file
@@ -23,22 +21,24 @@ def export(
     outputs: list[str],
     directory: Path,
     training: Any = None,
-    target: np.ndarray | None = None,
+    targets: Arrays | None = None,
     seed: int = 0,
 ) -> None:
     """Writes program `model` for any number of rows from 0 up; same model, same bytes, anywhere.
 
-    With `training` (net, loss, optimizer, scheduler, clip_norm), whose net is the model, and an
-    example of its `target` also programs `train` and `loss` and optimizer.pt; `seed` is of the
+    With `training`, what the framework built, whose net is the model or within it, and an
+    example of its `targets` also programs `train` and `loss` and optimizer.pt; `seed` is of the
     random numbers of its next step. Raises ValueError in one line when the model does not fit.
     """
     check_evaluation_mode(model, "torch_export")
+    signature = {"inputs": list(inputs), "outputs": outputs}
     programs = {MODEL: capture(model, inputs, outputs)}
     saved = None
     if training is not None:
-        assert target is not None
+        assert targets is not None
+        signature |= {"targets": list(targets), "loss": training.compared()}
         saved = _optimizer_file.content(training, seed)
-        programs |= capture_training(training, inputs, target)
+        programs |= capture_training(training, inputs, targets)
     for program in programs.values():
         strip(program)
-    write(directory, programs, {"inputs": list(inputs), "outputs": outputs}, saved)
+    write(directory, programs, signature, saved)

@@ -26,6 +26,9 @@ MEMBER = re.compile(
     re.ASCII,
 )
 
+SIGNED = {"inputs", "outputs", "targets", "loss"}
+"""What signature.json may name."""
+
 
 def screen(directory: Path) -> None:
     """Raises ValueError unless all is plain data, and every name and expression in it inert.
@@ -72,10 +75,13 @@ def _check_members(path: Path, members: dict[str, Span]) -> None:
 
 
 def _check_signature(content: Any, where: str) -> None:
-    """Raises ValueError unless it names inputs and outputs."""
-    names = [each for key in ("inputs", "outputs") for each in content[key]]
-    if set(content) != {"inputs", "outputs"} or not all(isinstance(each, str) for each in names):
-        raise ValueError(f"{where}: expected names of inputs and outputs alone; do not load it")
+    """Raises ValueError unless it names inputs and outputs and, of a training, targets and what the
+    loss compares."""
+    kinds = set(content)
+    lists = [content[kind] for kind in SIGNED & kinds]
+    plain = all(isinstance(each, list) and all(isinstance(n, str) for n in each) for each in lists)
+    if not {"inputs", "outputs"} <= kinds <= SIGNED or not plain:
+        raise ValueError(f"{where}: expected lists of names alone; do not load it")
 
 
 def _json_members(path: Path, members: dict[str, Span]) -> Iterator[tuple[str, Any]]:

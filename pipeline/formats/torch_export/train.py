@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._torch import array, predict, set_values, tensor, tensors
+from .._torch import array, predict, set_values, tensors
 from .._zip import data_offset
 from ..contract import Arrays, Place
 from ._names import FILE, LOSS, MODEL, OPTIMIZER, SIGNATURE, TRAIN
@@ -52,6 +52,7 @@ class Trainer:
         contents = load_pt2(directory / FILE)
         self.programs = contents.exported_programs
         self.signature = json.loads(contents.extra_files[SIGNATURE])
+        self.targets = self.signature.get("targets", ["target"])
         self.model, self.train, self.loss = (
             self.programs[each].module() for each in (MODEL, TRAIN, LOSS)
         )
@@ -67,11 +68,12 @@ class Trainer:
         self.saved["seed"] = value
         torch.manual_seed(value)
 
-    def step(self, inputs: Arrays, target: np.ndarray) -> np.ndarray:
+    def step(self, inputs: Arrays, targets: Arrays) -> np.ndarray:
         """Makes one step and returns its loss, shape ()."""
         import torch
 
-        loss = self.train(*tensors(inputs, self.signature["inputs"]), tensor(target))
+        names = [*self.signature["inputs"], *self.targets]
+        loss = self.train(*tensors({**inputs, **targets}, names))
         self.train.zero_grad()
         loss.backward()
         if self.saved["clip_norm"] is not None:
@@ -95,13 +97,14 @@ class Trainer:
         self._share_weights()
         return predict(self.model, inputs, self.signature)
 
-    def evaluate(self, inputs: Arrays, target: np.ndarray) -> tuple[Arrays, np.ndarray]:
+    def evaluate(self, inputs: Arrays, targets: Arrays) -> tuple[Arrays, np.ndarray]:
         """Returns answers in evaluation mode, and their loss, shape ()."""
         import torch
 
         answers = self.predict(inputs)
+        names = self.signature.get("loss", [*self.signature["outputs"], *self.targets])
         with torch.no_grad():
-            loss = self.loss(*tensors(answers, self.signature["outputs"]), tensor(target))
+            loss = self.loss(*tensors({**inputs, **answers, **targets}, names))
         return answers, np.asarray(loss)
 
     def predictor(self) -> "nn.Module":

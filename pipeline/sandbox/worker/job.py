@@ -17,7 +17,7 @@ class Job:
     batches: Mapping[str, str]
     """Batch -> .npz whose arrays `input.<name>` are given to the model."""
     training: str
-    """An .npz with the rows of the steps to take, `step`, `target` and `ends_epoch`."""
+    """An .npz with the rows of the steps to take, `step`, `target.<name>` and `ends_epoch`."""
     influence: str | None = None
     """An .npz that says which weights move the source's answers; null where none was recorded."""
     allowed: tuple[float, float] = (0.0, 0.0)
@@ -26,8 +26,10 @@ class Job:
     """An .npz with rows that the model may refuse; null where none were recorded."""
     test: Mapping[str, str] = field(default_factory=dict)
     """Input -> .npy with the rows of the test split."""
-    scored: str | None = None
-    """The output that is kept of the test split."""
+    scored: list[str] = field(default_factory=list)
+    """The outputs that are written of the test split."""
+    test_answers: str | None = None
+    """A file to write: for each batch of the test split one .npy an output after the other."""
     rows: int = 0
     """The batch size for the test split."""
     threads: int
@@ -39,7 +41,7 @@ class Job:
     source: str | None = None
     """The directory that modules may be imported from."""
     answers: str
-    """An .npz to write: outputs|again|reloaded|perturbed/<batch>/<output>, and test; or
+    """An .npz to write: outputs|again|reloaded|perturbed/<batch>/<output>; or
     losses/<step>, state/<name> and answers/<output>."""
     report: str
     """A .json to write; `error` is null or one line, `at` what was being done then."""

@@ -133,9 +133,9 @@ def _answer(job: Job, report: Report) -> None:
     gc.enable()
     call("outputs", predict)
     call("again", predict)
-    if job.test:
+    if job.scored:
         report.start("test")
-        report.arrays["test"] = _predict_test(job, predict)
+        _predict_test(job, predict)
     report.facts["timing"]["peak_mib"] = peak_mib()
     del predict
     predict = load("load")
@@ -199,8 +199,11 @@ def _train(job: Job, report: Report) -> None:
     for step, ends_epoch in enumerate(data["ends_epoch"]):
         report.start(f"step {step}")
         rows = data["step"] == step
-        inputs = {k.removeprefix("input."): v[rows] for k, v in data.items() if "input." in k}
-        report.keep("losses", {str(step): trainer.step(inputs, data["target"][rows])})
+        inputs = {
+            k.removeprefix("input."): v[rows] for k, v in data.items() if k.startswith("input.")
+        }
+        targets = {k.removeprefix("target."): v[rows] for k, v in data.items() if _is_target(k)}
+        report.keep("losses", {str(step): trainer.step(inputs, targets)})
         if ends_epoch:
             trainer.end_epoch(float(data.get("val_loss", np.nan)))
     report.time("steps_seconds", start)
@@ -211,6 +214,11 @@ def _train(job: Job, report: Report) -> None:
     report.facts["timing"]["peak_mib"] = peak_mib()
     places = loader.optimizer_state(directory).values()
     report.facts["places"] = sorted({tuple(place[:3]) for place in places})
+
+
+def _is_target(name: str) -> bool:
+    """A target's array is named target.<name>; before targets had names there was one."""
+    return name == "target" or name.startswith("target.")
 
 
 def _screen(job: Job, report: Report) -> None:
@@ -234,12 +242,11 @@ def _inputs(path: Path) -> Arrays:
         return {k.removeprefix("input."): arrays[k] for k in arrays if k.startswith("input.")}
 
 
-def _predict_test(job: Job, predict: Callable[[Arrays], Arrays]) -> np.ndarray:
-    """Returns the scored output for the test split, which is never in memory as a whole."""
-    assert job.scored is not None
+def _predict_test(job: Job, predict: Callable[[Arrays], Arrays]) -> None:
+    """Writes the scored outputs for the test split, which is never in memory as a whole."""
     test = {name: np.load(path, mmap_mode="r") for name, path in job.test.items()}
-    parts = []
-    for start in range(0, min(map(len, test.values())), job.rows):
-        outputs = predict({k: np.array(v[start : start + job.rows]) for k, v in test.items()})
-        parts.append(plain(job.scored, outputs[job.scored]))
-    return np.concatenate(parts)
+    with Path(str(job.test_answers)).open("wb") as file:
+        for start in range(0, min(map(len, test.values())), job.rows):
+            outputs = predict({k: np.array(v[start : start + job.rows]) for k, v in test.items()})
+            for name in job.scored:
+                np.lib.format.write_array(file, plain(name, outputs[name]), allow_pickle=False)

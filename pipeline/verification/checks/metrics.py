@@ -4,12 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
-
 from pipeline.config.params import Tolerance
-from pipeline.sandbox.reports import Answers
-from pipeline.training.decision import Decision
-from pipeline.training.metrics import score
 from pipeline.verification.evidence import Evidence
 from pipeline.verification.result import Fault, Result
 
@@ -27,31 +22,10 @@ def check(evidence: Evidence) -> Result:
     recorded = evidence.metrics
     for name, answers, tolerance in evidence.answered():
         allowed = EXACT if tolerance == EXACT else ROUNDING
-        texts = list(_unfit(evidence, answers))
-        scores = {} if texts else _score(evidence, answers)
-        texts += _differences(scores, recorded, allowed)
+        texts = [*answers.unfit, *_differences(answers.scores, recorded, allowed)]
         faults += [Fault(text, name) for text in texts]
-        measured[name] = {"metrics": scores, "atol": allowed.atol, "rtol": allowed.rtol}
+        measured[name] = {"metrics": answers.scores, "atol": allowed.atol, "rtol": allowed.rtol}
     return Result(faults=tuple(faults), measured=measured)
-
-
-def _unfit(evidence: Evidence, answers: Answers) -> Iterator[str]:
-    """Yields why the answers cannot be scored."""
-    name, output = next(iter(evidence.schema["outputs"].items()))
-    expected, test = (len(evidence.target), *output["shape"]), answers.test
-    if test is None or test.shape != expected:
-        shape = "nothing" if test is None else str(list(test.shape))
-        yield f"test/{name}: found {shape}, expected {list(expected)}"
-    elif evidence.schema["target"]["classes"] is None and not np.isfinite(test).all():
-        yield f"test/{name}: {int((~np.isfinite(test)).sum())} values are not finite"
-
-
-def _score(evidence: Evidence, answers: Answers) -> dict[str, float]:
-    assert answers.test is not None
-    schema = evidence.schema
-    decision = Decision(schema["target"]["classes"], schema.get("threshold"))
-    scores = score(evidence.params.train.metrics, evidence.target, answers.test, decision)
-    return {f"test/{name}": value for name, value in scores.items()}
 
 
 def _differences(

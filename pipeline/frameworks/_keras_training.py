@@ -1,0 +1,156 @@
+"""A compiled Keras model with all that its next step depends on, and how it is called."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ._keras_import import keras, tf
+from ._leaves import pick
+from ._terms import compared
+from .contract import Parts
+
+BEYOND_NUMPY = (
+    tf.bfloat16,
+    tf.dtypes.experimental.float8_e5m2,
+    tf.dtypes.experimental.float8_e4m3fn,
+)
+
+
+@dataclass(frozen=True)
+class Term:
+    """A term of the loss."""
+
+    loss: keras.losses.Loss
+    answer: str
+    truth: str
+    """Of outputs, targets and inputs; Keras calls a loss with what is true first."""
+    weight: float
+
+
+@dataclass
+class Training:
+    """A compiled model, built, with all that its next step depends on but the seed."""
+
+    model: keras.Model
+    inputs: dict[str, tf.TensorSpec]
+    schedule: Callable[[int], Any] | None
+    clip_norm: float | None
+    targets: dict[str, tf.TensorSpec] = field(default_factory=dict)
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    """Output -> its path in what the model returns; none for whatever it returns."""
+    terms: Sequence[Term] = ()
+    """None where the model is compiled with its only loss, or brings its own."""
+    epochs: int = 0
+    """Trained so far."""
+    programs: dict[Any, Callable[..., Any]] = field(default_factory=dict)
+    """Traced functions; void as soon as a lookup table is replaced."""
+
+    def answer(self, inputs: Mapping[str, Any], training: bool = False) -> dict[str, Any]:
+        """Returns the outputs by name. Raises ValueError, one line, where they are not there."""
+        outputs = pick(self.model(one_or_all(inputs), training=training), self.outputs)
+        for name, value in outputs.items():
+            _demand_array(value, f"model.net: its output {name}")
+        return outputs
+
+    def judge(
+        self, inputs: Mapping[str, Any], targets: Mapping[str, Any], training: bool = False
+    ) -> tuple[dict[str, Any], Any]:
+        """Returns the outputs by name, and the loss."""
+        outputs = self.answer(inputs, training)
+        return outputs, self.total(inputs, outputs, targets, training)
+
+    def total(
+        self,
+        inputs: Mapping[str, Any],
+        outputs: Mapping[str, Any],
+        targets: Mapping[str, Any],
+        training: bool = False,
+    ) -> Any:
+        """Returns the loss of these outputs: that which the model is compiled with judges the
+        first."""
+        if self.terms:
+            values = {**inputs, **outputs, **targets}
+            losses = [
+                each.loss(values[each.truth], values[each.answer]) * each.weight
+                for each in self.terms
+            ]
+            return tf.add_n([*losses, *self.model.losses])
+        truth = one_or_all(targets) if targets else None
+        first = next(iter(outputs.values()))
+        own = self.model.loss is None
+        answer = one_or_all(outputs) if own else first
+        return self.model.compute_loss(one_or_all(inputs), truth, answer, training=training)
+
+    @property
+    def losses(self) -> list[Any]:
+        """Returns the losses' objects."""
+        return [each.loss for each in self.terms] or [self.model.loss]
+
+    def predictor(self, inputs: Mapping[str, Any]) -> keras.Model:
+        """Returns the model, or what picks the outputs from all that it returns."""
+        returned = self.model(one_or_all(inputs), training=False)
+        plain = isinstance(returned, Mapping) and set(self.outputs) <= set(returned)
+        several = list(returned) if isinstance(returned, tuple | list) else [returned]
+        in_order = all(map(tf.is_tensor, several)) and len(several) == len(self.outputs)
+        if plain or in_order or not self.outputs:
+            return self.model
+        return _Picking(self)
+
+
+class _Picking(keras.Model):  # type: ignore[misc]
+    """A model that returns the outputs by name, of all that another returns."""
+
+    def __init__(self, training: Training):
+        super().__init__()
+        self.inner = training.model
+        self.answers = training.answer
+
+    def call(self, inputs: Any, training: bool = False) -> dict[str, Any]:
+        """Returns the outputs by name."""
+        names = list(inputs) if isinstance(inputs, dict) else ["inputs"]
+        return self.answers(named(inputs, names), training)
+
+
+def built(parts: Parts) -> tuple[list[Term], Any]:
+    """Returns the terms, and the loss to compile with instead of them. Raises ValueError."""
+    if parts.loss is None:
+        return [], None
+    if isinstance(parts.loss, str):
+        raise ValueError(
+            f"model.loss: found {parts.loss!r}, but a Keras model that computes its loss does so "
+            "in compute_loss or add_loss; set model.loss=null"
+        )
+    names = list(parts.outputs), list(parts.targets), list(parts.inputs)
+    terms = []
+    for key, term in parts.loss.items():
+        loss = term.loss()
+        if len(parts.loss) == 1 and len(parts.targets) == 1 and not term.compares:
+            return [], loss
+        taken = compared(key, loss, term.compares, *names).names
+        if len(taken) != 2:
+            raise ValueError(
+                f"{key}.compares: found {list(taken)}, expected two names: what is answered, and "
+                "what is true"
+            )
+        terms.append(Term(loss, taken[0], taken[1], term.weight))
+    return terms, None
+
+
+def one_or_all(arrays: Mapping[str, Any]) -> Any:
+    """A model is called with its only input, or with a dict by name; a loss with targets alike."""
+    return dict(arrays) if len(arrays) > 1 else next(iter(arrays.values()))
+
+
+def named(argument: Any, names: Sequence[str]) -> dict[str, Any]:
+    """Returns by name what `one_or_all` made an argument of."""
+    return dict(argument) if len(names) > 1 else {names[0]: argument}
+
+
+def _demand_array(value: Any, what: str) -> None:
+    if not tf.is_tensor(value):
+        raise ValueError(f"{what} is a {type(value).__name__}, expected a tensor")
+    if value.dtype in BEYOND_NUMPY:
+        raise ValueError(
+            f"{what} is {value.dtype.name}, which numpy does not have; cast it, for instance with "
+            'dtype="float32" in the last layer'
+        )

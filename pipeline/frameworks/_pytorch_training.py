@@ -1,0 +1,135 @@
+"""A PyTorch net with all that its next step depends on, and how it is called."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from . import _pytorch_demands as demands
+from ._leaves import is_in_order, leaves, pick
+from ._terms import Compared, compared
+from .contract import Parts
+
+Tensors = Mapping[str, Tensor]
+
+
+@dataclass
+class Training:
+    """A net with all that its next step depends on but the seed."""
+
+    net: nn.Module
+    loss: nn.Module
+    """The only term, or the terms by name; of a net that computes its loss it has nothing."""
+    optimizer: torch.optim.Optimizer
+    scheduler: torch.optim.lr_scheduler.LRScheduler | None
+    clip_norm: float | None
+    device: torch.device
+    inputs: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    """Output -> its path in what the net returns."""
+    terms: Sequence[tuple[str, Compared, float]] = ()
+    """Name in `loss`, what it compares, weight."""
+    own_loss: str | None = None
+    """The path of the net's own loss in what it returns."""
+    by_position: bool = True
+
+    def call(self, values: Tensors) -> Any:
+        """Returns what the net does, called with these inputs, and targets if any."""
+        if self.by_position and len(values) == len(self.inputs):
+            return self.net(*(values[name] for name in self.inputs))
+        return self.net(**values)
+
+    def answer(self, inputs: Tensors) -> dict[str, Tensor]:
+        """Returns the outputs by name. Raises ValueError, one line, where they are not there."""
+        return pick(self.call(inputs), self.outputs)
+
+    def judge(self, inputs: Tensors, targets: Tensors) -> tuple[dict[str, Tensor], Tensor]:
+        """Returns the outputs by name, and the loss, in the mode that the net is in."""
+        if self.own_loss is None:
+            outputs = self.answer(inputs)
+            return outputs, self.total({**inputs, **outputs, **targets})
+        returned = self.call({**inputs, **targets})
+        found = leaves(returned).get(self.own_loss)
+        if not isinstance(found, Tensor):
+            raise ValueError(
+                f"model.loss: found {self.own_loss!r}, but the net, called with its targets, "
+                f"returns {', '.join(leaves(returned))}; name one of these"
+            )
+        return pick(returned, self.outputs), found
+
+    def total(self, values: Tensors) -> Tensor:
+        """Returns the sum of the terms, of outputs, targets and inputs by name."""
+        if not isinstance(self.loss, nn.ModuleDict):
+            only: Tensor = self.terms[0][1].call(self.loss, values)
+            return only
+        parts = [takes.call(self.loss[name], values) * weight for name, takes, weight in self.terms]
+        return torch.stack([part.reshape(()) for part in parts]).sum()
+
+    def compared(self) -> list[str]:
+        """Returns what a program of the loss alone takes: all outputs, all targets, and those of
+        the inputs that are compared; of a net that computes its loss the inputs and targets."""
+        if self.own_loss is not None:
+            return [*self.inputs, *self.targets]
+        names = {name for _, takes, _ in self.terms for name in takes.names}
+        inputs = [name for name in self.inputs if name in names]
+        return [*self.outputs, *inputs, *self.targets]
+
+    def loss_of(self, values: Tensors) -> Tensor:
+        """Returns the loss of what `compared` names, in the mode that the net is in."""
+        if self.own_loss is None:
+            return self.total(values)
+        inputs = {name: values[name] for name in self.inputs}
+        return self.judge(inputs, {name: values[name] for name in self.targets})[1]
+
+    def predictor(self, inputs: Tensors) -> nn.Module:
+        """Returns a module in evaluation mode that takes the inputs in their order and returns the
+        outputs in theirs: the net, where it does so itself."""
+        net = self.net.eval()
+        with torch.no_grad():
+            returned = self.call(inputs)
+        if self.by_position and (not self.outputs or is_in_order(returned, self.outputs)):
+            return net
+        picking = copy.copy(net)  # shares all its parts, so that their names stay
+        names = list(self.inputs)
+
+        def forward(*tensors: Tensor) -> Any:
+            values = tuple(self.answer(dict(zip(names, tensors, strict=True))).values())
+            return values if len(values) > 1 else values[0]
+
+        picking.forward = forward
+        return picking
+
+
+def built(parts: Parts, net: nn.Module) -> dict[str, Any]:
+    """Returns what a Training knows of calls and loss. Raises ValueError, one line."""
+    inputs, targets = tuple(parts.inputs), tuple(parts.targets)
+    by_position = demands.demand_names(net, inputs, targets, isinstance(parts.loss, str))
+    known: dict[str, Any] = {"inputs": inputs, "targets": targets, "outputs": parts.outputs}
+    known |= {"by_position": by_position}
+    if parts.loss is None:
+        raise ValueError(
+            "model.loss: found null, expected a loss, its terms, or the name of the output that is "
+            "the net's own loss"
+        )
+    if isinstance(parts.loss, str):
+        return known | {"loss": nn.Module(), "own_loss": parts.loss}
+    modules = {key: term.loss() for key, term in parts.loss.items()}
+    for key, module in modules.items():
+        demands.demand_trained(key, module)
+    outputs = list(parts.outputs) or ["output"]
+    terms = [
+        (
+            key.rpartition(".")[2],
+            compared(key, modules[key], term.compares, outputs, targets, inputs),
+            term.weight,
+        )
+        for key, term in parts.loss.items()
+    ]
+    single = len(modules) == 1 and next(iter(parts.loss.values())).weight == 1.0
+    by_name = {key.rpartition(".")[2]: module for key, module in modules.items()}
+    loss = next(iter(modules.values())) if single else nn.ModuleDict(by_name)
+    return known | {"loss": loss, "terms": terms}
