@@ -1,4 +1,4 @@
-"""The output of `prepare` is read as memory-mapped arrays."""
+"""The output of `prepare` is read row by row, or a few rows at a time: memory holds no split."""
 
 import json
 from collections.abc import Mapping
@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from pipeline.data.on_disk import open_rows
 
 Arrays = dict[str, np.ndarray]
 
@@ -30,7 +32,7 @@ def split(directory: Path, name: str) -> tuple[Arrays, Arrays]:
 
     def read(kind: str) -> Arrays:
         folder = directory / name / kind
-        return {key: np.load(folder / f"{key}.npy", mmap_mode="r") for key in described[kind]}
+        return {key: open_rows(folder / f"{key}.npy") for key in described[kind]}
 
     return read("inputs"), read("targets")
 

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-SORTED_ROWS = 1 << 16
-"""Rows of texts that are sorted at once; numpy has no least of texts."""
+from pipeline.data.on_disk import blocks, least_and_greatest
 
 FACTORS = (10.0, 1e3, 1e5)
 """Of the far rows: the share of them that a net takes without growing out of its numbers is not
@@ -24,9 +23,11 @@ def edges(array: np.ndarray) -> np.ndarray:
         first, last = _ends(array)
         unseen = [np.char.add(last, more) for more in ("~", " \N{SNOWMAN}")]
         return np.stack([first, last, np.zeros_like(first), *unseen])
-    low, high, zeros = array.min(axis=0), array.max(axis=0), np.zeros_like(array[0])
+    low, high = least_and_greatest(array)
+    zeros = np.zeros_like(low)
     if array.dtype.kind in "iub" or _are_flags(array):
-        return np.stack([low, high, np.where((array == 0).any(axis=0), zeros, low), low, high])
+        has_zero = np.any([(block == 0).any(axis=0) for block in blocks(array)], axis=0)
+        return np.stack([low, high, np.where(has_zero, zeros, low), low, high])
     span = high - low
     return np.stack([low, high, zeros, low - 3 * span, high + 3 * span])
 
@@ -41,16 +42,14 @@ def far(array: np.ndarray) -> np.ndarray:
 
 def _are_flags(array: np.ndarray) -> bool:
     """Whether floats are zeros and ones alone, as a mask's."""
-    parts = (array[start : start + SORTED_ROWS] for start in range(0, len(array), SORTED_ROWS))
-    return all(bool(((part == 0) | (part == 1)).all()) for part in parts)
+    return all(bool(((block == 0) | (block == 1)).all()) for block in blocks(array))
 
 
 def _ends(array: np.ndarray) -> np.ndarray:
     """Returns the first and the last text of each column in the order of their letters."""
-    ends = np.sort(array[:SORTED_ROWS], axis=0)[[0, -1]]
-    for start in range(SORTED_ROWS, len(array), SORTED_ROWS):
-        rows = np.concatenate([ends, array[start : start + SORTED_ROWS]])
-        ends = np.sort(rows, axis=0)[[0, -1]]
+    ends = array[:1]
+    for block in blocks(array):
+        ends = np.sort(np.concatenate([ends, block]), axis=0)[[0, -1]]
     return ends
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.reference import edges as module
+from pipeline.data import on_disk
 from pipeline.reference.edges import edges, far
 
 
@@ -11,7 +11,7 @@ from pipeline.reference.edges import edges, far
 def test_edges_of_texts_are_first_last_empty_and_two_unseen(
     rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "SORTED_ROWS", rows)
+    monkeypatch.setattr(on_disk, "BLOCK", rows * 2 * 4 * len("Łódź"))
     texts = np.array([["m", "z"], ["b", "Łódź"], ["Ω", "a b"], ["c", "y"], ["a", "x"]])
     found = edges(texts)
     assert found.dtype.kind == "U" and found.shape == (5, 2)
