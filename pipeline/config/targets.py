@@ -1,4 +1,4 @@
-"""A `_target_` names a class of the kind asked for, or a function of models/ that makes one.
+"""A `_target_` names a class of the kind asked for, or a function of the user's that makes one.
 
 Hydra calls whatever is named, `os.system` and `numpy.load` too, and importing a module runs it. So
 the package is checked before it is imported, and what it holds before it is called.
@@ -8,7 +8,7 @@ import importlib
 import inspect
 import traceback
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -16,7 +16,8 @@ from typing import Any
 from pipeline.errors import ParamsError
 from pipeline.project import untracked
 
-MODELS = "models"
+MODELS, DATA = "models", "data"
+"""The folders of the user's own code: of models, and of functions that yield rows."""
 
 IMPORT_FAULTS = (
     *(ArithmeticError, AssertionError, AttributeError, BufferError, ImportError, LookupError),
@@ -24,7 +25,10 @@ IMPORT_FAULTS = (
 )
 """What a module of the user's raises while it is imported, a memory error apart."""
 
-WAY_OUT = "write a function in models/ that returns it, and name that"
+WAY_OUT = {
+    MODELS: "write a function in models/ that returns it, and name that",
+    DATA: "write a function in data/<name>.py that yields rows, and name that",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,16 +36,19 @@ class Kind:
     """A kind says which classes and functions a `_target_` may name."""
 
     packages: tuple[str, ...]
-    """Packages besides models/; a dotted name allows that module and what lies below."""
+    """Packages besides the user's; a dotted name allows that module and what lies below."""
     bases: tuple[type, ...]
     """Base classes, one of which a class must have; with none, only functions of `packages` fit."""
     parts: tuple[type, ...] = ()
     """Base classes of those that may stand in its arguments."""
+    own: str = MODELS
+    """The folder of the user's code whose functions fit."""
 
     def __str__(self) -> str:
         of = " or ".join(f"{base.__module__}.{base.__qualname__}" for base in self.bases)
-        what = f"a class of {of}" if self.bases else f"a function of {self.packages[0]}"
-        return f"{what}, or a function of models/"
+        packages = [f"a function of {package}" for package in self.packages[:1]]
+        what = [f"a class of {of}"] if self.bases else packages
+        return ", or ".join([*what, f"a function of {self.own}/"])
 
 
 def check(config: Any, key: str, kind: Kind) -> None:
@@ -49,7 +56,7 @@ def check(config: Any, key: str, kind: Kind) -> None:
 
     Nothing has been called then, and no module imported but of an allowed package.
     """
-    inner = Kind(packages=kind.packages, bases=kind.parts or kind.bases)
+    inner = replace(kind, bases=kind.parts or kind.bases, parts=())
     for place, target in _targets(config, key):
         _demand_kind(target, f"{place}._target_", kind if place == key else inner)
 
@@ -72,11 +79,10 @@ def _targets(config: Any, place: str) -> Iterator[tuple[str, Any]]:
 
 
 def _demand_kind(target: Any, key: str, kind: Kind) -> None:
-    allowed = (MODELS, *kind.packages)
+    allowed = (kind.own, *kind.packages)
     if not (isinstance(target, str) and _within(target, allowed)):
-        raise ParamsError(
-            f"{key}: found {target!r}, expected something of {', '.join(allowed)}; {WAY_OUT}"
-        )
+        expected = f"something of {', '.join(allowed)}"
+        raise ParamsError(f"{key}: found {target!r}, expected {expected}; {WAY_OUT[kind.own]}")
     if not _fits(_import(target, key), kind):
         raise ParamsError(f"{key}: found {target}, expected {kind}")
 
@@ -85,8 +91,8 @@ def _fits(named: Any, kind: Kind) -> bool:
     """Goes by where it was written, not by the path that names it: models.x.os.system."""
     written = str(getattr(named, "__module__", ""))
     if inspect.isclass(named):
-        return issubclass(named, kind.bases) and _within(written, (MODELS, *kind.packages))
-    functions = (MODELS,) if kind.bases else (MODELS, *kind.packages)
+        return issubclass(named, kind.bases) and _within(written, (kind.own, *kind.packages))
+    functions = (kind.own,) if kind.bases else (kind.own, *kind.packages)
     return isinstance(inspect.unwrap(named), FunctionType) and _within(written, functions)
 
 
@@ -122,7 +128,7 @@ def _import(target: str, key: str) -> Any:
 
 
 def _told(fault: BaseException, module: str) -> str:
-    """Returns where a module of models/ failed to be imported, and why, in one line."""
+    """Returns where a module of the user's failed to be imported, and why, in one line."""
     if isinstance(fault, SyntaxError) and fault.filename:
         place, what = f"{_relative(fault.filename)}:{fault.lineno}", fault.msg
     else:
@@ -134,7 +140,8 @@ def _told(fault: BaseException, module: str) -> str:
 
 
 def _is_own(file: str) -> bool:
-    return MODELS in Path(file).parts and "importlib" not in file and "site-packages" not in file
+    theirs = {MODELS, DATA} & set(Path(file).parts)
+    return bool(theirs) and "importlib" not in file and "site-packages" not in file
 
 
 def _relative(file: str) -> str:

@@ -19,6 +19,9 @@ NOT_CODE = (
     *("docs", "tests", "testing", "benchmarks", "faults", ".gitignore", "**/*.md", "**/*.dvc"),
 )
 
+DATA = ("data/*/**", "data/*[!y]", "data/*[!p]y", "data/*[!.]py", "data/y", "data/py")
+"""What of data/ is no code, as patterns: all but its <name>.py, whose functions yield rows."""
+
 CODE = ("models", "pipeline")
 """What lies in them is read when a stage runs, whatever it is and whether git is told of it."""
 
@@ -57,7 +60,8 @@ def patched(patch: bytes) -> list[str]:
 
 def without_not_code() -> list[str]:
     """The pathspecs by which git leaves NOT_CODE out."""
-    patterns = [*NOT_CODE, *(f"{path}/**" for path in NOT_CODE)]
+    others = [path for path in NOT_CODE if path != "data"]
+    patterns = [*others, *(f"{path}/**" for path in others), *DATA]
     return [f":(exclude,glob){pattern}" for pattern in patterns]
 
 
@@ -82,12 +86,13 @@ def _patch(root: Path, call: Call) -> bytes:
 
 def _new_files(root: Path, index: str, git_call: Call) -> list[str]:
     """New files count when they are Python, tracked or not: what is imported is code. In CODE every
-    file does, but for what git is told to ignore and is not Python."""
+    file does, but for what git is told to ignore and is not Python; so does data/<name>.py, which
+    DVC may have git ignore."""
     folders = [path for path in CODE if (root / path).is_dir()]
     others = ["ls-files", "--full-name", "--others", "--exclude-standard", "-z"]
     calls = [[*others, "--", ":/*.py", *folders, *without_not_code()]]
-    if folders:
-        calls.append([*others, "--ignored", "--", *(f"{path}/*.py" for path in folders)])
+    ignored = [*(f"{path}/*.py" for path in folders), ":(glob)data/*.py"]
+    calls.append([*others, "--ignored", "--", *ignored])
     listed = b"".join(git_call(*each, index=index) for each in calls)
     return [name for name in listed.decode().split("\0") if name]
 

@@ -100,9 +100,28 @@ def test_a_clean_tree_is_its_commit(project):
 
 
 def test_parameters_and_data_are_not_code(project):
-    for name in ("params.yaml", "conf/train/default.yaml", "dvc.lock", "data/new.csv", "data/x.py"):
+    names = ["params.yaml", "conf/train/default.yaml", "dvc.lock", "data/new.csv"]
+    names += ["data/y", "data/py", "data/xpy", "data/x.pyc", "data/corpus/x.py", "data/digits.csv"]
+    for name in names:
+        (project.root / name).parent.mkdir(exist_ok=True)
         (project.root / name).write_text("changed: 1\n")
+    project.run("git", "add", "--all")
     assert provenance.code(project.root)[1] == b""
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_a_function_that_yields_rows_is_code(project, ignored):
+    """DVC has git ignore what it tracks."""
+    if ignored:
+        (project.root / "data/.gitignore").write_text("/drawn.py\n")
+    (project.root / "data/drawn.py").write_text("def rows(): yield {}\n")
+    code, patch = provenance.code(project.root)
+    assert b"+def rows" in patch and code["annotations"]
+    assert provenance.patched(patch) == ["data/drawn.py"]
+    if not ignored:
+        assert project.commit() == provenance.code(project.root)[0]["digest"]["gitCommit"]
+        (project.root / "data/drawn.py").write_text("def rows(): yield {1: 2}\n")
+        assert b"-def rows" in provenance.code(project.root)[1]
 
 
 def test_the_patch_makes_the_work_tree_from_the_commit(project):
