@@ -15,12 +15,12 @@ from pipeline.config.data_params import Data
 from pipeline.config.params import PrepareParams
 from pipeline.data import columns, declared, target
 from pipeline.data.columns import ArraySpec
-from pipeline.data.declared import listing
 from pipeline.data.precision import Spread
+from pipeline.data.progress import shown
+from pipeline.data.raw import open_raw
 from pipeline.data.splits import SPLITS, assign
-from pipeline.data.tables import Array, Table, open_table
-from pipeline.errors import DataError, ParamsError
-from pipeline.project import untracked
+from pipeline.data.tables import Array, Table
+from pipeline.errors import ParamsError
 from pipeline.run import stage
 
 
@@ -34,17 +34,17 @@ def prepare(data: Path, output: Path, params: PrepareParams) -> None:
 
     Raises DataError naming file, row (from 1; in a CSV the line too) and column, and ParamsError.
     """
-    _demand_inputs(params.data)
-    table = open_table(_locate(data, params.data.file))
-    arrays = _array_specs(columns.with_rest(params.data, table.shapes))
-    declared.demand(table, params.data, arrays)
-    _demand_different(table, columns.ids(params.data))
-    labels, arrays = _check_values(table, arrays, target.stratified(params.data))
-    target.demand_rows(table, params.data, labels)
-    splits = assign(labels, params.data.split)
-    target.demand_classes(table, params.data, labels, splits)
+    table, config = open_raw(data, params.data)
+    _demand_inputs(config)
+    arrays = _array_specs(columns.with_rest(config, table.shapes))
+    declared.demand(table, config, arrays)
+    _demand_different(table, columns.ids(config))
+    labels, arrays = _check_values(table, arrays, target.stratified(config))
+    target.demand_rows(table, config, labels)
+    splits = assign(labels, config.split)
+    target.demand_classes(table, config, labels, splits)
     _write(table, arrays, splits, output)
-    schema = _schema(params.data, arrays, splits)
+    schema = _schema(config, arrays, splits)
     (output / "schema.json").write_text(json.dumps(schema, indent=2) + "\n")
 
 
@@ -91,24 +91,6 @@ def _array_specs(data: Data) -> dict[str, ArraySpec]:
     return inputs | targets
 
 
-def _locate(data: Path, file: str) -> Path:
-    """Returns a path below `data`: only that is a dep of the stage, so nothing else is read."""
-    if Path(file).is_absolute() or ".." in Path(file).parts:
-        raise ParamsError(f"data.file: found {file!r}, expected a path below {data}/")
-    path = data / file
-    if path.is_file():
-        return path
-    if path.is_dir():
-        inside = sorted(str(p.relative_to(data)) for p in path.rglob("*") if p.is_file())
-        raise DataError(f"{path}: is a folder, expected a file; set data.file: {listing(inside)}")
-    if Path(f"{path}.dvc").is_file():
-        raise DataError(f"{path}: not here, only its .dvc file; run `dvc pull`")
-    there = sorted(str(p.relative_to(data)) for p in data.rglob("*") if p.is_file())
-    raise DataError(
-        f"{path}: no such file; {data}/ holds {listing(there)}; set data.file{untracked(path)}"
-    )
-
-
 def _check_values(
     table: Table, arrays: Mapping[str, ArraySpec], stratified: str | None
 ) -> tuple[Array, dict[str, ArraySpec]]:
@@ -120,7 +102,7 @@ def _check_values(
     labels, longest = [np.empty(0, np.int64)], dict.fromkeys(arrays, 1)
     spread = Spread()
     targets: dict[str, set[float]] = {key: set() for key, each in arrays.items() if each.is_target}
-    for batch in columns.array_batches(table, arrays, spread):
+    for batch in shown(columns.array_batches(table, arrays, spread), "checking"):
         for key, values in targets.items():
             if len(values) < 2:
                 values |= set(np.unique(batch[key])[:2].tolist())
@@ -167,7 +149,7 @@ def _write(table: Table, arrays: Mapping[str, ArraySpec], splits: Array, output:
             for key, array in arrays.items()
         }
         row = 0
-        for batch in columns.array_batches(table, arrays):
+        for batch in shown(columns.array_batches(table, arrays), "writing", len(splits)):
             rows = len(next(iter(batch.values())))
             batch_splits = splits[row : row + rows]
             row += rows

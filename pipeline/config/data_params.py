@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pipeline.config.reading import Range
+from pipeline.config.media_params import Audio, Image
+from pipeline.config.reading import Component, Range
 from pipeline.errors import ParamsError
 
 
@@ -16,6 +17,10 @@ class Input:
     shape: tuple[int, ...]
     """Of one row, without the batch dimension; () is a scalar."""
     dtype: Literal["float32", "float64", "int64", "uint8", "string"]
+    image: Image | None = None
+    """How the files that the column names are decoded, where they are images."""
+    audio: Audio | None = None
+    """How the files that the column names are decoded, where they are sounds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +33,10 @@ class Target:
     """Of one row, as an input's."""
     dtype: Literal["float32", "float64", "int64", "uint8"] | None = None
     """Null is int64 for labels and float32 for numbers."""
+    image: Image | None = None
+    """How the files that the column names are decoded, where they are images."""
+    audio: Audio | None = None
+    """How the files that the column names are decoded, where they are sounds."""
 
     def __post_init__(self) -> None:
         names = self.classes if isinstance(self.classes, tuple) else ()
@@ -54,8 +63,11 @@ class Split:
 @dataclass(frozen=True, kw_only=True)
 class Data:
     name: str
-    file: str
-    """Below data/: .csv, .parquet or .npz."""
+    file: str | None
+    """Below data/: .csv, .parquet, .npz or .npy, a folder or pattern (`parts/*.parquet`) of many
+    that are read as one in the order of their names, or a folder of images or sounds."""
+    rows: Component | None
+    """In place of a file: a function of data/<name>.py that yields rows, dicts by column."""
     inputs: Mapping[str, Input]
     """The model's inputs by name, in the order of its call."""
     targets: Mapping[str, Target]
@@ -65,3 +77,8 @@ class Data:
     ignore: tuple[str, ...]
     """Columns, or ranges of them, that are not read."""
     split: Split
+
+    def __post_init__(self) -> None:
+        if (self.file is None) == (self.rows is None):
+            found = "nothing" if self.file is None else "data.file and data.rows"
+            raise ParamsError(f"data.file: found {found}, expected data.file or data.rows")

@@ -87,12 +87,16 @@ class Table(ABC):
         return shapes
 
 
+def suffixes() -> list[str]:
+    """Returns the suffixes that there is a reader for."""
+    return sorted(f".{file.stem}" for file in Path(__file__).parent.glob("[!_]*.py"))
+
+
 def open_table(path: Path) -> Table:
     """Returns the reader that the suffix chooses. Raises DataError, as all readers do."""
-    known = sorted(file.stem for file in Path(__file__).parent.glob("[!_]*.py"))
-    suffix = path.suffix.lower().removeprefix(".")
-    if suffix not in known:
-        names = ", ".join(f".{name}" for name in known)
+    suffix = path.suffix.lower()
+    if suffix not in suffixes():
+        names = ", ".join(suffixes())
         raise DataError(f"{path}: no reader for {path.suffix!r}, expected one of {names}")
-    table: Table = importlib.import_module(f"{__name__}.{suffix}").Reader(path)
+    table: Table = importlib.import_module(f"{__name__}{suffix}").Reader(path)
     return table
