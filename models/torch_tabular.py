@@ -7,20 +7,20 @@ from models.standardize import Standardize
 
 
 class TorchTabular(nn.Module):
-    """Raw numbers in, (rows, columns); logits out, (rows, classes), or without classes a number a
-    row, (rows,)."""
+    """Raw numbers in, (rows, columns); logits or values out, (rows, answers), or where `answers` is
+    None a number a row, (rows,)."""
 
-    def __init__(self, columns: int, units: int, classes: int | None):
+    def __init__(self, columns: int, units: int, answers: int | None):
         super().__init__()
         self.standardize = Standardize(columns)
         self.layers = nn.Sequential(
-            nn.Linear(columns, units), nn.ReLU(), nn.Linear(units, classes or 1)
+            nn.Linear(columns, units), nn.ReLU(), nn.Linear(units, answers or 1)
         )
-        self.is_regression = classes is None
+        self.is_number = answers is None
 
     def adapt(self, table: np.ndarray) -> None:
         self.standardize.adapt(table)
 
     def forward(self, table: Tensor) -> Tensor:
         outputs = self.layers(self.standardize(table))
-        return outputs.squeeze(1) if self.is_regression else outputs
+        return outputs.squeeze(1) if self.is_number else outputs

@@ -150,7 +150,7 @@ def _judge(
             pairs = shown.pairs(truths[shown.target], outputs[shown.output])
             columns = [each.tolist() for each in pairs]
             if labels:
-                columns = [[labels[number] for number in each] for each in columns]
+                columns = [[labels[int(number)] for number in each] for each in columns]
             writer.writerows(zip(*columns, strict=True))
 
         return judge(framework, training, data, "test", params.train, decisions, look)

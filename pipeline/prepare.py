@@ -107,7 +107,8 @@ def _check_values(
             if len(values) < 2:
                 values |= set(np.unique(batch[key])[:2].tolist())
         rows = len(next(iter(batch.values())))
-        labels.append(batch[f"targets/{stratified}"] if stratified else np.zeros(rows, np.int64))
+        of_rows = batch[f"targets/{stratified}"] if stratified else np.zeros(rows)
+        labels.append(of_rows.astype(np.int64))
         for key, array in arrays.items():
             if array.kind == "text":
                 longest[key] = max(longest[key], *map(len, batch[key].flat))

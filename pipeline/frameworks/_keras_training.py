@@ -84,7 +84,8 @@ class Training:
     @property
     def losses(self) -> list[Any]:
         """Returns the losses' objects."""
-        return [each.loss for each in self.terms] or [self.model.loss]
+        of_terms = [each.loss for each in self.terms]
+        return of_terms or [each for each in [self.model.loss] if each is not None]
 
     def predictor(self, inputs: Mapping[str, Any]) -> keras.Model:
         """Returns the model, or what picks the outputs from all that it returns."""

@@ -1,6 +1,7 @@
 """A PyTorch net with all that its next step depends on, and how it is called."""
 
 import copy
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -100,6 +101,8 @@ class Training:
             values = tuple(self.answer(dict(zip(names, tensors, strict=True))).values())
             return values if len(values) > 1 else values[0]
 
+        named = [inspect.Parameter(n, inspect.Parameter.POSITIONAL_OR_KEYWORD) for n in names]
+        vars(forward)["__signature__"] = inspect.Signature(named)  # tracing goes by it
         picking.forward = forward
         return picking
 

@@ -48,6 +48,7 @@ def build(model: Model, train: Train, schema: Mapping[str, Any], device: str) ->
             config, f"model.{key}", Kind(bases=(framework.BASES[kind],), **framework.PARTS)
         )
 
+    _demand_own_names(model, schema)
     loss: Mapping[str, Term] | str | None
     if isinstance(model.loss, Component):
         loss = {"model.loss": Term(loss=part("loss", model.loss, "loss"))}
@@ -70,6 +71,17 @@ def build(model: Model, train: Train, schema: Mapping[str, Any], device: str) ->
         return framework.build(chosen)
     except ValueError as fault:
         raise ParamsError(str(fault)) from None
+
+
+def _demand_own_names(model: Model, schema: Mapping[str, Any]) -> None:
+    """Raises ParamsError for an output that is called as an input or a target: terms and metrics
+    tell them apart by name."""
+    for kind in ("inputs", "targets"):
+        if twice := sorted(model.paths.keys() & schema[kind].keys()):
+            raise ParamsError(
+                f"model.outputs: found {twice[0]}, which is the name of one of data.{kind}; choose "
+                f"another (a mapping name: path keeps what the net calls it)"
+            )
 
 
 def _term(name: str, term: LossTerm, part: Callable[..., Any]) -> Term:

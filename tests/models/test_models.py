@@ -141,6 +141,6 @@ def test_the_cnn_learns_to_read_digits() -> None:
 @pytest.mark.parametrize("columns", [1, 7])
 def test_a_table_gives_a_number_a_row_or_the_logits_of_classes(columns: int) -> None:
     table = torch.ones(5, columns)
-    assert TorchTabular(columns, units=4, classes=None)(table).shape == (5,)
-    assert TorchTabular(columns, units=4, classes=3)(table).shape == (5, 3)
-    assert TorchTabular(columns, units=4, classes=None)(table[:1]).shape == (1,)
+    assert TorchTabular(columns, units=4, answers=None)(table).shape == (5,)
+    assert TorchTabular(columns, units=4, answers=3)(table).shape == (5, 3)
+    assert TorchTabular(columns, units=4, answers=None)(table[:1]).shape == (1,)
