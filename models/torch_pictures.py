@@ -1,4 +1,4 @@
-"""Small nets over small pictures: which kinds are there, where is the largest, what is each point?"""
+"""Small nets over small pictures: which kinds there are, where the largest is, what a point is."""
 
 import torch
 from torch import Tensor, nn
