@@ -50,7 +50,8 @@ class Den:
             refused=["pipeline"],
             copy=str(work_dir / "copy"),
             test={"x": str(self.root / "given/x.npy")},
-            scored="y",
+            scored=["y"],
+            test_answers=str(work_dir / "test.npy"),
             rows=4,
         )
         lines = textwrap.indent(textwrap.dedent(code), "    ").strip()

@@ -58,9 +58,10 @@ def exported_again(project: Project, target: Path, spoil: Callable[[Any], None])
     spoil(training)
     steps = np.load(checkpoint / "reference/training.npz")
     inputs = {"pixels": steps["input.pixels"]}
-    given = {"training": training, "target": steps["target"], "seed": schema["seed"]}
+    targets = {"label": steps["target.label"]}
+    given = {"training": training, "targets": targets, "seed": schema["seed"]}
     form = exporter("torch_export")
-    form.export(framework.predictor(training), inputs, ["logits"], target, **given)
+    form.export(framework.predictor(training, inputs), inputs, ["logits"], target, **given)
 
 
 def test_every_bit_is_that_of_the_source(project: Project, tmp_path: Path) -> None:

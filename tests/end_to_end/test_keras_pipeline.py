@@ -121,7 +121,7 @@ import keras
 def fresh():
     training = build(params.model, params.train, schema, "cpu")
     framework.load(training, Path("artifacts/checkpoint/checkpoint.npz"))
-    return framework.predictor(training)
+    return framework.predictor(training, inputs)
 
 def layers(model, kind):
     return [layer for layer in model._flatten_layers() if type(layer).__name__ == kind]
@@ -223,7 +223,9 @@ schema = json.loads(Path("artifacts/checkpoint/schema.json").read_text())
 framework = frameworks.framework("keras")
 training = build(params.model, params.train, schema, "cpu")
 framework.load(training, Path("artifacts/checkpoint/checkpoint.npz"))
-source = framework.predictor(training)
+inputs, targets = data.split(Path("artifacts/data"), "train")
+rows = np.array(inputs["pixels"][:32]), np.array(targets["label"][:32])
+source = framework.predictor(training, {"pixels": rows[0]})
 
 import keras
 from models import keras_custom
@@ -232,8 +234,6 @@ own = {k: v for k, v in vars(keras_custom).items() if isinstance(v, type)}
 archive = "artifacts/complete-model/model.keras"
 loaded = keras.saving.load_model(archive, custom_objects=own)
 assert type(loaded.loss) is type(source.loss) and type(loaded.loss).__module__.startswith("models")
-inputs, target = data.split(Path("artifacts/data"), "train")
-rows = np.array(inputs["pixels"][:32]), np.array(target[:32])
 losses = [float(np.ravel(model.train_on_batch(*rows))[0]) for model in (source, loaded)]
 assert losses[0] == losses[1], losses
 before = [np.array(v) for v in source.optimizer.variables]

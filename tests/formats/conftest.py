@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,10 @@ from torch import Tensor, nn
 
 from models.torch_cnn import TorchCNN
 from models.torch_mlp import TorchMLP
+from pipeline.frameworks import pytorch
 from testing.formats import NAMES
 from testing.formats import form as plugin
+from testing.parts import parts
 from testing.shared import shared
 
 FORMATS = NAMES
@@ -116,14 +117,30 @@ class FirstOutput(nn.Module):
         return nn.functional.cross_entropy(logits, target)
 
 
+KIND = {"kind": {"dtype": "int64", "shape": []}}
+"""The only target of these trainings."""
+
+
+def specs_of(inputs: Arrays) -> dict[str, Any]:
+    """Returns dtype and the shape of a row by name."""
+    return {k: {"dtype": str(each.dtype), "shape": each.shape[1:]} for k, each in inputs.items()}
+
+
+def training_of(case: Case) -> pytorch.Training:
+    """Returns one that Adam begins."""
+    inputs = specs_of(case.inputs(1))
+    adam, outputs = torch.optim.Adam, case.outputs
+    return pytorch.build(
+        parts(lambda: case.model, FirstOutput, adam, None, inputs, outputs=outputs, targets=KIND)
+    )
+
+
 def write(form: str, case: Case, directory: Path, rows: int = 5) -> None:
     """As the pipeline does, with a training where the format is for nothing else."""
     given: dict[str, Any] = {}
     if form in TRAINS_ONLY:
-        optimizer = torch.optim.Adam(case.model.parameters())
-        parts = {"net": case.model, "loss": FirstOutput(), "optimizer": optimizer}
-        given["training"] = SimpleNamespace(**parts, scheduler=None, clip_norm=None)
-        given["target"] = np.arange(rows) % 7
+        given["training"] = training_of(case)
+        given["targets"] = {"kind": np.arange(rows) % 7}
     plugin(form).export(case.model, case.inputs(rows), case.outputs, directory, **given)
 
 

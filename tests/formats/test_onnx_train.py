@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,14 @@ from pipeline.frameworks import pytorch
 from pipeline.frameworks.pytorch import Training
 from testing.formats import FOLDER
 from testing.formats import form as plugin
-from tests.formats.conftest import Pair, pair_inputs
+from testing.parts import parts
+from tests.formats.conftest import KIND, FirstOutput, Pair, pair_inputs, specs_of
 
 form = plugin("onnx_train")
 ROWS = 120
 RANDOM = np.random.default_rng(0)
 PIXELS = RANDOM.uniform(0, 16, (ROWS, 64)).astype(np.float32)
-TARGET = RANDOM.integers(0, 10, ROWS)
+TRUE = {"kind": RANDOM.integers(0, 10, ROWS)}
 BATCHES = [np.arange(k * 16, k * 16 + (16 if k % 2 == 0 else 7)) for k in range(6)]
 ENDS_EPOCH = 2  # after this step an epoch ends
 LR = 1e-3
@@ -53,7 +54,7 @@ losses = []
 for k in range(given["step"].max() + 1):
     rows = given["step"] == k
     batch = {name: array[rows] for name, array in inputs.items()}
-    losses.append(trainer.step(batch, given["target"][rows]))
+    losses.append(trainer.step(batch, {"kind": given["target.kind"][rows]}))
     if k == int(sys.argv[4]):
         trainer.end_epoch()
 np.savez(out / "state.npz", losses=losses, **trainer.state())
@@ -102,8 +103,18 @@ class Attention(nn.Module):
         return self.head(self.layer(pixels.reshape(-1, 8, 8) / 16).mean(1))
 
 
+class Layers(nn.Sequential):
+    def forward(self, pixels: Tensor) -> Tensor:
+        return super().forward(pixels)
+
+
+class Linear(nn.Linear):
+    def forward(self, pixels: Tensor) -> Tensor:
+        return super().forward(pixels)
+
+
 def convolutions() -> nn.Module:
-    return nn.Sequential(
+    return Layers(
         nn.Unflatten(1, (4, 4, 4)),
         nn.ConvTranspose2d(4, 6, 3, stride=2, padding=1, output_padding=1, groups=2),
         nn.ReLU(),
@@ -121,13 +132,20 @@ def training(
     scheduler: Callable[[Any], Any] | None = None,
     loss: nn.Module | None = None,
     clip_norm: float | None = None,
+    inputs: Any = None,
+    outputs: Sequence[str] = ("logits",),
 ) -> Training:
     if hasattr(net, "adapt"):
         net.adapt(PIXELS)
     net.eval()
-    made, device = optimizer(net), torch.device("cpu")
-    plan = scheduler(made) if scheduler else None
-    return Training(net, loss or nn.CrossEntropyLoss(), made, plan, clip_norm, device)
+    criterion, specs = loss or nn.CrossEntropyLoss(), specs_of(inputs or {"pixels": PIXELS})
+    made = (lambda: net, lambda: criterion, lambda parameters: optimizer(net), scheduler, specs)
+    return pytorch.build(parts(*made, clip_norm, outputs, KIND))
+
+
+def rows_of(rows: Any) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Returns these rows as a step takes them."""
+    return {"pixels": PIXELS[rows]}, {"kind": TRUE["kind"][rows]}
 
 
 def adamw(net: nn.Module) -> Any:
@@ -169,13 +187,14 @@ def made(name: str, steps: int = 2) -> Training:
     torch.manual_seed(0)
     found = CASES[name]()
     for k in range(steps):
-        pytorch.step(found, {"pixels": PIXELS}, TARGET, np.arange(100 + 9 * k, 109 + 9 * k))
+        pytorch.step(found, {"pixels": PIXELS}, TRUE, np.arange(100 + 9 * k, 109 + 9 * k))
     found.net.eval()
     return found
 
 
 def write(found: Training, directory: Path) -> None:
-    form.export(found.net, {"pixels": PIXELS[:7]}, ["logits"], directory, found, TARGET[:7])
+    inputs, targets = rows_of(slice(7))
+    form.export(found.net, inputs, ["logits"], directory, found, targets)
 
 
 @pytest.fixture(scope="session")
@@ -203,13 +222,13 @@ def run(script: str, *arguments: object, cwd: Path, **environment: str) -> None:
 def rows_of_steps() -> dict[str, np.ndarray]:
     rows = np.concatenate(BATCHES)
     steps = np.concatenate([np.full(len(each), k) for k, each in enumerate(BATCHES)])
-    return {"input.pixels": PIXELS[rows], "target": TARGET[rows], "step": steps}
+    return {"input.pixels": PIXELS[rows], "target.kind": TRUE["kind"][rows], "step": steps}
 
 
 def source_takes_the_steps(source: Training) -> list[float]:
     losses = []
     for k, rows in enumerate(BATCHES):
-        losses.append(pytorch.step(source, {"pixels": PIXELS}, TARGET, rows).item())
+        losses.append(pytorch.step(source, {"pixels": PIXELS}, TRUE, rows).item())
         if k == ENDS_EPOCH:
             pytorch.end_epoch(source)
     return losses
@@ -251,8 +270,8 @@ def test_the_bias_of_keys_goes_its_own_way_under_adam(written: Callable[[str], P
     """Why weights are held to the learning rate and not to rounding."""
     source, trainer = made("attention"), form.load_training(written("attention"))
     for rows in BATCHES:
-        pytorch.step(source, {"pixels": PIXELS}, TARGET, rows)
-        trainer.step({"pixels": PIXELS[rows]}, TARGET[rows])
+        pytorch.step(source, {"pixels": PIXELS}, TRUE, rows)
+        trainer.step(*rows_of(rows))
     name = "layer.self_attn.in_proj_bias"
     keys = slice(8, 16)
     expected = pytorch.state(source)
@@ -282,8 +301,10 @@ def test_what_it_leans_on_in_torch_is_there() -> None:
     from torch.fx.experimental.proxy_tensor import make_fx
 
     convolution = nn.Conv2d(1, 2, 3, bias=False)
-    net = nn.Sequential(nn.Unflatten(1, (1, 8, 8)), convolution, nn.BatchNorm2d(2)).train()
-    program = form.capture(net, None, [PIXELS])
+    net = Layers(nn.Unflatten(1, (1, 8, 8)), convolution, nn.BatchNorm2d(2))
+    source = training(net)
+    net.train()
+    program = form.capture(source, ["pixels"], [PIXELS])
     taken = [node for node in program.graph.nodes if node.op == "placeholder"]
     assert str(taken[-1].meta["val"].shape[0]).startswith("s"), "the rows are no symbol any more"
     assert taken[0].meta["val"].fake_mode is not None
@@ -325,12 +346,12 @@ def test_batch_norm_is_spelt_out_and_every_operator_is_standard(
 
 def test_an_epsilon_is_not_taken_for_zero(tmp_path: Path) -> None:
     """A weight without a gradient: 0 / (0 + 1e-8), where torch.onnx's optimizer drops 1e-8."""
-    found = training(nn.Linear(64, 10))
+    found = training(Linear(64, 10))
     inputs = {"pixels": PIXELS * (np.arange(64) > 0)}
     inputs["pixels"] = inputs["pixels"].astype(np.float32)
-    form.export(found.net, inputs, ["logits"], tmp_path, found, TARGET)
+    form.export(found.net, inputs, ["logits"], tmp_path, found, TRUE)
     trainer = form.load_training(tmp_path)
-    trainer.step(inputs, TARGET)
+    trainer.step(inputs, TRUE)
     assert np.isfinite(trainer.state()["net/weight"]).all()
 
 
@@ -350,7 +371,7 @@ def test_saved_in_the_midst_it_goes_on_bit_for_bit(
     def steps(trainer: Any, numbers: range) -> list[np.ndarray]:
         losses = []
         for k in numbers:
-            losses.append(trainer.step({"pixels": PIXELS[BATCHES[k]]}, TARGET[BATCHES[k]]))
+            losses.append(trainer.step(*rows_of(BATCHES[k])))
             if k == ENDS_EPOCH:
                 trainer.end_epoch()
         return losses
@@ -419,7 +440,7 @@ def test_its_cards_run(
     np.savez("examples/training.npz", **given, loss=losses, ends_epoch=ends)
     np.savez("examples/one.npz", **{"input.pixels": PIXELS[:1]})
     scope: dict[str, Any] = {}
-    exec(form.training_card(["pixels"], ["logits"], Path()), scope)
+    exec(form.training_card(["pixels"], ["logits"], ["target.kind"], Path()), scope)
     source.net.eval()
     before = made(name).net
     with torch.no_grad():
@@ -433,28 +454,27 @@ def test_its_cards_run(
 def test_one_row_trains_but_where_batch_norm_refuses_it(written: Callable[[str], Path]) -> None:
     source, trainer = made("mlp"), form.load_training(written("mlp"))
     rows = np.arange(1)
-    expected = pytorch.step(source, {"pixels": PIXELS}, TARGET, rows)
-    found = trainer.step({"pixels": PIXELS[:1]}, TARGET[:1])
+    expected = pytorch.step(source, {"pixels": PIXELS}, TRUE, rows)
+    found = trainer.step(*rows_of(slice(1)))
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_several_inputs_outputs_and_a_batch_norm_of_rows(tmp_path: Path) -> None:
-    class OfTheFirst(nn.Module):
-        def forward(self, answers: tuple[Tensor, Tensor], target: Tensor) -> Tensor:
-            return nn.functional.cross_entropy(answers[0], target)
-
-    found, inputs, target = training(Pair(), loss=OfTheFirst()), pair_inputs(9), np.arange(9) % 7
-    form.export(found.net, inputs, ["logits", "label"], tmp_path, found, target)
+    inputs, true, outputs = pair_inputs(9), {"kind": np.arange(9) % 7}, ["logits", "label"]
+    found = training(Pair(), loss=FirstOutput(), inputs=inputs, outputs=outputs)
+    form.export(found.net, inputs, outputs, tmp_path, found, true)
     trainer = form.load_training(tmp_path)
     for _ in range(3):
-        expected = pytorch.step(found, inputs, target, np.arange(9))
-        np.testing.assert_allclose(trainer.step(inputs, target), expected, rtol=1e-5)
-    answers, _ = pytorch.predict(found, inputs, None, 9)
-    for one, two in zip(trainer.predict(inputs).values(), answers, strict=True):
-        np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-4)
+        expected = pytorch.step(found, inputs, true, np.arange(9))
+        np.testing.assert_allclose(trainer.step(inputs, true), expected, rtol=1e-5)
+    expected, _ = pytorch.evaluate(found, inputs, None)
+    answers = trainer.predict(inputs)
+    assert list(answers) == list(expected) == outputs
+    for name in outputs:
+        np.testing.assert_allclose(answers[name], expected[name], rtol=1e-4, atol=1e-4)
     assert trainer.predict(pair_inputs(0))["logits"].shape == (0, 7)
     with pytest.raises(ValueError, match="found 1 rows, expected at least 2"):
-        trainer.step(pair_inputs(1), target[:1])
+        trainer.step(pair_inputs(1), {"kind": true["kind"][:1]})
 
 
 class NoSlots(nn.Module):

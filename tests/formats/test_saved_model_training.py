@@ -16,6 +16,7 @@ import pytest
 from pipeline.frameworks import keras as framework
 from testing.formats import FOLDER
 from testing.formats import form as plugin
+from testing.parts import answers, parts
 from testing.project import ROOT
 
 import keras  # isort: skip  # by now the framework has chosen the backend
@@ -140,6 +141,10 @@ class Case:
             return {"city": words, "age": random.normal(size=(rows, 2)).astype(np.float32)}
         return {"pixels": random.uniform(0, 1, (rows, 12)).astype(np.float32)}
 
+    def of(self, specs: Any, schedule: Callable[[], Any] | None) -> framework.Training:
+        made = (self.net, self.loss, self.optimizer, schedule, specs, self.clip)
+        return framework.build(parts(*made, outputs=["probabilities"]))
+
     def build(self) -> framework.Training:
         """Two steps and an epoch into training, so that nothing of its state is zero."""
         framework.configure(1)
@@ -150,12 +155,10 @@ class Case:
             if each.dtype.kind == "f"
         }
         specs |= {"city": {"shape": [], "dtype": "string"}} if self.net is strings else {}
-        training = framework.build(
-            self.net, self.loss, self.optimizer, self.schedule, specs, "cpu", self.clip
-        )
+        training = self.of(specs, self.schedule)
         framework.seed(5, training)
         for rows in (9, 5):
-            framework.step(training, self.inputs(rows), labels(rows), np.arange(rows))
+            framework.step(training, self.inputs(rows), true(rows), np.arange(rows))
         framework.end_epoch(training)
         return training
 
@@ -217,7 +220,7 @@ for directory in map(pathlib.Path, sys.argv[2:]):
     for step, ends in enumerate(data["ends_epoch"]):
         rows = data["step"] == step
         given = {k[6:]: data[k][rows] for k in data.files if k.startswith("input.")}
-        losses.append(trainer.step(given, data["target"][rows]))
+        losses.append(trainer.step(given, {"label": data["target.label"][rows]}))
         assert losses[-1].shape == ()
         if ends:
             trainer.end_epoch()
@@ -240,8 +243,8 @@ for name in sys.argv[2:]:
 """
 
 
-def labels(rows: int) -> np.ndarray:
-    return np.random.default_rng(rows).integers(0, 4, rows)
+def true(rows: int) -> Arrays:
+    return {"label": np.random.default_rng(rows).integers(0, 4, rows)}
 
 
 def export(
@@ -254,7 +257,7 @@ def export(
     training = CASES[name].build()
     change(training)
     given = CASES[name].inputs(rows)
-    form.export(training.model, given, ["probabilities"], directory, training, labels(rows), seed=5)
+    form.export(training.model, given, ["probabilities"], directory, training, true(rows), seed=5)
     return training
 
 
@@ -262,19 +265,19 @@ def go_on(training: framework.Training, name: str) -> Arrays:
     """Losses and state after the framework's own steps, and what it answers then."""
     losses = []
     for step, rows in enumerate(STEPS):
-        loss = framework.step(training, CASES[name].inputs(rows), labels(rows), np.arange(rows))
+        loss = framework.step(training, CASES[name].inputs(rows), true(rows), np.arange(rows))
         losses.append(loss.numpy())
         if step == 2:
             framework.end_epoch(training)
     found = {"loss": np.array(losses), **framework.state(training)}
-    answers, _ = framework.predict(training, CASES[name].inputs(11), None, 11)
-    return found | {"answer": answers[0]}
+    outputs, _ = answers(framework, training, CASES[name].inputs(11))
+    return found | {"answer": outputs["probabilities"]}
 
 
 def gone_on(trainer: Any, name: str) -> Arrays:
     losses = []
     for step, rows in enumerate(STEPS):
-        losses.append(trainer.step(CASES[name].inputs(rows), labels(rows)))
+        losses.append(trainer.step(CASES[name].inputs(rows), true(rows)))
         if step == 2:
             trainer.end_epoch()
     found = {"loss": np.array(losses), **trainer.state()}
@@ -286,9 +289,9 @@ def examples(name: str, expected: Arrays, directory: Path) -> None:
     (directory / "examples").mkdir()
     batches = [CASES[name].inputs(rows) for rows in STEPS]
     arrays = {f"input.{k}": np.concatenate([each[k] for each in batches]) for k in batches[0]}
+    arrays["target.label"] = np.concatenate([true(rows)["label"] for rows in STEPS])
     np.savez(
         directory / "examples/training.npz",
-        target=np.concatenate([labels(rows) for rows in STEPS]),
         step=np.repeat(np.arange(len(STEPS)), STEPS),
         loss=expected["loss"],
         ends_epoch=np.arange(len(STEPS)) == 2,
@@ -450,9 +453,9 @@ def test_the_file_weighs_what_weights_and_optimizer_weigh(tmp_path: Path) -> Non
     model = keras.Model(given, layers.Dense(4, activation="softmax")(wide))
     framework.configure(1)
     specs = {"pixels": {"shape": [12], "dtype": "float32"}}
-    training = framework.build(lambda: model, Classes, optimizers.AdamW, None, specs, "cpu", None)
+    training = Case(lambda: model, optimizer=optimizers.AdamW).of(specs, None)
     arrays = CASES["plain"].inputs(2)
-    form.export(model, arrays, ["probabilities"], tmp_path, training, labels(2))
+    form.export(model, arrays, ["probabilities"], tmp_path, training, true(2))
     size = sum(each.nbytes for each in framework.state(training).values())
     assert sum(map(len, files(tmp_path).values())) < 1.03 * size  # the graph is 0.16 MB
     assert (tmp_path / form.FOLDER / form.DATA).stat().st_size < size + 9000
@@ -476,7 +479,7 @@ def test_what_it_saves_goes_on_from_there(name: str, trained: Path, places: Iter
     for step, rows in enumerate(STEPS):
         if step % 2 == 0:
             trainer = form.load_training(directory)
-        losses.append(trainer.step(CASES[name].inputs(rows), labels(rows)))
+        losses.append(trainer.step(CASES[name].inputs(rows), true(rows)))
         if step == 2:
             trainer.end_epoch()
         if step % 2 == 1:
@@ -500,7 +503,7 @@ def test_the_same_state_gives_the_same_bytes(
     for steps in (0, 2, 2):
         trainer, directory = form.load_training(trained / name), next(places)
         for _ in range(steps):
-            trainer.step(CASES[name].inputs(7), labels(7))
+            trainer.step(CASES[name].inputs(7), true(7))
         trainer.end_epoch() if steps else None
         trainer.save(directory)
         saved.append(files(directory))
@@ -536,12 +539,12 @@ def test_a_table_that_can_be_changed_keeps_its_words(places: Iterator[Path]) -> 
     model = keras.Model(city, layers.Dense(4, activation="softmax")(values))
     specs = {"city": {"shape": [], "dtype": "string"}}
     framework.configure(1)
-    training = framework.build(lambda: model, Classes, optimizers.Adam, None, specs, "cpu", None)
+    training = Case(lambda: model, optimizer=optimizers.Adam).of(specs, None)
     words = {"city": np.array(["Oslo", "Roma", "Łódź"])}
     first, second = next(places), next(places)
-    form.export(model, words, ["probabilities"], first, training, labels(3))
+    form.export(model, words, ["probabilities"], first, training, true(3))
     trainer = form.load_training(first)
-    trainer.step(words, labels(3))
+    trainer.step(words, true(3))
     trainer.save(second)
     expected = trainer.predict(words)["probabilities"]
     assert len(np.unique(expected, axis=0)) == 3
@@ -555,15 +558,17 @@ def test_its_card_trains_on_with_tensorflow_alone(
     """What TensorFlow itself saves of it trains on and predicts too, and so does what it saves of
     that."""
     directory = copy(name)
-    card = form.training_card(list(CASES[name].inputs(1)), ["probabilities"], directory)
+    inputs = list(CASES[name].inputs(1))
+    card = form.training_card(inputs, ["probabilities"], ["target.label"], directory)
     assert ("end_epoch" in card) == (name == "full")
     assert len(card.splitlines()) < 17
     assert max(map(len, card.splitlines())) < 100
     more = (
-        "\nnumpy.save('answer.npy', outputs)\nloss = model.train_step(batch, data['target'][rows])"
+        "\nnumpy.save('answer.npy', outputs)\ntrue = data['target.label'][rows]"
+        "\nloss = model.train_step(batch, true)"
         "\ntensorflow.saved_model.save(model, 'third', model.signatures)"
         "\nthird = tensorflow.saved_model.load('third')\nthird.end_epoch()"
-        "\nassert third.train_step(batch, data['target'][rows]) != loss"
+        "\nassert third.train_step(batch, true) != loss"
         "\nassert sorted(third.signatures) == ['serve', 'serving_default']"
     )
     said = python(card + more, cwd=directory, TF_NUM_INTRAOP_THREADS="1")
@@ -637,12 +642,10 @@ class Writing(optimizers.SGD):
 def test_what_it_cannot_carry_is_named(case: Case, said: str, tmp_path: Path) -> None:
     framework.configure(1)
     specs = {"pixels": {"shape": [12], "dtype": "float32"}}
-    training = framework.build(case.net, case.loss, case.optimizer, None, specs, "cpu", case.clip)
+    training = case.of(specs, None)
     training.schedule = case.schedule() if case.schedule else None
     with pytest.raises(ValueError, match=f"^saved_model: .*{said}") as raised:
-        form.export(
-            training.model, case.inputs(3), ["probabilities"], tmp_path, training, labels(3)
-        )
+        form.export(training.model, case.inputs(3), ["probabilities"], tmp_path, training, true(3))
     assert "\n" not in str(raised.value)
     assert not list(tmp_path.iterdir())
 
@@ -666,7 +669,7 @@ def test_exporting_leaves_the_training_as_it_was(tmp_path: Path) -> None:
     training = CASES["full"].build()
     before = framework.state(training)
     arrays = CASES["full"].inputs(3)
-    form.export(training.model, arrays, ["probabilities"], tmp_path, training, labels(3))
+    form.export(training.model, arrays, ["probabilities"], tmp_path, training, true(3))
     assert differing(framework.state(training), before) == {}
     assert training.epochs == 1
 
@@ -701,11 +704,12 @@ def test_what_a_trainer_was_loaded_from_may_go(
     directory, target = copy("strings"), next(places)
     trainer = form.load_training(directory)
     shutil.rmtree(directory)
-    trainer.step(CASES["strings"].inputs(7), labels(7))
+    trainer.step(CASES["strings"].inputs(7), true(7))
     trainer.save(target)
     said = json.loads((target / form.FOLDER / form.SIGNATURE).read_text())["training"]
-    assert said == {"schedule": False, "seeds": ["seed_generator/seed_generator_state"]}
-    form.load_training(target).step(CASES["strings"].inputs(7), labels(7))
+    seeds = ["seed_generator/seed_generator_state"]
+    assert said == {"schedule": False, "seeds": seeds, "targets": ["label"]}
+    form.load_training(target).step(CASES["strings"].inputs(7), true(7))
 
 
 def test_it_evaluates_and_takes_a_seed_and_a_learning_rate_as_the_framework_does(
@@ -713,9 +717,9 @@ def test_it_evaluates_and_takes_a_seed_and_a_learning_rate_as_the_framework_does
 ) -> None:
     case = CASES["strings"]
     trainer = form.load_training(copy("strings"))
-    answers, loss = trainer.evaluate(case.inputs(7), labels(7))
+    outputs, loss = trainer.evaluate(case.inputs(7), true(7))
     asked = trainer.predict(case.inputs(7))
-    assert all(np.array_equal(answers[name], asked[name]) for name in asked)
+    assert all(np.array_equal(outputs[name], asked[name]) for name in asked)
     assert loss.shape == () and np.isfinite(loss)
     trainer.seed(5)
     (state,) = (array for name, array in trainer.state().items() if "seed_generator" in name)

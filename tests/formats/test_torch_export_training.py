@@ -17,13 +17,15 @@ from torch import Tensor, nn, optim
 from pipeline.frameworks import pytorch as framework
 from pipeline.training.epochs import steps
 from testing.formats import form as plugin
+from testing.parts import answers, parts
+from tests.formats.conftest import KIND
 from tests.formats.test_torch_export import ATTACKS, Touch, rewritten
 
 form = plugin("torch_export")
 
 RANDOM = np.random.default_rng(0)
 ROWS = {"pixels": RANDOM.normal(size=(80, 12)).astype(np.float32)}
-LABELS = RANDOM.integers(0, 4, 80)
+TRUE = {"kind": RANDOM.integers(0, 4, 80)}
 STEPS = [np.arange(0, 16), np.arange(16, 23), np.arange(23, 39), np.arange(39, 46)]
 SEED = 7
 
@@ -79,6 +81,20 @@ class Remembering(nn.Module):
         return loss + 0.1 * self.mean * outputs[0].mean()
 
 
+def built(
+    optimizer: Callable[[Any], Any],
+    scheduler: Callable[[Any], Any] | None,
+    clip: float | None,
+    net: Callable[[], nn.Module],
+    loss: Callable[[], nn.Module],
+) -> framework.Training:
+    framework.configure(1)
+    framework.seed(1)
+    inputs = {"pixels": {"dtype": "float32", "shape": [12]}}
+    outputs = ["logits", "label"] if net is Tied else ["logits"]
+    return framework.build(parts(net, loss, optimizer, scheduler, inputs, clip, outputs, KIND))
+
+
 def trained(
     optimizer: Callable[[Any], Any] = optim.Adam,
     scheduler: Callable[[Any], Any] | None = None,
@@ -87,29 +103,30 @@ def trained(
     loss: Callable[[], nn.Module] = nn.CrossEntropyLoss,
 ) -> framework.Training:
     """A few steps into its training, so that no state is at its beginning."""
-    framework.configure(1)
-    framework.seed(1)
-    inputs = {"pixels": {"dtype": "float32", "shape": [12]}}
-    made = framework.build(net, loss, optimizer, scheduler, inputs, "cpu", clip)
+    made = built(optimizer, scheduler, clip, net, loss)
     batches = list(np.split(np.arange(80), 5))
-    list(steps(framework, made, ROWS, LABELS, batches, []))
+    list(steps(framework, made, ROWS, TRUE, batches, []))
     framework.end_epoch(made)
     return made
 
 
 def exported(training: framework.Training, directory: Path) -> Path:
-    names = ["logits", "label"] if isinstance(training.net, Tied) else ["logits"]
-    few = {"pixels": ROWS["pixels"][:7]}
-    model = framework.predictor(training)
-    form.export(model, few, names, directory, training, LABELS[:7], SEED)
+    few, true = of_rows(slice(7))
+    model = framework.predictor(training, few)
+    form.export(model, few, list(training.outputs), directory, training, true, SEED)
     return directory
+
+
+def of_rows(rows: Any) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Returns these rows as a step takes them."""
+    return {"pixels": ROWS["pixels"][rows]}, {"kind": TRUE["kind"][rows]}
 
 
 def by_source(training: framework.Training) -> tuple[list[bytes], dict[str, bytes]]:
     framework.seed(SEED)
     losses = []
     for number, rows in enumerate(STEPS):
-        losses.append(framework.step(training, ROWS, LABELS, rows).numpy().tobytes())
+        losses.append(framework.step(training, ROWS, TRUE, rows).numpy().tobytes())
         if number == 1:
             framework.end_epoch(training)
     return losses, in_bytes(framework.state(training))
@@ -118,7 +135,7 @@ def by_source(training: framework.Training) -> tuple[list[bytes], dict[str, byte
 def by_trainer(trainer: Any) -> tuple[list[bytes], dict[str, bytes]]:
     losses = []
     for number, rows in enumerate(STEPS):
-        losses.append(trainer.step({"pixels": ROWS["pixels"][rows]}, LABELS[rows]).tobytes())
+        losses.append(trainer.step(*of_rows(rows)).tobytes())
         if number == 1:
             trainer.end_epoch()
     return losses, in_bytes(trainer.state())
@@ -160,8 +177,8 @@ def test_an_optimizer_goes_on_from_its_state(name: str, tmp_path: Path) -> None:
     trainer = form.load_training(exported(training, tmp_path))
     found = by_trainer(trainer)
     assert found == by_source(training)
-    answers, _ = framework.predict(training, ROWS, None, 80)
-    assert np.array_equal(trainer.predict(ROWS)["logits"], answers[0])
+    expected, _ = answers(framework, training, ROWS)
+    assert np.array_equal(trainer.predict(ROWS)["logits"], expected["logits"])
 
 
 @pytest.mark.parametrize("name", SCHEDULERS)
@@ -188,10 +205,10 @@ def test_it_evaluates_as_the_source_does(tmp_path: Path) -> None:
         (tmp_path / net.__name__).mkdir()
         training = trained(net=net, loss=loss)
         trainer = form.load_training(exported(training, tmp_path / net.__name__))
-        answers, expected = framework.predict(training, ROWS, LABELS, 80)
-        found, value = trainer.evaluate(ROWS, LABELS)
-        assert float(value) == expected
-        assert np.array_equal(found["logits"], answers[0])
+        expected, loss = answers(framework, training, ROWS, TRUE)
+        found, value = trainer.evaluate(ROWS, TRUE)
+        assert float(value) == loss
+        assert np.array_equal(found["logits"], expected["logits"])
 
 
 @pytest.mark.parametrize("net", [Net, Tied])
@@ -204,8 +221,8 @@ def test_a_weight_that_is_set_moves_its_answers_as_the_source_s(net: Any, tmp_pa
     doubled = {name: state[name] * 2 for name in known if state[name].dtype == np.float32}
     framework.set_weights(training, doubled)
     trainer.set_weights(doubled)
-    answers, _ = framework.predict(training, ROWS, None, 80)
-    assert trainer.predict(ROWS)["logits"].tobytes() == answers[0].tobytes()
+    expected, _ = answers(framework, training, ROWS)
+    assert trainer.predict(ROWS)["logits"].tobytes() == expected["logits"].tobytes()
     assert trainer.predict(ROWS)["logits"].tobytes() != before["logits"].tobytes()
     trainer.set_weights({name: state[name] for name in doubled})
     assert trainer.predict(ROWS)["logits"].tobytes() == before["logits"].tobytes()
@@ -224,10 +241,10 @@ def test_saved_loaded_and_saved_again_nothing_is_lost_and_no_byte_changes(tmp_pa
         assert (places[1] / file).read_bytes() == (places[2] / file).read_bytes()
     by_source(training)
     assert by_trainer(form.load_training(places[2])) == by_source(training)
-    answers, _ = framework.predict(training, ROWS, None, 80)
+    expected, _ = answers(framework, training, ROWS)
     loaded = form.load_training(places[2])
     by_trainer(loaded)
-    assert np.array_equal(loaded.predict(ROWS)["logits"], answers[0])
+    assert np.array_equal(loaded.predict(ROWS)["logits"], expected["logits"])
 
 
 def test_exporting_leaves_the_training_as_it_was(tmp_path: Path) -> None:
@@ -312,9 +329,7 @@ class Unreduced(nn.CrossEntropyLoss):
     [(Counting, "its training step cannot be traced"), (Unreduced, "expected one tensor")],
 )
 def test_a_loss_that_cannot_be_traced_is_refused(loss: Any, told: str, tmp_path: Path) -> None:
-    framework.configure(1)
-    inputs = {"pixels": {"dtype": "float32", "shape": [12]}}
-    training = framework.build(Net, loss, optim.SGD, None, inputs, "cpu", None)
+    training = built(optim.SGD, None, None, Net, loss)
     with pytest.raises(ValueError, match=told):
         exported(training, tmp_path)
     assert not list(tmp_path.iterdir())
@@ -397,7 +412,7 @@ def test_batch_norm_over_all_batches_goes_on_bit_for_bit(tmp_path: Path) -> None
 
 def test_a_model_exported_to_predict_has_nothing_to_train_on(tmp_path: Path) -> None:
     training = trained()
-    form.export(framework.predictor(training), ROWS, ["logits"], tmp_path)
+    form.export(framework.predictor(training, ROWS), ROWS, ["logits"], tmp_path)
     assert form.optimizer_state(tmp_path) == {}
     with pytest.raises(ValueError, match="exported to predict, not to train on"):
         form.load_training(tmp_path)

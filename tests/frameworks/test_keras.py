@@ -16,6 +16,7 @@ from pipeline import provenance
 from pipeline.frameworks import keras as framework
 from pipeline.training.epochs import epoch_batches, mean_loss, steps
 from pipeline.training.parts import seed as seed_of
+from testing.parts import LABEL, answers, parts
 from testing.project import Project, make_project
 from testing.training import settings_of
 
@@ -24,6 +25,7 @@ import tensorflow as tf  # isort: skip
 
 ROWS = np.random.default_rng(0).normal(3, 5, (70, 4)).astype(np.float32)
 LABELS = (ROWS[:, 0] > ROWS[:, 1]).astype(np.int64)
+TRUE = {"label": LABELS}
 ONE = {"rows": {"dtype": "float32", "shape": [4]}}
 Classes = keras.losses.SparseCategoricalCrossentropy
 
@@ -56,10 +58,11 @@ def built(
     scheduler: Callable[[], Any] | None = cosine,
     inputs: Any = ONE,
     clip: float | None = None,
+    targets: Any = LABEL,
 ) -> framework.Training:
     framework.configure(1)
     framework.seed(seed_of(0, 0))
-    return framework.build(net, loss, optimizer, scheduler, inputs, "cpu", clip)
+    return framework.build(parts(net, loss, optimizer, scheduler, inputs, clip, targets=targets))
 
 
 def fit(training: framework.Training, epochs: range) -> list[float]:
@@ -68,7 +71,7 @@ def fit(training: framework.Training, epochs: range) -> list[float]:
         framework.seed(seed_of(0, epoch), training)
         batches = epoch_batches(settings_of(), epoch, len(ROWS))
         found.append(
-            mean_loss(steps(framework, training, {"rows": ROWS}, LABELS, batches, []), batches)
+            mean_loss(steps(framework, training, {"rows": ROWS}, TRUE, batches, []), batches)
         )
         framework.end_epoch(training)
     return found
@@ -98,11 +101,12 @@ def test_what_is_loaded_is_what_was_saved(tmp_path: Path) -> None:
     framework.adapt(first, {"rows": ROWS})
     fit(first, range(1, 2))
     before = saved(first, tmp_path / "first.npz")
-    outputs, _ = framework.predict(first, {"rows": ROWS}, None, 70)
+    outputs, _ = answers(framework, first, {"rows": ROWS})
     second = built()
     framework.load(second, tmp_path / "first.npz")
     assert saved(second, tmp_path / "second.npz") == before
-    assert np.array_equal(framework.predict(second, {"rows": ROWS}, None, 70)[0][0], outputs[0])
+    again, _ = answers(framework, second, {"rows": ROWS})
+    assert np.array_equal(again["output"], outputs["output"])
 
 
 @pytest.mark.parametrize(
@@ -131,7 +135,7 @@ def test_no_part_of_a_checkpoint_is_idle(tmp_path: Path, part: str) -> None:
         resumed = built()
         framework.load(resumed, tmp_path / file)
         fit(resumed, range(2, 4))
-        ends.append(framework.predict(resumed, {"rows": ROWS}, None, 70)[0][0])
+        ends.append(answers(framework, resumed, {"rows": ROWS})[0]["output"])
     assert not np.array_equal(*ends)
 
 
@@ -188,10 +192,10 @@ def test_another_models_checkpoint_is_refused_by_the_name_of_a_variable(tmp_path
 def test_the_loss_is_the_mean_over_all_rows() -> None:
     still = built(plain, optimizer=lambda: keras.optimizers.SGD(0.0), scheduler=None)
     batches = [np.arange(60), np.arange(60, 70)]
-    found = mean_loss(steps(framework, still, {"rows": ROWS}, LABELS, batches, []), batches)
-    outputs, whole = framework.predict(still, {"rows": ROWS}, LABELS, 70)
-    _, parted = framework.predict(still, {"rows": ROWS}, LABELS, 32)
-    exact = -np.log(outputs[0][np.arange(70), LABELS]).mean()
+    found = mean_loss(steps(framework, still, {"rows": ROWS}, TRUE, batches, []), batches)
+    outputs, whole = answers(framework, still, {"rows": ROWS}, TRUE)
+    _, parted = answers(framework, still, {"rows": ROWS}, TRUE, 32)
+    exact = -np.log(outputs["output"][np.arange(70), LABELS]).mean()
     assert [found, whole, parted] == pytest.approx([exact] * 3, rel=1e-5)
 
 
@@ -201,7 +205,7 @@ def test_clipping_bounds_the_norm_of_the_whole_gradient() -> None:
         training = built(plain, optimizer=optimizer, scheduler=None, clip=clip)
         before = training.model.get_weights()
         rows = [np.arange(70)]
-        mean_loss(steps(framework, training, {"rows": ROWS}, LABELS, rows, []), rows)
+        mean_loss(steps(framework, training, {"rows": ROWS}, TRUE, rows, []), rows)
         after = training.model.get_weights()
         return sum(((a - b) ** 2).sum() for a, b in zip(after, before, strict=True)) ** 0.5
 
@@ -257,10 +261,10 @@ def test_layers_of_a_functional_model_are_adapted_to_what_reaches_them(
     assert state["net/normalization/variance"] == pytest.approx((TABLE["age"] / 2).var(), rel=1e-5)
     assert len(state["boundaries/discretization"]) == 2
 
-    expected = framework.predict(training, TABLE, None, 54)[0][0]
+    expected = answers(framework, training, TABLE)[0]["output"]
     again = built(words, inputs=TOWNS)
     framework.load(again, tmp_path / "words.npz")
-    assert np.array_equal(framework.predict(again, TABLE, None, 54)[0][0], expected)
+    assert np.array_equal(answers(framework, again, TABLE)[0]["output"], expected)
 
 
 def test_a_lookup_whose_size_nobody_knows_is_refused() -> None:
@@ -330,7 +334,7 @@ def test_a_device_that_is_not_there_is_refused() -> None:
         pytest.skip("this machine has a GPU")
     framework.configure(1)
     with pytest.raises(ValueError, match=r"^train.device: found cuda, but TensorFlow sees no GPU"):
-        framework.build(plain, Classes, keras.optimizers.SGD, None, ONE, "cuda", None)
+        framework.build(parts(plain, Classes, keras.optimizers.SGD, None, ONE, device="cuda"))
 
 
 def doubled(values: Any) -> Any:
@@ -359,14 +363,15 @@ def test_regression_with_two_outputs_is_judged_by_the_first() -> None:
         loss=keras.losses.MeanSquaredError,
         optimizer=lambda: keras.optimizers.SGD(0.01),
         scheduler=None,
+        targets={"sum": {"dtype": "float32", "shape": []}},
     )
-    target, losses = ROWS @ np.float32([1, -2, 0, 1]), []
+    true, losses = {"sum": ROWS @ np.float32([1, -2, 0, 1])}, []
     for _ in range(40):
         rows = [np.arange(35), np.arange(35, 70)]
-        losses.append(mean_loss(steps(framework, training, {"rows": ROWS}, target, rows, []), rows))
-    outputs, loss = framework.predict(training, {"rows": ROWS}, target, 32)
-    assert [output.shape for output in outputs] == [(70, 1), (70, 3)]
-    assert loss == pytest.approx(((outputs[0][:, 0] - target) ** 2).mean(), rel=1e-4)
+        losses.append(mean_loss(steps(framework, training, {"rows": ROWS}, true, rows, []), rows))
+    outputs, loss = answers(framework, training, {"rows": ROWS}, true, 32)
+    assert [output.shape for output in outputs.values()] == [(70, 1), (70, 3)]
+    assert loss == pytest.approx(((outputs["0"][:, 0] - true["sum"]) ** 2).mean(), rel=1e-4)
     assert loss < losses[0] / 100
 
 

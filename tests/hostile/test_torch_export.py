@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from scripts import torch_operators
 from testing.formats import form as plugin
 from testing.project import ROOT
-from tests.formats.conftest import FirstOutput, pixels, torch_case
+from tests.formats.conftest import pixels, torch_case, training_of
 from tests.hostile.conftest import (
     FORGERIES,
     Touch,
@@ -50,13 +50,11 @@ CONSTANTS = "/constants/model_constants_config.json"
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model to train on, one step into it."""
     case, directory = torch_case("mlp"), tmp_path_factory.mktemp("written")
-    optimizer = torch.optim.Adam(case.model.parameters())
+    training = training_of(case)
     case.model(torch.from_numpy(pixels(5)["pixels"])).sum().backward()
-    optimizer.step()
-    parts = {"net": case.model, "loss": FirstOutput(), "optimizer": optimizer}
-    training = SimpleNamespace(**parts, scheduler=None, clip_norm=None)
-    target = np.arange(5) % 7
-    form.export(case.model, pixels(5), ["logits"], directory, training=training, target=target)
+    training.optimizer.step()
+    given = {"training": training, "targets": {"kind": np.arange(5) % 7}}
+    form.export(case.model, pixels(5), ["logits"], directory, **given)
     return directory
 
 

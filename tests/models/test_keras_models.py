@@ -14,6 +14,7 @@ from pipeline.config.targets import Kind
 from pipeline.frameworks import keras as framework
 from pipeline.reference.edges import edges
 from pipeline.training.epochs import epoch_batches, steps
+from testing.parts import answers, parts
 from testing.project import ROOT
 from testing.training import settings_of
 
@@ -48,17 +49,24 @@ def built(name: str) -> framework.Training:
     data = "parcels" if name == "keras_text_tabular" else "digits"
     overrides = (f"model={name}", f"data={data}", "train.lr=0.01", "train.epochs=5")
     conf: Mapping[str, Any] = interpolated(compose_conf(ROOT / "conf", overrides))
-    parts = {part: conf["model"][part] for part in ("net", "loss", "optimizer", "scheduler")}
-    made = [
+    chosen = {part: conf["model"][part] for part in ("net", "loss", "optimizer", "scheduler")}
+    made: list[Any] = [
         component(Component(part), "model", Kind(bases=(framework.BASES[name],), **framework.PARTS))
         if part
         else None
-        for name, part in parts.items()
+        for name, part in chosen.items()
     ]
     framework.configure(1)
     framework.seed(1)
     inputs = conf["data"]["inputs"]
-    return framework.build(*made, inputs, "cpu", None)  # type: ignore[arg-type]
+    return framework.build(parts(*made, inputs, outputs=conf["model"]["outputs"]))
+
+
+def answer(training: framework.Training, inputs: dict[str, np.ndarray]) -> np.ndarray:
+    """Returns its only output."""
+    outputs, _ = answers(framework, training, inputs)
+    (output,) = outputs.values()
+    return output
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -71,7 +79,7 @@ def fitted(request: pytest.FixtureRequest) -> tuple[framework.Training, Split, S
     for epoch in range(1, 6):
         framework.seed(epoch, training)
         batches = epoch_batches(settings_of(), epoch, int((~unseen).sum()))
-        list(steps(framework, training, mine, target[~unseen], batches, []))
+        list(steps(framework, training, mine, {"label": target[~unseen]}, batches, []))
         framework.end_epoch(training)
     others = {name: array[unseen] for name, array in inputs.items()}
     return training, (mine, target[~unseen]), (others, target[unseen])
@@ -79,7 +87,7 @@ def fitted(request: pytest.FixtureRequest) -> tuple[framework.Training, Split, S
 
 def test_a_model_learns(fitted: tuple[framework.Training, Split, Split]) -> None:
     training, _, (inputs, target) = fitted
-    (probabilities,), _ = framework.predict(training, inputs, None, 256)
+    probabilities = answer(training, inputs)
     least = 0.75 if "town" in inputs else 0.93
     assert (probabilities.argmax(axis=1) == target).mean() > least
 
@@ -90,20 +98,21 @@ def test_probabilities_come_out_whatever_goes_in(
     """Rows never seen, words never seen, the empty text, and both ranges left behind."""
     training, (inputs, _), _ = fitted
     odd = {name: edges(array) for name, array in inputs.items()}
-    (probabilities,), _ = framework.predict(training, odd, None, 5)
+    probabilities = answer(training, odd)
     assert probabilities.dtype == np.float32
     assert np.isfinite(probabilities).all()
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
     for rows in (1, 7):
         some = {name: array[:rows] for name, array in inputs.items()}
-        assert len(framework.predict(training, some, None, 7)[0][0]) == rows
+        assert len(answer(training, some)) == rows
 
 
 def test_a_model_comes_back_from_its_configuration(
     fitted: tuple[framework.Training, Split, Split],
 ) -> None:
     """What a .keras archive keeps of an architecture."""
-    model = framework.predictor(fitted[0])
+    training, (inputs, _), _ = fitted
+    model = framework.predictor(training, {name: array[:1] for name, array in inputs.items()})
     again = type(model).from_config(model.get_config())
     assert again.get_config() == model.get_config()
     loss = model.loss
@@ -114,11 +123,11 @@ def test_each_input_matters_and_words_are_told_apart() -> None:
     training, (inputs, _) = built("keras_text_tabular"), parcels()
     framework.adapt(training, inputs)
     base = {name: array[:1] for name, array in inputs.items()}
-    answer = framework.predict(training, base, None, 1)[0][0]
+    expected = answer(training, base)
     for name, other in {"carrier": "Egret", "town": "Łódź", "service": "express"}.items():
         assert base[name][0] != other
-        changed = framework.predict(training, base | {name: np.array([other])}, None, 1)[0][0]
-        assert not np.array_equal(answer, changed)
+        changed = answer(training, base | {name: np.array([other])})
+        assert not np.array_equal(expected, changed)
 
 
 def test_an_affine_layer_is_matmul_plus_bias() -> None:
@@ -149,6 +158,6 @@ def test_a_constant_pixel_that_varies_at_last_does_no_harm() -> None:
     framework.adapt(training, {"pixels": flat})
     bright = flat[:1].copy()
     bright[0, 0] = 16
-    (hidden,), _ = framework.predict(training, {"pixels": bright}, None, 1)
+    hidden = answer(training, {"pixels": bright})
     assert np.isfinite(hidden).all()
     assert keras.ops.max(hidden) < 1

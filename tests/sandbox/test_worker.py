@@ -74,7 +74,8 @@ def bench(tmp_path: Path) -> Bench:
         refused=["pipeline", "models"],
         copy=str(tmp_path / "copy"),
         test={"x": str(tmp_path / "x.npy")},
-        scored="y",
+        scored=["y"],
+        test_answers=str(tmp_path / "test.npy"),
         rows=4,
     )
     return Bench(tmp_path, dataclasses.replace(job, repository=str(tmp_path / "repository")))
@@ -93,8 +94,13 @@ def test_it_answers_every_batch_twice_and_once_more_after_a_second_load(bench: B
 
 def test_the_test_split_is_answered_in_batches_and_whole(bench: Bench) -> None:
     found = bench.run(PLAIN)
-    assert found.test is not None
-    assert found.test.tolist() == (np.arange(30).reshape(10, 3) * [1, 2, 0]).tolist()
+    assert (found.error, found.at) == (None, "done")
+    with (bench.root / "test.npy").open("rb") as file:
+        parts = [np.lib.format.read_array(file) for _ in range(3)]
+        assert file.read() == b""
+    assert list(map(len, parts)) == [4, 4, 2]
+    expected = np.arange(30).reshape(10, 3) * [1, 2, 0]
+    assert np.concatenate(parts).tolist() == expected.tolist()
 
 
 def test_the_largest_weight_is_perturbed_in_a_copy_and_zeros_too(bench: Bench) -> None:
@@ -197,8 +203,8 @@ TRAINS = (
 class Trainer:
     def __init__(self, directory):
         self.weights, self.rate = np.fromfile(directory / FILE, np.float32), 0.5
-    def step(self, inputs, target):
-        off = (inputs["x"] @ self.weights) - target
+    def step(self, inputs, targets):
+        off = (inputs["x"] @ self.weights) - targets["sum"]
         self.weights = self.weights - self.rate * (off @ inputs["x"]).astype(np.float32)
         return (off**2).mean()
     def end_epoch(self, val_loss):
@@ -217,7 +223,7 @@ def optimizer_state(directory):
 @pytest.fixture
 def gym(bench: Bench) -> Bench:
     """Three steps of one, two and one row; after the second the rate falls to zero."""
-    steps = {"step": np.array([0, 1, 1, 2]), "target": np.float32([3, 0, 0, 0])}
+    steps = {"step": np.array([0, 1, 1, 2]), "target.sum": np.float32([3, 0, 0, 0])}
     steps |= {"input.x": np.eye(4, 3, dtype=np.float32), "ends_epoch": np.bool_([0, 1, 0])}
     np.savez(bench.root / "training.npz", **steps)
     return Bench(bench.root, dataclasses.replace(bench.job, task="train"))
@@ -243,7 +249,7 @@ def test_it_takes_the_steps_and_tells_losses_state_and_answers(gym: Bench) -> No
 
 
 def test_a_step_that_fails_is_told_with_its_number(gym: Bench) -> None:
-    text = TRAINS.replace("return (off**2)", "assert len(target) == 1\n        return (off**2)")
+    text = TRAINS.replace("return (off**2)", "assert len(off) == 1\n        return (off**2)")
     found = went_on(gym, text)
     assert (found.at, found.error) == ("step 1", "AssertionError: ")
     assert list(found.results["losses"]) == ["0"]

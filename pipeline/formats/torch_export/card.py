@@ -52,7 +52,7 @@ def _load(saved: dict[str, Any]) -> list[str]:
 
 
 def _train(saved: dict[str, Any], inputs: list[str], targets: list[str]) -> list[str]:
-    taken = [*(f"input.{name}" for name in inputs), *(f"target.{name}" for name in targets)]
+    taken = [*(f"input.{name}" for name in inputs), *targets]
     arguments = ", ".join(f'torch.from_numpy(data["{name}"][rows])' for name in taken)
     lines = [
         'for step, recorded in enumerate(data["loss"]):',
