@@ -10,7 +10,8 @@ import numpy as np
 from . import _keras_demands as demands
 from . import _keras_state, _keras_steps
 from ._keras_import import keras, tf
-from ._keras_training import Training, built, one_or_all
+from ._keras_training import Training as Training
+from ._keras_training import built, one_or_all
 from .contract import Parts
 
 SUFFIX = ".npz"

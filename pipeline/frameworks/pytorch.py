@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from . import _pytorch_demands as demands
 from . import _pytorch_state
-from ._pytorch_training import Training, built
+from ._pytorch_training import Training as Training
+from ._pytorch_training import built
 from .contract import Parts
 
 SUFFIX = ".pt"

@@ -48,7 +48,6 @@ def build(model: Model, train: Train, schema: Mapping[str, Any], device: str) ->
             config, f"model.{key}", Kind(bases=(framework.BASES[kind],), **framework.PARTS)
         )
 
-    _demand_own_names(model, schema)
     loss: Mapping[str, Term] | str | None
     if isinstance(model.loss, Component):
         loss = {"model.loss": Term(loss=part("loss", model.loss, "loss"))}
@@ -67,20 +66,20 @@ def build(model: Model, train: Train, schema: Mapping[str, Any], device: str) ->
         device=device,
         clip_norm=train.clip_norm,
     )
+    _demand_names_apart(chosen)
     try:
         return framework.build(chosen)
     except ValueError as fault:
         raise ParamsError(str(fault)) from None
 
 
-def _demand_own_names(model: Model, schema: Mapping[str, Any]) -> None:
-    """Raises ParamsError for an output that is called as an input or a target: terms and metrics
-    tell them apart by name."""
-    for kind in ("inputs", "targets"):
-        if twice := sorted(model.paths.keys() & schema[kind].keys()):
+def _demand_names_apart(parts: Parts) -> None:
+    """A loss names what it compares, so that a target of another's name would be taken for it."""
+    for key, others in {"model.outputs": parts.outputs, "data.inputs": parts.inputs}.items():
+        if both := [name for name in parts.targets if name in others]:
             raise ParamsError(
-                f"model.outputs: found {twice[0]}, which is the name of one of data.{kind}; choose "
-                f"another (a mapping name: path keeps what the net calls it)"
+                f"data.targets.{both[0]}: found the name in {key}, too, expected one of its own; "
+                "rename one of the two"
             )
 
 

@@ -683,6 +683,18 @@ def test_one_that_only_says_that_it_trains_is_refused(tmp_path: Path) -> None:
         form.load_training(tmp_path)
 
 
+def test_one_from_before_targets_had_names_trains_on(
+    trained: Path, copy: Callable[[str], Path]
+) -> None:
+    file = copy("plain") / form.FOLDER / form.SIGNATURE
+    signature = json.loads(file.read_text())
+    assert signature["training"].pop("targets") == ["label"]
+    file.write_text(json.dumps(signature))
+    trainer, rows = form.load_training(file.parents[1]), STEPS[0]
+    loss = trainer.step(CASES["plain"].inputs(rows), {"target": true(rows)["label"]})
+    assert loss == np.load(trained / "plain/expected.npz")["loss"][0]
+
+
 @pytest.mark.parametrize("endpoint", ["train_step", "end_epoch"])
 @pytest.mark.parametrize("operator", ["PyFunc", "WriteFile", "RestoreV2"])
 def test_an_operator_that_reaches_out_is_refused_in_training_too(

@@ -132,10 +132,11 @@ def by_source(training: framework.Training) -> tuple[list[bytes], dict[str, byte
     return losses, in_bytes(framework.state(training))
 
 
-def by_trainer(trainer: Any) -> tuple[list[bytes], dict[str, bytes]]:
+def by_trainer(trainer: Any, target: str = "kind") -> tuple[list[bytes], dict[str, bytes]]:
     losses = []
     for number, rows in enumerate(STEPS):
-        losses.append(trainer.step(*of_rows(rows)).tobytes())
+        inputs, targets = of_rows(rows)
+        losses.append(trainer.step(inputs, {target: targets["kind"]}).tobytes())
         if number == 1:
             trainer.end_epoch()
     return losses, in_bytes(trainer.state())
@@ -416,6 +417,53 @@ def test_a_model_exported_to_predict_has_nothing_to_train_on(tmp_path: Path) -> 
     assert form.optimizer_state(tmp_path) == {}
     with pytest.raises(ValueError, match="exported to predict, not to train on"):
         form.load_training(tmp_path)
+
+
+def test_one_from_before_targets_had_names_trains_on(tmp_path: Path) -> None:
+    (tmp_path / "whole").mkdir()
+    training = trained()
+    whole = exported(training, tmp_path / "whole")
+    former = json.dumps({"inputs": ["pixels"], "outputs": ["logits"]}).encode()
+    changed = []
+
+    def without_targets(name: str, content: bytes) -> bytes:
+        if not name.endswith(f"/{form.SIGNATURE}"):
+            return content
+        changed.append(json.loads(content))
+        return former
+
+    rewritten(whole / form.FILE, tmp_path / form.FILE, without_targets)
+    (tmp_path / form.OPTIMIZER).write_bytes((whole / form.OPTIMIZER).read_bytes())
+    assert [each["targets"] for each in changed] == [["kind"]]
+    trainer = form.load_training(tmp_path)
+    _, loss = trainer.evaluate(ROWS, {"target": TRUE["kind"]})
+    assert float(loss) == answers(framework, training, ROWS, TRUE)[1]
+    assert by_trainer(trainer, "target") == by_source(training)
+
+
+@pytest.mark.parametrize("scheduler", [None, SCHEDULERS["OneCycleLR"]])
+def test_its_card_trains_on_as_the_source_does(
+    scheduler: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = trained(optim.AdamW, scheduler, 0.5)
+    exported(training, tmp_path)
+    card = form.training_card(["pixels"], ["logits"], ["target.kind"], tmp_path)
+    losses, _ = by_source(training)
+    rows = np.concatenate(STEPS)
+    expected, _ = answers(framework, training, {"pixels": ROWS["pixels"][rows]})
+    (tmp_path / "examples").mkdir()
+    np.savez(
+        tmp_path / "examples/training.npz",
+        **{"input.pixels": ROWS["pixels"][rows], "target.kind": TRUE["kind"][rows]},
+        step=np.repeat(np.arange(len(STEPS)), [len(each) for each in STEPS]),
+        loss=np.concatenate([np.frombuffer(loss, np.float32) for loss in losses]),
+        ends_epoch=np.arange(len(STEPS)) == 1,
+    )
+    monkeypatch.chdir(tmp_path)
+    scope: dict[str, Any] = {}
+    exec(card, scope)
+    assert scope["loss"].detach().numpy().tobytes() == losses[-1]
+    assert scope["outputs"].numpy().tobytes() == expected["logits"].tobytes()
 
 
 @pytest.mark.parametrize("attack", [name for name in ATTACKS if name != "a payload"])

@@ -1,0 +1,35 @@
+"""What the parts of a training must be called, whatever they are."""
+
+from typing import Any
+
+import pytest
+
+from pipeline.config.params import Model
+from pipeline.config.reading import Component
+from pipeline.errors import ParamsError
+from pipeline.training.parts import build
+from testing.training import settings_of
+
+
+def model(*outputs: str) -> Model:
+    parts = {
+        "net": {"_target_": "torch.nn.Linear", "in_features": 4, "out_features": 1},
+        "loss": {"_target_": "torch.nn.MSELoss"},
+        "optimizer": {"_target_": "torch.optim.SGD", "lr": 0.1},
+    }
+    named: dict[str, Any] = {key: Component(part) for key, part in parts.items()}
+    fixed = {"name": "line", "framework": "pytorch", "scheduler": None, "formats": ()}
+    return Model(**named, **fixed, outputs=outputs)
+
+
+@pytest.mark.parametrize(
+    ("target", "where"), [("level", "model.outputs"), ("input", "data.inputs")]
+)
+def test_a_target_has_a_name_of_its_own(target: str, where: str) -> None:
+    """A loss would compare it with itself, and be 0."""
+    numbers = {"dtype": "float32", "shape": []}
+    inputs = {"input": {"dtype": "float32", "shape": [4]}}
+    apart = {"inputs": inputs, "targets": {"height": numbers}}
+    assert build(model("level"), settings_of(), apart, "cpu").targets == ("height",)
+    with pytest.raises(ParamsError, match=rf"^data.targets.{target}: found the name in {where}"):
+        build(model("level"), settings_of(), apart | {"targets": {target: numbers}}, "cpu")
