@@ -16,6 +16,7 @@ from pipeline.config.reading import read
 from pipeline.errors import VerificationFailed
 from pipeline.formats import declared
 from pipeline.sandbox.worker.perturbation import changed, fingerprint
+from pipeline.training.decision import Decision
 from pipeline.verification import checks
 from pipeline.verification.answers import collect_answers
 from pipeline.verification.evidence import Evidence, read_evidence
@@ -156,14 +157,19 @@ def graph(*nodes: Node, **initializers: np.ndarray) -> bytes:
 
 def make(root: Path) -> Linear:
     found = Linear(root)
-    for folder in ("complete-model/examples", "checkpoint/reference", "data/test/inputs"):
+    for folder in (
+        "complete-model/examples",
+        "checkpoint/reference",
+        "data/test/inputs",
+        "data/test/targets",
+    ):
         (root / folder).mkdir(parents=True)
     rows = pixels()
     target = logits(rows).argmax(axis=1)
     target[:4] = (target[:4] + 1) % CLASSES  # so that it is right on nine rows in ten
     _write_schemas(found)
     np.save(found.data / "test/inputs/pixels.npy", rows)
-    np.save(found.data / "test/target.npy", target)
+    np.save(found.data / "test/targets/label.npy", target)
     edge = np.stack([rows.min(0), rows.max(0), rows.min(0) * 0, rows.min(0) * 4, rows.max(0) * 4])
     batches = {"one": rows[:1], "seven": rows[:7], "many": rows[:16], "edge": edge}
     for name, batch in batches.items():
@@ -216,7 +222,7 @@ def write_steps(reference: Path) -> None:
         off = (mine @ moved).sum(axis=1) - target[step == number]
         losses.append((off**2).mean())
         moved = moved - np.float32(0.01) * (mine.T @ off)[:, None]
-    every = {"input.pixels": rows[: len(step)], "target": target, "step": step}
+    every = {"input.pixels": rows[: len(step)], "target.label": target, "step": step}
     ends = np.arange(len(sizes)) == 2
     np.savez(reference / "training.npz", loss=np.stack(losses), ends_epoch=ends, **every)
     state = {"state/net/weight": moved, "state/optimizer/weight/momentum_buffer": moved - weight()}
@@ -226,11 +232,18 @@ def write_steps(reference: Path) -> None:
 
 def _write_schemas(found: Linear) -> None:
     given = {"pixels": {"dtype": "float32", "shape": [FEATURES]}}
-    target = {"dtype": "int64", "classes": CLASSES}
-    schema = {"inputs": given, "target": target, "rows": {"train": 0, "val": 0, "test": ROWS}}
+    label = {"dtype": "int64", "shape": [], "classes": CLASSES, "labels": None}
+    schema = {
+        "inputs": given,
+        "targets": {"label": label},
+        "rows": {"train": 0, "val": 0, "test": ROWS},
+    }
     (found.data / "schema.json").write_text(json.dumps(schema))
     outputs = {"logits": {"dtype": "float32", "shape": [CLASSES]}}
     schema |= {"outputs": outputs, "sources": ["models"], "epoch": 1, "seed": 5}
+    decision = Decision(output="logits", target="label", kind="argmax", classes=CLASSES)
+    schema |= {"decisions": {"accuracy": decision.as_mapping()}}
+    schema |= {"predictions": decision.as_mapping()}
     for directory in (found.checkpoint, found.complete_model):
         (directory / "schema.json").write_text(json.dumps(schema))
         metrics = {"test/loss": 0.5, "test/accuracy": 0.9}

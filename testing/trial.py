@@ -13,6 +13,7 @@ from pipeline.config.reading import Component
 from pipeline.errors import PipelineError
 from pipeline.frameworks.contract import Framework
 from pipeline.training.trial import demand_trainable
+from testing.parts import parts
 from testing.training import settings_of
 
 ROWS = np.random.default_rng(0).normal(3, 5, (96, 4)).astype(np.float32)
@@ -26,15 +27,21 @@ def prepared(folder: Path, target: np.ndarray, classes: int | None) -> Path:
 
     schema = {
         "inputs": {"x": {"dtype": "float32", "shape": [4]}},
-        "target": {"classes": classes, "dtype": str(target.dtype)},
+        "targets": {"label": described(target, classes)},
     }
     folder.mkdir()
     (folder / "schema.json").write_text(json.dumps(schema))
     for name, rows in {"train": slice(0, 64), "val": slice(64, 96)}.items():
         (folder / name / "inputs").mkdir(parents=True)
         np.save(folder / name / "inputs/x.npy", ROWS[rows])
-        np.save(folder / name / "target.npy", target[rows])
+        (folder / name / "targets").mkdir()
+        np.save(folder / name / "targets/label.npy", target[rows])
     return folder
+
+
+def described(target: np.ndarray, classes: int | None) -> dict[str, Any]:
+    """Returns what schema.json says of a target."""
+    return {"dtype": str(target.dtype), "shape": [], "classes": classes, "labels": None}
 
 
 def fault(
@@ -54,17 +61,18 @@ def fault(
 ) -> str | None:
     """Returns what the trial says of a model; None where it may be trained."""
     data = prepared(folder / "data", target, classes)
-    described = {"x": {"dtype": "float32", "shape": [4]}}
+    given = {"x": {"dtype": "float32", "shape": [4]}}
+    wanted = {"label": described(target, classes)}
 
     def build() -> Any:
         framework.configure(1)
         framework.seed(0)
-        parts = (net, loss, optimizer, scheduler)
-        return framework.build(*parts, described, "cpu", None, outputs)
+        chosen = parts(net, loss, optimizer, scheduler, given, outputs=outputs, targets=wanted)
+        return framework.build(chosen)
 
-    parts = dict.fromkeys(("net", "loss", "optimizer"), Component(_target_="of.the.test"))
+    components = dict.fromkeys(("net", "loss", "optimizer"), Component(_target_="of.the.test"))
     model = Model(
-        name="tried", framework=name, **parts, scheduler=None, outputs=outputs, formats=()
+        name="tried", framework=name, **components, scheduler=None, outputs=outputs, formats=()
     )
     chosen = {k: Component(_target_=f"sklearn.metrics.{v}") for k, v in metrics.items()}
     train = settings_of(batch_size=batch_size, metrics=chosen if classes else {})

@@ -264,7 +264,7 @@ def test_another_package_or_python_is_told_for_the_stages_it_concerns(project, t
 
 
 ROWS = [("1", "a", "x"), ("2", "b", "y"), ("3", "c", "x"), ("4", "d", "y")]
-CONFIG = {"id": None, "target": {"source": "label"}}
+CONFIG = {"id": None, "targets": {"label": {"source": "label"}}}
 
 
 def write(path: Path, columns: tuple[str, ...], rows: list) -> Path:

@@ -192,7 +192,7 @@ def test_the_reference_has_steps_of_two_sizes_and_what_they_lead_to(trained):
     assert np.bincount(steps["step"]).tolist() == [16, 7, 16, 7, 16, 7]
     assert steps["ends_epoch"].tolist() == [False, False, True, False, False, False]
     assert len(set(steps["loss"].tolist())) == 6
-    assert len(steps["target"]) == len(np.unique(steps["input.pixels"], axis=0))
+    assert len(steps["target.label"]) == len(np.unique(steps["input.pixels"], axis=0))
     after = np.load(directory / "trained.npz")
     before = np.load(directory / "seven.npz")["output.logits"]
     assert not np.array_equal(after["answers/logits"], before)

@@ -44,7 +44,7 @@ SECTIONS = {
         "name": "digits",
         "file": "digits.csv",
         "split": {"val": 0.2},
-        "target": {"source": "label"},
+        "targets": {"label": {"source": "label"}},
     },
     "model": {"name": "torch_mlp", "scheduler": None, "outputs": ["logits"], "note": LONG},
     "train": {"lr": 0.1, "epochs": 2, "seed": 7, "device": "cpu"},
@@ -60,7 +60,8 @@ SECTIONS = {
 }
 SCHEMA = {
     "inputs": {"pixels": {"dtype": "float32", "shape": [64]}},
-    "target": {"dtype": "int64", "classes": 3},
+    "targets": {"label": {"dtype": "int64", "shape": [], "classes": 3, "labels": None}},
+    "predictions": {"output": "logits", "target": "label", "classes": 3},
     "rows": {"train": 6, "val": 2, "test": 4},
     "outputs": {"logits": {"dtype": "float32", "shape": [3]}},
     "epoch": 2,
@@ -515,7 +516,8 @@ def test_what_cannot_be_tracked_so_is_refused_without_the_password(
 
 
 def test_regression_has_a_scatter_in_place_of_the_confusion_matrix(repository: Path) -> None:
-    make_model(SCHEMA | {"target": {"dtype": "float32", "classes": None}})
+    decision = {"output": "logits", "target": "label", "classes": None}
+    make_model(SCHEMA | {"predictions": decision})
     run = client(repository).get_run(log()["run_id"])
     plots = repository / "mlartifacts" / run.info.run_id / "artifacts/plots"
     assert (plots / "predicted_against_actual.png").read_bytes().startswith(PNG)

@@ -19,7 +19,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from pipeline.config.data_params import Target
 from pipeline.config.params import PrepareParams
 from pipeline.config.reading import read
 from pipeline.data.columns import ArraySpec
@@ -39,7 +38,7 @@ def params(**changes: Any) -> PrepareParams:
         "name": "small",
         "file": "small.csv",
         "inputs": {"x": {"source": ["a", "b"], "shape": [2], "dtype": "float32"}},
-        "target": {"source": "label", "classes": 2},
+        "targets": {"label": {"source": "label", "classes": 2}},
         "id": None,
         "ignore": [],
         "split": {"val": 0.2, "test": 0.2, "seed": 0},
@@ -93,16 +92,17 @@ def spoil(data: Path, old: str, new: str) -> None:
 def test_the_digits_are_prepared(tmp_path: Path) -> None:
     inputs = {"pixels": {"source": "pixel_{0..63}", "shape": [64], "dtype": "float32"}}
     (tmp_path / "data").symlink_to(ROOT / "data")
-    target = {"source": "label", "classes": 10}
-    arrays = run(tmp_path / "data", file="digits.csv", inputs=inputs, target=target)
+    targets = {"label": {"source": "label", "classes": 10}}
+    arrays = run(tmp_path / "data", file="digits.csv", inputs=inputs, targets=targets)
     schema = json.loads((tmp_path / "output/schema.json").read_text())
     assert schema["inputs"] == {"pixels": {"dtype": "float32", "shape": [64]}}
-    assert schema["target"] == {"dtype": "int64", "classes": 10}
+    of_label = {"dtype": "int64", "shape": [], "classes": 10, "labels": None}
+    assert schema["targets"] == {"label": of_label}
     assert sum(schema["rows"].values()) == 1797
     for split, rows in schema["rows"].items():
         assert arrays[f"{split}/inputs/pixels.npy"].shape == (rows, 64)
-        assert arrays[f"{split}/target.npy"].shape == (rows,)
-        assert isinstance(arrays[f"{split}/target.npy"], np.memmap)
+        assert arrays[f"{split}/targets/label.npy"].shape == (rows,)
+        assert isinstance(arrays[f"{split}/targets/label.npy"], np.memmap)
 
 
 def test_the_digits_are_those_of_scikit_learn() -> None:
@@ -127,7 +127,7 @@ def test_the_diabetes_rows_are_those_of_scikit_learn() -> None:
 def test_rows_stay_together_and_keep_the_order_of_the_file(data: Path) -> None:
     arrays = run(data)
     for split in SPLITS:
-        x, label = arrays[f"{split}/inputs/x.npy"], arrays[f"{split}/target.npy"]
+        x, label = arrays[f"{split}/inputs/x.npy"], arrays[f"{split}/targets/label.npy"]
         assert np.array_equal(x[:, 1] * 4, x[:, 0])
         assert np.array_equal(x[:, 0] % 2, label)
         assert np.all(np.diff(x[:, 0]) > 0)
@@ -143,11 +143,12 @@ def test_files_are_byte_for_byte_those_of_np_save(data: Path) -> None:
 
 def test_a_regression_target_is_float32(data: Path) -> None:
     inputs = one_input("float64", ["a", "label"])
-    arrays = run(data, inputs=inputs, target={"source": "b", "classes": None})
-    assert arrays["train/target.npy"].dtype == np.float32
-    assert sorted(together(arrays, "target")) == [i / 4 for i in range(20)]
+    arrays = run(data, inputs=inputs, targets={"label": {"source": "b", "classes": None}})
+    assert arrays["train/targets/label.npy"].dtype == np.float32
+    assert sorted(together(arrays, "targets/label")) == [i / 4 for i in range(20)]
     schema = json.loads((data.parent / "output/schema.json").read_text())
-    assert schema["target"] == {"dtype": "float32", "classes": None}
+    of_number = {"dtype": "float32", "shape": [], "classes": None, "labels": None}
+    assert schema["targets"] == {"label": of_number}
     assert schema["rows"] == {"train": 12, "val": 4, "test": 4}
 
 
@@ -205,8 +206,8 @@ def test_every_kind_of_file_and_order_of_columns_gives_the_same_bytes(
         (folder / name / "data").mkdir(parents=True)
         write_all(folder / name / "data", table)
         for suffix in ("csv", "parquet", "npz"):
-            target = {"source": "label", "classes": 3}
-            run(folder / name / "data", file=f"t.{suffix}", inputs=inputs, target=target)
+            targets = {"label": {"source": "label", "classes": 3}}
+            run(folder / name / "data", file=f"t.{suffix}", inputs=inputs, targets=targets)
             files = sorted((folder / name / "output").rglob("*.*"))
             found.append([file.read_bytes() for file in files])
     assert all(one == found[0] for one in found)
@@ -293,9 +294,9 @@ def test_quotes_and_windows_line_ends_change_nothing(data: Path) -> None:
 
 
 def test_a_label_may_be_written_as_a_float(data: Path) -> None:
-    plain = together(run(data), "target").tolist()
+    plain = together(run(data), "targets/label").tolist()
     (data / "small.csv").write_text(SMALL.replace("0\n", "0.0\n").replace("1\n", "1e0\n"))
-    assert together(run(data), "target").tolist() == plain
+    assert together(run(data), "targets/label").tolist() == plain
 
 
 @pytest.mark.parametrize(
@@ -326,9 +327,17 @@ def test_a_wrong_shape_is_named(data: Path) -> None:
     np.savez(data / "s.npz", a=np.zeros((20, 2, 2)), label=np.arange(20) % 2)
     inputs = one_input("float32", "a", [4])
     refuses(data, "inputs/x", "shape (2, 2) a row", "(4,)", file="s.npz", inputs=inputs)
-    target = {"source": "a", "classes": None}
+    targets = {"label": {"source": "a", "classes": None}}
     inputs = one_input("float32", "label", [])
-    refuses(data, "data.target", "shape (2, 2)", file="s.npz", inputs=inputs, target=target)
+    refuses(
+        data,
+        "targets/label",
+        "shape (2, 2)",
+        "correct data.targets.label.shape",
+        file="s.npz",
+        inputs=inputs,
+        targets=targets,
+    )
 
 
 @pytest.mark.parametrize("name", ["two words", "1st", "class", "a-b", ""])
@@ -351,22 +360,22 @@ def test_a_class_too_small_for_the_split_is_named(data: Path) -> None:
 
 
 def test_a_class_that_never_occurs_is_allowed(data: Path) -> None:
-    run(data, target={"source": "label", "classes": 5})
+    run(data, targets={"label": {"source": "label", "classes": 5}})
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2])
 def test_too_few_rows_for_the_split_are_refused(data: Path, rows: int) -> None:
     (data / "small.csv").write_text("".join(SMALL.splitlines(keepends=True)[: rows + 1]))
-    target = {"source": "label", "classes": None}
-    refuses(data, f"{rows} rows", "at least 3", target=target)
+    targets = {"label": {"source": "label", "classes": None}}
+    refuses(data, f"{rows} rows", "at least 3", targets=targets)
     np.savez(data / "s.npz", **dict.fromkeys(["a", "b", "label"], np.zeros(rows)))
-    refuses(data, f"{rows} rows", "at least 3", target=target, file="s.npz")
+    refuses(data, f"{rows} rows", "at least 3", targets=targets, file="s.npz")
 
 
 @pytest.mark.parametrize("rows", [3, 4, 5])
 def test_so_few_rows_still_reach_every_split(data: Path, rows: int) -> None:
     (data / "small.csv").write_text("".join(SMALL.splitlines(keepends=True)[: rows + 1]))
-    arrays = run(data, target={"source": "label", "classes": None})
+    arrays = run(data, targets={"label": {"source": "label", "classes": None}})
     assert all(len(array) for array in arrays.values())
 
 
@@ -414,7 +423,7 @@ def write_words(folder: Path, words: list[str]) -> dict[str, Any]:
     table = pa.table({"town": pa.array(words, pa.string()), "label": label})
     parquet.write_table(table, folder / "t.parquet", row_group_size=7)
     np.savez(folder / "t.npz", town=np.array(words), label=label)
-    return {"inputs": TEXT, "target": {"source": "label", "classes": 2}}
+    return {"inputs": TEXT, "targets": {"label": {"source": "label", "classes": 2}}}
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet", "npz"])
@@ -553,7 +562,7 @@ def test_a_file_cut_short_or_damaged_is_one_line(data: Path, suffix: str) -> Non
         ),
         ({"b": np.zeros(20, "M8[s]")}, ["'b'", "datetime64[s]", "dates and times are not read"]),
         ({"b": np.zeros(20, [("x", "i4")])}, ["'b'", "make an array of each field"]),
-        ({"label": np.zeros((20, 1))}, ["data.target.source: found shape (1,) a row", "y.ravel()"]),
+        ({"label": np.zeros((20, 1))}, ["targets/label: found shape (1,) a row", "y.ravel()"]),
         ({"label": np.array(["cat", "dog"] * 10)}, ["'label'", "text", "number the classes"]),
         ({"b": np.asfortranarray(np.zeros((20, 2)))}, ["'b'", "column-major"]),
         ({"z": np.zeros(20)}, ["column 'z'", "no input, target or id"]),
@@ -591,7 +600,7 @@ def test_an_npz_with_something_else_in_it_is_refused(data: Path) -> None:
 
 @pytest.mark.parametrize("rows", [19, 21])
 def test_a_file_that_changes_while_it_is_read_is_noticed(data: Path, rows: int) -> None:
-    arrays = {"target": ArraySpec(columns=("label",), shape=(), dtype="int64", classes=2)}
+    arrays = {"targets/label": ArraySpec(columns=("label",), shape=(), dtype="int64", classes=2)}
     with pytest.raises(DataError, match="changed while it was read"):
         _write(open_table(data / "small.csv"), arrays, np.zeros(rows, np.uint8), data.parent)
 
@@ -608,7 +617,7 @@ def peak_memory(folder: Path, file: str) -> int:
         from pipeline.config.params import PrepareParams
         from pipeline.prepare import prepare
         dataset = dict(name="m", file=sys.argv[1], id=None, ignore=[],
-            target=dict(source="label", classes=3),
+            targets=dict(label=dict(source="label", classes=3)),
             inputs=dict(x=dict(source=SOURCE, shape=[50], dtype="float32")),
             split=dict(val=.2, test=.2, seed=0))
         prepare(Path("data"), Path("out"), read(PrepareParams, dict(data=dataset)))
@@ -713,9 +722,9 @@ def test_a_negative_whole_number_is_as_a_positive_one(data, suffix) -> None:
 def test_a_regression_target_is_not_rounded_to_one_value(data: Path, suffix: str) -> None:
     changes = write_column(data, suffix, [1700000001 + i for i in range(20)], np.int64)
     changes["inputs"]["x"]["source"] = "label"
-    target = {"source": "a", "classes": None}
+    targets = {"label": {"source": "a", "classes": None}}
     words = ["row 1", "'a'", "1700000001", "subtract an offset from the column"]
-    refuses(data, *words, **changes, target=target)
+    refuses(data, *words, **changes, targets=targets)
 
 
 def test_measurements_are_rounded_as_floats_are(data: Path, capsys) -> None:
@@ -851,12 +860,12 @@ def test_one_class_alone_is_refused(data: Path, suffix: str) -> None:
 
 def test_a_regression_target_of_one_value_is_refused(data: Path) -> None:
     write_all(data, columns_of_small(label=np.full(20, 2.5)))
-    target = {"source": "label", "classes": None}
-    refuses(data, "'label'", "2.5 in all 20 rows", "that differ", target=target, file="t.csv")
+    targets = {"label": {"source": "label", "classes": None}}
+    refuses(data, "'label'", "2.5 in all 20 rows", "that differ", targets=targets, file="t.csv")
 
 
 def test_a_class_without_rows_is_told_in_one_line(data: Path, capsys) -> None:
-    run(data, target={"source": "label", "classes": 4})
+    run(data, targets={"label": {"source": "label", "classes": 4}})
     said = capsys.readouterr().err
     assert said.endswith("column 'label': no row of class 2, 3 in train, val, test\n")
     assert said.count("\n") == 1
@@ -865,7 +874,8 @@ def test_a_class_without_rows_is_told_in_one_line(data: Path, capsys) -> None:
 
 
 def test_a_class_that_a_split_lacks_is_told_and_one_alone_in_train_refused(data, capsys) -> None:
-    table, declared = open_table(data / "small.csv"), Target(source="label", classes=3)
+    targets = {"label": {"source": "label", "classes": 3}}
+    table, declared = open_table(data / "small.csv"), params(targets=targets).data
     labels, splits = np.array([0, 1, 2, 0, 1, 0, 2]), np.array([0, 0, 0, 1, 1, 2, 2])
     demand_classes(table, declared, labels, splits)
     assert "no row of class 1 in test; 2 in val\n" in capsys.readouterr().err
@@ -907,8 +917,11 @@ def test_what_is_ignored_is_not_read_but_must_be_there(data: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"ignore": ["a"]}, "data.inputs.x.source: 'a' is the target, an id or ignored"),
-        ({"ignore": ["label"]}, "data.target.source: 'label' is an id or ignored"),
+        ({"ignore": ["a"]}, "data.inputs.x.source: 'a' is a target, an id or ignored, no input"),
+        (
+            {"ignore": ["label"]},
+            "data.targets.label.source: 'label' is an id or ignored, no target",
+        ),
         ({"id": "k", "ignore": ["k"]}, "data.ignore: names an id, or a column twice"),
         ({"inputs": one_input("float32", "p_{2..1}", [1])}, "'p_{2..1}', which names no column"),
     ],

@@ -134,7 +134,7 @@ def contradicted(project: Traced, what: str | Path = MODEL) -> list[tuple[str, s
         ("complete-model", "model.pt2", "complete model"),
         ("checkpoint", "checkpoint.pt", "checkpoint"),
         ("train", "epoch_0001.pt", "training"),
-        ("data", "train/target.npy", "data"),
+        ("data", "train/targets/label.npy", "data"),
     ],
 )
 def test_a_flipped_bit_is_a_contradiction_of_its_file(

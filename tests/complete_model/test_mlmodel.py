@@ -16,7 +16,7 @@ from testing.project import ROOT
 SCHEMA = {
     "inputs": {"pixels": {"dtype": "float32", "shape": [6]}},
     "outputs": {"logits": {"dtype": "float32", "shape": [3]}},
-    "target": {"dtype": "int64", "classes": 3},
+    "targets": {"label": {"dtype": "int64", "shape": [], "classes": 3, "labels": None}},
 }
 TWO = SCHEMA | {"inputs": {name: {"dtype": "float32", "shape": [2, 3]} for name in ("a", "b")}}
 NAMED, UNNAMED = ["torch_export", "onnx"], ["torch_export"]

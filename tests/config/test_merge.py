@@ -18,7 +18,7 @@ VALUES = st.fixed_dictionaries(
     optional={
         "train.epochs": st.integers(1, 50),
         "train.lr": st.sampled_from([0.001, 0.01, 0.1]),
-        "data.target.classes": st.sampled_from([10, 12]),
+        "data.targets.label.classes": st.sampled_from([10, 12]),
         "model.optimizer.lr": st.sampled_from([0.001, 0.1, 0.5]),
     },
 )

@@ -40,7 +40,7 @@ def test_no_parameter_has_a_default():
 
 def test_a_stage_reads_its_own_sections_alone(values):
     del values["train"]
-    assert read(PrepareParams, values).data.target.classes == 10
+    assert read(PrepareParams, values).data.targets["label"].classes == 10
     with pytest.raises(ParamsError, match="^train: missing"):
         read(TrainParams, values)
 
@@ -78,7 +78,8 @@ def test_a_stage_reads_its_own_sections_alone(values):
             ["onxx"],
             r"export.formats\[0\]: found 'onxx', expected one of .*onnx",
         ),
-        ("data", "target", 3, "data.target: found 3, expected a mapping"),
+        ("data", "targets", 3, "data.targets: found 3, expected a mapping"),
+        ("data", "target", {}, r"data.target: no such key; did you mean targets\?"),
         (
             "data",
             "split",

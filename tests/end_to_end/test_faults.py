@@ -97,7 +97,7 @@ def test_debris_of_a_killed_stage_is_told(trained, copy_of):
     ours = kill_stage.Setting(project, kill_stage._kept(project), {}, b"")
     assert kill_stage._debris(ours, []) == []
     (project.root.parent / "tmp/left").mkdir(parents=True)
-    (project.root / "artifacts/data/val/target.npy.partial").touch()
+    (project.root / "artifacts/data/val/targets/label.npy.partial").touch()
     told = kill_stage._debris(ours, [])
     assert [fault.split(": ")[0] for fault in told] == [
         "left, missing or changed",

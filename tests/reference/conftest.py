@@ -18,11 +18,18 @@ Arrays = dict[str, np.ndarray]
 def source(net: nn.Module, *outputs: str) -> Source:
     torch.manual_seed(0)
     optimizer = torch.optim.SGD([*net.parameters(), nn.Parameter(torch.ones(1))])
-    training = pytorch.Training(net, nn.MSELoss(), optimizer, None, None, torch.device("cpu"))
+    training = pytorch.Training(
+        net=net,
+        loss=nn.MSELoss(),
+        optimizer=optimizer,
+        scheduler=None,
+        clip_norm=None,
+        device=torch.device("cpu"),
+        outputs={name: name for name in outputs or ("y",)},
+    )
     return Source(
         framework=pytorch,
         training=training,
-        outputs=list(outputs or ["y"]),
         refusals=PYTHONS,
     )
 
@@ -38,9 +45,11 @@ def write_data(tmp_path: Path) -> Callable[[Arrays], Path]:
             (data / split / "inputs").mkdir(parents=True)
             for name, array in inputs.items():
                 np.save(data / split / "inputs" / f"{name}.npy", array[rows])
-            np.save(data / split / "target.npy", np.zeros(half))
+            (data / split / "targets").mkdir()
+            np.save(data / split / "targets/label.npy", np.zeros(half))
         described = ",".join(f'"{name}": {{}}' for name in inputs)
-        (data / "schema.json").write_text(f'{{"inputs": {{{described}}}}}')
+        schema = f'{{"inputs": {{{described}}}, "targets": {{"label": {{}}}}}}'
+        (data / "schema.json").write_text(schema)
         return data
 
     return write

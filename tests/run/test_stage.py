@@ -46,14 +46,14 @@ def test_an_input_without_a_statement_is_refused(prepared):
 
 
 def test_an_input_whose_bytes_changed_is_refused_and_named(prepared):
-    path = prepared.root / "artifacts/data/val/target.npy"
+    path = prepared.root / "artifacts/data/val/targets/label.npy"
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
     said = prepared.stage("train", check=False)
     assert said.returncode == 1
     assert said.stdout.startswith(
-        "error: train: artifacts/data/val/target.npy: changed: sha256 is "
+        "error: train: artifacts/data/val/targets/label.npy: changed: sha256 is "
     )
 
 

@@ -11,6 +11,7 @@ from torch import nn, optim
 from pipeline.errors import ModelError
 from pipeline.frameworks import pytorch
 from pipeline.training.epochs import demand_answers_at_the_ends, epoch_batches
+from testing.parts import LABEL, parts
 from testing.training import settings_of
 
 
@@ -53,10 +54,13 @@ def test_an_id_that_the_model_has_no_place_for_is_said_before_the_first_epoch(tm
         ids[5, 1] = id if name == split else 0
         (tmp_path / name / "inputs").mkdir(parents=True)
         np.save(tmp_path / name / "inputs/x.npy", ids)
-        np.save(tmp_path / name / "target.npy", np.arange(8) % 2)
+        (tmp_path / name / "targets").mkdir()
+        np.save(tmp_path / name / "targets/label.npy", np.arange(8) % 2)
     described = {"x": {"dtype": "int64", "shape": [3]}}
-    (tmp_path / "schema.json").write_text(json.dumps({"inputs": described}))
-    training = pytorch.build(Table, nn.CrossEntropyLoss, optim.SGD, None, described, "cpu", None)
+    (tmp_path / "schema.json").write_text(json.dumps({"inputs": described, "targets": LABEL}))
+    training = pytorch.build(
+        parts(Table, nn.CrossEntropyLoss, optim.SGD, None, described, outputs=["answer"])
+    )
     splits = ("train", "val", "test")
     with pytest.raises(ModelError, match=rf"IndexError.* row 5 of the {split} split, whose x is"):
         demand_answers_at_the_ends(pytorch, training, tmp_path, splits)

@@ -100,7 +100,7 @@ name: sides
 file: sides.npz
 inputs:
   x: {source: x, shape: [4], dtype: float32}
-target: {source: y, classes: 2}
+targets: {side: {source: y, classes: 2}}
 id: null
 split: {val: 0.2, test: 0.2, seed: 0}
 """
@@ -132,7 +132,10 @@ def test_one_logit_is_decided_where_its_loss_says_and_a_plateau_gets_its_loss(
     metrics = json.loads(project.read("artifacts/complete-model/metrics.json"))
     assert metrics["test/accuracy"] > 0.8 and metrics["test/auc"] > 0.9
     assert metrics["test/log_loss"] == pytest.approx(metrics["test/loss"], rel=1e-4)
-    assert json.loads(project.read("artifacts/complete-model/schema.json"))["threshold"] == 0
+    schema = json.loads(project.read("artifacts/complete-model/schema.json"))
+    decided = {"output": "logits", "target": "side", "kind": "threshold", "threshold": 0}
+    for decision in (*schema["decisions"].values(), schema["predictions"]):
+        assert decided.items() <= decision.items()
     report = json.loads(project.read("reports/verify.json"))
     assert report["passed"] and report["checks"]["continuation"]["measured"]["torch_export"]
     card = project.read("artifacts/complete-model/README.md")

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +21,24 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
     checkpoint, data = tmp_path / "checkpoint", tmp_path / "data"
     checkpoint.mkdir()
     (data / "test/inputs").mkdir(parents=True)
+    (data / "test/targets").mkdir()
     np.save(data / "test/inputs/x.npy", np.arange(ROWS * 2, dtype=np.float32).reshape(-1, 2))
-    np.save(data / "test/target.npy", np.zeros(ROWS, np.int64))
+    np.save(data / "test/targets/label.npy", np.zeros(ROWS, np.int64))
     classes(checkpoint, data, 3)
     return checkpoint, data
 
 
-def classes(checkpoint: Path, data: Path, count: int | None) -> None:
-    schema = {"inputs": {"x": {}}, "target": {"classes": count}, "epoch": 2}
+def classes(
+    checkpoint: Path, data: Path, count: int | None, names: list[str] | None = None
+) -> None:
+    targets = {"label": {"classes": count, "labels": names}}
+    decision = {"output": "answer", "target": "label", "classes": count}
+    schema = {"inputs": {"x": {}}, "targets": targets, "predictions": decision, "epoch": 2}
     for folder in (checkpoint, data):
         (folder / "schema.json").write_text(json.dumps(schema))
 
 
-def predict(checkpoint: Path, pairs: list[tuple[float, float]]) -> None:
+def predict(checkpoint: Path, pairs: Sequence[tuple[Any, Any]]) -> None:
     with (checkpoint / pages.PREDICTIONS).open("w", newline="") as file:
         csv.writer(file).writerows([("actual", "predicted"), *pairs])
 
@@ -63,6 +69,15 @@ def test_classes_have_a_matrix_and_rows_with_what_was_answered(folders: tuple[Pa
     assert found["examples"][4].inputs[0].text == "10, 11"
 
 
+def test_classes_with_names_are_called_by_them(folders: tuple[Path, Path]) -> None:
+    classes(*folders, 3, ["ash", "1", "elm"])
+    predict(folders[0], [("ash", "ash"), ("1", "1"), ("1", "elm"), *[("elm", "elm")] * 3])
+    found = pictures(*folders)
+    assert drawn(folders) == {"matrix", "examples"} and found["names"] == ["ash", "1", "elm"]
+    wrong = found["examples"][2]
+    assert (wrong.actual, wrong.answered, wrong.right) == ("1", "elm", False)
+
+
 def test_values_have_points_and_no_matrix(folders: tuple[Path, Path]) -> None:
     classes(*folders, None)
     predict(folders[0], [(0.5, 0.25), (1e9, 1), *[(2, 2)] * 4])
@@ -88,7 +103,7 @@ def test_a_checkpoint_of_other_rows_shows_none(folders: tuple[Path, Path]) -> No
 
 def test_a_split_without_rows_shows_none(folders: tuple[Path, Path]) -> None:
     np.save(folders[1] / "test/inputs/x.npy", np.zeros((0, 64), np.float32))
-    np.save(folders[1] / "test/target.npy", np.zeros(0, np.int64))
+    np.save(folders[1] / "test/targets/label.npy", np.zeros(0, np.int64))
     predict(folders[0], [])
     assert drawn(folders) == set()
 

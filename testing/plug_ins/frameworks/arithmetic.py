@@ -1,11 +1,13 @@
 """numpy in the place of a framework: softmax regression, one step after the other."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from .contract import Parts
 
 SUFFIX = ".npz"
 FAULTS = ()
@@ -20,6 +22,7 @@ class Training:
     net: Any
     loss: Any
     optimizer: Any
+    output: str
 
 
 def configure(threads: int) -> None:
@@ -30,28 +33,23 @@ def seed(value: int, training: Training | None = None, /) -> None:
     """Nothing is drawn."""
 
 
-def build(
-    net: Callable[..., Any],
-    loss: Callable[..., Any],
-    optimizer: Callable[..., Any],
-    scheduler: Callable[..., Any] | None,
-    inputs: Mapping[str, Mapping[str, Any]],
-    device: str,
-    clip_norm: float | None,
-    outputs: Sequence[str] = (),
-) -> Training:
-    if scheduler is not None or clip_norm is not None:
+def build(parts: Parts) -> Training:
+    if parts.scheduler is not None or parts.clip_norm is not None:
         raise ValueError("model.scheduler: arithmetic knows neither schedules nor clipping")
-    return Training(net(), loss(), optimizer())
+    if not isinstance(parts.loss, Mapping) or len(parts.loss) != 1 or len(parts.targets) != 1:
+        raise ValueError("model.loss: arithmetic knows one loss, of one target")
+    (term,), (output,) = parts.loss.values(), parts.outputs
+    return Training(parts.net(), term.loss(), parts.optimizer(), output)
 
 
 def adapt(training: Training, inputs: Arrays) -> None:
     """Nothing: there is no preprocessing."""
 
 
-def step(training: Training, inputs: Arrays, target: np.ndarray, rows: np.ndarray) -> float:
+def step(training: Training, inputs: Arrays, targets: Arrays, rows: np.ndarray) -> float:
     (pixels,) = (array[rows] for array in inputs.values())
-    logits, labels = training.net(pixels), target[rows]
+    (labels,) = (array[rows] for array in targets.values())
+    logits = training.net(pixels)
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     gradient = powers / powers.sum(axis=1, keepdims=True)
     gradient[np.arange(len(labels)), labels] -= 1
@@ -64,18 +62,18 @@ def end_epoch(training: Training, val_loss: float = float("nan")) -> None:
     """The rate stays."""
 
 
-def predict(
-    training: Training, inputs: Arrays, target: np.ndarray | None, batch_size: int
-) -> tuple[list[np.ndarray], float]:
+def evaluate(
+    training: Training, inputs: Arrays, targets: Arrays | None
+) -> tuple[dict[str, np.ndarray], float]:
     (pixels,) = inputs.values()
-    logits = training.net(np.asarray(pixels))
-    return [logits], float("nan") if target is None else training.loss(logits, np.asarray(target))
+    outputs = {training.output: training.net(np.asarray(pixels))}
+    loss = float("nan") if targets is None else loss_of(training, inputs, outputs, targets)
+    return outputs, loss
 
 
-def loss_of(
-    training: Training, inputs: Arrays, outputs: Sequence[np.ndarray], target: np.ndarray
-) -> float:
-    return float(training.loss(outputs[0], target))
+def loss_of(training: Training, inputs: Arrays, outputs: Arrays, targets: Arrays) -> float:
+    (labels,) = targets.values()
+    return float(training.loss(outputs[training.output], labels))
 
 
 def state_outside(training: Training) -> dict[str, bytes]:
@@ -111,5 +109,5 @@ def set_randomness(training: Training, states: Arrays, /) -> None:
     """There are no states."""
 
 
-def predictor(training: Training) -> Any:
+def predictor(training: Training, inputs: Arrays) -> Any:
     return training.net
