@@ -55,7 +55,7 @@ def fault(
     target: np.ndarray = TWO,
     classes: int | None = 2,
     outputs: tuple[str, ...] = ("answer",),
-    metrics: Mapping[str, str] = {"accuracy": "accuracy_score"},
+    metrics: Mapping[str, str] | None = None,
     scheduler: Callable[..., Any] | None = None,
     batch_size: int = 32,
 ) -> str | None:
@@ -74,8 +74,10 @@ def fault(
     model = Model(
         name="tried", framework=name, **components, scheduler=None, outputs=outputs, formats=()
     )
+    if metrics is None:
+        metrics = {"accuracy": "accuracy_score"} if classes else {}
     chosen = {k: Component(_target_=f"sklearn.metrics.{v}") for k, v in metrics.items()}
-    train = settings_of(batch_size=batch_size, metrics=chosen if classes else {})
+    train = settings_of(batch_size=batch_size, metrics=chosen)
     try:
         demand_trainable(SimpleNamespace(model=model, train=train), build, data)
     except PipelineError as error:

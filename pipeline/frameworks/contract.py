@@ -132,7 +132,8 @@ class Framework(TrainingModule[T], Protocol[T]):
         self, training: T, inputs: Arrays, outputs: Arrays, targets: Arrays
     ) -> float | None:
         """Returns the loss of these outputs in evaluation mode, whatever the model answers; None
-        where the model computes its loss itself."""
+        where the model computes its loss itself. Raises KeyError or ValueError where a target that
+        it compares is left out."""
 
     def state_outside(self, training: T) -> dict[str, bytes]:
         """Returns a digest of each value that the model's own parts hold in attributes and that

@@ -55,8 +55,9 @@ def _where(places: list[Place]) -> str:
     for file, line, function in reversed(places):
         if _is_the_users(file, here):
             return f"{file.relative_to(here)}:{line}, in {function}"
-    called = next(function for file, _, function in reversed(places) if file.is_relative_to(OURS))
-    return f"model, in {called}"
+    ours = [(file, function) for file, _, function in places if file.is_relative_to(OURS)]
+    named = [each for file, each in ours if not file.name.startswith("_") and each[0] != "_"]
+    return f"model, in {(named or [each for _, each in ours])[-1]}"
 
 
 def _is_the_users(file: Path, here: Path) -> bool:

@@ -130,13 +130,25 @@ def _demand_pair(
         return float("nan") if loss is None else loss
 
     loss, *others = map(loss_of, orders)
+    if any(abs(each - loss) > ALIKE * abs(loss) for each in others):
+        return
     of_one_target = loss_of(np.repeat(truth[:1], len(truth), axis=0))
-    if of_one_target != loss and all(abs(each - loss) <= ALIKE * abs(loss) for each in others):
+    if of_one_target != loss or _is_compared(trial, answers, target):
         raise ParamsError(
             f"model.loss: is as large whichever answer belongs to which target; the output "
             f"{output} has shape {_shape(answer)}, the target {_shape(truth)}: give the loss "
             "both in one shape, for instance by squeezing the answer"
         )
+
+
+def _is_compared(trial: _Trial, answers: Mapping[str, np.ndarray], target: str) -> bool:
+    """Whether the loss is handed this target: one that is for metrics alone may be left out."""
+    others = {name: array for name, array in trial.targets.items() if name != target}
+    try:
+        trial.framework.loss_of(trial.training, trial.inputs, answers, others)
+    except (KeyError, ValueError):
+        return True
+    return False
 
 
 def _made_up(output: np.ndarray) -> np.ndarray:

@@ -25,6 +25,7 @@ def source(net: nn.Module, *outputs: str) -> Source:
         scheduler=None,
         clip_norm=None,
         device=torch.device("cpu"),
+        inputs=("x",),
         outputs={name: name for name in outputs or ("y",)},
     )
     return Source(

@@ -203,8 +203,16 @@ def of_probabilities(answer: Tensor, target: Tensor) -> Tensor:
     return functional.binary_cross_entropy(answer.flatten(), target.float())
 
 
+class Nearness(nn.Module):
+    """Compares the output with an input, by the names of its parameters."""
+
+    def forward(self, answer: Tensor, x: Tensor) -> Tensor:
+        return functional.binary_cross_entropy_with_logits(answer, (x[:, 0] > 0).float())
+
+
 Classes = nn.CrossEntropyLoss
 NUMBERS = {"target": NUMBER, "classes": None}
+JUDGED = NUMBERS | {"metrics": {"r2": "r2_score"}}
 OTHERWISE = "no checkpoint holds it, so that what is loaded from one"
 REFUSED = {
     "attribute": (Scaled, Classes, {}, rf"^model.net.mean: changed .* {OTHERWISE} answers"),
@@ -239,8 +247,8 @@ REFUSED = {
         r"^model.loss: is as large whichever",
     ),
     "two numbers": (
-        *(Net, loss_of(lambda a, t: functional.mse_loss(a[:, 0], t)), NUMBERS),
-        r"^model.net: its first output, answer, has shape \[2\] a row, expected one number",
+        *(Net, loss_of(lambda a, t: functional.mse_loss(a[:, 0], t)), JUDGED),
+        r"^model.net: its output answer has shape \[2\] a row, expected \[\] a row, as label has",
     ),
     "too few columns": (
         *(Net, loss_of(lambda a, t: functional.cross_entropy(a, t.clamp(max=1)))),
@@ -253,7 +261,7 @@ REFUSED = {
     ),
     "neither logit nor probability": (
         *(Flat, loss_of(lambda a, t: ((a - 3 * t) ** 2).mean()), {}),
-        r"^model.net: its first output has one column, .* whether it is a logit",
+        r"^model.net: its output answer has one column, .* whether it is a logit",
     ),
     "label beyond the columns": (
         *(Net, Classes, {"target": THREE, "classes": 3}),
@@ -261,11 +269,11 @@ REFUSED = {
     ),
     "dict": (
         *(returning(lambda a: {"a": a, "b": a}), Classes, {}),
-        r"^model.net: it returns a dict with the keys a, b, expected a tensor or a tuple",
+        r"^model.outputs: found \['answer'\], but the net returns a, b; name some of these",
     ),
     "dict and loss": (
         *(returning(lambda a: {"a": a}), loss_of(lambda a, t: Classes()(a["a"], t)), {}),
-        r"^model.net: it returns a dict with the keys a, expected",
+        r"^model.outputs: found \['answer'\], but the net returns a; name some",
     ),
     "too many outputs": (
         *(returning(lambda a: (a, a)), loss_of(lambda a, t: Classes()(a[0], t)), {}),
@@ -273,7 +281,11 @@ REFUSED = {
     ),
     "none": (
         *(returning(lambda a: (a, None)), loss_of(lambda a, t: Classes()(a[0], t))),
-        *({"outputs": ("one", "two")}, r"^model.net: its output two is a NoneType"),
+        *({"outputs": ("one", "two")}, r"^model.outputs: found 2 names, .* returns 1 arrays"),
+    ),
+    "text": (
+        *(returning(lambda a: (a, "two")), loss_of(lambda a, t: Classes()(a[0], t))),
+        *({"outputs": ("one", "two")}, r"^model.net: its output two is a str, expected a tensor"),
     ),
     "bfloat16": (
         *(returning(lambda a: a.bfloat16()), loss_of(lambda a, t: Classes()(a.float(), t)), {}),
@@ -344,6 +356,9 @@ ACCEPTED: dict[str, Any] = {
     "a loss that takes no negative number": (
         *(returning(lambda a: a.squeeze(1).abs(), 1), loss_of(of_counts), NUMBERS),
     ),
+    "two numbers that no metric judges": (
+        *(Net, loss_of(lambda a, t: functional.mse_loss(a[:, 0], t)), NUMBERS),
+    ),
     "one logit": (Flat, loss_of(with_logits), {}),
     "one logit, one class weighed": (Flat, loss_of(weighed), {}),
     "one probability": (*(returning(lambda a: a.sigmoid(), 1), loss_of(of_probabilities), {}),),
@@ -362,6 +377,7 @@ ACCEPTED: dict[str, Any] = {
             }
         },
     ),
+    "a target that metrics alone see": (Flat, Nearness, {"metrics": {"auc": "roc_auc_score"}}),
     "labels alike": (Net, Classes, {"target": np.zeros_like(TWO)}),
     "answers alike": (returning(lambda a: a * 0), Classes, {}),
 }

@@ -124,7 +124,7 @@ REFUSED: dict[str, Any] = {
     ),
     "dict": (
         *(partial(heads, zeta=2, beta=3), Classes, Adam, {"outputs": ("alpha", "zeta")}),
-        r"^model.outputs: found \['alpha', 'zeta'\], but the net returns \['beta', 'zeta'\]",
+        r"^model.outputs: found \['alpha', 'zeta'\], but the net returns zeta, beta; name some",
     ),
     "bfloat16": (
         lambda: functional(keras.layers.Dense(2, activation="softmax", dtype="bfloat16")),

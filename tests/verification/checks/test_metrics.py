@@ -12,7 +12,6 @@ from pipeline.verification.checks import metrics
 from pipeline.verification.evidence import Evidence
 from testing.linear import GEMM, ROWS, Linear, bias, faults, logits, pixels, weight
 
-
 ANSWERED = 256
 """Rows that a format is asked for at once."""
 
