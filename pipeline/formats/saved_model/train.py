@@ -114,7 +114,8 @@ class Trainer:
         )
 
     def _arguments(self, inputs: Arrays, targets: Arrays) -> list[Any]:
-        names = self._signature["training"].get("targets", ["target"])
+        # Before targets had names there was one, whatever it is called since.
+        names = self._signature["training"].get("targets", list(targets))
         of_targets = [tensors(targets, names)] if names else []
         return [tensors(inputs, self._signature["inputs"]), *of_targets]
 

@@ -73,7 +73,7 @@ class Trainer:
         import torch
 
         names = [*self.signature["inputs"], *self.targets]
-        loss = self.train(*tensors({**inputs, **targets}, names))
+        loss = self.train(*tensors({**inputs, **self._named(targets)}, names))
         self.train.zero_grad()
         loss.backward()
         if self.saved["clip_norm"] is not None:
@@ -104,8 +104,14 @@ class Trainer:
         answers = self.predict(inputs)
         names = self.signature.get("loss", [*self.signature["outputs"], *self.targets])
         with torch.no_grad():
-            loss = self.loss(*tensors({**inputs, **answers, **targets}, names))
+            loss = self.loss(*tensors({**inputs, **answers, **self._named(targets)}, names))
         return answers, np.asarray(loss)
+
+    def _named(self, targets: Arrays) -> Arrays:
+        """Returns them as the programs call them: before targets had names there was one."""
+        if "targets" in self.signature:
+            return targets
+        return dict(zip(self.targets, targets.values(), strict=True))
 
     def predictor(self) -> "nn.Module":
         """Returns the program that predicts, as a module in evaluation mode."""
