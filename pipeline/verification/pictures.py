@@ -143,7 +143,7 @@ def chosen_rows(pairs: Sequence[tuple[float, float]], labels: bool) -> list[int]
 
 def values(rows: np.ndarray) -> list[Value]:
     """Returns an input's values in some rows, drawn over one range of brightness."""
-    if rows.dtype.kind != "f" or rows.ndim not in (2, 3, 4) or rows[0].size < DRAWN_FROM:
+    if rows.dtype.kind not in "fu" or rows.ndim not in (2, 3, 4) or rows[0].size < DRAWN_FROM:
         return [Value(_text(row)) for row in rows]
     cells = [folded(row) for row in rows]
     finite = np.concatenate([each[np.isfinite(each)] for each in cells] or [np.zeros(1)])
