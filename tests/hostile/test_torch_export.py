@@ -69,6 +69,10 @@ def saved(value: Any) -> bytes:
     return buffer.getvalue()
 
 
+def in_signature(change: Callable[[dict], Any]) -> Callable[[Path, Path], None]:
+    return lambda d, _: edited_json(d / form.FILE, "/extra/signature.json", change)
+
+
 def in_program(change: Callable[[dict], Any]) -> Callable[[Path, Path], None]:
     return lambda directory, _: edited_json(directory / form.FILE, PROGRAM, change)
 
@@ -326,9 +330,11 @@ REFUSED = WORKING | {
     "another file of its own": member("model/extra/other.json", b"{}"),
     "a weight by another case": member("model/data/weights/WEIGHT_0"),
     "a program by another case": member("model/models/Model.json", b"{}"),
-    "a signature that names no inputs": lambda d, _: edited_json(
-        d / form.FILE, "/extra/signature.json", lambda s: s.update(inputs=[7])
-    ),
+    "a signature that names no inputs": in_signature(lambda s: s.update(inputs=[7])),
+    "a signature that names no targets": in_signature(lambda s: s.update(targets=[["kind"]])),
+    "a signature whose loss takes no list": in_signature(lambda s: s.update(loss="kind")),
+    "a signature of more than names": in_signature(lambda s: s.update(scripts=["kind"])),
+    "a signature without outputs": in_signature(lambda s: s.pop("outputs")),
     "a graph that is nested deep": in_program(
         lambda p: p.update(planted=json.loads("[" * 500 + "]" * 500))
     ),
