@@ -11,11 +11,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from pipeline.frameworks import keras as framework
 from pipeline.frameworks import pytorch
 from pipeline.frameworks.contract import Term
 from testing.formats import form as plugin
 from testing.parts import parts
 from tests.formats.conftest import specs_of
+
+import keras  # isort: skip  # by now the framework has chosen the backend
 
 RANDOM = np.random.default_rng(0)
 ROWS = 20
@@ -69,10 +72,6 @@ def of_torch(own: bool) -> tuple[Any, Any]:
 
 
 def of_keras(own: bool) -> tuple[Any, Any]:
-    from pipeline.frameworks import keras as framework
-
-    import keras  # isort: skip  # by now the framework has chosen the backend
-
     losses, layers = keras.losses, keras.layers
 
     class Judging(keras.Model):
