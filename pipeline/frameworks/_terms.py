@@ -1,7 +1,7 @@
 """A loss gets what it compares: outputs, targets and inputs by name."""
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +33,7 @@ def compared(
     compares: Sequence[str],
     outputs: Sequence[str],
     targets: Sequence[str],
-    inputs: Iterable[str],
+    inputs: Sequence[str],
 ) -> Compared:
     """Returns what the loss of parameter `key` is called with: what `compares` names, what its own
     parameters are called, or the only output with the only target.
@@ -45,6 +45,11 @@ def compared(
         raise ValueError(
             f"{key}.compares: found {unknown[0]}, expected outputs, targets or inputs: "
             f"{', '.join(names)}"
+        )
+    if both := [name for name in compares if name in outputs and name in inputs]:
+        raise ValueError(
+            f"{key}.compares: found {both[0]}, which is an output and an input; give the output "
+            "another name in model.outputs"
         )
     if compares:
         return Compared(tuple(compares))
