@@ -120,9 +120,19 @@ def dump_yaml(values: Any) -> str:
 
 def read(kind: type[T], values: Mapping[str, Any]) -> T:
     """Returns `kind` from the sections that it has as fields; others are left alone."""
+    values = _with_targets_by_name(values)
     names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
     result: T = convert({name: values[name] for name in names if name in values}, kind, "")
     return result
+
+
+def _with_targets_by_name(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns a configuration from before targets had names with its only one called target."""
+    data = values.get("data")
+    if not isinstance(data, Mapping) or "targets" in data or "target" not in data:
+        return values
+    others = {name: value for name, value in data.items() if name != "target"}
+    return {**values, "data": {**others, "targets": {"target": data["target"]}}}
 
 
 def convert(value: Any, kind: Any, key: str) -> Any:

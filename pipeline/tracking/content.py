@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeline.config.params import Params
 from pipeline.config.reading import flatten
+from pipeline.data.arrays import by_name
 from pipeline.errors import IncompleteArtifact
 from pipeline.project import EXPORT_COMPLETE
 from pipeline.provenance.lineage import Artifact, Node
@@ -58,7 +59,7 @@ class RunContent:
 
     @cached_property
     def schema(self) -> dict[str, Any]:
-        return _json(self.complete_model / "schema.json")
+        return by_name(_json(self.complete_model / "schema.json"))
 
     @cached_property
     def params(self) -> dict[str, Any]:

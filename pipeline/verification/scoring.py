@@ -16,9 +16,12 @@ from pipeline.verification.evidence import Evidence
 
 
 def decisions(evidence: Evidence) -> dict[str, Decision]:
-    """Returns how each metric judges, as the checkpoint recorded it."""
-    recorded = evidence.schema["decisions"]
-    return {name: from_mapping(recorded[name]) for name in evidence.params.train.metrics}
+    """Returns how each metric judges, as the checkpoint recorded it; before it did, all of them
+    judged what predictions.csv has."""
+    recorded, metrics = evidence.schema.get("decisions"), evidence.params.train.metrics
+    if recorded is None:
+        recorded = dict.fromkeys(metrics, evidence.schema["predictions"])
+    return {name: from_mapping(recorded[name]) for name in metrics}
 
 
 def scored(evidence: Evidence) -> list[str]:

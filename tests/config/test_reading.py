@@ -45,6 +45,11 @@ def test_a_stage_reads_its_own_sections_alone(values):
         read(TrainParams, values)
 
 
+def test_a_target_from_before_targets_had_names_is_called_target(values):
+    values["data"]["target"] = values["data"].pop("targets")["label"]
+    assert read(PrepareParams, values).data.targets["target"].classes == 10
+
+
 @pytest.mark.parametrize(
     ("section", "key", "value", "said"),
     [
