@@ -223,7 +223,7 @@ def test_regression_trains_with_its_own_loss_and_metric(project):
     Path(project.root / "conf/data/line.yaml").write_text(
         "name: line\nfile: line.csv\n"
         "inputs:\n  rows: {source: [a, b, c], shape: [3], dtype: float32}\n"
-        "targets: {y: {source: y, classes: null}}\nid: null\n"
+        "targets: {value: {source: y, classes: null}}\nid: null\n"
         "split: {val: 0.2, test: 0.2, seed: 0}\n"
     )
     Path(project.root / "models/line.py").write_text(
