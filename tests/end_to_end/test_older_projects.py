@@ -101,11 +101,13 @@ def test_the_code_of_today_makes_what_that_code_made(older: Project, mailed: Pat
 
 
 def with_names(older: Project) -> None:
-    """The user's own data as the models of today ask for it, which are composed with it."""
+    """The user's own data and model as those of today, which are composed with them."""
     file = older.root / "conf/data/clusters.yaml"
     then, now = "target:\n  source: label\n  classes: 3", "label: {source: label, classes: 3}"
     assert then in file.read_text()
     file.write_text(file.read_text().replace(then, f"targets:\n  {now}"))
+    model = older.root / "conf/model/small.yaml"
+    model.write_text(model.read_text().replace("data.target.", "data.targets.label."))
 
 
 def test_its_complete_model_is_trained_on(older: Project, mailed: Path) -> None:
