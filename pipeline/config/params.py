@@ -44,6 +44,12 @@ class Model:
     formats: tuple[Annotated[str, Plugin("formats")], ...]
     """What export.formats is unless it is set."""
 
+    def __post_init__(self) -> None:
+        if self.loss == {}:
+            raise ParamsError("model.loss: found no term, expected a loss or terms by name")
+        if not self.outputs:
+            raise ParamsError("model.outputs: found none, expected a name at least")
+
     @property
     def paths(self) -> dict[str, str]:
         """Returns the path of each output in what the net returns."""

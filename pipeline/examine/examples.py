@@ -49,7 +49,10 @@ def _demand_shapes(
             val_loss = example["val_loss"]
             demand(val_loss.shape == () and val_loss.dtype.kind == "f", "one number as val_loss")
         demand(set(example) == {*wanted, *steps}, f"{', '.join([*wanted, *steps])} alone")
-        demand(all(example[each].shape for each in (*wanted, *truths, "loss")), "a row for each")
+        demand(
+            all(example[each].shape for each in (*wanted, *truths, "step", "loss")),
+            "a row for each",
+        )
         (rows, *_), (count, *_) = example["step"].shape, example["loss"].shape
         same = all(example[each].shape[0] == rows for each in truths)
         demand(same, "as many rows of each target as of steps")
