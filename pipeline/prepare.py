@@ -13,13 +13,16 @@ import numpy as np
 
 from pipeline.config.data_params import Data
 from pipeline.config.params import PrepareParams
-from pipeline.data import columns, declared, target
+from pipeline.data import columns, declared, dimensions, target
 from pipeline.data.columns import ArraySpec
+from pipeline.data.dimensions import Lengths
 from pipeline.data.precision import Spread
 from pipeline.data.progress import shown
+from pipeline.data.ragged import chosen, values_of, write_offsets
 from pipeline.data.raw import open_raw
 from pipeline.data.splits import SPLITS, assign
 from pipeline.data.tables import Array, Table
+from pipeline.data.tokenizing import Tokenizers
 from pipeline.errors import ParamsError
 from pipeline.run import stage
 
@@ -36,6 +39,7 @@ def prepare(data: Path, output: Path, params: PrepareParams) -> None:
     """
     table, config = open_raw(data, params.data)
     _demand_inputs(config)
+    dimensions.demand_declared(config)
     arrays = _array_specs(columns.with_rest(config, table.shapes))
     declared.demand(table, config, arrays)
     _demand_different(table, columns.ids(config))
@@ -43,8 +47,12 @@ def prepare(data: Path, output: Path, params: PrepareParams) -> None:
     target.demand_rows(table, config, labels)
     splits = assign(labels, config.split)
     target.demand_classes(table, config, labels, splits)
-    _write(table, arrays, splits, output)
-    schema = _schema(config, arrays, splits)
+    made = Tokenizers(data, config, table, splits == SPLITS.index("train"))
+    arrays = made.specs(arrays)
+    lengths = Lengths.of_rows(table, arrays, config)
+    _write(table, arrays, splits, lengths, output)
+    made.write(output, splits == SPLITS.index("test"))
+    schema = _schema(config, arrays, splits, made)
     (output / "schema.json").write_text(json.dumps(schema, indent=2) + "\n")
 
 
@@ -86,7 +94,11 @@ def _demand_names(data: Data) -> None:
 
 def _array_specs(data: Data) -> dict[str, ArraySpec]:
     """Returns what is written for each split, by file name without suffix."""
-    inputs = {f"inputs/{name}": columns.input_array(entry) for name, entry in data.inputs.items()}
+    inputs = {
+        f"inputs/{name}": columns.input_array(entry)
+        for name, entry in data.inputs.items()
+        if not entry.masks
+    }
     targets = {f"targets/{n}": columns.target_array(entry) for n, entry in data.targets.items()}
     return inputs | targets
 
@@ -105,13 +117,13 @@ def _check_values(
     for batch in shown(columns.array_batches(table, arrays, spread), "checking"):
         for key, values in targets.items():
             if len(values) < 2:
-                values |= set(np.unique(batch[key])[:2].tolist())
+                values |= set(np.unique(values_of(batch[key]))[:2].tolist())
         rows = len(next(iter(batch.values())))
         of_rows = batch[f"targets/{stratified}"] if stratified else np.zeros(rows)
         labels.append(of_rows.astype(np.int64))
         for key, array in arrays.items():
             if array.kind == "text":
-                longest[key] = max(longest[key], *map(len, batch[key].flat))
+                longest[key] = max(longest[key], *map(len, values_of(batch[key]).flat))
     for key, values in targets.items():
         target.demand_values(table, arrays[key], values, sum(map(len, labels)))
     for line in spread.warnings():
@@ -140,15 +152,24 @@ def _demand_different(table: Table, ids: tuple[str, ...]) -> None:
         raise table.fault(row, ", ".join(ids), problem)
 
 
-def _write(table: Table, arrays: Mapping[str, ArraySpec], splits: Array, output: Path) -> None:
+def _write(
+    table: Table,
+    arrays: Mapping[str, ArraySpec],
+    splits: Array,
+    lengths: Lengths,
+    output: Path,
+) -> None:
     with ExitStack() as stack:
-        files = {
-            (index, key): stack.enter_context(
-                _npy(output / split / f"{key}.npy", int((splits == index).sum()), array)
-            )
-            for index, split in enumerate(SPLITS)
-            for key, array in arrays.items()
-        }
+        files = {}
+        for index, split in enumerate(SPLITS):
+            of_rows = lengths.of(splits == index)
+            for key, array in arrays.items():
+                rows = (splits == index).sum()
+                count = of_rows[array.dimension].sum() if array.dimension else rows
+                file = _npy(output / split / f"{key}.npy", int(count), array)
+                files[index, key] = stack.enter_context(file)
+            for dimension, each in of_rows.items():
+                write_offsets(output / split, dimension, each)
         row = 0
         for batch in shown(columns.array_batches(table, arrays), "writing", len(splits)):
             rows = len(next(iter(batch.values())))
@@ -157,7 +178,7 @@ def _write(table: Table, arrays: Mapping[str, ArraySpec], splits: Array, output:
             if row > len(splits):
                 break
             for (index, key), file in files.items():
-                file.write(batch[key][batch_splits == index].data)
+                file.write(chosen(batch[key], batch_splits == index).data)
     if row != len(splits):
         raise table.broken("changed while it was read; run `dvc repro` again")
 
@@ -171,11 +192,15 @@ def _npy(path: Path, rows: int, array: ArraySpec) -> BinaryIO:
     return file
 
 
-def _schema(data: Data, arrays: Mapping[str, ArraySpec], splits: Array) -> dict[str, Any]:
+def _schema(
+    data: Data, arrays: Mapping[str, ArraySpec], splits: Array, made: Tokenizers
+) -> dict[str, Any]:
     sizes = np.bincount(splits, minlength=len(SPLITS)).tolist()
     return {
         "inputs": {
             name: {"dtype": entry.dtype, "shape": list(entry.shape)}
+            | dimensions.described(entry, made.pad(name))
+            | made.described(name)
             for name, entry in data.inputs.items()
         },
         "targets": {
@@ -185,10 +210,11 @@ def _schema(data: Data, arrays: Mapping[str, ArraySpec], splits: Array) -> dict[
                 "classes": entry.number,
                 "labels": list(entry.classes) if isinstance(entry.classes, tuple) else None,
             }
+            | dimensions.described(entry, entry.padded_with)
             for name, entry in data.targets.items()
         },
         "rows": dict(zip(SPLITS, sizes, strict=True)),
-    }
+    } | dimensions.bounds(data)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,14 @@ class RawData:
 
     def prepare(self, **config: Any) -> dict[str, np.ndarray]:
         """All rows of each array by name, in the order of the splits."""
-        values = {"name": "raw", "file": None, "rows": None, "id": None, "ignore": []}
+        values = {
+            "name": "raw",
+            "file": None,
+            "rows": None,
+            "id": None,
+            "ignore": [],
+            "dimensions": {},
+        }
         values |= {"targets": LABEL, "split": {"val": 0.2, "test": 0.2, "seed": 0}}
         output = self.root / "output"
         output.mkdir(exist_ok=True)

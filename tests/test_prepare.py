@@ -22,6 +22,7 @@ from pyarrow import parquet
 from pipeline.config.params import PrepareParams
 from pipeline.config.reading import read
 from pipeline.data.columns import ArraySpec
+from pipeline.data.dimensions import Lengths
 from pipeline.data.splits import SPLITS
 from pipeline.data.tables import open_table
 from pipeline.data.target import demand_classes
@@ -39,8 +40,10 @@ def params(**changes: Any) -> PrepareParams:
         "file": "small.csv",
         "inputs": {"x": {"source": ["a", "b"], "shape": [2], "dtype": "float32"}},
         "targets": {"label": {"source": "label", "classes": 2}},
+        "rows": None,
         "id": None,
         "ignore": [],
+        "dimensions": {},
         "split": {"val": 0.2, "test": 0.2, "seed": 0},
     }
     return read(PrepareParams, {"data": values | changes})
@@ -507,9 +510,9 @@ def columns_of_small(**changes: Any) -> dict[str, Any]:
         ({"b": ["1"] * 20}, ["column 'b'", "string", "expected numbers"]),
         (
             {"b": [[1.0]] * 20},
-            ["'b'", "found list<double>, lists are not read; make columns"],
+            ["column 'b'", "found lists, expected shape", "make columns of it"],
         ),
-        ({"b": [[["x"]]] * 20}, ["column 'b'", "list<list<string>>, lists are not read"]),
+        ({"b": [[["x"]]] * 20}, ["column 'b'", "list<list<string>>, expected numbers"]),
         ({"b": [{"x": 1}] * 20}, ["column 'b'", "struct<x: int64>, structs are not read"]),
         ({"b": [None] * 20}, ["column 'b'", "null", "holds no value"]),
         ({"b": [datetime(2026, 1, 1)] * 20}, ["column 'b'", "timestamp", "dates and times are"]),
@@ -601,8 +604,10 @@ def test_an_npz_with_something_else_in_it_is_refused(data: Path) -> None:
 @pytest.mark.parametrize("rows", [19, 21])
 def test_a_file_that_changes_while_it_is_read_is_noticed(data: Path, rows: int) -> None:
     arrays = {"targets/label": ArraySpec(columns=("label",), shape=(), dtype="int64", classes=2)}
+    table, splits = open_table(data / "small.csv"), np.zeros(rows, np.uint8)
+    lengths = Lengths(table, arrays, params().data)
     with pytest.raises(DataError, match="changed while it was read"):
-        _write(open_table(data / "small.csv"), arrays, np.zeros(rows, np.uint8), data.parent)
+        _write(table, arrays, splits, lengths, data.parent)
 
 
 def peak_memory(folder: Path, file: str) -> int:
@@ -616,7 +621,7 @@ def peak_memory(folder: Path, file: str) -> int:
         from pipeline.config.reading import read
         from pipeline.config.params import PrepareParams
         from pipeline.prepare import prepare
-        dataset = dict(name="m", file=sys.argv[1], id=None, ignore=[],
+        dataset = dict(name="m", file=sys.argv[1], rows=None, id=None, ignore=[], dimensions={},
             targets=dict(label=dict(source="label", classes=3)),
             inputs=dict(x=dict(source=SOURCE, shape=[50], dtype="float32")),
             split=dict(val=.2, test=.2, seed=0))

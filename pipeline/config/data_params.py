@@ -8,19 +8,91 @@ from pipeline.config.media_params import Audio, Image
 from pipeline.config.reading import Component, Range
 from pipeline.errors import ParamsError
 
+MASK = "mask of "
+"""Begins the source of an input that says where rows are padded."""
+
+IGNORED = -100
+"""Of labels: torch's losses pass over it, and so do metrics over all that is below 0."""
+
+
+def first_name(shape: tuple[int | str, ...]) -> str | None:
+    """Returns the name that a shape begins with, if it does."""
+    return shape[0] if shape and isinstance(shape[0], str) else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dimension:
+    """A dimension that varies from row to row."""
+
+    least: Annotated[int, Range(least=1)]
+    most: Annotated[int, Range(least=2)]
+
+    def __post_init__(self) -> None:
+        if self.least >= self.most:
+            raise ParamsError(
+                f"data.dimensions: found least {self.least} and most {self.most}, expected bounds "
+                "that differ; a size that does not vary is a number in the shape"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vocabulary:
+    """What a tokenizer learns from the texts of the training rows."""
+
+    model: Literal["bpe", "wordpiece"]
+    size: Annotated[int, Range(least=64)]
+    """Ids at most; the letters that occur have one each in any case."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tokenizer:
+    """Turns a text into ids; one of the two."""
+
+    file: str | None = None
+    """A tokenizer.json below data/."""
+    train: Vocabulary | None = None
+    truncate: bool = False
+    """Whether a text with more ids than the bounds of the dimension is cut off; if not, it ends
+    `prepare`."""
+
+    def __post_init__(self) -> None:
+        if (self.file is None) == (self.train is None):
+            raise ParamsError(
+                "data.inputs: tokenizer: expected file, which names a tokenizer.json, or train, "
+                "which says what is learnt from the training rows"
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Input:
     source: str | tuple[str, ...]
     """Column, list of columns or range such as "pixel_{0..63}"; in an .npz the array's name.
-    "all but the target" is each column that nothing else names, in the file's order."""
-    shape: tuple[int, ...]
-    """Of one row, without the batch dimension; () is a scalar."""
+    "all but the target" is each column that nothing else names, in the file's order, and "mask of
+    length" is 1 where a row has values along the dimension `length`, and 0 where it is padded."""
+    shape: tuple[int | str, ...]
+    """Of one row, without the batch dimension; () is a scalar. A name in the first place is a
+    dimension that varies from row to row, within the bounds that data.dimensions has for it."""
     dtype: Literal["float32", "float64", "int64", "uint8", "string"]
     image: Image | None = None
     """How the files that the column names are decoded, where they are images."""
     audio: Audio | None = None
     """How the files that the column names are decoded, where they are sounds."""
+    pad: float | int | None = None
+    """Fills a batch up where a row is shorter than its longest; null is 0, or what the tokenizer
+    has for it."""
+    tokenizer: Tokenizer | None = None
+    """Makes ids of a text, which is then of the shape [<dimension>] and the dtype int64."""
+
+    @property
+    def dimension(self) -> str | None:
+        """Returns the dimension that varies, if one does."""
+        return first_name(self.shape)
+
+    @property
+    def masks(self) -> str | None:
+        """Returns the dimension that this is the mask of, if it is one."""
+        is_mask = isinstance(self.source, str) and self.source.startswith(MASK)
+        return str(self.source).removeprefix(MASK) if is_mask else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +101,10 @@ class Target:
     """As an input's: what the model is to answer."""
     classes: Annotated[int, Range(least=2)] | tuple[str, ...] | None = None
     """Of a label: their number (labels are 0 to classes - 1) or their names; null for numbers."""
-    shape: tuple[int, ...] = ()
+    shape: tuple[int | str, ...] = ()
     """Of one row, as an input's."""
+    pad: float | int | None = None
+    """As an input's; null is -100 for labels, which torch's losses pass over, and 0 for numbers."""
     dtype: Literal["float32", "float64", "int64", "uint8"] | None = None
     """Null is int64 for labels and float32 for numbers."""
     image: Image | None = None
@@ -44,6 +118,17 @@ class Target:
             raise ParamsError(f"data.targets: classes: found {list(names)}, expected two at least")
         if repeated := [name for name in names if names.count(name) > 1]:
             raise ParamsError(f"data.targets: classes: found {repeated[0]!r} twice; name each once")
+
+    @property
+    def dimension(self) -> str | None:
+        """Returns the dimension that varies, if one does."""
+        return first_name(self.shape)
+
+    @property
+    def padded_with(self) -> float:
+        """Returns what fills a row up."""
+        default = 0 if self.classes is None else IGNORED
+        return default if self.pad is None else self.pad
 
     @property
     def number(self) -> int | None:
@@ -74,6 +159,8 @@ class Data:
     """What the model is to answer, by name; a model that learns from its inputs alone has none."""
     id: str | tuple[str, ...] | None
     """Column whose values must differ, or columns that together must; none is an input."""
+    dimensions: Mapping[str, Dimension]
+    """The bounds of dimensions that vary from row to row, by name."""
     ignore: tuple[str, ...]
     """Columns, or ranges of them, that are not read."""
     split: Split

@@ -3,11 +3,12 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from pipeline.data.on_disk import open_rows
+from pipeline.data import ragged
+from pipeline.data.on_disk import open_rows, rows_of_the_ends
 
 Arrays = dict[str, np.ndarray]
 
@@ -39,12 +40,21 @@ def split(directory: Path, name: str) -> tuple[Arrays, Arrays]:
     older = directory / name / "target.npy"
 
     def read(kind: str) -> Arrays:
-        folder = directory / name / kind
-        return {key: open_rows(folder / f"{key}.npy") for key in described[kind]}
+        return {
+            key: _read(directory / name, kind, key, entry) for key, entry in described[kind].items()
+        }
 
     if older.is_file():  # from before targets had names
         return read("inputs"), {"target": np.load(older, mmap_mode="r")}
     return read("inputs"), read("targets")
+
+
+def _read(folder: Path, kind: str, name: str, entry: Mapping[str, Any]) -> np.ndarray:
+    """Returns an array, mapped; one whose rows differ in length has what is asked of arrays here:
+    `len`, `shape`, `dtype`, and rows by number or slice, which are a dense array."""
+    if any(not isinstance(size, int) for size in entry.get("shape", ())):
+        return cast(np.ndarray, ragged.read(folder, kind, name, entry, open_rows))
+    return open_rows(folder / kind / f"{name}.npy")
 
 
 def rows_of(arrays: Mapping[str, np.ndarray], rows: Any) -> Arrays:
@@ -55,3 +65,32 @@ def rows_of(arrays: Mapping[str, np.ndarray], rows: Any) -> Arrays:
 def count(arrays: Mapping[str, np.ndarray]) -> int:
     """Returns how many rows they have."""
     return len(next(iter(arrays.values())))
+
+
+def varies(array: Any) -> bool:
+    """Whether the rows of an array differ in length."""
+    return isinstance(array, ragged.Ragged | ragged.Mask)
+
+
+def is_mask(array: Any) -> bool:
+    """Whether an array says of rows that differ in length where they have values."""
+    return isinstance(array, ragged.Mask)
+
+
+def head(array: Any, rows: int) -> Any:
+    """Returns the first rows of an array, of the same kind."""
+    return array.head(rows) if varies(array) else array[:rows]
+
+
+def values(array: Any) -> np.ndarray:
+    """Returns an array's values: of one whose rows differ in length those of all its rows, one
+    after the other."""
+    return cast(np.ndarray, array.values if varies(array) else array)
+
+
+def rows_at_the_ends(array: Any) -> set[int]:
+    """Returns the rows that have the least and the greatest value, if there are values."""
+    if is_mask(array) or not values(array).size:
+        return set()
+    ends = rows_of_the_ends(values(array))
+    return {array.row_of(position) for position in ends} if varies(array) else set(ends)

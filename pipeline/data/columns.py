@@ -3,7 +3,7 @@ whole, rounded."""
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +11,8 @@ import numpy as np
 
 from pipeline.config.data_params import Data, Input, Target
 from pipeline.data import precision
-from pipeline.data.tables import EMPTY, EXACT, Array, Batch, Kind, Table
+from pipeline.data.ragged import Lists, as_lists, values_of
+from pipeline.data.tables import EMPTY, EXACT, Array, Batch, Faults, Kind, RowsOfLists, Table
 
 ALL = "all but the target"
 """A source: each column that nothing else names."""
@@ -29,10 +30,14 @@ class ArraySpec:
     classes: int | None = None
     """Labels are 0 to classes - 1."""
     is_target: bool = False
+    dimension: str | None = None
+    """What varies from row to row; `shape` is then that of a row's values, one by one."""
+    encode: Callable[[Array], Lists] | None = None
+    """Makes ids of texts."""
 
     def with_text_length(self, longest: int) -> "ArraySpec":
         """Returns a spec that can be memory-mapped: each text takes the place of the longest."""
-        return replace(self, dtype=f"<U{longest}") if self.kind == "text" else self
+        return replace(self, dtype=f"<U{longest}") if self.dtype == "string" else self
 
     def limits(self) -> tuple[int, int]:
         if self.classes is not None:
@@ -75,7 +80,7 @@ def names(source: str | tuple[str, ...]) -> tuple[str, ...]:
 
 def claimed(data: Data) -> set[str]:
     """Returns the columns that are named one by one."""
-    sources = [entry.source for entry in data.inputs.values() if entry.source != ALL]
+    sources = [e.source for e in data.inputs.values() if e.source != ALL and not e.masks]
     named = {name for source in sources for name in names(source)}
     return named | targets(data) | {*ids(data), *names(data.ignore)}
 
@@ -103,9 +108,17 @@ def with_rest(data: Data, there: Iterable[str]) -> Data:
 
 
 def input_array(entry: Input) -> ArraySpec:
+    """Returns the input's spec; what a tokenizer will make ids of is a text until there is one."""
+    if entry.tokenizer is not None:
+        return ArraySpec(columns=names(entry.source), shape=(), dtype="string", kind="text")
     kinds: dict[str, Kind] = {"int64": "integer", "string": "text"}
-    kind = kinds.get(entry.dtype, "number")
-    return ArraySpec(columns=names(entry.source), shape=entry.shape, dtype=entry.dtype, kind=kind)
+    return ArraySpec(
+        columns=names(entry.source),
+        shape=sizes(entry.shape),
+        dtype=entry.dtype,
+        kind=kinds.get(entry.dtype, "number"),
+        dimension=entry.dimension,
+    )
 
 
 def target_array(target: Target) -> ArraySpec:
@@ -115,12 +128,18 @@ def target_array(target: Target) -> ArraySpec:
     kind: Kind = "integer" if dtype == "int64" else "number"
     return ArraySpec(
         columns=names(target.source),
-        shape=target.shape,
+        shape=sizes(target.shape),
         dtype=dtype,
         kind="label" if is_label else kind,
         classes=target.number,
         is_target=True,
+        dimension=target.dimension,
     )
+
+
+def sizes(shape: tuple[int | str, ...]) -> tuple[int, ...]:
+    """Returns a shape without the dimension that varies."""
+    return tuple(size for size in shape if isinstance(size, int))
 
 
 def kinds_of(arrays: Mapping[str, ArraySpec]) -> dict[str, Kind]:
@@ -139,15 +158,20 @@ def array_batches(
     for batch in table.batches(kinds_of(arrays)):
         if spread is not None:
             for array in arrays.values():
-                spread.add({name: batch[name] for name in array.columns}, array.dtype)
+                spread.add({n: values_of(batch[n]) for n in array.columns}, array.dtype)
         yield {key: _array(table, row, batch, array) for key, array in arrays.items()}
         row += len(next(iter(batch.values())))
 
 
-def _array(table: Table, row: int, batch: Batch, spec: ArraySpec) -> Array:
+def _array(table: Table, row: int, batch: Batch, spec: ArraySpec) -> Array | Lists:
     """Returns one batch of the array; `row` is the number of its first row, from 0."""
     first, *more = spec.columns
     rows = len(batch[first])
+    if spec.encode is not None:
+        texts = _cast_text(table, row, first, batch[first], replace(spec, dtype="string"))
+        return spec.encode(texts)
+    if spec.dimension is not None or isinstance(batch[first], Lists):
+        return _lists(table, row, first, as_lists(batch[first]), spec)
     if not more:
         return _cast(table, row, first, batch[first], spec).reshape(rows, *spec.shape)
     dtype = object if spec.dtype == "string" else spec.dtype
@@ -157,7 +181,25 @@ def _array(table: Table, row: int, batch: Batch, spec: ArraySpec) -> Array:
     return array.reshape(rows, *spec.shape)
 
 
-def _cast(table: Table, row: int, column: str, values: Array, spec: ArraySpec) -> Array:
+def _lists(table: Table, row: int, column: str, lists: Lists, spec: ArraySpec) -> Array | Lists:
+    """Returns rows that have as many values as they have, or of a fixed shape as an array."""
+    shape = spec.shape if spec.dimension is not None else spec.shape[1:]
+    if lists.values.size and lists.values.shape[1:] != shape:
+        found, wanted = lists.values.shape[1:], list(shape)
+        raise table.fault(row, column, f"found values of {list(found)}, expected {wanted}")
+    values = _cast(RowsOfLists(table, row, lists), 0, column, lists.values, spec)
+    if spec.dimension is not None:
+        return Lists(values.reshape(-1, *shape), lists.lengths)
+    wrong = np.flatnonzero(lists.lengths != spec.shape[0])
+    if len(wrong):
+        found = lists.lengths[wrong[0]]
+        way_out = "correct the row, or name a dimension that varies in the place of the number"
+        problem = f"found {found} values, expected {spec.shape[0]}; {way_out}"
+        raise table.fault(row + int(wrong[0]), column, problem)
+    return values.reshape(-1, *spec.shape)
+
+
+def _cast(table: Faults, row: int, column: str, values: Array, spec: ArraySpec) -> Array:
     """Returns a column in the dtype of its array. Raises DataError at a value that is not kept."""
     if spec.kind == "text":
         return _cast_text(table, row, column, values, spec)
@@ -193,7 +235,7 @@ def _converted(values: Array, spec: ArraySpec) -> Array:
         return values.astype(spec.dtype, copy=False)
 
 
-def _cast_text(table: Table, row: int, column: str, values: Array, spec: ArraySpec) -> Array:
+def _cast_text(table: Faults, row: int, column: str, values: Array, spec: ArraySpec) -> Array:
     """Returns objects until the longest text is known.
 
     An empty text is a missing value in each kind of file, because a CSV does not tell them apart.

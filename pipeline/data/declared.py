@@ -24,6 +24,7 @@ def demand(table: Table, data: Data, arrays: Mapping[str, ArraySpec]) -> None:
         if column not in known | ignored:
             way_out = "declare it, or name it in data.ignore"
             raise table.broken(f"column {column!r} is no input, target or id: {way_out}")
+    table.let_vary(n for each in arrays.values() if each.dimension for n in each.columns)
     table.demand_kinds(columns.kinds_of(arrays) | ids)
     for key, array in arrays.items():
         _demand_shape(table, key, array)
@@ -41,11 +42,28 @@ def _columns_there(table: Table, column: str) -> str:
 
 def _demand_shape(table: Table, key: str, array: ArraySpec) -> None:
     shapes = [table.shapes[column] for column in array.columns]
-    cells = not any(shapes) and math.prod(array.shape) == len(shapes)
-    if cells or shapes == [array.shape]:
+    cells = not (array.dimension or any(shapes)) and math.prod(array.shape) == len(shapes)
+    if cells or (len(shapes) == 1 and _fits(shapes[0], array)):
         return
+    if (
+        lists := [n for n in array.columns if None in table.shapes[n]]
+        if not array.dimension
+        else []
+    ):
+        way_out = "name a dimension that varies in its shape, or make columns of it"
+        raise table.broken(
+            f"column {lists[0]!r}: found lists, expected shape {array.shape} a row; {way_out}"
+        )
     actual = f"shape {shapes[0]} a row" if any(shapes) else f"{len(shapes)} columns"
     way_out = f"correct data.{key.replace('/', '.')}"
     if array.is_target and not array.shape:
         way_out = f"make it one value a row (an array: y.ravel()), or {way_out}.shape"
     raise table.broken(f"{key}: found {actual}, expected shape {array.shape}; {way_out}")
+
+
+def _fits(found: tuple[int | None, ...], array: ArraySpec) -> bool:
+    """Whether rows of this shape can be the array's; of lists it shows when they are read."""
+    expected = array.shape if array.dimension is None else (None, *array.shape)
+    pairs = zip(found, expected, strict=False)
+    alike = all(one is None or other is None or one == other for one, other in pairs)
+    return alike and len(found) == len(expected)

@@ -76,7 +76,7 @@ class Files(Table):
     def _files(self) -> Iterator[Path]:
         return iter(matching(self.data, self.pattern)) if self.pattern else files(self.path)
 
-    def _shapes(self) -> dict[str, tuple[int, ...]]:
+    def _shapes(self) -> dict[str, tuple[int | None, ...]]:
         for path in self._files():
             if path.suffix.lower() not in SUFFIXES:
                 known = ", ".join(SUFFIXES)

@@ -45,9 +45,10 @@ def _renamed(
             found = f"found {len(sources)} columns, expected the one that names the files"
             raise ParamsError(f"{key}.source: {found}")
         column = f"{sources[0]} as {name}"
-        width = math.prod(entry.shape) * np.dtype(_dtype(entry)).itemsize
+        shape = columns.sizes(entry.shape)
+        width = math.prod(shape) * np.dtype(_dtype(entry)).itemsize
         decoded[column] = Column(
-            source=sources[0], place=place, decode=decode, shape=entry.shape, bytes=width
+            source=sources[0], place=place, decode=decode, shape=shape, bytes=width
         )
         renamed[name] = replace(entry, source=column)
     return renamed
@@ -56,11 +57,14 @@ def _renamed(
 def _decoder(data: Path, entry: Input | Target, key: str) -> tuple[Place, Decode] | None:
     if entry.image is not None and entry.audio is not None:
         raise ParamsError(f"{key}: found image and audio, expected one of them")
+    shape = columns.sizes(entry.shape)
+    if entry.dimension is not None and (entry.image or entry.audio):
+        raise ParamsError(f"{key}.shape: found {entry.dimension!r}, expected the size to decode to")
     if entry.image is not None:
-        decode = image.decoder(entry.image, entry.shape, _dtype(entry), key)
+        decode = image.decoder(entry.image, shape, _dtype(entry), key)
         return Place(data, entry.image.folder, entry.image.suffix), decode
     if entry.audio is not None:
-        decode = audio.decoder(entry.audio, entry.shape, _dtype(entry), key)
+        decode = audio.decoder(entry.audio, shape, _dtype(entry), key)
         return Place(data, entry.audio.folder, entry.audio.suffix), decode
     return None
 

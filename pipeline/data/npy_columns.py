@@ -39,7 +39,7 @@ class NpyColumns(Table):
         self.files = dict(columns)
         super().__init__(next(iter(columns.values())))
 
-    def _shapes(self) -> dict[str, tuple[int, ...]]:
+    def _shapes(self) -> dict[str, tuple[int | None, ...]]:
         arrays = {name: RowsOnDisk(path) for name, path in self.files.items()}
         self.dtypes = {name: array.dtype for name, array in arrays.items()}
         self.rows = len(next(iter(arrays.values())))

@@ -18,7 +18,7 @@ class Parts(Table):
         """The number of each part's first row, as far as it has been read."""
         super().__init__(path)
 
-    def _shapes(self) -> dict[str, tuple[int, ...]]:
+    def _shapes(self) -> dict[str, tuple[int | None, ...]]:
         first = self.parts[0]
         for part in self.parts[1:]:
             if missing := sorted(first.shapes.keys() - part.shapes.keys()):

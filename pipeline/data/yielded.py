@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.data.ragged import Lists
 from pipeline.data.tables import BATCH, EXACT, NO_LABEL, NO_TEXT, NUMBERS, Array, Batch, Kind, Table
 from pipeline.errors import DataError, PipelineError
 
@@ -19,8 +20,8 @@ LONGEST = 400
 
 
 class Yielded(Table):
-    """Each row has the names, shapes and kinds of the first. The function is called anew in every
-    pass, and has to yield the same."""
+    """Each row has the names, shapes and kinds of the first, but for what is declared to vary in
+    length. The function is called anew in every pass, and has to yield the same."""
 
     def __init__(self, path: Path, make: Callable[[], Any]) -> None:
         """`make` calls the function, whose module is `path`."""
@@ -29,7 +30,7 @@ class Yielded(Table):
         """Of what a whole pass read of these columns."""
         super().__init__(path)
 
-    def _shapes(self) -> dict[str, tuple[int, ...]]:
+    def _shapes(self) -> dict[str, tuple[int | None, ...]]:
         first = next(self._rows(), None)
         if first is None:
             raise self.broken("yields no row, expected some")
@@ -81,12 +82,20 @@ class Yielded(Table):
                 raise self.broken(f"row {number}: {found}")
             yield row
 
-    def _column(self, row: int, name: str, kind: Kind, part: list[Row]) -> Array:
+    def _column(self, row: int, name: str, kind: Kind, part: list[Row]) -> Array | Lists:
         """Returns a column of some rows, the first of which has this number, from 0."""
         values = [self._value(row + at, name, each) for at, each in enumerate(part)]
+        if name not in self.varying:
+            return self._joined(row, name, kind, values, np.stack)
+        lengths = np.array([len(value) for value in values], np.int64)
+        return Lists(self._joined(row, name, kind, values, np.concatenate), lengths)
+
+    def _joined(
+        self, row: int, name: str, kind: Kind, values: list[Array], join: Callable[..., Array]
+    ) -> Array:
         if kind not in NUMBERS:
-            return self.texts(row, name, np.stack([value.astype(object) for value in values]))
-        column = np.stack(values)
+            return self.texts(row, name, join([value.astype(object) for value in values]))
+        column = join(values)
         if column.dtype.kind == "f":
             for at, value in enumerate(values):
                 if value.dtype.kind in "iu" and np.abs(value).max(initial=0) > EXACT:
@@ -99,13 +108,17 @@ class Yielded(Table):
             there = ", ".join(map(repr, values)) or "nothing"
             raise self.fault(row, name, f"missing, found {there}; yield it in every row")
         value, expected = _as_array(values[name]), self.first[name]
-        if value.shape != expected.shape:
+        if self._row_shape(name, value) != self._row_shape(name, expected):
             there = f"where the first row has {list(expected.shape)}"
             raise self.fault(row, name, f"found shape {list(value.shape)}, {there}")
         if _is_text(value) != _is_text(expected) or value.dtype.kind not in "biufUS":
             there = f"where the first row has {expected.dtype}"
             raise self.fault(row, name, f"found {_named(values[name], value)}, {there}")
         return value
+
+    def _row_shape(self, name: str, value: Array) -> tuple[int | None, ...]:
+        """Returns the shape that each row must have."""
+        return (None, *value.shape[1:]) if name in self.varying and value.ndim else value.shape
 
     def fault(self, row: int, column: str, problem: str) -> DataError:
         return DataError(f"{self.path}: row {row + 1}, {column!r}: {problem}")
@@ -156,7 +169,9 @@ def _named(value: Any, array: Array) -> str:
     return type(value).__name__ if array.dtype == object else str(array.dtype)
 
 
-def _bytes(values: Array) -> bytes:
+def _bytes(values: Array | Lists) -> bytes:
+    if isinstance(values, Lists):
+        return _bytes(values.values) + values.lengths.tobytes()
     if values.dtype == object:
         return "\0".join(values.flat).encode(errors="surrogatepass")
     return values.tobytes()

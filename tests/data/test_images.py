@@ -439,7 +439,14 @@ def test_memory_does_not_grow_with_the_images(tmp_path) -> None:
     from pipeline.config.reading import convert
     from pipeline.data.raw import open_raw
 
-    values = {"name": "x", "file": "shapes", "rows": None, "id": None, "ignore": []}
+    values = {
+        "name": "x",
+        "file": "shapes",
+        "rows": None,
+        "id": None,
+        "ignore": [],
+        "dimensions": {},
+    }
     values |= {"inputs": pixels(shape=[400, 500, 3]), "targets": CLASSES}
     values |= {"split": {"val": 0.2, "test": 0.2, "seed": 0}}
     table, _ = open_raw(raw.data, convert(values, Data, "data"))

@@ -77,6 +77,14 @@ def test_texts_lists_and_numbers_of_python_are_taken(code: RawData) -> None:
     assert max(arrays["t"], key=len) == "é" * 20
 
 
+def test_rows_may_have_a_length_of_their_own(code: RawData) -> None:
+    written(code, 'row = {"x": list(range(1 + n % 4)), "label": n % 2, "name": n}')
+    inputs = {"x": {"source": "x", "shape": ["length"], "dtype": "int64"}}
+    bounds = {"length": {"least": 1, "most": 4}}
+    arrays = code.prepare(**config() | {"inputs": inputs, "dimensions": bounds})
+    assert sorted(arrays["x"].tolist()) == sorted(p for n in range(20) for p in range(1 + n % 4))
+
+
 def test_its_rows_can_name_images(code: RawData) -> None:
     from PIL import Image
 

@@ -1,7 +1,7 @@
 """A table some of whose columns name files is read as one that holds what is in them."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,10 +40,14 @@ class Decoded(Table):
         self.table, self.columns, self.within = table, columns, within
         super().__init__(table.path)
 
-    def _shapes(self) -> dict[str, tuple[int, ...]]:
+    def _shapes(self) -> dict[str, tuple[int | None, ...]]:
         sources = {column.source for column in self.columns.values()}
         own = {n: s for n, s in self.table.shapes.items() if n in self.within or n not in sources}
         return own | {name: column.shape for name, column in self.columns.items()}
+
+    def let_vary(self, columns: Iterable[str]) -> None:
+        super().let_vary(columns)
+        self.table.let_vary(self.varying)
 
     def demand_kinds(self, kinds: Mapping[str, Kind]) -> None:
         for column in self.columns.values():

@@ -5,16 +5,18 @@ The folder is the registry: <suffix>.py has the class Reader for files of that s
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from pipeline.data.ragged import Lists
 from pipeline.errors import DataError
 
 Array = np.ndarray[Any, Any]
-Batch = dict[str, Array]
+Batch = dict[str, Any]
+"""Columns by name: an Array, or Lists where a row has as many values as it has."""
 Kind = Literal["number", "label", "integer", "text", "id", "any"]
 """What a column is read as; an "id" is any single value, and "any" whatever it is, by its text."""
 NUMBERS: tuple[Kind, ...] = ("number", "label", "integer")
@@ -31,15 +33,29 @@ BATCH = 1 << 22
 """Bytes of one batch's arrays, roughly."""
 
 
+class Faults(Protocol):
+    """What names the place of a bad value."""
+
+    def fault(self, row: int, column: str, problem: str) -> DataError: ...
+
+
 class Table(ABC):
-    """A table is a file's columns by name, with the shape of one row's value: () is a cell."""
+    """A table is a file's columns by name, with the shape of one row's value: () is a cell, None a
+    size that varies from row to row."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.shapes = self._shapes()
 
+    varying: frozenset[str] = frozenset()
+    """Columns that are declared with a dimension that varies from row to row."""
+
+    def let_vary(self, columns: Iterable[str]) -> None:
+        """Says which these columns are, before any row but the first is read."""
+        self.varying = frozenset(columns)
+
     @abstractmethod
-    def _shapes(self) -> dict[str, tuple[int, ...]]: ...
+    def _shapes(self) -> dict[str, tuple[int | None, ...]]: ...
 
     @abstractmethod
     def demand_kinds(self, kinds: Mapping[str, Kind]) -> None:
@@ -78,8 +94,8 @@ class Table(ABC):
     def broken(self, problem: object) -> DataError:
         return DataError(f"{self.path}: {str(problem).splitlines()[0]}")
 
-    def _cells(self, names: list[str]) -> dict[str, tuple[int, ...]]:
-        shapes: dict[str, tuple[int, ...]] = {}
+    def _cells(self, names: list[str]) -> dict[str, tuple[int | None, ...]]:
+        shapes: dict[str, tuple[int | None, ...]] = {}
         for name in names:
             if name in shapes:
                 raise self.broken(f"column {name!r} is there twice; rename one of them")
@@ -90,6 +106,20 @@ class Table(ABC):
 def suffixes() -> list[str]:
     """Returns the suffixes that there is a reader for."""
     return sorted(f".{file.stem}" for file in Path(__file__).parent.glob("[!_]*.py"))
+
+
+class RowsOfLists:
+    """Says of a value in a batch of lists in which row of the table it is; `first` is the number
+    of the batch's first row."""
+
+    def __init__(self, table: Table, first: int, lists: Lists) -> None:
+        self._table, self._first, self._lists = table, first, lists
+
+    def fault(self, position: int, column: str, problem: str) -> DataError:
+        row, place = self._lists.row_of(position)
+        name, bracket, element = column.partition("[")
+        where = f"{name}[{place}]{bracket}{element}"
+        return self._table.fault(self._first + row, where, problem)
 
 
 def open_table(path: Path) -> Table:

@@ -4,7 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.data.ragged import Lists
 from pipeline.data.tables import EMPTY, EXACT, NUMBERS, Array, Kind, Table
+from pipeline.data.tables._lists import shape_of, to_lists
 
 
 def arrow_types() -> dict[Kind, Any]:
@@ -15,8 +17,14 @@ def arrow_types() -> dict[Kind, Any]:
     return {**numbers, **texts, "integer": pa.int64()}
 
 
-def to_numpy(table: Table, row: int, name: str, cells: Any, kind: Kind) -> Array:
+def to_numpy(table: Table, row: int, name: str, cells: Any, kind: Kind) -> Array | Lists:
     """Returns an Arrow array as numpy. Raises DataError for a row without a value."""
+    if shape_of(cells.type):
+        return to_lists(table, row, name, cells, lambda each: _single(table, row, name, each, kind))
+    return _single(table, row, name, cells, kind)
+
+
+def _single(table: Table, row: int, name: str, cells: Any, kind: Kind) -> Array:
     from pyarrow import types
 
     if cells.null_count:

@@ -23,7 +23,7 @@ WHOLE = re.compile(r"\s*[-+]?[0-9]+\s*")
 class Reader(Table):
     """A CSV is comma-separated UTF-8 with a header line; empty lines are no rows."""
 
-    def _shapes(self) -> dict[str, tuple[int, ...]]:
+    def _shapes(self) -> dict[str, tuple[int | None, ...]]:
         line, header = next(self._records(), (1, []))
         if not header:
             raise self.broken("empty, expected a header line and rows below it")
@@ -68,7 +68,7 @@ class Reader(Table):
         as_texts = None
         try:
             for index, batch in enumerate(self._stream({n: types[kinds[n]] for n in kinds})):
-                columns = {n: to_numpy(self, row, n, batch[n], kinds[n]) for n in kinds}
+                columns: Batch = {n: to_numpy(self, row, n, batch[n], kinds[n]) for n in kinds}
                 large = [n for n in kinds if kinds[n] == "number" and _beyond_exact(columns[n])]
                 if large:
                     if as_texts is None:

@@ -9,6 +9,7 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
+from pipeline.data.ragged import Lists
 from pipeline.data.tables import (
     BATCH,
     NO_DATE,
@@ -40,22 +41,53 @@ _WAYS_OUT = {
 _DAMAGED = (zipfile.BadZipFile, zlib.error, KeyError, OSError, RuntimeError, ValueError, EOFError)
 
 
-class Reader(Table):
-    """An archive has arrays with rows along their first axis, never unpickled nor held whole."""
+LENGTHS = ".lengths"
+"""Ends the name of an array that says how many values of another, which has this name without it,
+each row has."""
 
-    def _shapes(self) -> dict[str, tuple[int, ...]]:
+
+class Reader(Table):
+    """An archive has arrays with rows along their first axis, never unpickled nor held whole.
+
+    Of one with `<name>.lengths` beside it the rows lie one after the other, as many values each as
+    it says there.
+    """
+
+    def _shapes(self) -> dict[str, tuple[int | None, ...]]:
         with self._open() as archive:
             self.headers = {
                 info.filename.removesuffix(".npy"): self._header(archive, info)
                 for info in archive.infolist()
             }
-        rows = {name: header.rows for name, header in self.headers.items()}
+        self.lists = {name for name in self.headers if f"{name}{LENGTHS}" in self.headers}
+        rows = {name: each.rows for name, each in self.headers.items() if name not in self.lists}
         if len(set(rows.values())) > 1:
             counts = ", ".join(f"{name} {count}" for name, count in rows.items())
             raise self.broken(
                 f"arrays differ in their number of rows ({counts}), expected the same"
             )
-        return {name: header.shape for name, header in self.headers.items()}
+        of_lists = {f"{name}{LENGTHS}" for name in self.lists}
+        for name in sorted(of_lists):
+            self._demand_lengths(name)
+        return {
+            name: (None, *header.shape) if name in self.lists else header.shape
+            for name, header in self.headers.items()
+            if name not in of_lists
+        }
+
+    def _demand_lengths(self, name: str) -> None:
+        header, values = self.headers[name], name.removesuffix(LENGTHS)
+        if header.dtype.kind not in "iu" or header.shape:
+            kind = f"{header.dtype} of shape {(header.rows, *header.shape)}"
+            raise self.broken(f"array {name!r}: found {kind}, expected a whole number a row")
+        with self._open() as archive, archive.open(f"{name}.npy") as member:
+            member.read(header.offset)
+            lengths = _rows(member, header, header.rows)
+        if (lengths < 0).any() or lengths.sum(dtype=np.int64) != self.headers[values].rows:
+            raise self.broken(
+                f"array {name!r}: its lengths sum up to {lengths.sum(dtype=np.int64)}, expected "
+                f"the {self.headers[values].rows} values of {values!r}"
+            )
 
     def _open(self) -> zipfile.ZipFile:
         try:
@@ -95,23 +127,35 @@ class Reader(Table):
                 raise self.broken(f"array {name!r}: found {dtype}, {NO_TEXT}")
 
     def batches(self, kinds: Mapping[str, Kind]) -> Iterator[Batch]:
-        chosen = {name: self.headers[name] for name in kinds}
-        width = sum(header.dtype.itemsize * math.prod(header.shape) for header in chosen.values())
-        total, rows = next(iter(chosen.values())).rows, max(1, BATCH // max(1, width))
+        lengths = [f"{name}{LENGTHS}" for name in kinds if name in self.lists]
+        chosen = {name: self.headers[name] for name in (*kinds, *lengths)}
+        first = next(name for name in chosen if name not in self.lists)
+        total = chosen[first].rows
+        width = sum(h.dtype.itemsize * math.prod((h.rows, *h.shape)) for h in chosen.values())
+        rows = max(1, BATCH * total // max(1, width))
         try:
             with self._open() as archive, ExitStack() as stack:
-                members = {n: stack.enter_context(archive.open(f"{n}.npy")) for n in kinds}
+                members = {n: stack.enter_context(archive.open(f"{n}.npy")) for n in chosen}
                 for name, header in chosen.items():
                     members[name].read(header.offset)
                 for row in range(0, total, rows):
                     count = min(rows, total - row)
-                    blocks = {n: _rows(members[n], h, count) for n, h in chosen.items()}
+                    blocks = {n: _rows(members[n], chosen[n], count) for n in lengths}
                     yield {
-                        n: block if kinds[n] in NUMBERS else self.texts(row, n, block)
-                        for n, block in blocks.items()
+                        n: self._column(n, members[n], kinds[n], row, count, blocks) for n in kinds
                     }
         except _DAMAGED as fault:
             raise self.broken(f"damaged: {fault}; write it again") from None
+
+    def _column(
+        self, name: str, member: IO[bytes], kind: Kind, row: int, count: int, lengths: Batch
+    ) -> Array | Lists:
+        """Returns the next rows of an array."""
+        of_rows = lengths.get(f"{name}{LENGTHS}")
+        many = count if of_rows is None else int(of_rows.sum(dtype=np.int64))
+        block = _rows(member, self.headers[name], many)
+        values = block if kind in NUMBERS else self.texts(row, name, block)
+        return values if of_rows is None else Lists(values, of_rows.astype(np.int64))
 
 
 def _npy_header(member: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

@@ -5,10 +5,11 @@ from typing import Any
 
 from pipeline.data.tables import BATCH, NO_DATE, NO_LABEL, NO_TEXT, Batch, Kind, Table
 from pipeline.data.tables._arrow import to_numpy
+from pipeline.data.tables._lists import content_of, shape_of
 
 
 class Reader(Table):
-    """A Parquet file has flat columns; a boolean is read as 0 or 1."""
+    """A Parquet file has columns of single values and of lists; a boolean is read as 0 or 1."""
 
     def _open(self) -> Any:
         import pyarrow as pa
@@ -19,9 +20,10 @@ class Reader(Table):
         except (pa.ArrowInvalid, OSError) as fault:
             raise self.broken(f"no Parquet file: {fault}") from None
 
-    def _shapes(self) -> dict[str, tuple[int, ...]]:
+    def _shapes(self) -> dict[str, tuple[int | None, ...]]:
         with self._open() as file:
-            return self._cells(file.schema_arrow.names)
+            cells = self._cells(file.schema_arrow.names)
+            return {name: shape_of(file.schema_arrow.field(name).type) for name in cells}
 
     def batches(self, kinds: Mapping[str, Kind]) -> Iterator[Batch]:
         import pyarrow as pa
@@ -47,6 +49,8 @@ def _fault(found: Any, kind: Kind) -> str | None:
     """Returns why a column of this Arrow type is not read as the kind, and what to do."""
     from pyarrow import types
 
+    if kind != "id":
+        found = content_of(found)
     content = found.value_type if types.is_dictionary(found) else found
     is_text = types.is_string, types.is_large_string, types.is_string_view
     is_bytes = types.is_binary, types.is_large_binary, types.is_fixed_size_binary
