@@ -3,7 +3,7 @@ repository."""
 
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,12 +16,16 @@ from pipeline.complete_model import attempts, card, mlmodel
 from pipeline.config.params import ExportParams
 from pipeline.errors import FormatError, ParamsError
 from pipeline.files import write_atomically
+from pipeline.formats.dimensions import Dimensions, declared
 from pipeline.provenance import lineage
 from pipeline.run import stage
 from pipeline.training import parent, parts
 
 EXAMPLES = ("one", "seven")
 """Batches of the reference that travel with the model."""
+
+TEXTS = "tokenized.json"
+"""So do texts with their ids, where a tokenizer made what the model takes."""
 
 STEPS = "training"
 """So do the steps that the source took on, with a model that can be trained on."""
@@ -41,11 +45,14 @@ def export_complete(checkpoint: Path, models: Path, output: Path, params: Export
     (output / "examples").mkdir()
     for batch in (*EXAMPLES, *([STEPS] if trains else [])):
         shutil.copyfile(checkpoint / "reference" / f"{batch}.npz", output / f"examples/{batch}.npz")
-    for name in ("schema.json", "metrics.json"):
+    tokenizers = card.tokenizers(schema)
+    for name in ("schema.json", "metrics.json", *tokenizers):
         shutil.copyfile(checkpoint / name, output / name)
+    if tokenizers:
+        shutil.copyfile(checkpoint / "reference" / TEXTS, output / "examples" / TEXTS)
     listed = {"held": held, "trains": trains, "refused": refused}
     write_atomically(output / "formats.json", json.dumps(listed, indent=1) + "\n")
-    write_atomically(output / "requirements.txt", requirements(written))
+    write_atomically(output / "requirements.txt", requirements(written, schema))
     mlmodel.write(output, schema, written, np.load(output / "examples/one.npz"))
     code, patch = provenance.code(Path())
     content = card.Content(
@@ -70,6 +77,7 @@ class TrainedModel:
     targets: dict[str, np.ndarray]
     outputs: list[str]
     seed: int
+    dimensions: Dimensions
 
     def trains_on(self, name: str) -> bool:
         """Whether the format is to hold what it takes to train on."""
@@ -81,16 +89,17 @@ class TrainedModel:
         """Raises ValueError in one line where the model does not fit the format."""
         example = (self.inputs, self.outputs, output)
         if self.params.train.parent is not None:
-            parent.export(self.training, name, *example)
+            parent.export(self.training, name, *example, self.dimensions)
             return
         predictor = frameworks.framework(self.params.model.framework).predictor(
             self.training, self.inputs
         )
         if self.trains_on(name):
             step = {"training": self.training, "targets": self.targets, "seed": self.seed}
-            formats.training_exporter(name).export(predictor, *example, **step)
+            exporter = formats.training_exporter(name)
+            exporter.export(predictor, *example, **step, dimensions=self.dimensions)
         else:
-            formats.exporter(name).export(predictor, *example)
+            formats.exporter(name).export(predictor, *example, dimensions=self.dimensions)
 
 
 def _load(checkpoint: Path, schema: dict[str, Any], params: ExportParams) -> TrainedModel:
@@ -106,6 +115,7 @@ def _load(checkpoint: Path, schema: dict[str, Any], params: ExportParams) -> Tra
         targets={name: steps[f"target.{name}"] for name in schema["targets"]},
         outputs=list(schema["outputs"]),
         seed=schema["seed"],
+        dimensions=declared(schema),
     )
 
 
@@ -175,9 +185,11 @@ def _leave_out(name: str, fault: str, params: ExportParams, output: Path, before
         (output / file).unlink()
 
 
-def requirements(names: Iterable[str]) -> str:
-    """Returns what it takes to load them, at the versions they were written with."""
+def requirements(names: Iterable[str], schema: Mapping[str, Any]) -> str:
+    """Returns what it takes to load them, and to make what they take of texts, at the versions they
+    were written with."""
     distributions = {each for name in names for each in formats.declared(name).requires}
+    distributions |= {"tokenizers"} if card.tokenizers(schema) else set()
     return "".join(f"{name}=={version(name).partition('+')[0]}\n" for name in sorted(distributions))
 
 

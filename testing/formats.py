@@ -89,7 +89,7 @@ FORMAT = Format(
 def write(formats: Path, name: str, text: str, file: str, framework: str = "pytorch") -> None:
     """A format whose parts all hold `text`, in a folder that has nothing else but the contract."""
     (formats / name).mkdir(parents=True, exist_ok=True)
-    for shared in ("__init__.py", "contract.py"):
+    for shared in ("__init__.py", "contract.py", "dimensions.py"):
         shutil.copyfile(ROOT / "pipeline/formats" / shared, formats / shared)
     (formats / name / "__init__.py").write_text(DECLARED.format(file=file, framework=framework))
     for part in ("load", "train", "screen"):

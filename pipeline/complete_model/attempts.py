@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import formats
+from pipeline.data import arrays as prepared
+from pipeline.data import sizes
 from pipeline.formats.contract import Tolerance, allowed
 
 BATCHES = ("one", "seven", "many", "edge")
@@ -21,7 +23,8 @@ def demand_answers(name: str, directory: Path, reference: Path) -> None:
     `reference` within its own tolerance."""
     loader, tolerance = formats.loader(name), formats.declared(name).tolerance
     predict = loader.load(directory)
-    for batch in BATCHES:
+    schema = prepared.schema(reference.parent)
+    for batch in (*BATCHES, *sizes.of_batches(schema)):
         with np.load(reference / f"{batch}.npz") as file:
             arrays = {key: file[key] for key in file}
         inputs = {k.removeprefix("input."): v for k, v in arrays.items() if k.startswith("input.")}

@@ -7,6 +7,7 @@ from typing import Any
 
 from pipeline import formats
 from pipeline.complete_model import mlmodel
+from pipeline.formats.dimensions import declared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,7 @@ def card(content: Content, directory: Path) -> str:
         f"# {content.name}",
         _introduction(schema, content.metrics),
         "## Set up\n\n```sh\npip install -r requirements.txt\n```",
+        *(_text(name, schema) for name in tokenizers(schema).values()),
         *(_format(name, schema, name in trains) for name in held),
         _check(schema),
         *_serving(schema, held),
@@ -52,14 +54,77 @@ def _introduction(schema: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
             *(_tensor("input", name, spec) for name, spec in schema["inputs"].items()),
             *(_tensor("output", name, spec) for name, spec in schema["outputs"].items()),
             "",
+            *_dimensions(schema),
             f"Epoch {schema['epoch']}, on the test split: {scores}.",
         ]
     )
 
 
 def _tensor(kind: str, name: str, spec: Mapping[str, Any]) -> str:
-    shape = ", ".join(["rows", *map(str, spec["shape"])])
+    sizes = ["any" if size is None else str(size) for size in spec["shape"]]
+    shape = ", ".join(["rows", *sizes])
     return f"| {kind} | `{name}` | {spec['dtype']} | ({shape}) |"
+
+
+def _dimensions(schema: Mapping[str, Any]) -> list[str]:
+    """Returns what varies beside the rows, and how a batch of different rows is made."""
+    bounds = schema.get("dimensions", {})
+    if not bounds:
+        return []
+    said = [f"`{name}` {each['least']} to {each['most']}" for name, each in bounds.items()]
+    pads = [
+        f"`{name}` with {each['pad']}" for name, each in schema["inputs"].items() if "pad" in each
+    ]
+    masks = [
+        f"`{name}` is 1 where a row has values and 0 where it is padded"
+        for name, each in schema["inputs"].items()
+        if "mask" in each
+    ]
+    text = f"Any size of {', '.join(said)}. Rows that differ are padded: {', '.join(pads)}"
+    return [f"{'; '.join([text, *masks])}.", ""]
+
+
+def tokenizers(schema: Mapping[str, Any]) -> dict[str, str]:
+    """Returns the files of tokenizers, with the input that each is of."""
+    named = {n: each["tokenizer"] for n, each in schema["inputs"].items() if "tokenizer" in each}
+    return {each["file"]: name for name, each in named.items()}
+
+
+def _text(name: str, schema: Mapping[str, Any]) -> str:
+    """Returns the lines that make a batch of texts, as the model takes them."""
+    entry = schema["inputs"][name]
+    dimension, file = entry["shape"][0], entry["tokenizer"]["file"]
+    most = schema["dimensions"][dimension]["most"]
+    masks = [
+        f"{mask} = numpy.array([[1] * len(row) + [0] * (length - len(row)) for row in rows], "
+        f'"{each["dtype"]}")'
+        for mask, each in schema["inputs"].items()
+        if "mask" in each and each["shape"] == [dimension]
+    ]
+    lines = [
+        "import json, numpy",
+        "from tokenizers import Tokenizer",
+        "",
+        f'tokenizer = Tokenizer.from_file("{file}")',
+        f'example = json.load(open("examples/tokenized.json"))["{name}"]',
+        f'rows = [tokenizer.encode(text).ids[:{most}] for text in example["texts"]]',
+        "length = max(map(len, rows))",
+        f"{name} = numpy.array([row + [{entry['pad']}] * (length - len(row)) for row in rows])",
+        *masks,
+        'print(rows == example["ids"])',
+    ]
+    return "\n".join(
+        [
+            f"## From texts to `{name}`",
+            "",
+            f"`{file}` is read by [tokenizers](https://pypi.org/project/tokenizers/);",
+            "`examples/tokenized.json` has texts, and the ids that the model was trained with.",
+            "",
+            "```python",
+            *lines,
+            "```",
+        ]
+    )
 
 
 def _format(name: str, schema: Mapping[str, Any], trains: bool) -> str:
@@ -137,9 +202,8 @@ def _training(
         "which, and `loss` what the source code found in each; yours take their place.",
     ]
     for name in trains:
-        code = formats.card(name).training_card(
-            list(schema["inputs"]), list(schema["outputs"]), _targets(schema), directory
-        )
+        names = list(schema["inputs"]), list(schema["outputs"]), _targets(schema)
+        code = formats.card(name).training_card(*names, directory, declared(schema))
         lines += ["", f"With {name}:", "", "```python", code.strip(), "```"]
     return "\n".join(lines)
 

@@ -165,7 +165,7 @@ def tensors(arrays: Mapping[str, Any], named: bool = True) -> list[dict[str, Any
             "type": "tensor",
             "tensor-spec": {
                 "dtype": "str" if array["dtype"] == "string" else array["dtype"],
-                "shape": [-1, *array["shape"]],
+                "shape": [-1, *(size if isinstance(size, int) else -1 for size in array["shape"])],
             },
         }
         for name, array in arrays.items()

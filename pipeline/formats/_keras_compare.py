@@ -15,6 +15,7 @@ import numpy as np
 
 from ._arrays import as_argument, decoded, in_order
 from .contract import Arrays
+from .dimensions import Dimensions
 
 if TYPE_CHECKING:
     import keras
@@ -42,9 +43,10 @@ def check_answers(
     outputs: list[str],
     predict: Callable[[Arrays], Arrays],
     names: Names,
+    dimensions: Dimensions,
 ) -> None:
     """Raises ValueError where the answers differ, or where the model answers at random."""
-    for batch in _batches(model, inputs, names):
+    for batch in _batches(model, inputs, names, dimensions):
         expected, again = (_answers(model, batch, outputs, names) for _ in range(2))
         answers = predict(batch)
         rows = len(next(iter(batch.values())))
@@ -73,19 +75,29 @@ def _difference(answer: np.ndarray, expected: np.ndarray) -> str:
     return f"differs from the model's by {np.nanmax(np.abs(answer - expected)):.3g}"
 
 
-def _batches(model: "keras.Model", inputs: Arrays, names: Names) -> Iterator[Arrays]:
-    """Yields the examples in each batch size, and one batch with strings that are not known."""
-    for rows in BATCH_SIZES:
-        yield _resized(inputs, rows)
+def _batches(
+    model: "keras.Model", inputs: Arrays, names: Names, dimensions: Dimensions
+) -> Iterator[Arrays]:
+    """Yields the examples in each batch size, each with another size of the dimensions, and one
+    batch with strings that are not known."""
+    ends = [dict(dimensions.sizes())]
+    ends += [{name: bounds[n] for name, bounds in dimensions.bounds.items()} for n in (0, 1)]
+    for rows, sizes in zip(BATCH_SIZES, ends, strict=True):
+        yield _resized(inputs, rows, dimensions, sizes)
     if all(array.dtype.kind != "U" for array in inputs.values()):
         return
-    batch = {name: _with_unknown(array) for name, array in _resized(inputs, 3).items()}
+    batch = {name: _with_unknown(array) for name, array in _resized(inputs, 3, dimensions).items()}
     _check_takes_unknown(model, batch, names)
     yield batch
 
 
-def _resized(inputs: Arrays, rows: int) -> Arrays:
-    return {name: np.resize(array, (rows, *array.shape[1:])) for name, array in inputs.items()}
+def _resized(
+    inputs: Arrays, rows: int, dimensions: Dimensions, sizes: dict[str, int] | None = None
+) -> Arrays:
+    return {
+        name: dimensions.resized(f"input.{name}", array, rows, sizes)
+        for name, array in inputs.items()
+    }
 
 
 def _with_unknown(array: np.ndarray) -> np.ndarray:

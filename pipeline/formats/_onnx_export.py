@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ._torch import CONSTANT, HINT
+from ._torch import constant
 
 # torch.onnx says here, in four lines, that torchvision is not installed.
 TORCHVISION = "torch.onnx._internal.exporter._registration"
@@ -41,8 +41,8 @@ def reason(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     listed = [line for line in lines[1:] if line.startswith("- ")]
     marks = [n for n, line in enumerate(lines) if line.startswith("The following call raised")]
-    if any(CONSTANT in line for line in lines):
-        return HINT
+    if hint := constant(str(error)):
+        return hint
     blamed = lines[marks[0] + 1 : marks[0] + 3] if marks else []
     return " ".join([*lines[:1], *listed, *blamed]) or type(error).__name__
 

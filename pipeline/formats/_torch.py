@@ -1,5 +1,6 @@
 """What formats of PyTorch's models share: numpy's arrays go in and come out."""
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,12 +11,10 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-CONSTANT = "but your code specialized it to be a constant"
-"""What torch says of a number of rows that it cannot leave open."""
-HINT = (
-    "the number of rows became a constant, as len(x), int(x.shape[0]) or a literal make it: write "
-    "x.shape[0], x.new_zeros or a shape of -1"
-)
+ROWS = "batch"
+"""The dimension that every array begins with."""
+CONSTANT = re.compile(r"marked (\w+) as dynamic but your code specialized it to be a constant")
+"""What torch says of a size that it cannot leave open."""
 REFUSALS = (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError)
 """What a program or module raises on rows that it does not take; torch's own are RuntimeErrors."""
 
@@ -23,6 +22,19 @@ REFUSALS = (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeErro
 def refusals() -> tuple[type[Exception], ...]:
     """Returns REFUSALS, as the part `load` has it."""
     return REFUSALS
+
+
+def constant(text: str) -> str:
+    """Returns what is said where torch cannot leave a size open; "" where that is not its error."""
+    found = CONSTANT.search(text)
+    if found is None:
+        return ""
+    what = "number of rows" if found[1] == ROWS else f"dimension {found[1]}"
+    axis = 0 if found[1] == ROWS else 1
+    return (
+        f"the {what} became a constant, as len(x), int(x.shape[{axis}]) or a literal make it: "
+        f"write x.shape[{axis}], x.new_zeros or a shape of -1"
+    )
 
 
 def check_evaluation_mode(model: "nn.Module", form: str) -> None:

@@ -11,6 +11,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from .dimensions import FIXED, Dimensions
+
 Arrays = dict[str, np.ndarray]
 Place = tuple[str, int, int, str]
 """File in the complete model, offset and length in bytes, and dtype as numpy names it."""
@@ -100,8 +102,16 @@ class Format:
 class Exporter(Protocol):
     """The part `export`."""
 
-    def export(self, model: Any, inputs: Arrays, outputs: list[str], directory: Path) -> None:
-        """Writes the model, in evaluation mode, for any number of rows.
+    def export(
+        self,
+        model: Any,
+        inputs: Arrays,
+        outputs: list[str],
+        directory: Path,
+        dimensions: Dimensions = FIXED,
+    ) -> None:
+        """Writes the model, in evaluation mode, for any number of rows, and every size within the
+        bounds of the dimensions.
 
         `inputs` is an example, `outputs` are the names of what the model returns. Raises ValueError
         in one line where the model does not fit; what it has begun to write is then removed by the
@@ -121,6 +131,7 @@ class TrainingExporter(Protocol):
         training: Any = None,
         targets: Arrays | None = None,
         seed: int = 0,
+        dimensions: Dimensions = FIXED,
     ) -> None:
         """Writes the model as an Exporter does, and with `training`, what the framework built, also
         what it takes to go on; `targets` are an example, `seed` is that of the random numbers."""
@@ -203,8 +214,14 @@ class Card(Protocol):
 
 class TrainingCard(Card, Protocol):
     def training_card(
-        self, inputs: list[str], outputs: list[str], targets: list[str], directory: Path
-    ) -> str: ...
+        self,
+        inputs: list[str],
+        outputs: list[str],
+        targets: list[str],
+        directory: Path,
+        dimensions: Dimensions = FIXED,
+    ) -> str:
+        """`targets` are named as their arrays in examples/training.npz."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -106,9 +106,14 @@ def build(parts: Parts) -> Training:
 
 def _specs(arrays: Specs) -> dict[str, tf.TensorSpec]:
     return {
-        name: tf.TensorSpec((None, *spec["shape"]), spec["dtype"], name)
+        name: tf.TensorSpec((None, *map(_size, spec["shape"])), spec["dtype"], name)
         for name, spec in arrays.items()
     }
+
+
+def _size(size: Any) -> int | None:
+    """Returns a size of a shape, or None for the name of a dimension that varies."""
+    return size if isinstance(size, int) else None
 
 
 def sources(training: Training) -> list[str]:

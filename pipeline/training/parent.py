@@ -18,6 +18,7 @@ from pipeline.config.params import Train
 from pipeline.data import arrays
 from pipeline.errors import ParamsError, VerificationFailed
 from pipeline.formats.contract import EvaluatingTrainer
+from pipeline.formats.dimensions import Dimensions
 from pipeline.frameworks.contract import Framework
 from pipeline.project import PARENTS
 from pipeline.run.parent import demand_whole, training_format
@@ -112,11 +113,11 @@ def _demand_alike(described: Mapping[str, Any], before: Mapping[str, Any]) -> No
         # From before targets had names: its only one goes by any.
         (name,) = described["targets"]
         before = {**before, "targets": {name: next(iter(before["targets"].values()))}}
-    for key in ("inputs", "targets"):
-        if described[key] != before[key]:
+    for key in ("inputs", "targets", "dimensions"):
+        if described.get(key) != before.get(key):
             raise ParamsError(
-                f"data.{key}: found {json.dumps(described[key])}, expected what the complete model "
-                f"was trained with: {json.dumps(before[key])}"
+                f"data.{key}: found {json.dumps(described.get(key))}, expected what the complete "
+                f"model was trained with: {json.dumps(before.get(key))}"
             )
 
 
@@ -201,6 +202,7 @@ def export(
     inputs: dict[str, np.ndarray],
     outputs: list[str],
     directory: Path,
+    dimensions: Dimensions,
 ) -> None:
     """Writes the model in a format. Raises ValueError for a format that is made from the source's
     model, where a program will not do."""
@@ -211,4 +213,4 @@ def export(
     predictor = training.trainer.predictor() if promises.code_free else None
     if predictor is None:
         raise ValueError("is made from the model's source, which a complete model does not hold")
-    formats.exporter(form).export(predictor, inputs, outputs, directory)
+    formats.exporter(form).export(predictor, inputs, outputs, directory, dimensions)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..contract import Arrays
+from ..dimensions import FIXED, Dimensions
 from ._archive import CONFIG, FILE, METADATA
 from ._check import check_archive
 from ._config import configs
@@ -25,7 +26,13 @@ if TYPE_CHECKING:
 DATE = (1980, 1, 1, 0, 0, 0)
 
 
-def export(model: "keras.Model", inputs: Arrays, outputs: list[str], directory: Path) -> None:
+def export(
+    model: "keras.Model",
+    inputs: Arrays,
+    outputs: list[str],
+    directory: Path,
+    dimensions: Dimensions = FIXED,
+) -> None:
     """Writes architecture, weights, compile configuration and optimizer state.
 
     ValueError in one line when the model does not fit, or does not come back as it was.

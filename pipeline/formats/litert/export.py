@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from .._keras_compare import Names, call, check_answers, layer_of, quiet, tensor_dtype
 from .._lookup_tables import number_tables
 from ..contract import Arrays
+from ..dimensions import FIXED, Dimensions
 from ._names import ENDPOINT, FILE
 from .load import interpreter, load
 
@@ -27,8 +28,15 @@ NAMES = Names(format="litert", standard="LiteRT")
 NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")  # that TensorFlow takes for a signature
 
 
-def export(model: "keras.Model", inputs: Arrays, outputs: list[str], directory: Path) -> None:
-    """Writes a program for any number of rows; ValueError in one line when the model does not fit.
+def export(
+    model: "keras.Model",
+    inputs: Arrays,
+    outputs: list[str],
+    directory: Path,
+    dimensions: Dimensions = FIXED,
+) -> None:
+    """Writes a program for any number of rows, and every size of the dimensions; ValueError in one
+    line when the model does not fit.
 
     `model` has been called; it is written as it answers with training=False.
     """
@@ -37,23 +45,25 @@ def export(model: "keras.Model", inputs: Arrays, outputs: list[str], directory: 
             raise ValueError(
                 f"litert: {name!r} cannot name a tensor, expected a name like sepal_cm"
             )
-    content = _converted(model, inputs, outputs)
+    content = _converted(model, inputs, outputs, dimensions)
     (directory / FILE).write_bytes(content)
     try:
         _check_signature(content, inputs, outputs)
-        check_answers(model, inputs, outputs, _running(directory), NAMES)
+        check_answers(model, inputs, outputs, _running(directory), NAMES, dimensions)
     except ValueError:
         (directory / FILE).unlink()
         raise
 
 
-def _converted(model: "keras.Model", inputs: Arrays, outputs: list[str]) -> bytes:
+def _converted(
+    model: "keras.Model", inputs: Arrays, outputs: list[str], dimensions: Dimensions
+) -> bytes:
     """Returns the file's content; an error names the operator and the layer that it is for."""
     import tensorflow as tf
     from tensorflow.lite.python.convert_phase import ConverterError
 
     with tempfile.TemporaryDirectory() as folder, quiet("tensorflow", "absl"):
-        _save(model, inputs, outputs, folder)
+        _save(model, inputs, outputs, folder, dimensions)
         _number_tables(Path(folder) / "saved_model.pb")
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[ENDPOINT])
         try:
@@ -73,7 +83,13 @@ def _reason(text: str, model: "keras.Model") -> str:
     return _one_line(text)
 
 
-def _save(model: "keras.Model", inputs: Arrays, outputs: list[str], folder: str) -> None:
+def _save(
+    model: "keras.Model",
+    inputs: Arrays,
+    outputs: list[str],
+    folder: str,
+    dimensions: Dimensions,
+) -> None:
     import keras
     import tensorflow as tf
 
@@ -82,7 +98,7 @@ def _save(model: "keras.Model", inputs: Arrays, outputs: list[str], folder: str)
         return {name: tf.identity(each) for name, each in zip(outputs, values, strict=True)}
 
     specs = [
-        tf.TensorSpec((None, *array.shape[1:]), tensor_dtype(array), name)
+        tf.TensorSpec(dimensions.shape(f"input.{name}", array), tensor_dtype(array), name)
         for name, array in inputs.items()
     ]
     archive = keras.export.ExportArchive()
@@ -91,7 +107,7 @@ def _save(model: "keras.Model", inputs: Arrays, outputs: list[str], folder: str)
         try:
             archive.add_endpoint(ENDPOINT, answer, input_signature=specs)
             archive.write_out(folder, verbose=False)
-        except (TypeError, NotImplementedError, tf.errors.OpError) as error:
+        except (TypeError, ValueError, NotImplementedError, tf.errors.OpError) as error:
             text = _one_line(str(error))
             raise ValueError(f"litert: this model cannot be traced: {text}") from error
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from .._keras_compare import call, quiet, tensor_dtype
 from ..contract import Arrays
+from ..dimensions import Dimensions
 from ._layers import NAMES, layer_at
 
 CHANGING = ("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp")
@@ -22,12 +23,12 @@ class Frozen:
     """The lookup tables' keys and values, by name."""
 
 
-def freeze(model: Any, inputs: Arrays, outputs: list[str]) -> Frozen:
+def freeze(model: Any, inputs: Arrays, outputs: list[str], dimensions: Dimensions) -> Frozen:
     """Raises ValueError for a model that changes a variable or refers to what cannot be stored."""
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     with quiet("tensorflow"):
-        traced = _trace(model, inputs, outputs)
+        traced = _trace(model, inputs, outputs, dimensions)
         for operation in traced.graph.get_operations():
             if operation.type in CHANGING:
                 at = layer_at(model, operation.name)
@@ -55,7 +56,7 @@ def _names(inputs: Arrays) -> list[str]:
     return [f"input_{n}" for n in range(len(inputs))]
 
 
-def _trace(model: Any, inputs: Arrays, outputs: list[str]) -> Any:
+def _trace(model: Any, inputs: Arrays, outputs: list[str], dimensions: Dimensions) -> Any:
     """Returns the concrete function of inference for any number of rows."""
     import tensorflow as tf
 
@@ -64,8 +65,8 @@ def _trace(model: Any, inputs: Arrays, outputs: list[str]) -> Any:
         return [tf.identity(each) for each in values]
 
     specs = [
-        tf.TensorSpec((None, *each.shape[1:]), tensor_dtype(each), name)
-        for name, each in zip(_names(inputs), inputs.values(), strict=True)
+        tf.TensorSpec(dimensions.shape(f"input.{key}", each), tensor_dtype(each), name)
+        for name, (key, each) in zip(_names(inputs), inputs.items(), strict=True)
     ]
     try:
         return tf.function(answer, specs, autograph=False).get_concrete_function()

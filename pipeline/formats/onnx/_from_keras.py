@@ -10,6 +10,7 @@ from typing import Any
 from .._keras_compare import layers_that, quiet
 from .._onnx_export import reason
 from ..contract import Arrays
+from ..dimensions import Dimensions
 from ._freeze import Frozen, freeze
 from ._layers import layer_at
 from ._naming import rename
@@ -18,7 +19,9 @@ OPSET = 18  # the highest that tf2onnx 1.17 writes
 ML_OPSET = 2
 
 
-def translate(model: Any, inputs: Arrays, outputs: list[str]) -> tuple[Any, dict[str, str]]:
+def translate(
+    model: Any, inputs: Arrays, outputs: list[str], dimensions: Dimensions
+) -> tuple[Any, dict[str, str]]:
     """Returns the graph as an onnx_ir.Model, and the operation of TensorFlow that each node is
     from.
 
@@ -27,14 +30,16 @@ def translate(model: Any, inputs: Arrays, outputs: list[str]) -> tuple[Any, dict
     import onnx_ir
     from onnx import defs
 
-    frozen = freeze(model, inputs, outputs)
+    frozen = freeze(model, inputs, outputs, dimensions)
     translated = onnx_ir.from_proto(_convert(model, frozen))
     for node in translated.graph.all_nodes():
         domain = "" if node.domain == "ai.onnx" else node.domain
         if not defs.has(node.op_type, domain):
             at = layer_at(model, node.name)
             raise ValueError(f"onnx: no ONNX for TensorFlow's {node.op_type} in {at}")
-    return translated, rename(translated.graph, model, frozen.inputs, list(inputs), outputs)
+    return translated, rename(
+        translated.graph, model, frozen.inputs, list(inputs), outputs, dimensions
+    )
 
 
 def _convert(model: Any, frozen: Frozen) -> Any:

@@ -8,10 +8,10 @@ import logging
 import warnings
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from .._examples import Examples, examples
 from .._onnx_export import TORCHVISION, reason, silenced
 from ..contract import Arrays
+from ..dimensions import Dimensions
 from ._negative import refuse_negative
 
 if TYPE_CHECKING:
@@ -21,7 +21,9 @@ EXAMPLE_ROWS = 3
 LARGEST_FOLDED = 1024  # bytes
 
 
-def translate(model: "nn.Module", inputs: Arrays, outputs: list[str]) -> Any:
+def translate(
+    model: "nn.Module", inputs: Arrays, outputs: list[str], dimensions: Dimensions
+) -> Any:
     """Returns the graph as an onnx_ir.Model.
 
     torch's own program is made first and handed over: given the module, torch.onnx.export would
@@ -29,8 +31,9 @@ def translate(model: "nn.Module", inputs: Arrays, outputs: list[str]) -> Any:
     """
     import torch
 
+    given = examples(dimensions, input=inputs)
     with torch.no_grad():  # a mask that asks for a gradient has no ONNX
-        program = _capture(model, inputs)
+        program = _capture(model, given)
     try:
         with torch.no_grad(), silenced(logging.ERROR, TORCHVISION), warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
@@ -38,7 +41,7 @@ def translate(model: "nn.Module", inputs: Arrays, outputs: list[str]) -> Any:
                 program,
                 input_names=list(inputs),
                 output_names=outputs,
-                dynamic_shapes=tuple({0: "batch"} if n == 0 else {} for n in range(len(inputs))),
+                dynamic_shapes=given.names_of_axes(),
                 dynamo=True,
                 optimize=False,
                 verbose=False,
@@ -53,20 +56,15 @@ def translate(model: "nn.Module", inputs: Arrays, outputs: list[str]) -> Any:
     return translated.model
 
 
-def _capture(model: "nn.Module", inputs: Arrays) -> Any:
+def _capture(model: "nn.Module", given: Examples) -> Any:
     """Returns torch's program for any number of rows; its tracing errors are all RuntimeError."""
     import torch
 
     if any(module.training for module in model.modules()):
         raise ValueError("onnx: found the model in training mode, expected model.eval()")
-    rows = torch.export.Dim("batch", min=0)
-    examples = tuple(
-        torch.from_numpy(np.resize(each, (EXAMPLE_ROWS, *each.shape[1:])))
-        for each in inputs.values()
-    )
-    shapes = tuple({0: rows} for _ in inputs)
+    tensors, shapes = given.tensors(EXAMPLE_ROWS), given.shapes()
     try:
-        program = torch.export.export(model, examples, dynamic_shapes=shapes)
+        program = torch.export.export(model, tensors, dynamic_shapes=shapes)
     except RuntimeError as error:
         raise ValueError(f"onnx: this model cannot be traced: {reason(error)}") from error
     refuse_negative(program)

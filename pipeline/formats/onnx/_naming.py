@@ -3,13 +3,22 @@
 Variables go by their Keras path, all else by number.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from .._examples import names_of_axes
+from ..dimensions import Dimensions
+
 
 def rename(
-    graph: Any, model: Any, taken: list[str], inputs: list[str], outputs: list[str]
+    graph: Any,
+    model: Any,
+    taken: list[str],
+    inputs: list[str],
+    outputs: list[str],
+    dimensions: Dimensions,
 ) -> dict[str, str]:
     """Renames all that is in the graph, whose inputs are `taken`; returns each node's new name and
     its old one."""
@@ -17,8 +26,12 @@ def rename(
     graph.inputs[:] = [by_name[name] for name in taken if name in by_name]
     origins = _number(graph)
     _name_weights(graph, model)
-    for values, names in ((graph.inputs, inputs), (graph.outputs, outputs)):
-        _name_side(values, names)
+    for values, names, kind in (
+        (graph.inputs, inputs, "input"),
+        (graph.outputs, outputs, "output"),
+    ):
+        axes = {name: names_of_axes(dimensions, f"{kind}.{name}") for name in names}
+        _name_side(values, axes)
     return origins
 
 
@@ -41,15 +54,15 @@ def _content(array: np.ndarray) -> tuple[Any, ...]:
     return array.dtype, array.shape, array.tobytes()
 
 
-def _name_side(values: Any, names: list[str]) -> None:
-    """Names inputs or outputs, and says that their rows are free."""
+def _name_side(values: Any, axes: Mapping[str, Mapping[int, str]]) -> None:
+    """Names inputs or outputs, and the axes that vary, their rows among them."""
     import onnx_ir
 
-    for value, name in zip(values, names, strict=True):
+    for value, (name, known) in zip(values, axes.items(), strict=True):
         value.name = name
         if value.shape is not None:
             sizes = [d if isinstance(d, int) else f"{name}_{n}" for n, d in enumerate(value.shape)]
-            value.shape = onnx_ir.Shape(["batch", *sizes[1:]])
+            value.shape = onnx_ir.Shape([known.get(n, size) for n, size in enumerate(sizes)])
 
 
 def _number(graph: Any, prefix: str = "") -> dict[str, str]:

@@ -12,6 +12,7 @@ from .._keras_compare import check_answers
 from .._onnx_export import reason, write
 from .._onnxruntime import FATAL, names, session
 from ..contract import Arrays
+from ..dimensions import FIXED, Dimensions
 from . import _from_keras, _from_torch
 from ._external import refer
 from ._files import FILE, OVERFLOW
@@ -20,24 +21,30 @@ from .load import load
 from .screen import screen
 
 
-def export(model: Any, inputs: Arrays, outputs: list[str], directory: Path) -> None:
-    """Writes a graph for any number of rows.
+def export(
+    model: Any,
+    inputs: Arrays,
+    outputs: list[str],
+    directory: Path,
+    dimensions: Dimensions = FIXED,
+) -> None:
+    """Writes a graph for any number of rows, and every size of the dimensions.
 
     `model` is an nn.Module in evaluation mode or a keras.Model that has been called.
     """
     is_keras = any(each.__module__.startswith("keras.") for each in type(model).__mro__)
     origins: dict[str, str] = {}
     if is_keras:
-        graph_model, origins = _from_keras.translate(model, inputs, outputs)
+        graph_model, origins = _from_keras.translate(model, inputs, outputs, dimensions)
     else:
-        graph_model = _from_torch.translate(model, inputs, outputs)
+        graph_model = _from_torch.translate(model, inputs, outputs, dimensions)
     refer(graph_model.graph.initializers, directory)
     write(graph_model, directory / FILE)
     try:
         screen(directory)
         _check_loads(directory, list(inputs), outputs)
         if is_keras:
-            check_answers(model, inputs, outputs, load(directory), NAMES)
+            check_answers(model, inputs, outputs, load(directory), NAMES, dimensions)
     except ValueError as error:
         for file in (FILE, OVERFLOW):
             (directory / file).unlink(missing_ok=True)

@@ -6,15 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
-
+from .._examples import Examples
 from .._onnx_export import TORCHVISION, reason, silenced
-from ._source import batch
 
 EXAMPLE_ROWS = 11  # no other batch has so many, so that a fixed number of rows shows
 
 
-def capture(source: Any, names: list[str], examples: list[np.ndarray]) -> Any:
+def capture(source: Any, names: list[str], examples: Examples) -> Any:
     """Returns the program of the training's outputs or, where `names` has targets, of its loss."""
     import torch
 
@@ -32,10 +30,9 @@ def capture(source: Any, names: list[str], examples: list[np.ndarray]) -> Any:
                 return source.judge(inputs, values)[1]
             return tuple(source.answer(inputs).values())
 
-    rows = torch.export.Dim("batch", min=1)
-    shapes = (tuple({0: rows} for _ in examples),)
+    given, shapes = examples.tensors(EXAMPLE_ROWS), (examples.shapes(1),)
     with complaints_about("model"):
-        return torch.export.export(Called(), batch(examples, EXAMPLE_ROWS), dynamic_shapes=shapes)
+        return torch.export.export(Called(), given, dynamic_shapes=shapes)
 
 
 def first_names(net: Any) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .._examples import Examples
 from ..contract import Arrays
 from ._source import CHECKED_ROWS, EagerStep
 from ._trainer import Trainer
@@ -13,8 +14,7 @@ ATOL = 1e-6  # of weights and loss
 
 def check_steps(
     trainer: Trainer,
-    inputs: Arrays,
-    targets: Arrays,
+    given: Examples,
     expected: list[EagerStep],
     largest_rate: float,
 ) -> None:
@@ -24,8 +24,8 @@ def check_steps(
     rate apart.
     """
     for n, (rows, eager) in enumerate(zip(CHECKED_ROWS, expected, strict=True), 1):
-        batch, truths = _resized(inputs, rows), _resized(targets, rows)
-        loss = trainer.step(batch, truths)
+        batch, truths = (given.of(kind).resized(rows) for kind in ("input", "target"))
+        loss = trainer.step(_by_name(batch), _by_name(truths))
         state = trainer.state() | {"loss": loss}
         after = eager.state | {"loss": np.asarray(eager.loss)}
         if set(state) != set(after):
@@ -41,8 +41,8 @@ def check_steps(
                 )
 
 
-def _resized(arrays: Arrays, rows: int) -> Arrays:
-    return {name: np.resize(each, (rows, *each.shape[1:])) for name, each in arrays.items()}
+def _by_name(arrays: Arrays) -> Arrays:
+    return {name.partition(".")[2]: each for name, each in arrays.items()}
 
 
 def _tolerance(name: str, after: Arrays) -> float:

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from .._examples import Examples, names_of_axes
 from .._onnx_export import write
-from ._capture import complaints_about
+from ._capture import EXAMPLE_ROWS, complaints_about
 
 LARGEST_FOLDED = 1024  # bytes: larger constants are left to be computed
 
@@ -12,20 +13,20 @@ LARGEST_FOLDED = 1024  # bytes: larger constants are left to be computed
 def write_graph(
     graph: Any,
     places: list[int],
-    tensors: list[Any],
-    batches: int,
+    fixed: list[Any],
+    given: Examples,
     inputs: list[str],
     outputs: list[str],
     path: Path,
 ) -> set[str]:
     """Writes the graph; returns its outputs that are no inputs as they came.
 
-    `places` are those of the graph's arguments among the inputs, of which the last `batches` have
-    rows; `tensors` are examples of the inputs.
+    `places` are those of the graph's arguments among the inputs: first those of `fixed` shapes,
+    then what is `given` of any number of rows.
     """
     import onnxscript.optimizer
 
-    model = _translate(graph, places, tensors, batches, inputs, outputs)
+    model = _translate(graph, places, fixed, given, inputs, outputs)
     onnxscript.optimizer.fold_constants(
         model, input_size_limit=LARGEST_FOLDED, output_size_limit=LARGEST_FOLDED
     )
@@ -40,8 +41,8 @@ def write_graph(
 def _translate(
     graph: Any,
     places: list[int],
-    tensors: list[Any],
-    batches: int,
+    fixed: list[Any],
+    given: Examples,
     inputs: list[str],
     outputs: list[str],
 ) -> Any:
@@ -53,18 +54,21 @@ def _translate(
             super().__init__()
             self.graph = graph
 
-        def forward(self, *given: Any) -> Any:
-            return self.graph(*(given[n] for n in places))
+        def forward(self, *arguments: Any) -> Any:
+            return self.graph(*(arguments[n] for n in places))
 
-    batch, fixed = torch.export.Dim("batch", min=1), len(tensors) - batches
-    shapes = tuple({0: batch} if n >= fixed else {} for n in range(len(tensors)))
+    tensors = (*fixed, *given.tensors(EXAMPLE_ROWS))
+    none: tuple[dict[int, Any], ...] = ({},) * len(fixed)
+    names = (names_of_axes(given.dimensions, name) for name in given.arrays)
     with complaints_about("graph"):
-        program = torch.export.export(Placed(), tuple(tensors), dynamic_shapes=(shapes,))
+        program = torch.export.export(
+            Placed(), tensors, dynamic_shapes=((*none, *given.shapes(1)),)
+        )
         translated = torch.onnx.export(
             program,
             input_names=inputs,
             output_names=outputs,
-            dynamic_shapes=(tuple({0: "batch"} if each else {} for each in shapes),),
+            dynamic_shapes=((*none, *names),),
             dynamo=True,
             optimize=False,  # it takes an epsilon of 1e-8 for 0 and leaves it out
             verbose=False,

@@ -3,15 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ._capture import EXAMPLE_ROWS, capture, tensors_before_inputs
+from .._examples import Examples
+from ._capture import capture, tensors_before_inputs
 from ._graph import write_graph
-from ._source import batch
 
 
 def write_predict(
-    source: Any, inputs: list[str], outputs: list[str], examples: list[np.ndarray], path: Path
+    source: Any, inputs: list[str], outputs: list[str], examples: Examples, path: Path
 ) -> None:
     net = source.net.eval()
     program = capture(source, inputs, examples)
@@ -21,5 +19,5 @@ def write_predict(
     order, tensors = tensors_before_inputs(net, program)
     names = [*tensors, *inputs]
     places = [names.index(name) for name in (*order, *inputs)]
-    given = [*tensors.values(), *batch(examples, EXAMPLE_ROWS)]
-    write_graph(program.graph_module, places, given, len(examples), names, outputs, path)
+    fixed = [*tensors.values()]
+    write_graph(program.graph_module, places, fixed, examples, names, outputs, path)

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
+from .._examples import Examples
 from .._onnx_export import reason
 from ..contract import Arrays
 
@@ -57,14 +56,7 @@ def _check_fits(training: Any) -> None:
         raise ValueError("onnx_train: found hooks on the optimizer or a parameter's gradient")
 
 
-def batch(arrays: list[np.ndarray], rows: int) -> tuple[Any, ...]:
-    """Returns the examples as tensors of so many rows."""
-    import torch
-
-    return tuple(torch.from_numpy(np.resize(each, (rows, *each.shape[1:]))) for each in arrays)
-
-
-def least_rows(source: Any, examples: list[np.ndarray]) -> int:
+def least_rows(source: Any, examples: Examples) -> int:
     """Returns 2 where batch norm refuses a single row, which a captured one would not."""
     import torch
 
@@ -72,14 +64,14 @@ def least_rows(source: Any, examples: list[np.ndarray]) -> int:
     try:
         with torch.no_grad():
             replace(source, net=net).answer(
-                dict(zip(source.inputs, batch(examples[: len(source.inputs)], 1), strict=True))
+                dict(zip(source.inputs, examples.of("input").tensors(1), strict=True))
             )
     except (ValueError, RuntimeError):
         return 2
     return 1
 
 
-def eager_steps(source: Any, examples: list[np.ndarray]) -> Iterator[EagerStep]:
+def eager_steps(source: Any, examples: Examples) -> Iterator[EagerStep]:
     """Takes steps on the examples, inputs first and then targets."""
     import torch
 
@@ -87,7 +79,7 @@ def eager_steps(source: Any, examples: list[np.ndarray]) -> Iterator[EagerStep]:
     optimized = {each for group in source.optimizer.param_groups for each in group["params"]}
     for rows in CHECKED_ROWS:
         taken = [*source.inputs, *source.targets]
-        values = dict(zip(taken, batch(examples, rows), strict=True))
+        values = dict(zip(taken, examples.tensors(rows), strict=True))
         inputs = {name: values.pop(name) for name in source.inputs}
         _, loss = source.judge(inputs, values)
         source.optimizer.zero_grad()

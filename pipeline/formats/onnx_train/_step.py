@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from .._examples import Examples
 from ..contract import Arrays
 from ._capture import (
-    EXAMPLE_ROWS,
     capture,
     check_draws_nothing,
     complaints_about,
@@ -24,14 +24,14 @@ from ._capture import (
 from ._gradients import decompositions
 from ._graph import write_graph
 from ._optimizers import updated
-from ._source import EagerStep, batch, state
+from ._source import EagerStep, state
 from ._states import Entry
 
 Step = Callable[..., list[Any]]
 
 
 def write_step(
-    source: Any, inputs: list[str], examples: list[np.ndarray], first: EagerStep, path: Path
+    source: Any, inputs: list[str], examples: Examples, first: EagerStep, path: Path
 ) -> list[tuple[Entry, np.ndarray]]:
     """Writes the graph; returns what state.json says of each tensor but its place, and the tensor.
 
@@ -49,10 +49,10 @@ def write_step(
     step = _step(source, program, taken, names, [*tensors], first.trained)
     graph = _trace(step, program, [*tensors.values(), *rates.values()])
     check_draws_nothing(program, graph)
-    given = [*tensors.values(), *rates.values(), *batch(examples, EXAMPLE_ROWS)]
+    fixed = [*tensors.values(), *rates.values()]
     answers = ["loss", *(f"new/{name}" for name in tensors)]
     places = [*range(len(names))]
-    changed = write_graph(graph, places, given, len(examples), names, answers, path)
+    changed = write_graph(graph, places, fixed, examples, names, answers, path)
     return _described(source.net, tensors, changed)
 
 

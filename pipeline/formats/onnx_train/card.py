@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from .._card import rows_of_step
+from ..dimensions import FIXED, Dimensions
 from ._files import FILE, PREDICT, STEP
 from ._states import read
 
@@ -29,14 +31,17 @@ def card(inputs: list[str], outputs: list[str]) -> str:
 
 
 def training_card(
-    inputs: list[str], outputs: list[str], targets: list[str], directory: Path
+    inputs: list[str],
+    outputs: list[str],
+    targets: list[str],
+    directory: Path,
+    dimensions: Dimensions = FIXED,
 ) -> str:
     """Returns lines with the learning rates of later epochs only where they differ."""
     scheduled = read(directory)["scheduled"]
-    feed = "".join(f', "{name}": data["input.{name}"][rows]' for name in inputs)
-    truths = ", ".join(
-        f'"{each.removeprefix("target.")}": data["{each}"][rows]' for each in targets
-    )
+    rows = rows_of_step(dimensions, "k")
+    feed = "".join(f', "{name}": {rows(f"input.{name}")}' for name in inputs)
+    truths = ", ".join(f'"{each.removeprefix("target.")}": {rows(each)}' for each in targets)
     feed = f", {truths}{feed}" if truths else feed
     given = "".join(f', "{name}": data["input.{name}"]' for name in inputs)
     lines = [

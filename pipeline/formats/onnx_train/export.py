@@ -11,7 +11,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from .._examples import Examples, examples
 from ..contract import Arrays
+from ..dimensions import FIXED, Dimensions
 from . import _states
 from ._compare import check_steps
 from ._files import FOLDER, PREDICT, STEP
@@ -29,6 +31,7 @@ def export(
     training: Any = None,
     targets: Arrays | None = None,
     seed: int = 0,
+    dimensions: Dimensions = FIXED,
 ) -> None:
     """Writes the step after which `training` stands, which stays as it is.
 
@@ -45,7 +48,7 @@ def export(
     source, folder = copied(training), directory / FOLDER
     folder.mkdir()
     try:
-        _write(source, inputs, outputs, targets, directory)
+        _write(source, examples(dimensions, input=inputs, target=targets), outputs, directory)
     except ValueError:
         shutil.rmtree(folder)
         raise
@@ -59,30 +62,28 @@ def _check_names(names: list[str]) -> None:
 
 def _write(
     source: Any,
-    inputs: Arrays,
+    given: Examples,
     outputs: list[str],
-    targets: Arrays,
     directory: Path,
 ) -> None:
     """Raises ValueError where the graph's first steps are not the source's."""
     import torch
 
-    examples, names = [*inputs.values(), *targets.values()], [*inputs]
+    names, targets = ([*each] for each in (source.inputs, source.targets))
     with torch.random.fork_rng(devices=[]):
-        expected = list(eager_steps(copied(source), examples))
+        expected = list(eager_steps(copied(source), given))
     described: dict[str, Any] = {
         "inputs": names,
         "outputs": outputs,
-        "targets": [*targets],
-        "rows": least_rows(source, examples),
+        "targets": targets,
+        "rows": least_rows(source, given),
         "scheduled": source.scheduler is not None,
         "learning_rates": learning_rates(copied(source)),
     }
-    states = write_step(source, [*names, *targets], examples, expected[0], directory / STEP)
-    of_inputs = examples[: len(inputs)]
-    write_predict(source, names, outputs, of_inputs, directory / PREDICT)
+    states = write_step(source, [*names, *targets], given, expected[0], directory / STEP)
+    write_predict(source, names, outputs, given.of("input"), directory / PREDICT)
     described["states"] = [entry for entry, _ in states]
     _states.locate(described["states"], [array for _, array in states], directory)
     _states.write(directory, described)
     largest_rate = max(map(max, described["learning_rates"]))
-    check_steps(Trainer(directory), inputs, targets, expected, largest_rate)
+    check_steps(Trainer(directory), given, expected, largest_rate)

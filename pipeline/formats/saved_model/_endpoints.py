@@ -6,19 +6,22 @@ import numpy as np
 
 from .._arrays import as_argument, in_order
 from ..contract import Arrays
+from ..dimensions import Dimensions
 
 if TYPE_CHECKING:
     import keras
 
 
-def root_of(model: "keras.Model", inputs: Arrays, outputs: list[str]) -> Any:
+def root_of(
+    model: "keras.Model", inputs: Arrays, outputs: list[str], dimensions: Dimensions
+) -> Any:
     """Returns a tf.Module with `weights` by Keras path, tables, and the endpoint `serve`."""
     import tensorflow as tf
 
     root = tf.Module()
     root.weights = _variables(model)
     root.tables = _tables(model)
-    specs = input_specs(inputs)
+    specs = specs_of("input", inputs, dimensions)
 
     def serve(inputs: Any) -> dict[str, Any]:
         return by_name(model(inputs, training=False), outputs)
@@ -56,17 +59,21 @@ def _tables(model: "keras.Model") -> list[Any]:
     return list(dict.fromkeys(each for each in attributes if isinstance(each, TrackableResource)))
 
 
-def input_specs(inputs: Arrays) -> Any:
-    """Returns the spec of one input, or those of several by name."""
-    return as_argument({name: spec(name, array) for name, array in inputs.items()})
+def specs_of(kind: str, arrays: Arrays, dimensions: Dimensions) -> Any:
+    """Returns the spec of one input or target, or those of several by name."""
+    return as_argument(
+        {
+            name: _spec(name, array, dimensions.shape(f"{kind}.{name}", array))
+            for name, array in arrays.items()
+        }
+    )
 
 
-def spec(name: str, array: np.ndarray) -> Any:
-    """Returns the shape for any number of rows, and the type, of an example."""
+def _spec(name: str, array: np.ndarray, shape: tuple[int | None, ...]) -> Any:
     import tensorflow as tf
 
     dtype = tf.string if array.dtype.kind in "USO" else tf.as_dtype(array.dtype)
-    return tf.TensorSpec((None, *array.shape[1:]), dtype, name)
+    return tf.TensorSpec(shape, dtype, name)
 
 
 def by_name(returned: Any, outputs: list[str]) -> dict[str, Any]:

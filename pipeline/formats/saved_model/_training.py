@@ -8,13 +8,19 @@ from typing import Any
 
 from .._arrays import named
 from ..contract import Arrays
-from ._endpoints import by_path, input_specs
+from ..dimensions import Dimensions
+from ._endpoints import by_path, specs_of
 from ._errors import name_of, one_line, tracing_errors
 from ._schedule import check_rates, rate_of_epoch
 
 
 def add_training(
-    root: Any, training: Any, inputs: Arrays, targets: Arrays | None, outputs: list[str]
+    root: Any,
+    training: Any,
+    inputs: Arrays,
+    targets: Arrays | None,
+    outputs: list[str],
+    dimensions: Dimensions,
 ) -> None:
     """Adds the optimizer's variables, `train_step`, `end_epoch` and `evaluate` to `root`.
 
@@ -28,7 +34,8 @@ def add_training(
     _check_optimizer(optimizer)
     root.optimizer = by_path(optimizer.variables)
     root.epochs = tf.Variable(training.epochs, dtype=tf.int64, name="epochs")
-    specs = [input_specs(inputs), *([input_specs(targets)] if targets else [])]
+    specs = [specs_of("input", inputs, dimensions)]
+    specs += [specs_of("target", targets, dimensions)] if targets else []
     root.train_step = tf.function(_step(training), input_signature=specs, autograph=False)
     rate, root.schedule = rate_of_epoch(training.schedule)
 

@@ -1,7 +1,10 @@
 """Lines for the card."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from .._card import rows_of_step
+from ..dimensions import FIXED, Dimensions
 from ._files import ENDPOINT, FOLDER, read_signature
 
 
@@ -16,11 +19,16 @@ def card(inputs: list[str], outputs: list[str]) -> str:
 
 
 def training_card(
-    inputs: list[str], outputs: list[str], targets: list[str], directory: Path
+    inputs: list[str],
+    outputs: list[str],
+    targets: list[str],
+    directory: Path,
+    dimensions: Dimensions = FIXED,
 ) -> str:
     """Returns lines that leave "trained/" where they run: TensorFlow's own way of saving what it
     has loaded."""
-    arguments = _arguments(inputs, 'data["input.{}"][rows]')
+    rows = rows_of_step(dimensions, "step")
+    arguments = _argument({name: rows(f"input.{name}") for name in inputs})
     ends = '    if data["ends_epoch"][step]:\n        model.end_epoch()\n'
     return (
         "import numpy, tensorflow\n"
@@ -29,7 +37,7 @@ def training_card(
         'for step, recorded in enumerate(data["loss"]):\n'
         '    rows = data["step"] == step\n'
         f"    batch = {arguments}\n"
-        f"    loss = model.train_step(batch{_truths(targets)})\n"
+        f"    loss = model.train_step(batch{_truths(targets, rows)})\n"
         '    print(f"loss {loss:.6f}, with the source {recorded:.6f}")\n'
         f"{ends if read_signature(directory)['training']['schedule'] else ''}"
         'tensorflow.saved_model.save(model, "trained", model.signatures)\n'
@@ -41,19 +49,17 @@ def training_card(
 
 def _predicting(inputs: list[str], outputs: list[str]) -> str:
     taken = ", ".join(f'answer["{name}"]' for name in outputs)
-    arguments = _arguments(inputs, 'example["input.{}"]')
+    arguments = _argument({name: f'example["input.{name}"]' for name in inputs})
     return f"answer = model.{ENDPOINT}({arguments})\noutputs = {taken}"
 
 
-def _truths(targets: list[str]) -> str:
+def _truths(targets: list[str], rows: Callable[[str], str]) -> str:
     if not targets:
         return ""
-    arrays = [f'data["{each}"][rows]' for each in targets]
-    names = [each.removeprefix("target.") for each in targets]
-    named = ", ".join(f'"{name}": {array}' for name, array in zip(names, arrays, strict=True))
-    return f", {{{named}}}" if len(targets) > 1 else f", {arrays[0]}"
+    return f", {_argument({each.removeprefix('target.'): rows(each) for each in targets})}"
 
 
-def _arguments(inputs: list[str], array: str) -> str:
-    named = ", ".join(f'"{name}": {array.format(name)}' for name in inputs)
-    return f"{{{named}}}" if len(inputs) > 1 else array.format(inputs[0])
+def _argument(arrays: Mapping[str, str]) -> str:
+    """Returns the words for one array, or for several by name."""
+    named = ", ".join(f'"{name}": {array}' for name, array in arrays.items())
+    return f"{{{named}}}" if len(arrays) > 1 else next(iter(arrays.values()))

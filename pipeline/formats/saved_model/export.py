@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..contract import Arrays
+from ..dimensions import FIXED, Dimensions
 from ._canonical import canonicalise
 from ._endpoints import root_of
 from ._errors import PYTHON_ERRORS, one_line
@@ -29,6 +30,7 @@ def export(
     training: Any = None,
     targets: Arrays | None = None,
     seed: int = 0,
+    dimensions: Dimensions = FIXED,
 ) -> None:
     """Writes its endpoints for any number of rows; same model, same bytes, anywhere.
 
@@ -41,9 +43,9 @@ def export(
     folder = directory / FOLDER
     signature: dict[str, Any] = {"inputs": list(inputs), "outputs": outputs}
     try:
-        root = root_of(model, inputs, outputs)
+        root = root_of(model, inputs, outputs, dimensions)
         if training is not None:
-            add_training(root, training, inputs, targets, outputs)
+            add_training(root, training, inputs, targets, outputs, dimensions)
             seeds = [name for name in root.weights if name.endswith("seed_generator_state")]
             signature["training"] = {"schedule": training.schedule is not None, "seeds": seeds}
             signature["training"]["targets"] = list(targets or {})

@@ -3,9 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ..contract import Arrays
+from .._examples import Examples
 from ._errors import in_one_line
 
 if TYPE_CHECKING:
@@ -15,23 +13,15 @@ if TYPE_CHECKING:
 EXAMPLE_ROWS = 3  # neither 0, 1 nor the model's own sizes decide what is traced
 
 
-def capture(model: "nn.Module", inputs: Arrays, outputs: list[str]) -> "ExportedProgram":
-    """Returns one program for every number of rows; raises ValueError in one line when there is
-    none."""
-    shapes = tuple(map(rows_vary, inputs.values()))
-    return trace(model, list(inputs.values()), shapes, outputs, "this model")
-
-
-def rows_vary(_: np.ndarray) -> dict[int, Any]:
-    """Returns what torch.export calls the dynamic shape of an array of any number of rows."""
-    import torch
-
-    return {0: torch.export.Dim("batch", min=0)}
+def capture(model: "nn.Module", inputs: Examples, outputs: list[str]) -> "ExportedProgram":
+    """Returns one program for every number of rows and size of dimensions; raises ValueError in
+    one line when there is none."""
+    return trace(model, inputs, inputs.shapes(), outputs, "this model")
 
 
 def trace(
     module: "nn.Module",
-    examples: list[np.ndarray],
+    arguments: Examples,
     shapes: tuple[Any, ...],
     outputs: list[str],
     what: str,
@@ -43,10 +33,8 @@ def trace(
     """
     import torch
 
-    given = tuple(
-        torch.from_numpy(np.resize(each, (EXAMPLE_ROWS, *each.shape[1:]))) for each in examples
-    )
     try:
+        given = arguments.tensors(EXAMPLE_ROWS)
         program = torch.export.export(module, given, dynamic_shapes=shapes)
     except RuntimeError as error:
         reason = in_one_line(error)

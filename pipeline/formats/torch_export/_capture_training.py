@@ -4,11 +4,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from .._torch import in_numpy, tensors
-from ..contract import Arrays
-from ._capture import rows_vary, trace
+from .._examples import Examples
+from .._torch import in_numpy
+from ._capture import EXAMPLE_ROWS, trace
 from ._cumulative import own_means
 from ._names import LOSS, TRAIN
 from ._own_backward import demand_own_gradients
@@ -18,26 +16,26 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
 
-def capture_training(
-    training: Any, inputs: Arrays, targets: Arrays
-) -> dict[str, "ExportedProgram"]:
+def capture_training(training: Any, given: Examples) -> dict[str, "ExportedProgram"]:
     """Returns forward and loss in training mode, from inputs and targets, and the loss alone, from
     what `training.compared` names; the net's states keep their names, and those of the loss have
     one more part ahead of theirs."""
     import torch
 
-    net, values = training.net, {**inputs, **targets}
+    net, values = training.net, given.resized(EXAMPLE_ROWS)
+    tensors = given.of("input").tensors(EXAMPLE_ROWS)
     with torch.no_grad():
-        answers = training.answer(dict(zip(inputs, tensors(inputs, list(inputs)), strict=True)))
-    step, loss = _modules(training, list(values))
+        answers = training.answer(dict(zip(training.inputs, tensors, strict=True)))
+    step, loss = _modules(training, [name.partition(".")[2] for name in values])
     with _training_mode(net), own_means(net):
-        train = _trace_loss(list(values.values()), step, "its training step")
-    demand_own_gradients(step, train, values)
+        train = _trace_loss(given, step, "its training step")
+    demand_own_gradients(step, train, given)
     _clean(train, net)
-    values |= {name: in_numpy(each) for name, each in answers.items()}
-    compared = [values[name] for name in training.compared()]
+    values |= {f"output.{name}": in_numpy(each) for name, each in answers.items()}
+    known = {name.partition(".")[2]: name for name in values}
+    compared = {known[name]: values[known[name]] for name in training.compared()}
     with torch.no_grad():  # as where a loss is only looked at
-        of_answers = _trace_loss(compared, loss, "its loss")
+        of_answers = _trace_loss(Examples(compared, given.dimensions), loss, "its loss")
     _clean(of_answers, net)
     return {TRAIN: train, LOSS: of_answers}
 
@@ -101,10 +99,9 @@ def _training_mode(net: "nn.Module") -> Iterator[None]:
             module.training = mode
 
 
-def _trace_loss(examples: list[np.ndarray], module: "nn.Module", what: str) -> "ExportedProgram":
+def _trace_loss(given: Examples, module: "nn.Module", what: str) -> "ExportedProgram":
     """Returns the program of a forward that takes *arguments and gives a loss."""
-    shapes = (tuple(map(rows_vary, examples)),)
-    return trace(module, examples, shapes, ["loss"], what)
+    return trace(module, given, (given.shapes(),), ["loss"], what)
 
 
 def _rename(program: "ExportedProgram", rename: Callable[[str], str]) -> None:

@@ -1,6 +1,6 @@
 """Errors of torch's become one line each."""
 
-from .._torch import CONSTANT, HINT
+from .._torch import constant
 
 
 def in_one_line(error: BaseException) -> str:
@@ -8,7 +8,7 @@ def in_one_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     reasons = [line for line in lines[1:] if line.startswith("- ")]
     marks = [n for n, line in enumerate(lines) if line.startswith("The following call raised")]
-    if any(CONSTANT in line for line in lines):
-        return HINT
+    if hint := constant(str(error)):
+        return hint
     blamed = lines[marks[0] + 1 : marks[0] + 3] if marks else []
     return " ".join([*lines[:1], *reasons, *blamed]) or type(error).__name__

@@ -4,9 +4,7 @@ program trains by the derivative of the forward."""
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ..contract import Arrays
+from .._examples import Examples
 from ._capture import EXAMPLE_ROWS
 
 if TYPE_CHECKING:
@@ -17,17 +15,14 @@ RTOL, ATOL = 1e-4, 1e-6
 """Of gradients: what differs by less is the same derivative, computed in another order."""
 
 
-def demand_own_gradients(step: "nn.Module", program: "ExportedProgram", values: Arrays) -> None:
+def demand_own_gradients(step: "nn.Module", program: "ExportedProgram", given: Examples) -> None:
     """Raises ValueError where the step has such functions and the program's gradients are others.
 
     Weights, buffers and random numbers are afterwards what they were.
     """
     import torch
 
-    examples = [
-        torch.from_numpy(np.resize(each, (EXAMPLE_ROWS, *each.shape[1:])))
-        for each in values.values()
-    ]
+    examples = given.tensors(EXAMPLE_ROWS)
     state = {name: each.clone() for name, each in step.state_dict().items()}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

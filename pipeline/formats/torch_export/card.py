@@ -1,8 +1,11 @@
 """Lines for the card."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from .._card import rows_of_step
+from ..dimensions import FIXED, Dimensions
 from ._names import FILE, MODEL, OPTIMIZER, TRAIN
 from ._screen_optimizer import read_optimizer
 
@@ -20,11 +23,16 @@ def card(inputs: list[str], outputs: list[str]) -> str:
 
 
 def training_card(
-    inputs: list[str], outputs: list[str], targets: list[str], directory: Path
+    inputs: list[str],
+    outputs: list[str],
+    targets: list[str],
+    directory: Path,
+    dimensions: Dimensions = FIXED,
 ) -> str:
     """Returns lines that train on, only those that this model's optimizer needs."""
     saved = read_optimizer(directory / OPTIMIZER)
-    return "\n".join([*_load(saved), *_train(saved, inputs, targets), *_predict(inputs)])
+    lines = _train(saved, inputs, targets, rows_of_step(dimensions, "step"))
+    return "\n".join([*_load(saved), *lines, *_predict(inputs)])
 
 
 def _load(saved: dict[str, Any]) -> list[str]:
@@ -51,9 +59,11 @@ def _load(saved: dict[str, Any]) -> list[str]:
     ]
 
 
-def _train(saved: dict[str, Any], inputs: list[str], targets: list[str]) -> list[str]:
+def _train(
+    saved: dict[str, Any], inputs: list[str], targets: list[str], rows: Callable[[str], str]
+) -> list[str]:
     taken = [*(f"input.{name}" for name in inputs), *targets]
-    arguments = ", ".join(f'torch.from_numpy(data["{name}"][rows])' for name in taken)
+    arguments = ", ".join(f"torch.from_numpy({rows(name)})" for name in taken)
     lines = [
         'for step, recorded in enumerate(data["loss"]):',
         '    rows = data["step"] == step',

@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .._examples import examples
 from .._torch import check_evaluation_mode
 from ..contract import Arrays
+from ..dimensions import FIXED, Dimensions
 from . import _optimizer_file
 from ._capture import capture, strip
 from ._capture_training import capture_training
@@ -23,8 +25,10 @@ def export(
     training: Any = None,
     targets: Arrays | None = None,
     seed: int = 0,
+    dimensions: Dimensions = FIXED,
 ) -> None:
-    """Writes program `model` for any number of rows from 0 up; same model, same bytes, anywhere.
+    """Writes program `model` for any number of rows from 0 up and every size of the dimensions;
+    same model, same bytes, anywhere.
 
     With `training`, what the framework built, whose net is the model or within it, and an
     example of its `targets` also programs `train` and `loss` and optimizer.pt; `seed` is of the
@@ -32,13 +36,14 @@ def export(
     """
     check_evaluation_mode(model, "torch_export")
     signature = {"inputs": list(inputs), "outputs": outputs}
-    programs = {MODEL: capture(model, inputs, outputs)}
+    programs = {MODEL: capture(model, examples(dimensions, input=inputs), outputs)}
     saved = None
     if training is not None:
         assert targets is not None
         signature |= {"targets": list(targets), "loss": training.compared()}
         saved = _optimizer_file.content(training, seed)
-        programs |= capture_training(training, inputs, targets)
+        given = examples(dimensions, input=inputs, target=targets)
+        programs |= capture_training(training, given)
     for program in programs.values():
         strip(program)
     write(directory, programs, signature, saved)

@@ -12,6 +12,7 @@ import numpy as np
 from .._torch import check_evaluation_mode
 from .._zip import data_offset
 from ..contract import Arrays
+from ..dimensions import FIXED, Dimensions
 from ._names import FILE, INDEX
 
 if TYPE_CHECKING:
@@ -20,7 +21,13 @@ if TYPE_CHECKING:
 Index = dict[str, tuple[int, int, str]]
 
 
-def export(model: "nn.Module", inputs: Arrays, outputs: list[str], directory: Path) -> None:
+def export(
+    model: "nn.Module",
+    inputs: Arrays,
+    outputs: list[str],
+    directory: Path,
+    dimensions: Dimensions = FIXED,
+) -> None:
     """Writes the model, and an index of its names and of where its weights lie. Raises ValueError
     in one line where it cannot be pickled."""
     import torch
