@@ -18,6 +18,7 @@ from pipeline.config.params import CheckpointParams
 from pipeline.data import arrays as prepared
 from pipeline.files import write_atomically
 from pipeline.frameworks.contract import TrainingModule
+from pipeline.reference import tokenized
 from pipeline.reference.recording import record
 from pipeline.reference.source import Source
 from pipeline.run import parent, stage
@@ -59,6 +60,7 @@ def checkpoint(
         refusals=PYTHONS + frameworks.framework(params.model.framework).FAULTS,
     )
     outputs, notes = record(source, data, output / "reference", params.checkpoint.many)
+    tokenized.record(data, output, schema)
     schema |= {"outputs": outputs, "sources": framework.sources(training), "epoch": chosen}
     schema |= {"epochs_before": before, "seed": seed(params.train.seed, before + chosen + 1)}
     schema["decisions"] = {name: each.as_mapping() for name, each in decisions.items()}
@@ -103,20 +105,32 @@ def _record_steps(
             losses.append(np.asarray(framework.step(training, inputs, targets, rows)))
         if last:
             end_epoch(framework, training, val_loss)
-    all_rows = np.concatenate(steps)
-    arrays = {f"input.{name}": array[all_rows] for name, array in inputs.items()}
-    arrays |= {f"target.{name}": array[all_rows] for name, array in targets.items()}
+    arrays = _of_steps({f"input.{name}": array for name, array in inputs.items()}, steps)
+    arrays |= _of_steps({f"target.{name}": array for name, array in targets.items()}, steps)
     arrays |= {"loss": np.stack(losses), "ends_epoch": ends}
     arrays["val_loss"] = np.array(val_loss)
     arrays["step"] = np.repeat(np.arange(len(steps)), [len(rows) for rows in steps])
-    np.savez(reference / "training.npz", **arrays)
+    np.savez(reference / "training.npz", **arrays)  # type: ignore[arg-type]
 
     with np.load(reference / "seven.npz") as seven:
         batch = {name: seven[f"input.{name}"] for name in inputs}
     answers, _ = framework.evaluate(training, batch, None)
     arrays = {f"answers/{name}": array for name, array in answers.items()}
     arrays |= {f"state/{name}": array for name, array in framework.state(training).items()}
-    np.savez(reference / "trained.npz", **arrays)
+    np.savez(reference / "trained.npz", **arrays)  # type: ignore[arg-type]
+
+
+def _of_steps(
+    arrays: Mapping[str, np.ndarray], steps: Sequence[np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Returns the rows of all steps, which are padded to the longest of them, and the size of each
+    step's own: input.<name>, target.<name>, and size.<array> of an array that varies."""
+    all_rows, result = np.concatenate(steps), {}
+    for name, array in arrays.items():
+        result[name] = array[all_rows]
+        if prepared.varies(array):
+            result[f"size.{name}"] = np.array([array[rows].shape[1] for rows in steps])
+    return result
 
 
 def _steps(params: CheckpointParams, epoch: int, rows: int) -> list[np.ndarray]:

@@ -3,28 +3,19 @@
 What MLflow reads decides whose code it runs, so it is compared with what is written here.
 """
 
-import json
-import math
 import re
 import tempfile
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pipeline import provenance
 from pipeline.complete_model import mlmodel
+from pipeline.examine.described import TRAINING, demand, demand_schema, tokenizers
 from pipeline.formats import declared, names
 from pipeline.provenance import lineage
 from pipeline.untrusted import arrays, documents, limits
 
-VALUES = 1 << 28
-"""Of one row of one input or output."""
-
-DTYPES = (
-    *("float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8"),
-    *("bool", "string"),
-)
-WORD = re.compile(r"[A-Za-z_][\w.\-]{0,99}")
 VERSION = re.compile(
     r"( {0,40}+(?:\w{1,40}_version: |python: |- [\w.\-]{1,100}==?))'?\d[\w.+]{0,40}'?"
 )
@@ -73,7 +64,7 @@ def descriptions(directory: Path) -> str:
     """Judges schema.json, formats.json, metrics.json and the card. Raises ValueError."""
     for name, judge in {
         "formats.json": _demand_formats,
-        "schema.json": _demand_schema,
+        "schema.json": demand_schema,
         "metrics.json": _demand_metrics,
     }.items():
         try:
@@ -87,6 +78,7 @@ def descriptions(directory: Path) -> str:
     _demand_text(directory / "README.md")
     held, _ = formats(directory)
     own = {top for name in held for top in _own(name)}
+    own |= set(tokenizers(schema(directory)))
     for path in directory.iterdir():
         if path.name not in {*FILES, *own}:
             raise ValueError(f"{path}: is of no format that it says it holds: {', '.join(held)}")
@@ -108,11 +100,6 @@ def _json(path: Path) -> dict[str, Any]:
     return value
 
 
-def demand(holds: bool, what: str) -> None:
-    if not holds:
-        raise ValueError(f"expected {what}")
-
-
 def _demand_formats(value: Mapping[str, Any]) -> None:
     keys = {"held", "trains", "refused"}
     demand(keys - {"trains"} <= set(value) <= keys, "held, trains and refused alone")
@@ -125,63 +112,6 @@ def _demand_formats(value: Mapping[str, Any]) -> None:
     demand(isinstance(refused, dict), "a mapping of refused formats")
     texts = all(isinstance(each, str) and len(each) < 10_000 for each in refused.values())
     demand(texts and all(name in known for name in refused), "a line for each refused format")
-
-
-SCHEMA: dict[str, Callable[[Any], bool]] = {
-    "inputs": lambda v: _tensors(v),
-    "outputs": lambda v: _tensors(v),
-    "target": lambda v: isinstance(v, dict) and len(json.dumps(v)) < 1000,
-    "targets": lambda v: v == {} or _tensors(v, {"classes", "labels"}),
-    "decisions": lambda v: isinstance(v, dict) and len(json.dumps(v)) < 100_000,
-    "predictions": lambda v: isinstance(v, dict | None) and len(json.dumps(v)) < 1000,
-    "rows": lambda v: isinstance(v, dict) and all(map(_count, v.values())),
-    "sources": lambda v: isinstance(v, list) and all(map(_word, v)),
-    "epoch": lambda v: _count(v),
-    "epochs_before": lambda v: _count(v),
-    "seed": lambda v: _count(v),
-    "threshold": lambda v: isinstance(v, float) and math.isfinite(v),
-}
-EARLIER = {"target", "threshold"}
-"""Keys of a schema from before targets had names; `threshold` is there for one column alone."""
-NAMED = {"targets", "decisions", "predictions"}
-"""Keys that it has since."""
-TRAINING = {"epochs_before", "seed"}
-"""Keys of the schema that say where training goes on; there is none without them."""
-
-
-def _demand_schema(value: Mapping[str, Any]) -> None:
-    there = set(value)
-    wanted = set(SCHEMA) - EARLIER if "targets" in there else set(SCHEMA) - NAMED
-    wanted -= {"threshold"} - there
-    wanted -= set() if TRAINING & there else TRAINING
-    demand(set(value) == wanted, f"{', '.join(SCHEMA)} alone")
-    for key in wanted:
-        demand(SCHEMA[key](value[key]), f"another {key}")
-
-
-def _tensors(value: Any, more: Set[str] = frozenset()) -> bool:
-    return (
-        isinstance(value, dict)
-        and 0 < len(value) < 1000
-        and all(
-            _word(name)
-            and set(each) == {"dtype", "shape", *more}
-            and each["dtype"] in DTYPES
-            and isinstance(each["shape"], list)
-            and len(each["shape"]) < 32
-            and all(map(_count, each["shape"]))
-            and math.prod(each["shape"]) <= VALUES
-            for name, each in value.items()
-        )
-    )
-
-
-def _word(value: Any) -> bool:
-    return isinstance(value, str) and WORD.fullmatch(value) is not None
-
-
-def _count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63
 
 
 def _demand_metrics(value: Mapping[str, Any]) -> None:
@@ -211,7 +141,8 @@ def served(directory: Path) -> str:
             mlmodel.write(Path(scratch), described, held, example)
         for name in mlmodel.WITHOUT_EXAMPLE if older else mlmodel.FILES:
             _demand_written(directory / name, (Path(scratch) / name).read_text())
-    _demand_requirements(directory / "requirements.txt", held)
+    more = {"tokenizers"} if tokenizers(described) else set[str]()
+    _demand_requirements(directory / "requirements.txt", held, more)
     word = "; it is from before complete models had an input example for MLflow" if older else ""
     loaders = "MLmodel names MLflow's own loaders, requirements.txt what the formats need, no code"
     return loaders + word
@@ -247,8 +178,8 @@ def _padded(text: str) -> list[str]:
     return [*text.splitlines(), "the end"]
 
 
-def _demand_requirements(path: Path, held: list[str]) -> None:
-    allowed = {name for each in held for name in declared(each).requires}
+def _demand_requirements(path: Path, held: list[str], more: set[str]) -> None:
+    allowed = {name for each in held for name in declared(each).requires} | more
     for line in _text(path).splitlines():
         match = REQUIREMENT.fullmatch(line)
         if match is None or match[1] not in allowed:

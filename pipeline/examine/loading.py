@@ -7,15 +7,17 @@ from typing import Any
 from pipeline import formats, provenance
 from pipeline.config.params import Limits, Tolerance, Verify
 from pipeline.examine import content
+from pipeline.examine.examples import TEXTS, texts_of
 from pipeline.files import temporary_folder
 from pipeline.sandbox import supervisor
-from pipeline.sandbox.reports import UNREADABLE, Answers, Batches, Reported, Training, read
+from pipeline.sandbox.reports import UNREADABLE, Answers, Batches, Ids, Reported, Training, read
 from pipeline.untrusted import arrays
 from pipeline.verification import tolerances
 from pipeline.verification.checks.deterministic import repeats
 from pipeline.verification.comparison import compare
 from pipeline.verification.evidence import OURS
 from pipeline.verification.result import Result, failed
+from pipeline.verification.tokenized import other_ids
 
 BATCHES = ("one", "seven")
 MOST_THREADS = 256
@@ -58,16 +60,19 @@ def loadable(copy: Path) -> list[str]:
 def answer(copy: Path, verify: Verify) -> Iterator[tuple[str, Result]]:
     """Loads what `screen` has let through, and holds it to the examples, check by check."""
     _, trains = content.formats(copy)
-    names = loadable(copy)
+    names, texts = loadable(copy), texts_of(copy)
     examples = {name: _outputs(arrays.read(copy / f"examples/{name}.npz")) for name in BATCHES}
     with temporary_folder() as work, supervisor.pool() as pool:
         limits = verify.limits
+        ids = pool.submit(_run, Ids, copy, names[0], work, limits, "tokenize") if texts else None
         answers = {n: pool.submit(_run, Answers, copy, n, work, limits, "answer") for n in names}
         trainings = {
             n: pool.submit(_run, Training, copy, n, work, limits, "train")
             for n in names
             if n in trains
         }
+        if ids is not None:
+            yield "tokenizers", _judged_ids(ids.result(), texts)
         for name in names:
             tolerance = tolerances.of_answers(verify, name)
             yield f"answers: {name}", _judged_answers(answers[name].result(), examples, tolerance)
@@ -103,7 +108,18 @@ def _judged_training(training: Training, copy: Path, tolerance: Tolerance) -> Re
     return failed(difference.faults, summary)
 
 
-def _unfinished(report: Answers | Training) -> str | None:
+def _judged_ids(report: Ids, texts: Mapping[str, Any]) -> Result:
+    if fault := _unfinished(report):
+        return failed([fault])
+    try:
+        faults = list(other_ids(texts, report.ids))
+    except UNREADABLE as fault:
+        return failed([f"cannot be compared: {fault}"])
+    count = sum(len(each["texts"]) for each in texts.values())
+    return failed(faults, f"{count} texts of its examples, with the ids that it says")
+
+
+def _unfinished(report: Answers | Training | Ids) -> str | None:
     if report.error is None and report.at == "done":
         return None
     return f"{report.at}: {report.error or 'it did not finish'}"
@@ -131,9 +147,10 @@ def _run(
         batches={batch: copy / f"examples/{batch}.npz" for batch in BATCHES},
         training=copy / "examples/training.npz",
         threads=_threads(copy),
+        texts=str(copy / "examples" / TEXTS) if task == "tokenize" else None,
         refused=sorted({*OURS, *content.schema(copy)["sources"]} - {*LIBRARIES}),
     )
-    imports = () if task == "screen" else formats.declared(name).imports
+    imports = () if task in ("screen", "tokenize") else formats.declared(name).imports
     return read(kind, job, supervisor.run(job, work_dir, [copy], limits, imports), limits)
 
 

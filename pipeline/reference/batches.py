@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 
 from pipeline.data import arrays as prepared
+from pipeline.data import sizes
 from pipeline.errors import ParamsError
 from pipeline.reference import edges
 from pipeline.reference.source import Arrays, Source, finite, rows_of
 
 EDGE_ROWS = ("least", "greatest", "zeros", "beyond the least", "beyond the greatest")
+OF_SIZE = 3
+"""Rows of a batch of certain sizes."""
 ALIKE = 1e-3
 """Rows are alike where their answers differ by no more than this, and this times the largest."""
 
@@ -30,21 +33,36 @@ class Asked:
 
 def record(source: Source, data: Path, folder: Path, many: int) -> dict[str, Asked]:
     """Writes <folder>/<batch>.npz of 1, 7 and many rows of the test split, and of edge values; and
-    wide.npz, where the rows of `many` are alike. Returns them by name."""
+    wide.npz, where the rows of `many` are alike; and of the least and the greatest sizes and those
+    between, where dimensions vary. Returns them by name."""
     test, _ = prepared.split(data, "test")
     cuts = {"one": slice(0, 1), "seven": slice(0, 7), "many": slice(0, many)}
     batches = {name: _ask_real(source, test, rows) for name, rows in cuts.items()}
     training, _ = prepared.split(data, "train")
     wanted = finite(batches["many"].outputs)
-    edge = ask_made_up(source, edges.of_all(training), EDGE_ROWS, wanted)
+    rows = edges.of_all(training, batches["one"].inputs)
+    edge = ask_made_up(source, rows, EDGE_ROWS, wanted)
     batches["edge"] = edge if edge.outputs else _stand_in(source, training, edge)
     if _alike(next(iter(batches["many"].outputs.values()))):
         rows = edges.far_of_all(training)
         names = [f"far row {n}" for n in range(len(next(iter(rows.values()))))]
         wide = ask_made_up(source, rows, names, True)
         batches |= {"wide": wide} if wide.outputs else {}
+    batches |= _of_sizes(source, prepared.schema(data), test)
     for name, asked in batches.items():
         _write(folder / f"{name}.npz", asked)
+    return batches
+
+
+def _of_sizes(
+    source: Source, schema: Mapping[str, Any], test: Mapping[str, np.ndarray]
+) -> dict[str, Asked]:
+    """Returns rows of the test split in sizes that they need not have themselves."""
+    batches = {}
+    for name, dimensions in sizes.of_batches(schema).items():
+        inputs = sizes.resized(schema, test, OF_SIZE, dimensions)
+        text = ", ".join(f"{each} {size}" for each, size in dimensions.items())
+        batches[name] = _answered(source, inputs, f"rows with {text}")
     return batches
 
 
@@ -80,13 +98,17 @@ def _ask_real(source: Source, inputs: Mapping[str, np.ndarray], rows: slice) -> 
     """Returns rows of the test split with their answers. Raises ParamsError where the model has
     none: on these it is judged."""
     real = {name: np.array(array[rows]) for name, array in inputs.items()}
-    answers = source.answers_or_refuses(real)
+    return _answered(source, real, f"the first {len(next(iter(real.values())))} rows")
+
+
+def _answered(source: Source, inputs: Arrays, what: str) -> Asked:
+    answers = source.answers_or_refuses(inputs)
     if isinstance(answers, str):
         raise ParamsError(
-            f"model.net: on the first {len(next(iter(real.values())))} rows of the test split it "
-            f"raises {answers}; expected an answer to every row of the data"
+            f"model.net: on {what} of the test split it raises {answers}; expected an answer to "
+            "every row of the data"
         )
-    return Asked(inputs=real, outputs=answers)
+    return Asked(inputs=inputs, outputs=answers)
 
 
 def _stand_in(source: Source, training: Mapping[str, np.ndarray], edge: Asked) -> Asked:

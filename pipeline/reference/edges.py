@@ -4,8 +4,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from pipeline.data import arrays as prepared
 from pipeline.data.on_disk import blocks, least_and_greatest
 
+Arrays = dict[str, np.ndarray]
+FIVE = 5
 FACTORS = (10.0, 1e3, 1e5)
 """Of the far rows: the share of them that a net takes without growing out of its numbers is not
 known before."""
@@ -35,7 +38,7 @@ def edges(array: np.ndarray) -> np.ndarray:
 def far(array: np.ndarray) -> np.ndarray:
     """Returns rows of `array` taken across it, and of floats the same rows at each of FACTORS."""
     rows = array[np.linspace(0, len(array) - 1, FAR_ROWS).astype(int)]
-    if array.dtype.kind != "f" or _are_flags(array):
+    if array.dtype.kind != "f" or _are_flags(prepared.values(array)):
         return np.concatenate([rows] * len(FACTORS))
     return np.concatenate([(rows * factor).astype(array.dtype) for factor in FACTORS])
 
@@ -53,9 +56,18 @@ def _ends(array: np.ndarray) -> np.ndarray:
     return ends
 
 
-def of_all(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Returns the five rows of every input."""
-    return {name: edges(array) for name, array in inputs.items()}
+def of_all(inputs: Mapping[str, np.ndarray], row: Mapping[str, np.ndarray]) -> Arrays:
+    """Returns the five rows of every input; of one whose rows differ in length they are as long as
+    `row`, and have the same value throughout, and a mask hides nothing."""
+    return {name: _of_any(array, row[name]) for name, array in inputs.items()}
+
+
+def _of_any(array: np.ndarray, row: np.ndarray) -> np.ndarray:
+    if not prepared.varies(array):
+        return edges(array)
+    if prepared.is_mask(array):
+        return np.ones((FIVE, *row.shape[1:]), row.dtype)
+    return np.repeat(edges(prepared.values(array))[:, None], row.shape[1], axis=1)
 
 
 def far_of_all(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.data import arrays as prepared
 from pipeline.data.on_disk import least_and_greatest
 from pipeline.reference.source import Arrays, Source
 
@@ -47,7 +48,7 @@ def _questions(row: Arrays, training: Mapping[str, np.ndarray]) -> Iterator[tupl
             yield f"{name} has a NaN", row | {name: odd}
         if array.dtype.kind in "iu" and array.size:
             most = np.iinfo(array.dtype).max
-            high = int(least_and_greatest(training[name])[1].max())
+            high = int(least_and_greatest(prepared.values(training[name]))[1].max())
             values = {
                 "is -1": -1 if array.dtype.kind == "i" else None,
                 "is one more than the greatest": high + 1,

@@ -1,12 +1,16 @@
 """Asks the trained model everything that a check will want to know, and writes it down."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from pipeline.data import arrays as prepared
 from pipeline.files import write_atomically
 from pipeline.reference import batches, influence, questions
+from pipeline.reference.batches import Asked
 from pipeline.reference.source import Source
 
 NOTES = "notes.json"
@@ -27,8 +31,29 @@ def record(source: Source, data: Path, folder: Path, many: int) -> tuple[dict[st
     one, left_out = asked["one"].inputs, asked["edge"].left_out
     questions.record(source, one, training, left_out, folder / "questions.npz")
     write_atomically(folder / NOTES, json.dumps(notes, indent=1) + "\n")
+    schema = prepared.schema(data)
     described = {
-        name: {"dtype": str(array.dtype), "shape": list(array.shape[1:])}
+        name: {"dtype": str(array.dtype), "shape": _row_shape(schema, asked, name)}
         for name, array in asked["one"].outputs.items()
     }
     return described, notes
+
+
+def _row_shape(
+    schema: dict[str, Any], asked: Mapping[str, Asked], output: str
+) -> list[int | str | None]:
+    """Returns the shape of a row of an output: a number where it is the same in every batch, the
+    dimension that it follows, or None where it varies otherwise."""
+    shapes = [each.outputs[output].shape[1:] for each in asked.values()]
+    named = [_sizes(schema, each.inputs) for each in asked.values()]
+    row: list[int | str | None] = []
+    for seen in zip(*shapes, strict=True):
+        fitting = [n for n in named[0] if [sizes[n] for sizes in named] == list(seen)]
+        row.append(seen[0] if len(set(seen)) == 1 else next(iter(fitting), None))
+    return row
+
+
+def _sizes(schema: dict[str, Any], inputs: Mapping[str, np.ndarray]) -> dict[str, int]:
+    """Returns the size of each dimension in a batch."""
+    first = {name: next(iter(schema["inputs"][name]["shape"]), 0) for name in inputs}
+    return {str(size): inputs[n].shape[1] for n, size in first.items() if isinstance(size, str)}

@@ -112,6 +112,29 @@ class Training:
         return cls(**reported, results=results)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Ids:
+    """Holds what one process made of texts."""
+
+    error: str | None
+    at: str
+    """What was being done when it ended, "done" at the end."""
+    proofs: Mapping[str, str | None] = field(default_factory=dict)
+    ids: Batches = field(default_factory=dict)
+    """Input -> number of a text -> its ids."""
+    timing: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, report: Path, answers: Path) -> "Ids":
+        """Reads what the worker wrote."""
+        ids: dict[str, dict[str, np.ndarray]] = {}
+        with np.load(answers) as arrays:
+            for key in arrays:
+                _, name, number = key.split("/", 2)
+                ids.setdefault(name, {})[number] = arrays[key]
+        return cls(**json.loads(report.read_text()), ids=ids)
+
+
 def by_kind(arrays: Mapping[str, np.ndarray]) -> Batches:
     """Returns arrays named <kind>/<name> by kind and name."""
     kinds: dict[str, dict[str, np.ndarray]] = {}
@@ -121,7 +144,7 @@ def by_kind(arrays: Mapping[str, np.ndarray]) -> Batches:
     return kinds
 
 
-Reported = TypeVar("Reported", Answers, Training)
+Reported = TypeVar("Reported", Answers, Training, Ids)
 
 
 def _explained(error: str, limits: Limits) -> str:

@@ -25,6 +25,8 @@ from pipeline.sandbox.worker.tasks import UNUSED
 PACKAGE = Path(__file__).resolve().parents[1]
 WORKER = PACKAGE / "sandbox/worker"
 FORMATS = PACKAGE / "formats"
+ROWS = PACKAGE / "data/ragged.py"
+"""Reads rows that differ in length; it needs nothing else of ours, either."""
 
 ALONE = "alone"
 ENTRY = "from worker.tasks import main\n\nmain()\n"
@@ -35,7 +37,7 @@ ADDRESS_SPACE = 16 * GIB
 PASSED_ON = ("PATH", "LD_LIBRARY_PATH")
 """Variables that the interpreter and its libraries may need."""
 
-Task = Literal["answer", "train", "screen"]
+Task = Literal["answer", "train", "screen", "tokenize"]
 
 _ENDING = threading.Event()
 _SERVERS: ContextVar[processes.Servers | None] = ContextVar("servers", default=None)
@@ -107,6 +109,7 @@ def _copy_code(alone: Path) -> None:
     """Copies the bytecode that is at hand, too, since the process writes none."""
     for folder in (WORKER, FORMATS):
         shutil.copytree(folder, alone / folder.name)
+    shutil.copyfile(ROWS, alone / ROWS.name)
     (alone / "__main__.py").write_text(ENTRY)
 
 

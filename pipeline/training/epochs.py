@@ -9,7 +9,6 @@ import numpy as np
 
 from pipeline.config.params import Train
 from pipeline.data import arrays as prepared
-from pipeline.data.on_disk import rows_of_the_ends
 from pipeline.errors import ParamsError
 from pipeline.frameworks.contract import TrainingModule
 from pipeline.training.decision import Decision
@@ -75,8 +74,8 @@ def demand_answers_at_the_ends(
     numbers in these splits, an id that its table does not have for instance."""
     for name in splits:
         inputs, targets = prepared.split(data, name)
-        whole = [array for array in inputs.values() if array.dtype == int and array.size]
-        ends = {row for array in whole for row in rows_of_the_ends(array)}
+        whole = [array for array in inputs.values() if array.dtype == int]
+        ends = {row for array in whole for row in prepared.rows_at_the_ends(array)}
         for row in sorted(ends):
             batch = prepared.rows_of(inputs, slice(row, row + 1))
             when = f"in row {row} of the {name} split, {_shown(batch)}"

@@ -12,6 +12,7 @@ import numpy as np
 from pipeline import frameworks
 from pipeline.config.params import TrainParams
 from pipeline.data import arrays as prepared
+from pipeline.data import sizes
 from pipeline.errors import ModelError, ParamsError
 from pipeline.frameworks.contract import Framework
 from pipeline.training.deciding import Deciding
@@ -60,7 +61,8 @@ def demand_trainable(params: TrainParams, build: Build, data: Path) -> None:
     with translate_model_faults(framework, WHEN):
         trial = _Trial(framework, build(), batch, prepared.rows_of(targets, rows))
         before = framework.state_outside(trial.training)
-        adapt(framework, trial.training, {name: array[:ROWS] for name, array in inputs.items()})
+        first = {name: prepared.head(array, ROWS) for name, array in inputs.items()}
+        adapt(framework, trial.training, first)
         framework.seed(SEED, trial.training)
         _demand_scalar(trial.step())
         outputs, again = trial.answers(), trial.answers()
@@ -70,7 +72,8 @@ def demand_trainable(params: TrainParams, build: Build, data: Path) -> None:
         deciding = Deciding(trial.training, *given)
         decisions, predictions = deciding.of_metrics(), deciding.of_predictions()
         _demand_pairs(trial, outputs, [*decisions.values(), *filter(None, [predictions])])
-        _demand_metrics(data, params, outputs, decisions)
+        _demand_metrics(data, params, trial, outputs, decisions)
+        _demand_sizes(trial, schema, {**inputs, **targets})
         if changed:
             _demand_whole_state(trial, build, changed)
 
@@ -166,17 +169,33 @@ def _shape(array: np.ndarray) -> str:
 def _demand_metrics(
     data: Path,
     params: TrainParams,
+    trial: _Trial,
     outputs: Mapping[str, np.ndarray],
     decisions: Mapping[str, Decision],
 ) -> None:
     """Scores the batch's answers as if they were those to the validation split, whose labels the
-    metrics will see."""
+    metrics will see; where rows differ in length, with their own labels."""
     inputs, targets = prepared.split(data, "val")
     truths = prepared.rows_of({**inputs, **targets}, slice(ROWS))
+    if any(map(prepared.varies, targets.values())):
+        truths = {**trial.inputs, **trial.targets}
     rows = np.arange(prepared.count(truths)) % prepared.count(outputs)
     answers = {name: array[rows] for name, array in outputs.items()}
     if all(np.isfinite(each).all() for each in answers.values() if each.dtype.kind == "f"):
         score(params.train.metrics, decisions, [(truths, answers)])
+
+
+def _demand_sizes(
+    trial: _Trial, schema: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+) -> None:
+    """A model must answer, and be judged, in every size that the dimensions may have."""
+    for dimensions in sizes.of_batches(schema).values():
+        batch = sizes.resized(schema, arrays, 2, dimensions)
+        text = ", ".join(f"{name} {size}" for name, size in dimensions.items())
+        when = f"with {text}, within the bounds of data.dimensions; correct them, or the model"
+        with translate_model_faults(trial.framework, when):
+            both = ({n: batch[n] for n in each} for each in (trial.inputs, trial.targets))
+            trial.framework.evaluate(trial.training, *both)
 
 
 def _demand_whole_state(trial: _Trial, build: Build, changed: list[str]) -> None:

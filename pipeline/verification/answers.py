@@ -11,11 +11,11 @@ from pipeline.errors import ParamsError
 from pipeline.files import temporary_folder
 from pipeline.formats import declared
 from pipeline.sandbox import supervisor
-from pipeline.sandbox.reports import Answers, Training, read
+from pipeline.sandbox.reports import Answers, Ids, Training, read
 from pipeline.sandbox.worker.job import Job
 from pipeline.training.metrics import metric
 from pipeline.verification import scoring, tolerances
-from pipeline.verification.evidence import Evidence
+from pipeline.verification.evidence import TEXTS, Evidence
 
 
 def collect_answers(evidence: Evidence, data: Path) -> Evidence:
@@ -33,9 +33,11 @@ def collect_answers(evidence: Evidence, data: Path) -> Evidence:
             name: pool.submit(train_on, evidence, data, name, scratch)
             for name in evidence.trainable
         }
+        tokens = pool.submit(tokenize, evidence, data, scratch) if evidence.texts else None
         import_metrics(evidence.params.train)
         return dataclasses.replace(
             evidence,
+            ids=None if tokens is None else tokens.result(),
             trainings={name: each.result() for name, each in trainings.items()},
             without_source={name: answers[name, False].result() for name in names},
             answers={name: answers[name, name in with_source].result() for name in names},
@@ -52,6 +54,7 @@ def _answers(evidence: Evidence, data: Path, name: str, scratch: Path, source: b
         "allowed": (allowed.atol, allowed.rtol),
         "copy": str(work_dir / "perturbed"),
         "test": {each: str(test / f"{each}.npy") for each in evidence.schema["inputs"]},
+        "varying": {n: e for n, e in evidence.schema["inputs"].items() if _varies(e)},
         "scored": scoring.scored(evidence),
         "test_answers": str(work_dir / "test.npys"),
         "rows": max(256, evidence.params.train.batch_size),
@@ -69,12 +72,25 @@ def _answers(evidence: Evidence, data: Path, name: str, scratch: Path, source: b
     return answers
 
 
+def _varies(entry: dict[str, Any]) -> bool:
+    return not all(isinstance(size, int) for size in entry["shape"])
+
+
 def train_on(evidence: Evidence, data: Path, name: str, scratch: Path) -> Training:
     """Takes the steps of the reference without the source."""
     work_dir = scratch / f"{name}-training"
     job = _job(evidence, work_dir, "train", name)
     death = _run(evidence, data, job, work_dir)
     return read(Training, job, death, evidence.params.verify.limits)
+
+
+def tokenize(evidence: Evidence, data: Path, scratch: Path) -> Ids:
+    """Makes ids of the reference's texts without the source."""
+    work_dir, texts = scratch / "tokenizers", evidence.checkpoint / "reference" / TEXTS
+    name = next(iter(evidence.promises))
+    job = _job(evidence, work_dir, "tokenize", name, texts=str(texts.resolve()))
+    death = _run(evidence, data, job, work_dir)
+    return read(Ids, job, death, evidence.params.verify.limits)
 
 
 def _job(evidence: Evidence, work_dir: Path, task: supervisor.Task, name: str, **more: Any) -> Job:

@@ -62,6 +62,12 @@ def same_bits(candidate: Batches, baseline: Batches) -> Iterator[str]:
                 yield f"{batch}/{name}: differs by up to {moved.max_abs:.3g}"
 
 
+def cut(shape: tuple[int, ...]) -> tuple[slice, ...]:
+    """Returns what an array is indexed with for as much of it as there is of this shape, its rows
+    all of them: where dimensions vary, one batch is longer than another."""
+    return (slice(None), *(slice(size) for size in shape[1:]))
+
+
 EXACT = Tolerance(atol=0.0, rtol=0.0)
 
 

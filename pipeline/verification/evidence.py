@@ -12,14 +12,16 @@ import numpy as np
 from pipeline import provenance
 from pipeline.config.params import Tolerance, VerifyParams
 from pipeline.data import arrays as prepared
+from pipeline.data import sizes
 from pipeline.errors import IncompleteArtifact
-from pipeline.sandbox.reports import Answers, Batches, Training, by_kind
+from pipeline.sandbox.reports import Answers, Batches, Ids, Training, by_kind
 from pipeline.verification import influence, questions, tolerances
 from pipeline.verification.influence import Influence
 from pipeline.verification.questions import Questions
 
 BATCHES = ("one", "seven", "many", "edge")
 WIDE = ("wide",)
+TEXTS = "tokenized.json"
 STEPS = ("training", "trained")
 OURS = ("pipeline", "models")
 
@@ -52,6 +54,10 @@ class Evidence:
     """None of a checkpoint that is older than the record."""
     questions: Questions | None = None
     """None likewise."""
+    texts: Mapping[str, Any] = field(default_factory=dict)
+    """Input that a tokenizer makes -> its file, texts, and the ids that the model learnt from."""
+    ids: Ids | None = None
+    """What the complete model's tokenizers make of the texts without the source."""
     notes: tuple[str, ...] = ()
     """What `checkpoint` noticed of the trained model, for people."""
     steps: Mapping[str, np.ndarray]
@@ -92,28 +98,31 @@ def read_evidence(
     promises: Mapping[str, Mapping[str, Any]],
 ) -> Evidence:
     """Reads everything but the answers. Raises IncompleteArtifact."""
-    paths = {batch: checkpoint / "reference" / f"{batch}.npz" for batch in BATCHES}
+    schema = prepared.schema(checkpoint)
+    batches = (*BATCHES, *sizes.of_batches(schema))
+    paths = {batch: checkpoint / "reference" / f"{batch}.npz" for batch in batches}
     for path in (*paths.values(), *(checkpoint / "reference" / f"{each}.npz" for each in STEPS)):
         if not path.is_file():
             raise IncompleteArtifact(f"{path}: missing; run `dvc repro --force checkpoint`")
     wide = {batch: checkpoint / "reference" / f"{batch}.npz" for batch in WIDE}
     inputs, _ = prepared.split(data, "test")
     steps, trained = _steps(checkpoint / "reference")
-    sizes = {n: (complete_model / n).stat().st_size for n in provenance.files(complete_model)}
+    of_files = {n: (complete_model / n).stat().st_size for n in provenance.files(complete_model)}
     return Evidence(
         complete_model=complete_model,
         checkpoint=checkpoint,
         params=params,
         digests={"complete_model": _digest(complete_model), "checkpoint": _digest(checkpoint)},
-        files=sizes,
+        files=of_files,
         model=provenance.params(checkpoint)["model"]["name"],
         metrics=json.loads((checkpoint / "metrics.json").read_text()),
-        schema=prepared.schema(checkpoint),
+        schema=schema,
         promises=promises,
         baseline={batch: _outputs(path) for batch, path in paths.items()},
         wide={batch: _outputs(path) for batch, path in wide.items() if path.is_file()},
         influence=influence.read(checkpoint / "reference"),
         questions=questions.read(checkpoint / "reference"),
+        texts=_texts(checkpoint / "reference" / TEXTS),
         notes=_notes(checkpoint / "reference" / "notes.json"),
         steps=steps,
         trained=trained,
@@ -126,6 +135,11 @@ def _digest(directory: Path) -> str | None:
     return provenance.digest(statement) if statement.is_file() else None
 
 
+def _texts(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+    return content
+
+
 def _notes(path: Path) -> tuple[str, ...]:
     return tuple(map(str, json.loads(path.read_text()))) if path.is_file() else ()
 
@@ -133,8 +147,11 @@ def _notes(path: Path) -> tuple[str, ...]:
 def not_loaded(evidence: Evidence, reason: str) -> Evidence:
     """Returns the evidence as if each format had answered with `reason` alone."""
     silent = {name: Answers(error=reason, at="integrity") for name in evidence.promises}
+    ids = Ids(error=reason, at="integrity") if evidence.texts else None
     idle = {name: Training(error=reason, at="integrity") for name in evidence.trainable}
-    return dataclasses.replace(evidence, without_source=silent, answers=silent, trainings=idle)
+    return dataclasses.replace(
+        evidence, without_source=silent, answers=silent, trainings=idle, ids=ids
+    )
 
 
 def _steps(reference: Path) -> tuple[dict[str, np.ndarray], Batches]:

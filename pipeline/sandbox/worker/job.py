@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
     """Says what one process does; job.json is this, with every path as text."""
 
-    task: Literal["answer", "train", "screen"]
+    task: Literal["answer", "train", "screen", "tokenize"]
     format: str
     complete_model: str
     copy: str | None = None
@@ -17,13 +17,18 @@ class Job:
     batches: Mapping[str, str]
     """Batch -> .npz whose arrays `input.<name>` are given to the model."""
     training: str
-    """An .npz with the rows of the steps to take, `step`, `target.<name>` and `ends_epoch`."""
+    """An .npz with the rows of the steps to take, `step`, `target.<name>` and `ends_epoch`, and
+    size.<array> where that is padded beyond the longest row of a step."""
     influence: str | None = None
     """An .npz that says which weights move the source's answers; null where none was recorded."""
     allowed: tuple[float, float] = (0.0, 0.0)
     """atol and rtol of answers: a changed weight must move them by more."""
     questions: str | None = None
     """An .npz with rows that the model may refuse; null where none were recorded."""
+    varying: Mapping[str, Any] = field(default_factory=dict)
+    """Input whose rows differ in length -> what schema.json says of it."""
+    texts: str | None = None
+    """A .json with the texts of each input that has a tokenizer, and the tokenizer's file."""
     test: Mapping[str, str] = field(default_factory=dict)
     """Input -> .npy with the rows of the test split."""
     scored: list[str] = field(default_factory=list)
@@ -42,6 +47,6 @@ class Job:
     """The directory that modules may be imported from."""
     answers: str
     """An .npz to write: outputs|again|reloaded|perturbed/<batch>/<output>; or
-    losses/<step>, state/<name> and answers/<output>."""
+    losses/<step>, state/<name> and answers/<output>; or ids/<input>/<text>."""
     report: str
     """A .json to write; `error` is null or one line, `at` what was being done then."""

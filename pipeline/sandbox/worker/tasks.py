@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from . import perturbation
+from .inputs import arrays, inputs_of, is_target, of_test, rows_of_step
 from .job import Job
 from .report import Arrays, Report, peak_mib, plain
 
@@ -55,7 +56,7 @@ def do(job: Job, imports_took: float = 0.0) -> None:
     sys.excepthook = leave
     _isolate(job)
     before = report.facts["proofs"] = _refusals(job.refused)
-    {"answer": _answer, "train": _train, "screen": _screen}[job.task](job, report)
+    TASKS[job.task](job, report)
     after = _refusals(job.refused)
     report.facts["proofs"] = {name: text and after[name] for name, text in before.items()}
     report.facts["at"] = "done"
@@ -108,7 +109,7 @@ def _without_unused(job: Job) -> Iterator[None]:
 
 def _answer(job: Job, report: Report) -> None:
     """Answers every batch twice, and once more after a second load and with a changed weight."""
-    batches = {batch: _inputs(Path(path)) for batch, path in job.batches.items()}
+    batches = {batch: inputs_of(Path(path)) for batch, path in job.batches.items()}
     directory = Path(job.complete_model)
 
     def load(at: str, source: Path = directory) -> Callable[[Arrays], Arrays]:
@@ -142,7 +143,7 @@ def _answer(job: Job, report: Report) -> None:
     call("reloaded", predict)
     if job.questions:
         report.start("questions")
-        _ask(_arrays(job.questions), predict, loader.refusals(), report)
+        _ask(arrays(job.questions), predict, loader.refusals(), report)
     del predict
     if job.copy is None:
         return
@@ -150,7 +151,7 @@ def _answer(job: Job, report: Report) -> None:
     places = {name: tuple(place) for name, place in loader.weights(directory).items()}
     report.facts["file"] = _formats().declared(job.format).file
     report.facts["places"] = sorted({place[:3] for place in places.values()})
-    influence = _arrays(job.influence) if job.influence else {}
+    influence = arrays(job.influence) if job.influence else {}
     for names, strength, number in perturbation.changes(places, directory, influence):
         perturbation.perturb(places, directory, Path(job.copy), names, strength)
         report.facts |= {"weight": names[0], "strength": strength, "followed": number}
@@ -185,7 +186,7 @@ def _moved(arrays: Arrays, allowed: tuple[float, float]) -> bool:
 def _train(job: Job, report: Report) -> None:
     """Takes the steps of the reference, and answers the batch `seven` after them."""
     directory = Path(job.complete_model)
-    data = _arrays(job.training)
+    data = arrays(job.training)
     report.start("import")
     loader = _formats().training_loader(job.format)
     start = report.start("loading it") - report.imports_took
@@ -198,11 +199,9 @@ def _train(job: Job, report: Report) -> None:
     start = time.perf_counter()
     for step, ends_epoch in enumerate(data["ends_epoch"]):
         report.start(f"step {step}")
-        rows = data["step"] == step
-        inputs = {
-            k.removeprefix("input."): v[rows] for k, v in data.items() if k.startswith("input.")
-        }
-        targets = {k.removeprefix("target."): v[rows] for k, v in data.items() if _is_target(k)}
+        of_step = rows_of_step(data, step)
+        inputs = {k.removeprefix("input."): v for k, v in of_step.items() if not is_target(k)}
+        targets = {k.removeprefix("target."): v for k, v in of_step.items() if is_target(k)}
         report.keep("losses", {str(step): trainer.step(inputs, targets)})
         if ends_epoch:
             trainer.end_epoch(float(data.get("val_loss", np.nan)))
@@ -210,15 +209,10 @@ def _train(job: Job, report: Report) -> None:
     report.start("state")
     report.keep("state", trainer.state())
     report.start("answers")
-    report.keep("answers", trainer.predict(_inputs(Path(job.batches["seven"]))))
+    report.keep("answers", trainer.predict(inputs_of(Path(job.batches["seven"]))))
     report.facts["timing"]["peak_mib"] = peak_mib()
     places = loader.optimizer_state(directory).values()
     report.facts["places"] = sorted({tuple(place[:3]) for place in places})
-
-
-def _is_target(name: str) -> bool:
-    """A target's array is named target.<name>; before targets had names there was one."""
-    return name == "target" or name.startswith("target.")
 
 
 def _screen(job: Job, report: Report) -> None:
@@ -232,21 +226,27 @@ def _set_threads(job: Job) -> None:
         sys.modules["torch"].set_num_threads(job.threads)
 
 
-def _arrays(path: str) -> Arrays:
-    with np.load(path) as file:
-        return {name: file[name] for name in file}
-
-
-def _inputs(path: Path) -> Arrays:
-    with np.load(path) as arrays:
-        return {k.removeprefix("input."): arrays[k] for k in arrays if k.startswith("input.")}
-
-
 def _predict_test(job: Job, predict: Callable[[Arrays], Arrays]) -> None:
     """Writes the scored outputs for the test split, which is never in memory as a whole."""
-    test = {name: np.load(path, mmap_mode="r") for name, path in job.test.items()}
+    test = {name: of_test(job, name, Path(path)) for name, path in job.test.items()}
     with Path(str(job.test_answers)).open("wb") as file:
         for start in range(0, min(map(len, test.values())), job.rows):
             outputs = predict({k: np.array(v[start : start + job.rows]) for k, v in test.items()})
             for name in job.scored:
                 np.lib.format.write_array(file, plain(name, outputs[name]), allow_pickle=False)
+
+
+def _tokenize(job: Job, report: Report) -> None:
+    """Makes ids of texts with each tokenizer of the complete model."""
+    report.start("tokenizers")
+    library = importlib.import_module("tokenizers")
+    for name, each in json.loads(Path(str(job.texts)).read_text()).items():
+        report.start(f"ids of {name}")
+        path = Path(job.complete_model) / each["file"]
+        tokenizer = library.Tokenizer.from_file(str(path))
+        for number, text in enumerate(each["texts"]):
+            ids = tokenizer.encode(text).ids[: each["most"]]
+            report.keep(f"ids/{name}", {str(number): np.array(ids, np.int64)})
+
+
+TASKS = {"answer": _answer, "train": _train, "screen": _screen, "tokenize": _tokenize}

@@ -4,7 +4,7 @@ from typing import Any
 
 from pipeline.config.params import Tolerance
 from pipeline.sandbox.reports import Answers, Batches
-from pipeline.verification.comparison import Arrays, Difference, compare, same_bits
+from pipeline.verification.comparison import Arrays, Difference, compare, cut, same_bits
 from pipeline.verification.evidence import Evidence
 from pipeline.verification.result import Fault, Result
 
@@ -38,14 +38,19 @@ def repeats(answers: Answers) -> list[str]:
 
 
 def first_rows(outputs: Batches, tolerance: Tolerance) -> Difference:
-    """Compares what the larger batches answer to the row of `one`, which leads them, with `one`."""
+    """Compares what the larger batches answer to the row of `one`, which leads them, with `one`;
+    where they are longer than it, as far as it goes."""
     batches = [name for name in ("seven", "many") if name in outputs]
-    leading: Batches = {name: _first(outputs[name]) for name in batches}
-    return compare(leading, {name: outputs.get("one", {}) for name in batches}, tolerance)
+    one = outputs.get("one", {})
+    leading: Batches = {name: _first(outputs[name], one) for name in batches}
+    return compare(leading, dict.fromkeys(batches, one), tolerance)
 
 
-def _first(arrays: Arrays) -> Arrays:
-    return {name: array[:1] for name, array in arrays.items()}
+def _first(arrays: Arrays, one: Arrays) -> Arrays:
+    return {
+        name: array[:1][cut(one[name].shape) if name in one else ...]
+        for name, array in arrays.items()
+    }
 
 
 def wider(tolerance: Tolerance) -> Tolerance:

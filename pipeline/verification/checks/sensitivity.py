@@ -8,7 +8,7 @@ import numpy as np
 from pipeline.config.params import Tolerance
 from pipeline.sandbox.reports import Answers
 from pipeline.verification import influence
-from pipeline.verification.comparison import compare
+from pipeline.verification.comparison import compare, cut
 from pipeline.verification.evidence import Evidence
 from pipeline.verification.result import Fault, Result
 
@@ -57,13 +57,18 @@ def _separation(
     theirs, ours = output, own
     for batch in (None, *evidence.wide):
         if batch is not None:
-            theirs = np.concatenate([theirs, answers.outputs.get(batch, {}).get(first, theirs[:0])])
-            ours = np.concatenate([ours, evidence.wide[batch][first]])
+            theirs = _joined(theirs, answers.outputs.get(batch, {}).get(first, theirs[:0]))
+            ours = _joined(ours, evidence.wide[batch][first])
         if _tells_apart(theirs, ours):
             rows = "the rows of many" if batch is None else "all but far rows"
             measured["alike"] = f"the trained model answers {rows} alike, and the format follows it"
             return measured, None
     return measured, f"{text}; so does the trained model, and answers so alike prove nothing"
+
+
+def _joined(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Returns the rows of both, as far as both go."""
+    return np.concatenate([one[cut(other.shape)], other[cut(one.shape)]])
 
 
 def _tells_apart(output: np.ndarray, own: np.ndarray) -> bool:

@@ -1,0 +1,120 @@
+"""schema.json of a stranger's: what it may say of inputs, targets and outputs."""
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping, Set
+from typing import Any
+
+VALUES = 1 << 28
+"""Of one row of one input or output."""
+
+DTYPES = (
+    *("float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8"),
+    *("bool", "string"),
+)
+WORD = re.compile(r"[A-Za-z_][\w.\-]{0,99}")
+TOKENIZER = re.compile(r"tokenizer(\.[A-Za-z_]\w{0,99})?\.json")
+DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+def demand(holds: bool, what: str) -> None:
+    """Raises ValueError, which says what was expected, unless it holds."""
+    if not holds:
+        raise ValueError(f"expected {what}")
+
+
+SCHEMA: dict[str, Callable[[Any], bool]] = {
+    "inputs": lambda v: _tensors(v),
+    "outputs": lambda v: _tensors(v),
+    "dimensions": lambda v: _bounds(v),
+    "target": lambda v: isinstance(v, dict) and len(json.dumps(v)) < 1000,
+    "targets": lambda v: v == {} or _tensors(v, {"classes", "labels"}),
+    "decisions": lambda v: isinstance(v, dict) and len(json.dumps(v)) < 100_000,
+    "predictions": lambda v: isinstance(v, dict | None) and len(json.dumps(v)) < 1000,
+    "rows": lambda v: isinstance(v, dict) and all(map(_count, v.values())),
+    "sources": lambda v: isinstance(v, list) and all(map(_word, v)),
+    "epoch": lambda v: _count(v),
+    "epochs_before": lambda v: _count(v),
+    "seed": lambda v: _count(v),
+    "threshold": lambda v: isinstance(v, float) and math.isfinite(v),
+}
+VARYING: dict[str, Callable[[Any], bool]] = {
+    "pad": lambda v: isinstance(v, int | float) and math.isfinite(v),
+    "mask": lambda v: v is True,
+    "tokenizer": lambda v: (
+        set(v) == {"file", "sha256"}
+        and TOKENIZER.fullmatch(v["file"]) is not None
+        and DIGEST.fullmatch(v["sha256"]) is not None
+    ),
+}
+"""What is said of an array whose rows differ in length."""
+EARLIER = {"target", "threshold"}
+"""Keys of a schema from before targets had names; `threshold` is there for one column alone."""
+NAMED = {"targets", "decisions", "predictions"}
+"""Keys that it has since."""
+TRAINING = {"epochs_before", "seed"}
+"""Keys of the schema that say where training goes on; there is none without them."""
+
+
+def demand_schema(value: Mapping[str, Any]) -> None:
+    """Raises ValueError for a schema that says anything else, or speaks of more than can be."""
+    there = set(value)
+    wanted = set(SCHEMA) - EARLIER if "targets" in there else set(SCHEMA) - NAMED
+    wanted -= {"threshold", "dimensions"} - there
+    wanted -= set() if TRAINING & there else TRAINING
+    demand(set(value) == wanted, f"{', '.join(SCHEMA)} alone")
+    for key in wanted:
+        demand(SCHEMA[key](value[key]), f"another {key}")
+    for key in wanted & {"inputs", "targets", "outputs"}:
+        for name, each in value[key].items():
+            _demand_sizes(f"{key}.{name}", each["shape"], value.get("dimensions", {}))
+
+
+def _demand_sizes(name: str, shape: list[Any], bounds: Mapping[str, Any]) -> None:
+    named = [size for size in shape if isinstance(size, str)]
+    demand(all(size in bounds for size in named), f"bounds of what {name} has in its shape")
+    largest = [bounds[size]["most"] if isinstance(size, str) else size or 1 for size in shape]
+    demand(math.prod(largest) <= VALUES, f"at most {VALUES} values in {name}")
+
+
+def tokenizers(schema: Mapping[str, Any]) -> dict[str, str]:
+    """Returns the files of tokenizers that a schema names, and the sha256 of each; after
+    `demand_schema`."""
+    named = (each.get("tokenizer") for each in schema["inputs"].values())
+    return {each["file"]: each["sha256"] for each in named if each}
+
+
+def _tensors(value: Any, more: Set[str] = frozenset()) -> bool:
+    return (
+        isinstance(value, dict)
+        and 0 < len(value) < 1000
+        and all(
+            _word(name)
+            and set(each) - set(VARYING) == {"dtype", "shape", *more}
+            and all(VARYING[key](each[key]) for key in set(each) & set(VARYING))
+            and each["dtype"] in DTYPES
+            and isinstance(each["shape"], list)
+            and len(each["shape"]) < 32
+            and all(size is None or _count(size) or _word(size) for size in each["shape"])
+            for name, each in value.items()
+        )
+    )
+
+
+def _bounds(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        _word(name)
+        and set(each) == {"least", "most"}
+        and all(map(_count, each.values()))
+        and 0 < each["least"] < each["most"] <= VALUES
+        for name, each in value.items()
+    )
+
+
+def _word(value: Any) -> bool:
+    return isinstance(value, str) and WORD.fullmatch(value) is not None
+
+
+def _count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63
