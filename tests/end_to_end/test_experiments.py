@@ -20,6 +20,9 @@ MODELS = {
     "language_model": ("torch_language_model",),
     "masked_language_model": ("torch_masked_language_model",),
     "sequence_to_sequence": ("torch_sequence_to_sequence",),
+    "tagging": ("torch_tagger",),
+    "keras_masking": ("keras_masking",),
+    "text": ("torch_text",),
 }
 METRICS = {
     "regression": {"r2", "mean_absolute_error"},
@@ -32,6 +35,9 @@ METRICS = {
     "language_model": {"accuracy"},
     "masked_language_model": set(),
     "sequence_to_sequence": {"accuracy"},
+    "tagging": {"accuracy"},
+    "keras_masking": {"accuracy"},
+    "text": {"accuracy"},
 }
 CASES = [(name, model) for name, models in MODELS.items() for model in models]
 
