@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from pipeline.config import earlier
 from pipeline.errors import ParamsError
 from pipeline.project import ROOT
 
@@ -54,8 +55,9 @@ class Plugin:
 
     def names(self) -> list[str]:
         folder = PACKAGE / self.folder.replace(".", "/")
-        files = [path.stem for path in folder.glob("[!_]*.py") if path.stem != CONTRACT]
-        return sorted([*files, *(path.parent.name for path in folder.glob("[!_]*/__init__.py"))])
+        if folders := [path.parent.name for path in folder.glob("[!_]*/__init__.py")]:
+            return sorted(folders)
+        return sorted(path.stem for path in folder.glob("[!_]*.py") if path.stem != CONTRACT)
 
     def fault(self, value: str) -> str | None:
         return None if value in self.names() else f"one of {', '.join(self.names())}"
@@ -120,19 +122,10 @@ def dump_yaml(values: Any) -> str:
 
 def read(kind: type[T], values: Mapping[str, Any]) -> T:
     """Returns `kind` from the sections that it has as fields; others are left alone."""
-    values = _with_targets_by_name(values)
+    values = earlier.params(values)
     names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
     result: T = convert({name: values[name] for name in names if name in values}, kind, "")
     return result
-
-
-def _with_targets_by_name(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Returns a configuration from before targets had names with its only one called target."""
-    data = values.get("data")
-    if not isinstance(data, Mapping) or "targets" in data or "target" not in data:
-        return values
-    others = {name: value for name, value in data.items() if name != "target"}
-    return {**values, "data": {**others, "targets": {"target": data["target"]}}}
 
 
 def convert(value: Any, kind: Any, key: str) -> Any:

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from pipeline.config import earlier
 from pipeline.data import ragged
 from pipeline.data.on_disk import open_rows, rows_of_the_ends
 
@@ -16,22 +17,7 @@ Arrays = dict[str, np.ndarray]
 def schema(directory: Path) -> dict[str, Any]:
     """Returns inputs and targets by name with dtype and row shape, and the rows of each split."""
     content: dict[str, Any] = json.loads((directory / "schema.json").read_text())
-    return by_name(content)
-
-
-def by_name(schema: dict[str, Any]) -> dict[str, Any]:
-    """Returns a schema with its targets by name; of those from before there was one, without, that
-    the first output answered."""
-    if "target" not in schema:
-        return schema
-    only = {"shape": [], "labels": None} | schema["target"]
-    named = {k: v for k, v in schema.items() if k != "target"} | {"targets": {"target": only}}
-    if "outputs" in schema:
-        classes, threshold = only["classes"], schema.get("threshold")
-        kind = "value" if classes is None else "argmax" if threshold is None else "threshold"
-        answer = {"output": next(iter(schema["outputs"])), "target": "target", "kind": kind}
-        named["predictions"] = answer | {"classes": classes, "axis": 1, "threshold": threshold}
-    return named
+    return earlier.schema(content)
 
 
 def split(directory: Path, name: str) -> tuple[Arrays, Arrays]:

@@ -89,7 +89,7 @@ class Training:
     def predictor(self, inputs: Tensors) -> nn.Module:
         """Returns a module in evaluation mode that takes the inputs in their order and returns the
         outputs in theirs: the net, where it does so itself."""
-        net = self.net.eval()
+        net = self.net.train(False)
         with torch.no_grad():
             returned = self.call(inputs)
         if self.by_position and (not self.outputs or is_in_order(returned, self.outputs)):

@@ -8,9 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pipeline.config import earlier
 from pipeline.config.params import Params
 from pipeline.config.reading import flatten
-from pipeline.data.arrays import by_name
 from pipeline.errors import IncompleteArtifact
 from pipeline.project import EXPORT_COMPLETE
 from pipeline.provenance.lineage import Artifact, Node
@@ -59,7 +59,7 @@ class RunContent:
 
     @cached_property
     def schema(self) -> dict[str, Any]:
-        return by_name(_json(self.complete_model / "schema.json"))
+        return earlier.schema(_json(self.complete_model / "schema.json"))
 
     @cached_property
     def params(self) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from pipeline import formats, provenance
+from pipeline.config import earlier
 from pipeline.config.params import Train
 from pipeline.data import arrays
 from pipeline.errors import ParamsError, VerificationFailed
@@ -46,7 +47,7 @@ class Training:
 def schema(parent: str) -> dict[str, Any]:
     """Returns the schema of the complete model with this digest."""
     content: dict[str, Any] = json.loads((PARENTS / parent / "schema.json").read_text())
-    return arrays.by_name(content)
+    return earlier.schema(content)
 
 
 def threshold(parent: str, output: str, target: str) -> float | None:

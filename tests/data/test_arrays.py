@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.config import earlier
 from pipeline.data import arrays
 
 LABEL = {"dtype": "int64", "classes": 2}
@@ -34,6 +35,6 @@ def test_the_first_output_of_an_older_checkpoint_answered_it(
     classes: int | None, more: dict[str, Any], kind: str
 ) -> None:
     schema = {"outputs": {"one": {}, "two": {}}, "target": {**LABEL, "classes": classes}, **more}
-    found = arrays.by_name(schema)["predictions"]
+    found = earlier.schema(schema)["predictions"]
     assert (found["output"], found["target"], found["kind"]) == ("one", "target", kind)
     assert (found["classes"], found["threshold"]) == (classes, more.get("threshold"))

@@ -1,0 +1,28 @@
+"""What was written before targets had names has one, which is called target since."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def schema(values: dict[str, Any]) -> dict[str, Any]:
+    """Returns a schema with its targets by name; of those from before there was one, without, that
+    the first output answered."""
+    if "target" not in values:
+        return values
+    only = {"shape": [], "labels": None} | values["target"]
+    named = {k: v for k, v in values.items() if k != "target"} | {"targets": {"target": only}}
+    if "outputs" in values:
+        classes, threshold = only["classes"], values.get("threshold")
+        kind = "value" if classes is None else "argmax" if threshold is None else "threshold"
+        answer = {"output": next(iter(values["outputs"])), "target": "target", "kind": kind}
+        named["predictions"] = answer | {"classes": classes, "axis": 1, "threshold": threshold}
+    return named
+
+
+def params(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns a configuration from before targets had names with its only one called target."""
+    data = values.get("data")
+    if not isinstance(data, Mapping) or "targets" in data or "target" not in data:
+        return values
+    others = {name: value for name, value in data.items() if name != "target"}
+    return {**values, "data": {**others, "targets": {"target": data["target"]}}}
