@@ -13,12 +13,12 @@ import numpy as np
 
 from pipeline.config.data_params import Data
 from pipeline.config.params import PrepareParams
-from pipeline.data import columns, declared, target
+from pipeline.data import columns, declared, split_columns, target
 from pipeline.data.columns import ArraySpec
 from pipeline.data.precision import Spread
 from pipeline.data.progress import shown
 from pipeline.data.raw import open_raw
-from pipeline.data.splits import SPLITS, assign
+from pipeline.data.splits import SPLITS
 from pipeline.data.tables import Array, Table
 from pipeline.errors import ParamsError
 from pipeline.run import stage
@@ -40,8 +40,7 @@ def prepare(data: Path, output: Path, params: PrepareParams) -> None:
     declared.demand(table, config, arrays)
     _demand_different(table, columns.ids(config))
     labels, arrays = _check_values(table, arrays, target.stratified(config))
-    target.demand_rows(table, config, labels)
-    splits = assign(labels, config.split)
+    splits = split_columns.split_rows(table, config, labels)
     target.demand_classes(table, config, labels, splits)
     _write(table, arrays, splits, output)
     schema = _schema(config, arrays, splits)
@@ -60,6 +59,8 @@ def _demand_inputs(data: Data) -> None:
         sources = columns.names(entry.source)
         if not sources:
             raise ParamsError(f"{key}.source: found {entry.source!r}, which names no column")
+        if data.split.by and data.split.by.column in sources:
+            raise ParamsError(f"{key}.source: {data.split.by.column!r} names the split, no input")
         if taken := others & set(sources):
             what = "a target, an id or ignored, no input"
             raise ParamsError(f"{key}.source: {taken.pop()!r} is {what}")
@@ -128,7 +129,7 @@ def _demand_different(table: Table, ids: tuple[str, ...]) -> None:
         return
     digests = [
         hashlib.blake2b(json.dumps(texts).encode(), digest_size=16).digest()
-        for batch in table.batches(dict.fromkeys(ids, "id"))
+        for batch in table.batches(dict.fromkeys(ids, "name"))
         for texts in zip(*(batch[column] for column in ids), strict=True)
     ]
     _, first, inverse = np.unique(digests, return_index=True, return_inverse=True)

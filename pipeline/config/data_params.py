@@ -52,12 +52,68 @@ class Target:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Csv:
+    """How a text file of rows is written, where that is not as most are."""
+
+    separator: str | None = None
+    """One character; null is a comma in .csv and a tab in .tsv."""
+    decimal: Literal[".", ","] = "."
+    """What stands before a number's fraction."""
+    encoding: str = "utf-8"
+    """utf-16, cp1252 or another that Python knows."""
+    quote: str | None = '"'
+    """What surrounds a cell that has separators or line ends in it; null where nothing does."""
+    missing: tuple[str, ...] = ()
+    """Texts such as NA that stand for a missing value, as an empty cell always does."""
+    time: str | None = None
+    """Of dates and times, in the letters of strptime ("%d.%m.%Y"); null is ISO 8601."""
+
+    def __post_init__(self) -> None:
+        for key, text in (("separator", self.separator), ("quote", self.quote)):
+            if text is not None and (len(text) != 1 or not text.isascii() or text in "\r\n\0"):
+                raise ParamsError(f"data.csv.{key}: found {text!r}, expected one ASCII character")
+        try:
+            "".encode(self.encoding)
+        except (LookupError, ValueError):
+            raise ParamsError(
+                f"data.csv.encoding: found {self.encoding!r}, expected one that Python knows, such "
+                "as utf-8, utf-16, cp1252 or latin-1"
+            ) from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class By:
+    """A column names each row's split; a value for each is the split's name unless set."""
+
+    column: str
+    train: str = "train"
+    val: str = "val"
+    test: str = "test"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Split:
-    val: Annotated[float, Range(above=0, below=1)]
-    """Fraction of the rows that chooses the epoch."""
-    test: Annotated[float, Range(above=0, below=1)]
+    val: Annotated[float, Range(above=0, below=1)] | None
+    """Fraction of the rows that chooses the epoch; of the rows that are drawn, where `by` or a file
+    names others."""
+    test: Annotated[float, Range(above=0, below=1)] | None
     """Fraction of the rows that is looked at once, at the end. The rest trains."""
-    seed: Annotated[int, Range(least=0)]
+    seed: Annotated[int, Range(least=0)] | None
+    """Of the drawing."""
+    by: By | None
+    """Column that says which split a row is in. A split that it does not name is drawn from the
+    rows of train."""
+    group: str | tuple[str, ...] | None
+    """Column or columns: rows that have the same there are in one split."""
+    time: str | None
+    """Column by which train has the earliest rows and test the latest; rows of one time are in one
+    split."""
+
+    def __post_init__(self) -> None:
+        if (self.val or 0) + (self.test or 0) >= 1:
+            raise ParamsError("data.split: val + test leave no rows to train; lower one of them")
+        if self.group and self.time:
+            raise ParamsError("data.split: found group and time, expected one of them; drop one")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +132,9 @@ class Data:
     """Column whose values must differ, or columns that together must; none is an input."""
     ignore: tuple[str, ...]
     """Columns, or ranges of them, that are not read."""
+    csv: Csv | None
     split: Split
+    """Rows are drawn at random, each class alike, unless `by`, `group` or `time` is set."""
 
     def __post_init__(self) -> None:
         if (self.file is None) == (self.rows is None):

@@ -77,7 +77,7 @@ def claimed(data: Data) -> set[str]:
     """Returns the columns that are named one by one."""
     sources = [entry.source for entry in data.inputs.values() if entry.source != ALL]
     named = {name for source in sources for name in names(source)}
-    return named | targets(data) | {*ids(data), *names(data.ignore)}
+    return named | targets(data) | {*ids(data), *names(data.ignore), *split_by(data)}
 
 
 def targets(data: Data) -> set[str]:
@@ -90,6 +90,22 @@ def ids(data: Data) -> tuple[str, ...]:
     if data.id is None:
         return ()
     return (data.id,) if isinstance(data.id, str) else data.id
+
+
+def groups(data: Data) -> tuple[str, ...]:
+    """Returns the columns that together name a row's group."""
+    group = data.split.group or ()
+    return (group,) if isinstance(group, str) else group
+
+
+def split_by(data: Data) -> tuple[str, ...]:
+    """Returns the columns that the split goes by."""
+    return named_split(data) + ((data.split.time,) if data.split.time else ())
+
+
+def named_split(data: Data) -> tuple[str, ...]:
+    """Returns those of them of which the text counts."""
+    return ((data.split.by.column,) if data.split.by else ()) + groups(data)
 
 
 def with_rest(data: Data, there: Iterable[str]) -> Data:

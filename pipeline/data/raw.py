@@ -28,7 +28,7 @@ def open_raw(data: Path, config: Data) -> tuple[Table, Data]:
     if config.rows is not None:
         table: Table = Yielded(*_function(config.rows))
     else:
-        table = _of_files(data, str(config.file), columns.claimed(config))
+        table = _of_files(data, config)
     if isinstance(table, folders.Files):
         renamed = table.named(renamed)
     return media_columns.over(table, decoded, columns.claimed(renamed)), renamed
@@ -49,12 +49,13 @@ def _function(config: Component) -> tuple[Path, partial[object]]:
     return file, partial(make)
 
 
-def _of_files(data: Path, file: str, claimed: set[str]) -> Table:
+def _of_files(data: Path, config: Data) -> Table:
+    file = str(config.file)
     path = data / file
     paths = _located(data, file)
     kinds = {each.suffix.lower() for each in paths}
     if not kinds & {*suffixes(), NPY} and (path.is_dir() or kinds & set(folders.SUFFIXES)):
-        return folders.Files(data, path, claimed)
+        return folders.Files(data, path, columns.claimed(config))
     if len(kinds) > 1:
         found = " and ".join(sorted(kinds))
         raise DataError(
@@ -64,7 +65,7 @@ def _of_files(data: Path, file: str, claimed: set[str]) -> Table:
     if kinds == {NPY}:
         tables = [NpyColumns(part) for part in grouped(paths)]
     else:
-        tables = [open_table(each) for each in paths]
+        tables = [open_table(each, config.csv) for each in paths]
     return Parts(path, tables) if len(tables) > 1 else tables[0]
 
 

@@ -30,20 +30,6 @@ def stratified(data: Data) -> str | None:
     return next(labels, None)
 
 
-def demand_rows(table: Table, data: Data, labels: Array) -> None:
-    """Raises DataError unless each split can have a row, and a row of each class that occurs."""
-    least, why = len(SPLITS), f"one for each of {', '.join(SPLITS)}"
-    if len(labels) < least:
-        raise table.broken(f"found {len(labels)} rows, expected at least {least}: {why}; add rows")
-    name = stratified(data)
-    if name is None:
-        return
-    sizes = np.bincount(labels)
-    for label in np.flatnonzero((sizes > 0) & (sizes < least)):
-        rows = f"column {data.targets[name].source!r}: class {label} has {sizes[label]} rows"
-        raise table.broken(f"{rows}, expected at least {least}: {why}; add rows or drop the class")
-
-
 def demand_classes(table: Table, data: Data, labels: Array, splits: Array) -> None:
     """Prints in one line which classes are missing from which split.
 

@@ -11,19 +11,23 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pipeline.errors import DataError
+from pipeline.config.data_params import Csv
+from pipeline.errors import DataError, ParamsError
 
 Array = np.ndarray[Any, Any]
 Batch = dict[str, Array]
-Kind = Literal["number", "label", "integer", "text", "id", "any"]
-"""What a column is read as; an "id" is any single value, and "any" whatever it is, by its text."""
+Kind = Literal["number", "label", "integer", "time", "text", "name", "any"]
+"""What a column is read as; a "name" is any single value by its text, the same in each kind of file
+(3 and 3.0 are "3", true is "true"), and "any" whatever it is, by its text."""
 NUMBERS: tuple[Kind, ...] = ("number", "label", "integer")
 
 EMPTY = "the cell is empty; fill it or drop the row"
-NO_LABEL = "a label's number (0, 1, …): texts are no labels; number the classes in the file"
-NO_DATE = "dates and times are not read as numbers; make a column of seconds or days of it"
+NO_LABEL = "a label's number (0, 1, …); name the classes in place of their number, [cat, dog]"
+NO_DATE = "dates are read as numbers where the input says which, such as time: days"
+NO_TIME = "expected a date or a time, such as 2026-01-31 or 2026-01-31T12:30:00Z"
 NO_TEXT = "expected text; write it as text, or declare the dtype of a number"
 
+SEPARATED = (".csv", ".tsv")
 EXACT = 2**53
 """Up to here a float64 says which integer is meant."""
 
@@ -34,8 +38,13 @@ BATCH = 1 << 22
 class Table(ABC):
     """A table is a file's columns by name, with the shape of one row's value: () is a cell."""
 
-    def __init__(self, path: Path) -> None:
+    optional: frozenset[str] = frozenset()
+    """Columns that may lack values, which arrive as NaN, NaT or an empty text."""
+
+    def __init__(self, path: Path, csv: Csv | None = None) -> None:
         self.path = path
+        self.csv = csv
+        self.time_types: dict[str, Any] = {}
         self.shapes = self._shapes()
 
     @abstractmethod
@@ -50,17 +59,21 @@ class Table(ABC):
         """Yields the columns of `kinds`, rows first and in the file's order.
 
         A "number" or "label" arrives in whatever numeric type holds it, as objects where that
-        takes Python's integers, an "integer" of a CSV exactly as int64 (so 3.0 is none), all else
-        as str objects. Empty cells and values that are no numbers raise DataError; NaN, infinity
-        and ranges are the caller's to judge.
+        takes Python's integers, an "integer" of a CSV exactly as int64 (so 3.0 is none), a "time"
+        as datetime64 in UTC, all else as str objects. Empty cells and values that are no numbers
+        raise DataError; NaN, infinity and ranges are the caller's to judge.
         """
 
+    def order_kind(self, column: str) -> Kind:
+        """Returns whether the column's order is that of its numbers or of its times."""
+        return "number"
+
     def texts(self, row: int, column: str, values: Array) -> Array:
-        """Returns str objects; bytes are taken for UTF-8."""
+        """Returns str objects; bytes are taken for UTF-8, and None for an empty text."""
         texts = np.empty(values.shape, object)
         for place, value in np.ndenumerate(values):
             try:
-                texts[place] = value.decode() if isinstance(value, bytes) else str(value)
+                texts[place] = value.decode() if isinstance(value, bytes) else _text(value)
             except UnicodeDecodeError:
                 problem = f"found {value!r}, expected UTF-8 text; save it as UTF-8"
                 raise self.fault(row + place[0], column, problem) from None
@@ -92,11 +105,22 @@ def suffixes() -> list[str]:
     return sorted(f".{file.stem}" for file in Path(__file__).parent.glob("[!_]*.py"))
 
 
-def open_table(path: Path) -> Table:
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool | np.bool_):
+        return str(value).lower()
+    whole = isinstance(value, float | np.floating) and value.is_integer()
+    return str(int(value) if whole else value)
+
+
+def open_table(path: Path, csv: Csv | None = None) -> Table:
     """Returns the reader that the suffix chooses. Raises DataError, as all readers do."""
     suffix = path.suffix.lower()
     if suffix not in suffixes():
         names = ", ".join(suffixes())
         raise DataError(f"{path}: no reader for {path.suffix!r}, expected one of {names}")
-    table: Table = importlib.import_module(f"{__name__}{suffix}").Reader(path)
+    if csv is not None and suffix not in SEPARATED:
+        raise ParamsError(f"data.csv: found settings of a CSV, but {path} is none; set it to null")
+    table: Table = importlib.import_module(f"{__name__}{suffix}").Reader(path, csv)
     return table
