@@ -11,10 +11,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from pipeline.config.data_params import Data
+from pipeline.config.data_params import Data, Input
 from pipeline.config.params import PrepareParams
-from pipeline.data import columns, declared, split_columns, target
-from pipeline.data.columns import ArraySpec
+from pipeline.data import columns, declared, learning, split_columns, target
+from pipeline.data.array_spec import ArraySpec
 from pipeline.data.precision import Spread
 from pipeline.data.progress import shown
 from pipeline.data.raw import open_raw
@@ -42,8 +42,12 @@ def prepare(data: Path, output: Path, params: PrepareParams) -> None:
     labels, arrays = _check_values(table, arrays, target.stratified(config))
     splits = split_columns.split_rows(table, config, labels)
     target.demand_classes(table, config, labels, splits)
+    arrays = learning.categories(table, arrays, splits)
     _write(table, arrays, splits, output)
     schema = _schema(config, arrays, splits)
+    for name, entry in config.inputs.items():
+        learnt = _learnt(table, name, entry, arrays[f"inputs/{name}"], output)
+        schema["inputs"][name] |= learnt
     (output / "schema.json").write_text(json.dumps(schema, indent=2) + "\n")
 
 
@@ -170,6 +174,21 @@ def _npy(path: Path, rows: int, array: ArraySpec) -> BinaryIO:
     header = {"descr": np.dtype(array.dtype).str, "fortran_order": False}
     np.lib.format.write_array_header_1_0(file, header | {"shape": (rows, *array.shape)})
     return file
+
+
+def _learnt(table: Table, name: str, entry: Input, spec: ArraySpec, output: Path) -> dict[str, Any]:
+    """Returns what a receiver has to know of an input beyond dtype and shape."""
+    result: dict[str, Any] = {}
+    if entry.time is not None:
+        result["time"] = entry.time
+    if spec.names is not None:
+        result["categories"] = list(spec.names)
+    elif entry.missing == "keep":
+        result["missing"] = "keep"
+    elif entry.missing is not None:
+        train = output / "train" / "inputs" / f"{name}.npy"
+        result["missing"] = learning.filling(table, name, entry, spec, train)
+    return result
 
 
 def _schema(data: Data, arrays: Mapping[str, ArraySpec], splits: Array) -> dict[str, Any]:

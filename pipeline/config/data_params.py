@@ -21,6 +21,32 @@ class Input:
     """How the files that the column names are decoded, where they are images."""
     audio: Audio | None = None
     """How the files that the column names are decoded, where they are sounds."""
+    time: str | None = None
+    """How dates and times become numbers: seconds, hours, "days since 2020-01-01"."""
+    categories: tuple[str, ...] | Annotated[int, Range(least=1)] | None = None
+    """Texts that become whole numbers, int64: each its place in this list; or how many are learnt,
+    the most frequent of the training rows first. What is none of these becomes the number behind
+    the last; with a list that is an error, but for a missing one."""
+    missing: Literal["mean", "median", "most_frequent", "keep"] | float | None = None
+    """What the model puts in the place of a NaN: learnt from the training rows, or this number, or
+    nothing (keep: the net sees NaN). Null is an error. Of categories: keep, which counts it as
+    none of these."""
+
+    def demand(self, key: str) -> None:
+        """Raises ParamsError for settings that do not go together."""
+        kept = self.missing in (None, "keep")
+        if self.categories is not None and (self.dtype != "int64" or self.time or not kept):
+            found = f"{key}.categories: they are numbered: expected dtype int64 and no time"
+            raise ParamsError(f"{found}, and missing, if it is set, keep")
+        if isinstance(self.categories, tuple) and len(set(self.categories)) < len(self.categories):
+            raise ParamsError(f"{key}.categories: one is there twice; name each once")
+        if self.missing is not None and self.categories is None and self.dtype[:5] != "float":
+            raise ParamsError(
+                f"{key}.missing: found {self.missing!r} for {self.dtype}, which has no NaN; "
+                "set dtype to float32, or to categories"
+            )
+        if self.time and self.dtype == "string":
+            raise ParamsError(f"{key}.time: found with dtype string, expected that of a number")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +70,11 @@ class Target:
             raise ParamsError(f"data.targets: classes: found {list(names)}, expected two at least")
         if repeated := [name for name in names if names.count(name) > 1]:
             raise ParamsError(f"data.targets: classes: found {repeated[0]!r} twice; name each once")
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """Returns the names of the classes, where they have some."""
+        return self.classes if isinstance(self.classes, tuple) else None
 
     @property
     def number(self) -> int | None:
@@ -140,3 +171,5 @@ class Data:
         if (self.file is None) == (self.rows is None):
             found = "nothing" if self.file is None else "data.file and data.rows"
             raise ParamsError(f"data.file: found {found}, expected data.file or data.rows")
+        for name, entry in self.inputs.items():
+            entry.demand(f"data.inputs.{name}")

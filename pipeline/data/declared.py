@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from pipeline.config.data_params import Data
 from pipeline.data import columns
-from pipeline.data.columns import ArraySpec
+from pipeline.data.array_spec import ArraySpec
 from pipeline.data.tables import Kind, Table
 
 

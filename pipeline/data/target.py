@@ -5,7 +5,7 @@ import sys
 import numpy as np
 
 from pipeline.config.data_params import Data
-from pipeline.data.columns import ArraySpec
+from pipeline.data.array_spec import ArraySpec
 from pipeline.data.splits import SPLITS
 from pipeline.data.tables import Array, Table
 

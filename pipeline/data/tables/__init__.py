@@ -21,7 +21,7 @@ Kind = Literal["number", "label", "integer", "time", "text", "name", "any"]
 (3 and 3.0 are "3", true is "true"), and "any" whatever it is, by its text."""
 NUMBERS: tuple[Kind, ...] = ("number", "label", "integer")
 
-EMPTY = "the cell is empty; fill it or drop the row"
+EMPTY = "the cell is empty; fill it, drop the row, or set its input's missing: mean, say"
 NO_LABEL = "a label's number (0, 1, …); name the classes in place of their number, [cat, dog]"
 NO_DATE = "dates are read as numbers where the input says which, such as time: days"
 NO_TIME = "expected a date or a time, such as 2026-01-31 or 2026-01-31T12:30:00Z"
@@ -63,6 +63,16 @@ class Table(ABC):
         as datetime64 in UTC, all else as str objects. Empty cells and values that are no numbers
         raise DataError; NaN, infinity and ranges are the caller's to judge.
         """
+
+    def batches_with_gaps(
+        self, kinds: Mapping[str, Kind], optional: frozenset[str]
+    ) -> Iterator[Batch]:
+        """Yields what `batches` does, where values of some columns may be missing."""
+        self.optional = optional
+        try:
+            yield from self.batches(kinds)
+        finally:
+            self.optional = frozenset()
 
     def order_kind(self, column: str) -> Kind:
         """Returns whether the column's order is that of its numbers or of its times."""
