@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import formats
-from pipeline.complete_model import mlmodel
+from pipeline.complete_model import meanings, mlmodel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +51,7 @@ def _introduction(schema: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
             "|---|---|---|---|",
             *(_tensor("input", name, spec) for name, spec in schema["inputs"].items()),
             *(_tensor("output", name, spec) for name, spec in schema["outputs"].items()),
+            *meanings.lines(schema),
             "",
             f"Epoch {schema['epoch']}, on the test split: {scores}.",
         ]

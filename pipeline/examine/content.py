@@ -13,6 +13,7 @@ from typing import Any
 
 from pipeline import provenance
 from pipeline.complete_model import mlmodel
+from pipeline.examine import meanings
 from pipeline.formats import declared, names
 from pipeline.provenance import lineage
 from pipeline.untrusted import arrays, documents, limits
@@ -128,7 +129,7 @@ def _demand_formats(value: Mapping[str, Any]) -> None:
 
 
 SCHEMA: dict[str, Callable[[Any], bool]] = {
-    "inputs": lambda v: _tensors(v),
+    "inputs": lambda v: _tensors(v, optional=meanings.OF_INPUT),
     "outputs": lambda v: _tensors(v),
     "target": lambda v: isinstance(v, dict) and len(json.dumps(v)) < 1000,
     "targets": lambda v: v == {} or _tensors(v, {"classes", "labels"}),
@@ -159,18 +160,19 @@ def _demand_schema(value: Mapping[str, Any]) -> None:
         demand(SCHEMA[key](value[key]), f"another {key}")
 
 
-def _tensors(value: Any, more: Set[str] = frozenset()) -> bool:
+def _tensors(value: Any, more: Set[str] = frozenset(), optional: Set[str] = frozenset()) -> bool:
     return (
         isinstance(value, dict)
         and 0 < len(value) < 1000
         and all(
             _word(name)
-            and set(each) == {"dtype", "shape", *more}
+            and set(each) - optional == {"dtype", "shape", *more}
             and each["dtype"] in DTYPES
             and isinstance(each["shape"], list)
             and len(each["shape"]) < 32
             and all(map(_count, each["shape"]))
             and math.prod(each["shape"]) <= VALUES
+            and meanings.known(each)
             for name, each in value.items()
         )
     )
