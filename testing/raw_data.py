@@ -12,6 +12,7 @@ from pipeline.config.reading import read
 from pipeline.data.splits import SPLITS
 from pipeline.errors import DataError
 from pipeline.prepare import prepare
+from testing.prepared import NO_SPLIT, SPLIT
 
 LABEL = {"label": {"source": "label", "classes": 2}}
 
@@ -33,7 +34,7 @@ class RawData:
     def prepare(self, **config: Any) -> dict[str, np.ndarray]:
         """All rows of each array by name, in the order of the splits."""
         values = {"name": "raw", "file": None, "rows": None, "id": None, "ignore": []}
-        values |= {"targets": LABEL, "split": {"val": 0.2, "test": 0.2, "seed": 0}}
+        values |= {"targets": LABEL, "csv": None, "split": NO_SPLIT | SPLIT}
         output = self.root / "output"
         output.mkdir(exist_ok=True)
         prepare(self.data, output, read(PrepareParams, {"data": values | config}))

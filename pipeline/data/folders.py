@@ -121,12 +121,12 @@ class Files(Table):
     def _value(self, path: Path, column: str, kind: Kind) -> str | int:
         """Returns a name, or a label's number. Raises DataError for a folder that is no class."""
         cell = self._cell(path, column)
-        if kind != "label":
+        labels = self.labels.get(column, {})
+        if kind not in ("label", "name") or not labels:
             return cell
-        labels = self.labels[column]
         if cell not in labels:
             raise DataError(f"{path}: its folder {cell!r} is none of {listing(list(labels))}")
-        return labels[cell]
+        return labels[cell] if kind == "label" else cell
 
     def _cell(self, path: Path, column: str) -> str:
         if column == PATH:

@@ -31,6 +31,9 @@ class Parts(Table):
                     raise part.broken(f"column {name!r}: found shape {part.shapes[name]}, {there}")
         return first.shapes
 
+    def within(self) -> Sequence[Table]:
+        return self.parts
+
     def demand_kinds(self, kinds: Mapping[str, Kind]) -> None:
         for part in self.parts:
             part.demand_kinds(kinds)

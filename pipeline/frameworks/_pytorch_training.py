@@ -44,7 +44,7 @@ class Training:
 
     def call(self, values: Tensors) -> Any:
         """Returns what the net does, called with these inputs, and targets if any."""
-        values = self.known(values)
+        values = self.known(values) if self.fills else values
         if self.by_position and len(values) == len(self.inputs):
             return self.net(*(values[name] for name in self.inputs))
         return self.net(**values)

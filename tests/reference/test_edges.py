@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.data import on_disk
-from pipeline.reference.edges import edges, far
+from pipeline.reference.edges import edges, far, may_be_missing, with_missing
 
 
 @pytest.mark.parametrize("rows", [2, 3, 100])
@@ -51,7 +51,7 @@ def test_edges_pass_over_what_is_missing() -> None:
 def test_a_row_without_values_is_asked_of_an_input_that_may_lack_them() -> None:
     schema = {"x": {"missing": "keep"}, "y": {}}
     rows = {"x": np.float32([[1, 2], [3, 4]]), "y": np.array([5, 6])}
-    assert module.may_be_missing(schema) and not module.may_be_missing({"y": {}})
-    found = module.with_missing(rows, schema)
+    assert may_be_missing(schema) and not may_be_missing({"y": {}})
+    found = with_missing(rows, schema)
     assert np.isnan(found["x"][2]).all() and found["x"].shape == (3, 2)
     assert found["y"].tolist() == [5, 6, 5]

@@ -5,7 +5,7 @@ The folder is the registry: <suffix>.py has the class Reader for files of that s
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -68,15 +68,26 @@ class Table(ABC):
         self, kinds: Mapping[str, Kind], optional: frozenset[str]
     ) -> Iterator[Batch]:
         """Yields what `batches` does, where values of some columns may be missing."""
-        self.optional = optional
+        self.let_miss(optional)
         try:
             yield from self.batches(kinds)
         finally:
-            self.optional = frozenset()
+            self.let_miss(frozenset())
+
+    def let_miss(self, optional: frozenset[str]) -> None:
+        """Lets values of these columns be missing, here and in the tables that this is made of."""
+        self.optional = optional
+        for table in self.within():
+            table.let_miss(optional)
+
+    def within(self) -> Sequence["Table"]:
+        """Returns the tables that this one is made of."""
+        return ()
 
     def order_kind(self, column: str) -> Kind:
         """Returns whether the column's order is that of its numbers or of its times."""
-        return "number"
+        inner = self.within()
+        return inner[0].order_kind(column) if inner else "number"
 
     def texts(self, row: int, column: str, values: Array) -> Array:
         """Returns str objects; bytes are taken for UTF-8, and None for an empty text."""
