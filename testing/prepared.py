@@ -20,7 +20,7 @@ def an_input(source: Any, dtype: str = "float32", shape: Any = (), **more: Any) 
     return {"source": source, "dtype": dtype, "shape": list(shape), **more}
 
 
-def prepared(folder: Path, file: str, **changes: Any) -> dict[str, np.ndarray]:
+def prepared(folder: Path, file: Any, **changes: Any) -> dict[str, np.ndarray]:
     """The arrays of all splits by their path below the output, which is folder/output.
 
     Without changes the file has a column `x`, and a column `label` of two classes.
@@ -43,7 +43,7 @@ def together(arrays: dict[str, np.ndarray], name: str) -> np.ndarray:
     return np.concatenate([arrays[f"{split}/{name}.npy"] for split in SPLITS])
 
 
-def refusal(folder: Path, file: str, **changes: Any) -> str:
+def refusal(folder: Path, file: Any, **changes: Any) -> str:
     """The one line that it ends in, before anything is written."""
     with pytest.raises(PipelineError) as caught:
         prepared(folder, file, **changes)

@@ -148,11 +148,26 @@ class Split:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Files:
+    """Each split's own file, folder or pattern; one that is not named is drawn from train."""
+
+    train: str
+    val: str | None = None
+    test: str | None = None
+
+    def named(self) -> dict[int, str]:
+        """Returns the files that are named, by the index of their split."""
+        files = enumerate((self.train, self.val, self.test))
+        return {index: file for index, file in files if file is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Data:
     name: str
-    file: str | None
+    file: str | Files | None
     """Below data/: .csv, .parquet, .npz or .npy, a folder or pattern (`parts/*.parquet`) of many
-    that are read as one in the order of their names, or a folder of images or sounds."""
+    that are read as one in the order of their names, or a folder of images or sounds; or each
+    split's own, {train: …, val: …, test: …}."""
     rows: Component | None
     """In place of a file: a function of data/<name>.py that yields rows, dicts by column."""
     inputs: Mapping[str, Input]
@@ -171,5 +186,9 @@ class Data:
         if (self.file is None) == (self.rows is None):
             found = "nothing" if self.file is None else "data.file and data.rows"
             raise ParamsError(f"data.file: found {found}, expected data.file or data.rows")
+        if isinstance(self.file, Files) and self.split.by:
+            raise ParamsError(
+                "data.split.by: found one, but data.file names each split's own file; drop one"
+            )
         for name, entry in self.inputs.items():
             entry.demand(f"data.inputs.{name}")

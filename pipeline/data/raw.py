@@ -5,14 +5,15 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.config.component import component
-from pipeline.config.data_params import Data
+from pipeline.config.data_params import Data, Files
 from pipeline.config.reading import Component
 from pipeline.config.targets import DATA, MODELS
 from pipeline.config.targets import Kind as TargetKind
 from pipeline.data import columns, folders, media_columns
 from pipeline.data.declared import listing
 from pipeline.data.npy_columns import NPY, NpyColumns, grouped
-from pipeline.data.parts import Parts
+from pipeline.data.parts import OwnFiles, Parts
+from pipeline.data.splits import SPLITS
 from pipeline.data.tables import Table, open_table, suffixes
 from pipeline.data.yielded import Yielded
 from pipeline.errors import DataError, ParamsError
@@ -27,8 +28,10 @@ def open_raw(data: Path, config: Data) -> tuple[Table, Data]:
     decoded, renamed = media_columns.declared(data, config)
     if config.rows is not None:
         table: Table = Yielded(*_function(config.rows))
+    elif isinstance(config.file, Files):
+        table = _of_splits(data, config, config.file)
     else:
-        table = _of_files(data, config)
+        table = _of_files(data, config, str(config.file))
     if isinstance(table, folders.Files):
         renamed = table.named(renamed)
     return media_columns.over(table, decoded, columns.claimed(renamed)), renamed
@@ -49,8 +52,22 @@ def _function(config: Component) -> tuple[Path, partial[object]]:
     return file, partial(make)
 
 
-def _of_files(data: Path, config: Data) -> Table:
-    file = str(config.file)
+def _of_splits(data: Path, config: Data, named: Files) -> Table:
+    """Returns the rows of each split's own file, one after the other.
+
+    Raises ParamsError for folders of media, whose splits are a column.
+    """
+    tables = {index: _of_files(data, config, file) for index, file in named.named().items()}
+    for index, table in tables.items():
+        if isinstance(table, folders.Files):
+            raise ParamsError(
+                f"data.file.{SPLITS[index]}: found {table.path}, a folder of media; set data.file "
+                "to the folder that holds all of them, and data.split.by={column: folder}"
+            )
+    return OwnFiles(data / named.train, tables)
+
+
+def _of_files(data: Path, config: Data, file: str) -> Table:
     path = data / file
     paths = _located(data, file)
     kinds = {each.suffix.lower() for each in paths}

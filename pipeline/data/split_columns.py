@@ -22,14 +22,14 @@ def split_rows(table: Table, data: Data, labels: Array) -> Array:
     """
     by = data.split.by
     facts = Facts(
-        named=np.concatenate(list(_named(table, by))) if by else None,
+        named=np.concatenate(list(_named(table, by))) if by else table.named_splits(len(labels)),
         groups=_group_numbers(table, columns.groups(data)) if data.split.group else None,
         times=_times(table, data.split.time) if data.split.time else None,
     )
     _demand_fractions(table, data, facts)
     _demand_enough(table, data, labels, facts)
     parts = assign(labels, data.split, facts)
-    if by and facts.groups is not None:
+    if facts.named is not None and facts.groups is not None:
         _demand_apart(table, columns.groups(data), facts.groups, parts)
     return parts
 
@@ -83,13 +83,12 @@ def _demand_fractions(table: Table, data: Data, facts: Facts) -> None:
     for index, fraction in ((1, split.val), (2, split.test)):
         key = f"data.split.{SPLITS[index]}"
         if index in into and fraction is None:
-            why = f", and no row of {table.path} names it" if split.by else ""
+            why = f", and no row of {table.path} names it" if facts.named is not None else ""
             raise ParamsError(f"{key}: missing{why}; set the fraction of rows, such as 0.2")
         if index not in into and fraction is not None:
-            raise ParamsError(
-                f"{key}: found {fraction}, but data.split.by names the rows of {SPLITS[index]}; "
-                "set it to null"
-            )
+            source = "data.split.by" if split.by else "data.file"
+            found = f"found {fraction}, but {source} names the rows of {SPLITS[index]}"
+            raise ParamsError(f"{key}: {found}; set it to null")
     if len(into) > 1 and split.seed is None and facts.times is None:
         raise ParamsError("data.split.seed: missing; rows are drawn by it, so set it to 0, say")
     if facts.named is not None and not (facts.named == 0).any():
@@ -134,5 +133,5 @@ def _demand_apart(table: Table, names: tuple[str, ...], numbers: Array, parts: A
     if len(torn):
         row, other = int(torn[0]), int(first[inverse[torn[0]]])
         sides = f"{SPLITS[parts[row]]}, and row {other + 1} of the same group in"
-        problem = f"is in {sides} {SPLITS[parts[other]]}; correct the column of data.split.by"
+        problem = f"is in {sides} {SPLITS[parts[other]]}; correct it, or what names the split"
         raise table.fault(row, ", ".join(names), problem)

@@ -180,3 +180,50 @@ def test_a_class_too_small_for_a_draw_may_be_split_by_group(tmp_path: Path) -> N
         tmp_path, "t.csv", targets=targets, split=SPLIT, ignore=["site"]
     )
     prepared(tmp_path, "t.csv", targets=targets, split=SPLIT | {"group": "site"})
+
+
+def write_splits(folder: Path) -> None:
+    """Forty rows, in three files of their own."""
+    write(folder, site=[i // 2 for i in range(40)])
+    header, *rows = (folder / "t.csv").read_text().splitlines(keepends=True)
+    for name, part in {"a": rows[:20], "b": rows[20:30], "c": rows[30:]}.items():
+        (folder / f"{name}.csv").write_text(header + "".join(part))
+    (folder / "t.csv").unlink()
+
+
+OWN = {"train": "a.csv", "val": "b.csv", "test": "c.csv"}
+
+
+def test_each_split_may_have_a_file_of_its_own(tmp_path: Path) -> None:
+    write_splits(tmp_path)
+    found = rows_of(prepared(tmp_path, OWN, split={}, ignore=["site"]))
+    assert found == {"train": [*range(20)], "val": [*range(20, 30)], "test": [*range(30, 40)]}
+    found = rows_of(prepared(tmp_path, OWN | {"train": "[ab].csv"} | {"val": None},
+                             split={"val": 0.5, "seed": 0}, ignore=["site"]))  # fmt: skip
+    assert found["test"] == [*range(30, 40)] and len(found["val"]) == 15
+
+
+@pytest.mark.parametrize(
+    ("file", "split", "said"),
+    [
+        (OWN, {"val": 0.2}, "data.split.val: found 0.2, but data.file names the rows of val"),
+        ({"train": "a.csv", "test": "c.csv"}, {}, "data.split.val: missing, and no row of"),
+        (OWN | {"val": "d.csv"}, {}, "d.csv: no such file"),
+        (OWN | {"val": "e.csv"}, {}, "e.csv: no column 'site', which a.csv has"),
+        (OWN | {"val": "f.csv"}, {}, "f.csv: holds no row, expected some"),
+        (OWN | {"val": "g.csv"}, {}, "g.csv: row 1 (line 2), column 'x': found 'oops'"),
+        (OWN, {"by": {"column": "site"}}, "data.split.by: found one, but data.file names each"),
+        (OWN | {"vla": "b.csv"}, {}, "data.file.vla: no such key; did you mean val?"),
+        (OWN | {"val": "b.csv", "test": "b.csv"}, {"group": "site"}, "of the same group in"),
+    ],
+)
+def test_files_of_splits_that_do_not_fit_are_one_line(
+    tmp_path: Path, file: dict[str, str], split: dict[str, Any], said: str
+) -> None:
+    write_splits(tmp_path)
+    (tmp_path / "e.csv").write_text("x,label\n1,1\n")
+    (tmp_path / "f.csv").write_text("x,label,site\n")
+    (tmp_path / "g.csv").write_text("x,label,site\noops,1,1\n")
+    ignore = [] if split else ["site"]
+    ignore = ["site"] if "val" in split else ignore
+    assert said in refusal(tmp_path, file, split=split, ignore=ignore)

@@ -80,6 +80,12 @@ class Table(ABC):
         for table in self.within():
             table.let_miss(optional)
 
+    def named_splits(self, rows: int) -> Array | None:
+        """Returns each row's split, as an index, where the split has a file of its own; after a
+        pass over these rows."""
+        inner = self.within()
+        return inner[0].named_splits(rows) if inner else None
+
     def within(self) -> Sequence["Table"]:
         """Returns the tables that this one is made of."""
         return ()
