@@ -60,7 +60,7 @@ class ArraySpec:
         if self.classes is not None:
             return f"a label, 0 to {self.classes - 1}; correct it or its target's classes"
         if not math.isfinite(value):
-            return "a finite number; fill it in, drop the row, or set its input's missing"
+            return "a finite number; fill it in or drop the row; an input may say missing: mean"
         if self.dtype.startswith("float"):
             largest = np.finfo(self.dtype).max
             return f"at most {largest:.3g} ({self.dtype}); correct it or choose another dtype"

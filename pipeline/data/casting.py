@@ -49,6 +49,10 @@ def cast(table: Table, row: int, column: str, values: Array, spec: ArraySpec) ->
 
 
 def _demand_known(table: Table, row: int, column: str, values: Array, spec: ArraySpec) -> None:
+    """Raises DataError for what is no time, and for one that is missing where none may."""
+    if values.dtype.kind != "M":
+        found = f"found {values.flat[0]!r}, expected a date or a time"
+        raise table.fault(row, column, f"{found}; leave the input's time out, or give datetime64")
     if not spec.optional and (missing := np.isnat(values)).any():
         at, place, _ = _first_wrong(missing, column, values)
         raise table.fault(row + at, place, EMPTY)
