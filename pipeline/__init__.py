@@ -12,7 +12,7 @@ is therefore whole, and the statement names exactly what the directory was made 
 compose          merges conf/ with what the user set in params.yaml. All later stages read their
                  numbers from params.yaml and nowhere else.
 prepare          checks each value of the raw data, splits the rows, and hands on an array a file
-                 (<split>/inputs/<name>.npy, <split>/target.npy) with schema.json.
+                 (<split>/inputs/<name>.npy, <split>/targets/<name>.npy) with schema.json.
 train            builds the model that params.model names, and hands on one checkpoint an epoch with
                  history.csv. Killed, it goes on after the last epoch, bit for bit.
 checkpoint       chooses the epoch, and hands on its weights with the reference: inputs, the trained

@@ -38,6 +38,7 @@ def params(**changes: Any) -> PrepareParams:
     values: dict[str, Any] = {
         "name": "small",
         "file": "small.csv",
+        "rows": None,
         "inputs": {"x": {"source": ["a", "b"], "shape": [2], "dtype": "float32"}},
         "targets": {"label": {"source": "label", "classes": 2}},
         "id": None,
@@ -858,14 +859,6 @@ def test_a_long_cell_is_not_shown_whole(data: Path) -> None:
     assert len(str(refusal.value)) < 500
 
 
-def test_a_folder_is_no_file(data: Path) -> None:
-    (data / "sub").mkdir()
-    (data / "sub/x.csv").write_text(SMALL)
-    refuses(data, "sub: is a folder", "expected a file", "sub/x.csv", file="sub")
-    refuses(data, "is a folder", "small.csv", file=".")
-
-
-@pytest.mark.parametrize("suffix", ["csv", "parquet", "npz"])
 def test_one_class_alone_is_refused(data: Path, suffix: str) -> None:
     columns = columns_of_small(label=np.ones(20, int))
     write_all(data, columns)

@@ -104,6 +104,8 @@ def _located(data: Path, file: str) -> list[Path]:
         return matching
     there = sorted(str(p.relative_to(data)) for p in data.rglob("*") if p.is_file())
     what = "no file of this pattern" if is_pattern else "no such file"
+    maker = data / f"{Path(file).parts[0]}.py"
+    made = f", or make it: `python {maker}`" if maker.is_file() else ""
     raise DataError(
-        f"{path}: {what}; {data}/ holds {listing(there)}; set data.file{untracked(path)}"
+        f"{path}: {what}; {data}/ holds {listing(there)}; set data.file{made}{untracked(path)}"
     )

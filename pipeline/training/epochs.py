@@ -17,7 +17,6 @@ from pipeline.training.history import Row
 from pipeline.training.metrics import Scores
 from pipeline.training.model_faults import translate_model_faults
 
-
 AS_THEY_COME = 64
 """Losses that stay where the framework has them, for asking one of a GPU waits for it. What lies
 among the batches' memory hinders that from being used again: 0.4 KB a row, measured."""

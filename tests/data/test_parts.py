@@ -116,6 +116,11 @@ def test_a_pattern_without_files_is_answered_with_what_lies_there(parts) -> None
     raw.refuses("no file of this pattern", f"parts/p0.{suffix}", **config("parts/*.tsv"))
 
 
+def test_what_a_script_beside_it_makes_is_said(raw: RawData) -> None:
+    raw.write("arrows.py", "")
+    raw.refuses("data/arrows: no such file", "arrows.py`", **config("arrows"))
+
+
 def test_an_empty_folder_is_named(raw: RawData) -> None:
     (raw.data / "parts").mkdir()
     raw.refuses("data/parts: an empty folder", **config("parts"))

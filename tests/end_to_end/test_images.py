@@ -23,12 +23,12 @@ numpy.save("answers.npy", next(iter(answers.values())))
 """
 
 
-@pytest.fixture(scope="module", params=["images", "keras_images"])
+@pytest.fixture(scope="module", params=["torch_images", "keras_images"])
 def project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Project:
     def make(folder: Path) -> None:
         project = make_project(folder / "project")
         project.run("python", "data/arrows.py")
-        project.params(f"experiment={request.param}", *QUICK)
+        project.params("experiment=images", f"model={request.param}", *QUICK)
         for name in STAGES:
             project.stage(name)
 
