@@ -631,7 +631,7 @@ def peak_memory(folder: Path, file: str) -> int:
         from pipeline.config.reading import read
         from pipeline.config.params import PrepareParams
         from pipeline.prepare import prepare
-        dataset = dict(name="m", file=sys.argv[1], id=None, ignore=[],
+        dataset = dict(name="m", file=sys.argv[1], rows=None, id=None, ignore=[],
             targets=dict(label=dict(source="label", classes=3)),
             inputs=dict(x=dict(source=SOURCE, shape=[50], dtype="float32")),
             split=dict(val=.2, test=.2, seed=0, by=None, group=None, time=None),
@@ -859,6 +859,7 @@ def test_a_long_cell_is_not_shown_whole(data: Path) -> None:
     assert len(str(refusal.value)) < 500
 
 
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "npz"])
 def test_one_class_alone_is_refused(data: Path, suffix: str) -> None:
     columns = columns_of_small(label=np.ones(20, int))
     write_all(data, columns)
