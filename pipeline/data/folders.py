@@ -58,7 +58,7 @@ def _is_note(path: Path) -> bool:
     return path.suffix in (".dvc", ".md", ".py")
 
 
-class Files(Table):
+class FileTable(Table):
     """The columns that nobody declares are not there: no file has been made for them."""
 
     def __init__(self, data: Path, folder: Path, claimed: set[str]) -> None:

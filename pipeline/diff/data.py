@@ -73,7 +73,7 @@ def named(side: Side) -> dict[str, str] | None:
 
 def _missing(side: Side, data: dict[str, str]) -> str:
     if data["path"] == FOLDER:
-        return f"{side.name}: its statement names the folder {FOLDER} alone, no file in it"
+        return f"{side.name}: its statement names no one file of {FOLDER}/ that its rows are in"
     name, sha = data["path"], data["sha256"][:8]
     return f"{side.name}: {name} as it was (sha256 {sha}…) is not here; `git fetch` or `dvc pull`"
 
