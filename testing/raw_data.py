@@ -31,13 +31,18 @@ class RawData:
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         return path
 
-    def prepare(self, **config: Any) -> dict[str, np.ndarray]:
-        """All rows of each array by name, in the order of the splits."""
+    def write_arrays(self, **config: Any) -> Path:
+        """The output of `prepare`."""
         values = {"name": "raw", "file": None, "rows": None, "id": None, "ignore": []}
         values |= {"targets": LABEL, "csv": None, "split": NO_SPLIT | SPLIT}
         output = self.root / "output"
         output.mkdir(exist_ok=True)
         prepare(self.data, output, read(PrepareParams, {"data": values | config}))
+        return output
+
+    def prepare(self, **config: Any) -> dict[str, np.ndarray]:
+        """All rows of each array by name, in the order of the splits."""
+        output = self.write_arrays(**config)
         names = {p.relative_to(output / "train").as_posix() for p in output.rglob("train/*/*.npy")}
         return {
             Path(name).stem: np.concatenate([np.load(output / each / name) for each in SPLITS])

@@ -32,7 +32,7 @@ def files(folder: Path) -> Iterator[Path]:
     """
     nothing = True
     for path in sorted(folder.iterdir(), key=lambda each: each.name):
-        if _is_note(Path(path.name)):
+        if is_note(Path(path.name)):
             continue
         if path.is_dir():
             yield from files(path)
@@ -48,10 +48,10 @@ def files(folder: Path) -> Iterator[Path]:
 def matching(data: Path, pattern: str) -> list[Path]:
     """Returns the files below `data` that a pattern names, in the order of their names."""
     found = (path for path in data.glob(pattern) if path.is_file())
-    return sorted(path for path in found if not _is_note(path.relative_to(data)))
+    return sorted(path for path in found if not is_note(path.relative_to(data)))
 
 
-def _is_note(path: Path) -> bool:
+def is_note(path: Path) -> bool:
     """Whether a path below data/ is hidden, or is of git, DVC, Python or for people to read."""
     if any(part.startswith(".") or part == "__pycache__" for part in path.parts):
         return True
@@ -59,7 +59,8 @@ def _is_note(path: Path) -> bool:
 
 
 class FileTable(Table):
-    """The columns that nobody declares are not there: no file has been made for them."""
+    """The columns that nobody names are not there, for nobody made them: they need not be ignored,
+    unless another name is looked for in vain."""
 
     def __init__(self, data: Path, folder: Path, claimed: set[str]) -> None:
         """`folder` may be a pattern; `claimed` are the columns that the configuration names."""
@@ -81,7 +82,8 @@ class FileTable(Table):
             if path.suffix.lower() not in SUFFIXES:
                 known = ", ".join(SUFFIXES)
                 raise DataError(f"{path}: expected files of {known}; remove it or name a pattern")
-        return {name: () for name in COLUMNS if name in self.claimed}
+        unknown = self.claimed - set(COLUMNS)
+        return {name: () for name in COLUMNS if name in self.claimed or unknown}
 
     def named(self, config: Data) -> Data:
         """Returns the configuration in which labels that are folders have the folders' names, in

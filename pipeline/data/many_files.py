@@ -62,7 +62,8 @@ def _located(data: Path, file: str) -> list[Path]:
     is_pattern = bool(folders.PATTERN & set(file))
     if matching := folders.matching(data, file) if is_pattern else []:
         return matching
-    there = sorted(str(p.relative_to(data)) for p in data.rglob("*") if p.is_file())
+    below = (p.relative_to(data) for p in data.rglob("*") if p.is_file())
+    there = sorted(str(p) for p in below if not folders.is_note(p))
     what = "no file of this pattern" if is_pattern else "no such file"
     maker = data / f"{Path(file).parts[0]}.py"
     made = f", or make it: `python {maker}`" if maker.is_file() else ""

@@ -425,6 +425,14 @@ def test_a_shape_or_dtype_that_the_mode_does_not_have_is_refused(folder: RawData
     folder.refuses(*words, error=ParamsError, **folder_config(**changes))
 
 
+def test_a_column_that_is_not_there_is_answered_with_those_that_are(folder: RawData) -> None:
+    words = "data/shapes: no column 'file'", "'path', 'name', 'folder', 'subfolder'"
+    folder.refuses(*words, **folder_config(source="file"))
+    label = {"label": {"source": "class", "classes": 2}}
+    config = folder_config() | {"targets": label}
+    folder.refuses("no column 'class'", "'folder'", **config)
+
+
 def test_a_folder_that_mixes_images_and_a_table_is_refused(folder: RawData) -> None:
     folder.write("shapes/labels.csv", "path,label\n")
     folder.refuses("holds .csv and .png", "data.file", **folder_config())

@@ -12,6 +12,7 @@ import pytest
 from pipeline.data.tables import BATCH
 from pipeline.errors import ParamsError
 from testing.prepared import NO_SPLIT, SPLIT
+from testing.project import Project
 from testing.raw_data import RawData
 
 ROWS = """
@@ -228,3 +229,18 @@ def test_what_is_no_time_is_named(code: RawData) -> None:
     inputs = {"x": {"source": "x", "shape": [], "dtype": "float32", "time": "days"}}
     said = ["drawn.py: row 1, 'x': found 'noon', expected a date or a time; leave the input's time"]
     code.refuses(*said, **config() | {"inputs": inputs, "ignore": []})
+
+
+def test_rows_of_a_function_that_nobody_committed_are_made_again(project: Project) -> None:
+    """It came with the artifact as a patch, and is a stranger's: shown, and run confined."""
+    own = "from data import shapes\n\n\ndef rows(**_):\n    yield from shapes.rows(60, 3)\n"
+    (project.root / "data/mine.py").write_text(own)
+    project.params("experiment=segmentation", "data.rows._target_=data.mine.rows")
+    project.stage("prepare")
+    assert "data/mine.py" in project.read("artifacts/data/source.patch")
+    (project.root / "data/mine.py").unlink()
+    again = ("python", "-m", "pipeline.reproduce", "artifacts/data")
+    refused = project.run(*again, check=False)
+    assert refused.returncode == 2 and "1 files of code (data/mine.py)" in refused.stdout
+    done = project.run(*again, "--run-foreign-code")
+    assert "SAME BYTES" in done.stdout

@@ -42,6 +42,9 @@ class Decoded(Table):
 
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         sources = {column.source for column in self.columns.values()}
+        if missing := sorted(sources - self.table.shapes.keys()):
+            there = ", ".join(map(repr, self.table.shapes))
+            raise self.broken(f"no column {missing[0]!r}; it has {there}")
         own = {
             n: s for n, s in self.table.shapes.items() if n in self.as_they_are or n not in sources
         }
@@ -51,10 +54,6 @@ class Decoded(Table):
         return (self.table,)
 
     def demand_kinds(self, kinds: Mapping[str, Kind]) -> None:
-        for column in self.columns.values():
-            if column.source not in self.table.shapes:
-                there = ", ".join(map(repr, self.table.shapes))
-                raise self.broken(f"no column {column.source!r}; it has {there}")
         self.table.demand_kinds(self._kinds_within(kinds))
 
     def _kinds_within(self, kinds: Mapping[str, Kind]) -> dict[str, Kind]:
