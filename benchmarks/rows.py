@@ -2,7 +2,7 @@
 
 Each kind of raw data is prepared and trained on twice in a clone of this repository's HEAD, the
 second time with ten times the rows; the figures are the largest memory of the stage's process, and
-their ratio. All arrays are larger than those that are mapped, in either run.
+their ratio. What is trained on is larger than what is mapped, in either run.
 """
 
 import argparse
@@ -20,6 +20,14 @@ from benchmarks.reproduced import clone, environment
 
 FACTOR = 10
 COLUMNS, SIDE = 256, 32
+STAGES = {
+    "parts": ("prepare", "train"),
+    "function": ("prepare", "train"),
+    "files": ("prepare",),
+}
+"""Pictures from files are trained on as those of the function are."""
+SHARE = {"parts": 1, "function": 2, "files": 8}
+"""Of the rows: what they weigh and cost differs."""
 INTERVAL = 0.02
 """Seconds between two looks at a process."""
 TABLE = ("model=torch_tabular", "model.loss._target_=torch.nn.CrossEntropyLoss")
@@ -47,7 +55,7 @@ def main() -> int:
     worst = 0.0
     for kind in arguments.kinds:
         first: dict[str, float] = {}
-        fewest = arguments.rows // (1 if kind == "parts" else 2)
+        fewest = arguments.rows // SHARE[kind]
         for rows in (fewest, FACTOR * fewest):
             with tempfile.TemporaryDirectory() as scratch:
                 found = peaks(clone(Path(scratch) / "clone"), kind, rows)
@@ -63,7 +71,7 @@ def peaks(place: Path, kind: str, rows: int) -> dict[str, float]:
     """Makes the raw data, and returns the largest memory of each stage in MiB."""
     data, model = {"parts": parts, "function": function, "files": files}[kind](place, rows)
     configure(place, data, model)
-    return {stage: peak(place, stage) for stage in ("prepare", "train")}
+    return {stage: peak(place, stage) for stage in STAGES[kind]}
 
 
 def parts(place: Path, rows: int) -> tuple[dict[str, Any], tuple[str, ...]]:
