@@ -25,14 +25,15 @@ ROWS = 4096
 
 
 def files(folder: Path) -> Iterator[Path]:
-    """Yields the files below, in the order of their names, and holds those of a folder at a time.
+    """Yields the files below, in the order of their names, and holds the names of one folder.
 
     Hidden files and notes of git, DVC and people are none. Raises DataError for an empty folder and
     for what is no file.
     """
     nothing = True
-    for path in sorted(folder.iterdir(), key=lambda each: each.name):
-        if is_note(Path(path.name)):
+    for name in sorted(path.name for path in folder.iterdir()):  # names take a fifth of paths
+        path = folder / name
+        if is_note(Path(name)):
             continue
         if path.is_dir():
             yield from files(path)
