@@ -44,7 +44,6 @@ def params(**changes: Any) -> PrepareParams:
         "id": None,
         "ignore": [],
         "csv": None,
-        "rows": None,
         "split": NO_SPLIT | {"val": 0.2, "test": 0.2, "seed": 0},
     }
     return read(PrepareParams, {"data": values | changes})

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from pipeline.errors import ParamsError
+from testing.prepared import NO_SPLIT
 from testing.raw_data import RawData
 
 RED, BLUE = (250, 5, 5), (5, 5, 250)
@@ -447,9 +448,9 @@ def test_memory_does_not_grow_with_the_images(tmp_path) -> None:
     from pipeline.config.reading import convert
     from pipeline.data.raw import open_raw
 
-    values = {"name": "x", "file": "shapes", "rows": None, "id": None, "ignore": []}
+    values = {"name": "x", "file": "shapes", "rows": None, "csv": None, "id": None, "ignore": []}
     values |= {"inputs": pixels(shape=[400, 500, 3]), "targets": CLASSES}
-    values |= {"split": {"val": 0.2, "test": 0.2, "seed": 0}}
+    values |= {"split": NO_SPLIT | {"val": 0.2, "test": 0.2, "seed": 0}}
     table, _ = open_raw(raw.data, convert(values, Data, "data"))
     sizes = [len(each["path as pixels"]) for each in table.batches({"path as pixels": "number"})]
     assert sum(sizes) == 40 and max(sizes) * 400 * 500 * 3 <= 1 << 22
