@@ -630,7 +630,7 @@ def peak_memory(folder: Path, file: str) -> int:
         from pipeline.config.reading import read
         from pipeline.config.params import PrepareParams
         from pipeline.prepare import prepare
-        dataset = dict(name="m", file=sys.argv[1], rows=None, id=None, ignore=[],
+        dataset = dict(name="m", file=sys.argv[1], id=None, ignore=[],
             targets=dict(label=dict(source="label", classes=3)),
             inputs=dict(x=dict(source=SOURCE, shape=[50], dtype="float32")),
             split=dict(val=.2, test=.2, seed=0, by=None, group=None, time=None),

@@ -72,6 +72,28 @@ def test_the_same_files_are_the_same_bytes(project: Project, copy_of) -> None:
     assert len(before) == 6 and arrays(other) == before
 
 
+def test_the_function_that_writes_the_files_gives_the_same_rows_by_itself(
+    project: Project, copy_of
+) -> None:
+    other = copy_of(project)
+    before = rows(other)
+    shutil.rmtree(other.root / "data/arrows")
+    other.params("experiment=images", "data=arrows_drawn")
+    other.stage("prepare")
+    assert len(before) == 240 and rows(other) == before
+
+
+def rows(project: Project) -> dict[bytes, int]:
+    """Pixels -> label."""
+    found: dict[bytes, int] = {}
+    for split in ("train", "val", "test"):
+        folder = project.root / "artifacts/data" / split
+        labels = np.load(folder / "targets/way.npy").tolist()
+        pictures = np.load(folder / "inputs/picture.npy")
+        found |= {row.tobytes(): label for row, label in zip(pictures, labels, strict=True)}
+    return found
+
+
 def test_a_broken_picture_ends_before_the_training_in_one_line(project: Project, copy_of) -> None:
     other = copy_of(project)
     broken = next(other.root.glob("data/arrows/left/*"))
