@@ -60,6 +60,9 @@ def through_hydra(arguments: list[str]) -> int:
     import hydra
     from hydra.core.hydra_config import HydraConfig
 
+    from pipeline.config.hydra_plugins import count
+
+    count.register()
     sys.argv[1:] = quoted(CONF, arguments)
 
     if {"--cfg", "-c"} & set(arguments):

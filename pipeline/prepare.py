@@ -11,16 +11,16 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from pipeline.config.data_params import Data
+from pipeline.config.data_params import Data, Input
 from pipeline.config.params import PrepareParams
-from pipeline.data import columns, declared, dimensions, target
-from pipeline.data.columns import ArraySpec
+from pipeline.data import columns, declared, dimensions, learning, split_columns, target
+from pipeline.data.array_spec import ArraySpec
 from pipeline.data.dimensions import Lengths
 from pipeline.data.precision import Spread
 from pipeline.data.progress import shown
 from pipeline.data.ragged import chosen, values_of, write_offsets
 from pipeline.data.raw import open_raw
-from pipeline.data.splits import SPLITS, assign
+from pipeline.data.splits import SPLITS
 from pipeline.data.tables import Array, Table
 from pipeline.data.tokenizing import Tokenizers
 from pipeline.errors import ParamsError
@@ -44,15 +44,18 @@ def prepare(data: Path, output: Path, params: PrepareParams) -> None:
     declared.demand(table, config, arrays)
     _demand_different(table, columns.ids(config))
     labels, arrays = _check_values(table, arrays, target.stratified(config))
-    target.demand_rows(table, config, labels)
-    splits = assign(labels, config.split)
+    splits = split_columns.split_rows(table, config, labels)
     target.demand_classes(table, config, labels, splits)
     made = Tokenizers(data, config, table, splits == SPLITS.index("train"))
-    arrays = made.specs(arrays)
+    arrays = learning.categories(table, made.specs(arrays), splits)
     lengths = Lengths.of_rows(table, arrays, config)
     _write(table, arrays, splits, lengths, output)
     made.write(output, splits == SPLITS.index("test"))
     schema = _schema(config, arrays, splits, made)
+    for name, entry in config.inputs.items():
+        if entry.masks is None:
+            learnt = _learnt(table, name, entry, arrays[f"inputs/{name}"], output)
+            schema["inputs"][name] |= learnt
     (output / "schema.json").write_text(json.dumps(schema, indent=2) + "\n")
 
 
@@ -68,6 +71,8 @@ def _demand_inputs(data: Data) -> None:
         sources = columns.names(entry.source)
         if not sources:
             raise ParamsError(f"{key}.source: found {entry.source!r}, which names no column")
+        if data.split.by and data.split.by.column in sources:
+            raise ParamsError(f"{key}.source: {data.split.by.column!r} names the split, no input")
         if taken := others & set(sources):
             what = "a target, an id or ignored, no input"
             raise ParamsError(f"{key}.source: {taken.pop()!r} is {what}")
@@ -140,7 +145,7 @@ def _demand_different(table: Table, ids: tuple[str, ...]) -> None:
         return
     digests = [
         hashlib.blake2b(json.dumps(texts).encode(), digest_size=16).digest()
-        for batch in table.batches(dict.fromkeys(ids, "id"))
+        for batch in table.batches(dict.fromkeys(ids, "name"))
         for texts in zip(*(batch[column] for column in ids), strict=True)
     ]
     _, first, inverse = np.unique(digests, return_index=True, return_inverse=True)
@@ -190,6 +195,21 @@ def _npy(path: Path, rows: int, array: ArraySpec) -> BinaryIO:
     header = {"descr": np.dtype(array.dtype).str, "fortran_order": False}
     np.lib.format.write_array_header_1_0(file, header | {"shape": (rows, *array.shape)})
     return file
+
+
+def _learnt(table: Table, name: str, entry: Input, spec: ArraySpec, output: Path) -> dict[str, Any]:
+    """Returns what a receiver has to know of an input beyond dtype and shape."""
+    result: dict[str, Any] = {}
+    if entry.time is not None:
+        result["time"] = entry.time
+    if spec.names is not None:
+        result["categories"] = list(spec.names)
+    elif entry.missing == "keep":
+        result["missing"] = "keep"
+    elif entry.missing is not None:
+        train = output / "train" / "inputs" / f"{name}.npy"
+        result["missing"] = learning.filling(table, name, entry, spec, train)
+    return result
 
 
 def _schema(

@@ -12,6 +12,7 @@ from pipeline.config.reading import read
 from pipeline.data.splits import SPLITS
 from pipeline.errors import DataError
 from pipeline.prepare import prepare
+from testing.prepared import NO_SPLIT, SPLIT
 
 LABEL = {"label": {"source": "label", "classes": 2}}
 
@@ -30,20 +31,18 @@ class RawData:
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         return path
 
-    def prepare(self, **config: Any) -> dict[str, np.ndarray]:
-        """All rows of each array by name, in the order of the splits."""
-        values = {
-            "name": "raw",
-            "file": None,
-            "rows": None,
-            "id": None,
-            "ignore": [],
-            "dimensions": {},
-        }
-        values |= {"targets": LABEL, "split": {"val": 0.2, "test": 0.2, "seed": 0}}
+    def write_arrays(self, **config: Any) -> Path:
+        """The output of `prepare`."""
+        values = {"name": "raw", "file": None, "rows": None, "id": None, "ignore": []}
+        values |= {"targets": LABEL, "csv": None, "split": NO_SPLIT | SPLIT, "dimensions": {}}
         output = self.root / "output"
         output.mkdir(exist_ok=True)
         prepare(self.data, output, read(PrepareParams, {"data": values | config}))
+        return output
+
+    def prepare(self, **config: Any) -> dict[str, np.ndarray]:
+        """All rows of each array by name, in the order of the splits."""
+        output = self.write_arrays(**config)
         names = {p.relative_to(output / "train").as_posix() for p in output.rglob("train/*/*.npy")}
         return {
             Path(name).stem: np.concatenate([np.load(output / each / name) for each in SPLITS])

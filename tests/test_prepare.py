@@ -21,13 +21,14 @@ from pyarrow import parquet
 
 from pipeline.config.params import PrepareParams
 from pipeline.config.reading import read
-from pipeline.data.columns import ArraySpec
+from pipeline.data.array_spec import ArraySpec
 from pipeline.data.dimensions import Lengths
 from pipeline.data.splits import SPLITS
 from pipeline.data.tables import open_table
 from pipeline.data.target import demand_classes
 from pipeline.errors import DataError, ParamsError
 from pipeline.prepare import _write, prepare
+from testing.prepared import NO_SPLIT
 from testing.project import ROOT
 
 SMALL = "a,b,label\n" + "".join(f"{i},{i / 4},{i % 2}\n" for i in range(20))
@@ -38,13 +39,14 @@ def params(**changes: Any) -> PrepareParams:
     values: dict[str, Any] = {
         "name": "small",
         "file": "small.csv",
+        "rows": None,
         "inputs": {"x": {"source": ["a", "b"], "shape": [2], "dtype": "float32"}},
         "targets": {"label": {"source": "label", "classes": 2}},
-        "rows": None,
         "id": None,
         "ignore": [],
         "dimensions": {},
-        "split": {"val": 0.2, "test": 0.2, "seed": 0},
+        "csv": None,
+        "split": NO_SPLIT | {"val": 0.2, "test": 0.2, "seed": 0},
     }
     return read(PrepareParams, {"data": values | changes})
 
@@ -254,7 +256,7 @@ BAD_CELLS = {
     "a_label_of_text": (
         "\n4,1.0,0",
         "\n4,1.0,cat",
-        ["(line 6)", "'label'", "'cat'", "number the classes"],
+        ["(line 6)", "'label'", "'cat'", "name the classes"],
     ),
     "a_label_too_large": ("\n4,1.0,0", "\n4,1.0,2", ["row 5 (line 6)", "'label'", "2", "0 to 1"]),
     "a_label_below_0": ("\n4,1.0,0", "\n4,1.0,-1", ["row 5 (line 6)", "'label'", "-1", "0 to 1"]),
@@ -268,8 +270,16 @@ BAD_CELLS = {
     "spaces": ("a,b,label", "a, b, label", ["no column 'b'; it has 'a', ' b'", "spaces of ' b'"]),
     "true": ("\n4,1.0,0", "\n4,true,0", ["row 5 (line 6)", "'true'", "write 1 for true and 0"]),
     "a_comma": ("\n4,1.0,0", '\n4,"1,5",0', ["row 5 (line 6)", "'1,5'", "write a point"]),
-    "a_date": ("\n4,1.0,0", "\n4,2026-01-31,0", ["row 5 (line 6)", "dates are not read"]),
-    "a_time": ("\n4,1.0,0", "\n4,12:30:00,0", ["row 5 (line 6)", "dates are not read"]),
+    "a_date": (
+        "\n4,1.0,0",
+        "\n4,2026-01-31,0",
+        ["row 5 (line 6)", "dates are read as numbers where"],
+    ),
+    "a_time": (
+        "\n4,1.0,0",
+        "\n4,12:30:00,0",
+        ["row 5 (line 6)", "dates are read as numbers where"],
+    ),
 }
 
 
@@ -515,10 +525,13 @@ def columns_of_small(**changes: Any) -> dict[str, Any]:
         ({"b": [[["x"]]] * 20}, ["column 'b'", "list<list<string>>, expected numbers"]),
         ({"b": [{"x": 1}] * 20}, ["column 'b'", "struct<x: int64>, structs are not read"]),
         ({"b": [None] * 20}, ["column 'b'", "null", "holds no value"]),
-        ({"b": [datetime(2026, 1, 1)] * 20}, ["column 'b'", "timestamp", "dates and times are"]),
-        ({"b": [date(2026, 1, 1)] * 20}, ["column 'b'", "date32", "dates and times are not read"]),
-        ({"b": [time(1, 30)] * 20}, ["column 'b'", "time64", "dates and times are not read"]),
-        ({"label": ["cat", "dog"] * 10}, ["column 'label'", "string", "number the classes"]),
+        ({"b": [datetime(2026, 1, 1)] * 20}, ["column 'b'", "timestamp", "dates are read as"]),
+        (
+            {"b": [date(2026, 1, 1)] * 20},
+            ["column 'b'", "date32", "dates are read as numbers where"],
+        ),
+        ({"b": [time(1, 30)] * 20}, ["column 'b'", "time64", "dates are read as numbers where"]),
+        ({"label": ["cat", "dog"] * 10}, ["column 'label'", "string", "name the classes"]),
         ({"key": [[7]] * 20}, ["column 'key'", "list<int64>, lists are not read"]),
         ({"label": [3 if i == 6 else 0 for i in range(20)]}, ["row 7, column 'label'", "0 to 1"]),
         ({"z": np.arange(20)}, ["column 'z'", "no input, target or id"]),
@@ -563,10 +576,10 @@ def test_a_file_cut_short_or_damaged_is_one_line(data: Path, suffix: str) -> Non
             {"b": np.array(1.0)},
             ["'b'", "single value", "expected rows; leave it out of the file"],
         ),
-        ({"b": np.zeros(20, "M8[s]")}, ["'b'", "datetime64[s]", "dates and times are not read"]),
+        ({"b": np.zeros(20, "M8[s]")}, ["'b'", "datetime64[s]", "dates are read as numbers where"]),
         ({"b": np.zeros(20, [("x", "i4")])}, ["'b'", "make an array of each field"]),
         ({"label": np.zeros((20, 1))}, ["targets/label: found shape (1,) a row", "y.ravel()"]),
-        ({"label": np.array(["cat", "dog"] * 10)}, ["'label'", "text", "number the classes"]),
+        ({"label": np.array(["cat", "dog"] * 10)}, ["'label'", "text", "name the classes"]),
         ({"b": np.asfortranarray(np.zeros((20, 2)))}, ["'b'", "column-major"]),
         ({"z": np.zeros(20)}, ["column 'z'", "no input, target or id"]),
     ],
@@ -624,7 +637,8 @@ def peak_memory(folder: Path, file: str) -> int:
         dataset = dict(name="m", file=sys.argv[1], rows=None, id=None, ignore=[], dimensions={},
             targets=dict(label=dict(source="label", classes=3)),
             inputs=dict(x=dict(source=SOURCE, shape=[50], dtype="float32")),
-            split=dict(val=.2, test=.2, seed=0))
+            split=dict(val=.2, test=.2, seed=0, by=None, group=None, time=None),
+            csv=None, rows=None)
         prepare(Path("data"), Path("out"), read(PrepareParams, dict(data=dataset)))
         forbidden = {"torch", "tensorflow", "sklearn", "pandas", "mlflow"} & set(sys.modules)
         assert not forbidden, forbidden
@@ -846,13 +860,6 @@ def test_a_long_cell_is_not_shown_whole(data: Path) -> None:
     with pytest.raises(DataError, match="of 200000 characters, expected a number") as refusal:
         run(data)
     assert len(str(refusal.value)) < 500
-
-
-def test_a_folder_is_no_file(data: Path) -> None:
-    (data / "sub").mkdir()
-    (data / "sub/x.csv").write_text(SMALL)
-    refuses(data, "sub: is a folder", "expected a file", "sub/x.csv", file="sub")
-    refuses(data, "is a folder", "small.csv", file=".")
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet", "npz"])

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import formats
-from pipeline.complete_model import mlmodel
+from pipeline.complete_model import meanings, mlmodel
 from pipeline.formats.dimensions import declared
 
 
@@ -53,6 +53,7 @@ def _introduction(schema: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
             "|---|---|---|---|",
             *(_tensor("input", name, spec) for name, spec in schema["inputs"].items()),
             *(_tensor("output", name, spec) for name, spec in schema["outputs"].items()),
+            *meanings.lines(schema),
             "",
             *_dimensions(schema),
             f"Epoch {schema['epoch']}, on the test split: {scores}.",

@@ -103,6 +103,9 @@ def interpolated(
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
+    from pipeline.config.hydra_plugins import count
+
+    count.register()
     values: Any = copy.deepcopy(dict(base))
     for path in removed:
         _remove(values, path.split("."))

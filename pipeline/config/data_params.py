@@ -82,6 +82,37 @@ class Input:
     has for it."""
     tokenizer: Tokenizer | None = None
     """Makes ids of a text, which is then of the shape [<dimension>] and the dtype int64."""
+    time: str | None = None
+    """How dates and times become numbers: seconds, hours, "days since 2020-01-01"."""
+    categories: tuple[str, ...] | Annotated[int, Range(least=1)] | None = None
+    """Texts that become whole numbers, int64: each its place in this list; or how many are learnt,
+    the most frequent of the training rows first. What is none of these becomes the number behind
+    the last; with a list that is an error, but for a missing one."""
+    missing: Literal["mean", "median", "most_frequent", "keep"] | float | None = None
+    """What the model puts in the place of a NaN: learnt from the training rows, or this number, or
+    nothing (keep: the net sees NaN). Null is an error. Of categories: keep, which counts it as
+    none of these."""
+
+    def demand(self, key: str) -> None:
+        """Raises ParamsError for settings that do not go together."""
+        kept = self.missing in (None, "keep")
+        if self.categories is not None and (self.dtype != "int64" or self.time or not kept):
+            found = f"{key}.categories: they are numbered: expected dtype int64 and no time"
+            raise ParamsError(f"{found}, and missing, if it is set, keep")
+        if isinstance(self.categories, tuple) and len(set(self.categories)) < len(self.categories):
+            raise ParamsError(f"{key}.categories: one is there twice; name each once")
+        if self.missing is not None and self.categories is None and self.dtype[:5] != "float":
+            raise ParamsError(
+                f"{key}.missing: found {self.missing!r} for {self.dtype}, which has no NaN; "
+                "set dtype to float32, or to categories"
+            )
+        if self.missing not in (None, "keep") and self.dimension is not None:
+            raise ParamsError(
+                f"{key}.missing: found {self.missing!r} where {self.dimension} varies; expected "
+                "keep, or a shape of numbers"
+            )
+        if self.time and self.dtype == "string":
+            raise ParamsError(f"{key}.time: found with dtype string, expected that of a number")
 
     @property
     def dimension(self) -> str | None:
@@ -131,26 +162,102 @@ class Target:
         return default if self.pad is None else self.pad
 
     @property
+    def labels(self) -> tuple[str, ...] | None:
+        """Returns the names of the classes, where they have some."""
+        return self.classes if isinstance(self.classes, tuple) else None
+
+    @property
     def number(self) -> int | None:
         """Returns how many classes there are; None for numbers."""
         return len(self.classes) if isinstance(self.classes, tuple) else self.classes
 
 
 @dataclass(frozen=True, kw_only=True)
+class Csv:
+    """How a text file of rows is written, where that is not as most are."""
+
+    separator: str | None = None
+    """One character; null is a comma in .csv and a tab in .tsv."""
+    decimal: Literal[".", ","] = "."
+    """What stands before a number's fraction."""
+    encoding: str = "utf-8"
+    """utf-16, cp1252 or another that Python knows."""
+    quote: str | None = '"'
+    """What surrounds a cell that has separators or line ends in it; null where nothing does."""
+    missing: tuple[str, ...] = ()
+    """Texts such as NA that stand for a missing value, as an empty cell always does."""
+    time: str | None = None
+    """Of dates and times, in the letters of strptime ("%d.%m.%Y"); null is ISO 8601."""
+
+    def __post_init__(self) -> None:
+        for key, text in (("separator", self.separator), ("quote", self.quote)):
+            if text is not None and (len(text) != 1 or not text.isascii() or text in "\r\n\0"):
+                raise ParamsError(f"data.csv.{key}: found {text!r}, expected one ASCII character")
+        try:
+            "".encode(self.encoding)
+        except (LookupError, ValueError):
+            raise ParamsError(
+                f"data.csv.encoding: found {self.encoding!r}, expected one that Python knows, such "
+                "as utf-8, utf-16, cp1252 or latin-1"
+            ) from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class By:
+    """A column names each row's split; a value for each is the split's name unless set."""
+
+    column: str
+    train: str = "train"
+    val: str = "val"
+    test: str = "test"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Split:
-    val: Annotated[float, Range(above=0, below=1)]
-    """Fraction of the rows that chooses the epoch."""
-    test: Annotated[float, Range(above=0, below=1)]
+    val: Annotated[float, Range(above=0, below=1)] | None
+    """Fraction of the rows that chooses the epoch; of the rows that are drawn, where `by` or a file
+    names others."""
+    test: Annotated[float, Range(above=0, below=1)] | None
     """Fraction of the rows that is looked at once, at the end. The rest trains."""
-    seed: Annotated[int, Range(least=0)]
+    seed: Annotated[int, Range(least=0)] | None
+    """Of the drawing."""
+    by: By | None
+    """Column that says which split a row is in. A split that it does not name is drawn from the
+    rows of train."""
+    group: str | tuple[str, ...] | None
+    """Column or columns: rows that have the same there are in one split."""
+    time: str | None
+    """Column by which train has the earliest rows and test the latest; rows of one time are in one
+    split."""
+
+    def __post_init__(self) -> None:
+        if (self.val or 0) + (self.test or 0) >= 1:
+            raise ParamsError("data.split: val + test leave no rows to train; lower one of them")
+        if self.group and self.time:
+            raise ParamsError("data.split: found group and time, expected one of them; drop one")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Files:
+    """Each split's own file, folder or pattern; one that is not named is drawn from train."""
+
+    train: str
+    val: str | None = None
+    test: str | None = None
+
+    def named(self) -> dict[int, str]:
+        """Returns the files that are named, by the index of their split."""
+        files = enumerate((self.train, self.val, self.test))
+        return {index: file for index, file in files if file is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
     name: str
-    file: str | None
+    file: str | Files | None
     """Below data/: .csv, .parquet, .npz or .npy, a folder or pattern (`parts/*.parquet`) of many
-    that are read as one in the order of their names, or a folder of images or sounds."""
+    that are read as one in the order of their names, or a folder of images or sounds; or each
+    split's own, {train: …, val: …, test: …}."""
     rows: Component | None
     """In place of a file: a function of data/<name>.py that yields rows, dicts by column."""
     inputs: Mapping[str, Input]
@@ -163,9 +270,17 @@ class Data:
     """The bounds of dimensions that vary from row to row, by name."""
     ignore: tuple[str, ...]
     """Columns, or ranges of them, that are not read."""
+    csv: Csv | None
     split: Split
+    """Rows are drawn at random, each class alike, unless `by`, `group` or `time` is set."""
 
     def __post_init__(self) -> None:
         if (self.file is None) == (self.rows is None):
             found = "nothing" if self.file is None else "data.file and data.rows"
             raise ParamsError(f"data.file: found {found}, expected data.file or data.rows")
+        if isinstance(self.file, Files) and self.split.by:
+            raise ParamsError(
+                "data.split.by: found one, but data.file names each split's own file; drop one"
+            )
+        for name, entry in self.inputs.items():
+            entry.demand(f"data.inputs.{name}")

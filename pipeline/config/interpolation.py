@@ -14,7 +14,7 @@ from pipeline.untrusted.limits import INTERPOLATED, INTERPOLATIONS, NESTED
 
 NODE = re.compile(r"\$\{ *+(\.*+)([\w-]++(?:(?:\.|\[)[\w-]++\]?+)*+) *+\}")
 """`${train.lr}`, `${.lr}`, `${sizes[0]}`."""
-OWN = re.compile(r"\$\{oc\.(?:select|dict\.keys|dict\.values):([^${}\\]*+)\}")
+OWN = re.compile(r"\$\{(?:oc\.(?:select|dict\.keys|dict\.values)|count):([^${}\\]*+)\}")
 """Resolvers that read the configuration alone."""
 PARTS = re.compile(r"[^.\[\]]++")
 NAME = re.compile(r"\$\{([\w. -]{0,40}+):")

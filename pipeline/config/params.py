@@ -268,8 +268,6 @@ class Params:
     tracking: Tracking
 
     def __post_init__(self) -> None:
-        if self.data.split.val + self.data.split.test >= 1:
-            raise ParamsError("data.split: val + test leave no rows to train; lower one of them")
         if len(set(self.checkpoint.batch_sizes)) < 2:
             sizes = list(self.checkpoint.batch_sizes)
             raise ParamsError(f"checkpoint.batch_sizes: found {sizes}, expected two sizes at least")

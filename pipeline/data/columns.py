@@ -1,69 +1,22 @@
 """A table's columns become the declared arrays: no value is missing, out of range or, if it is
 whole, rounded."""
 
-import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from pipeline.config.data_params import Data, Input, Target
-from pipeline.data import precision
+from pipeline.data import precision, times
+from pipeline.data.array_spec import ArraySpec
+from pipeline.data.casting import cast, cast_text
 from pipeline.data.ragged import Lists, as_lists, values_of
-from pipeline.data.tables import EMPTY, EXACT, Array, Batch, Faults, Kind, RowsOfLists, Table
+from pipeline.data.tables import Array, Batch, Kind, RowsOfLists, Table
+from pipeline.errors import ParamsError
 
 ALL = "all but the target"
 """A source: each column that nothing else names."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ArraySpec:
-    """An array of the output has its columns side by side, reshaped to `shape` a row."""
-
-    columns: tuple[str, ...]
-    shape: tuple[int, ...]
-    dtype: str
-    """numpy's name; "string" as long as nobody knows the longest text."""
-    kind: Kind = "number"
-    classes: int | None = None
-    """Labels are 0 to classes - 1."""
-    is_target: bool = False
-    dimension: str | None = None
-    """What varies from row to row; `shape` is then that of a row's values, one by one."""
-    encode: Callable[[Array], Lists] | None = None
-    """Makes ids of texts."""
-
-    def with_text_length(self, longest: int) -> "ArraySpec":
-        """Returns a spec that can be memory-mapped: each text takes the place of the longest."""
-        return replace(self, dtype=f"<U{longest}") if self.dtype == "string" else self
-
-    def limits(self) -> tuple[int, int]:
-        if self.classes is not None:
-            return 0, self.classes - 1
-        return int(np.iinfo(self.dtype).min), int(np.iinfo(self.dtype).max)
-
-    def too_coarse(self, kept: float) -> str:
-        """Returns what is said of a whole number that the dtype rounds to `kept`."""
-        most = precision.largest_exact(self.dtype)
-        way_out = "subtract an offset from the column"
-        if not self.is_target:
-            other = "declare float64" if self.dtype == "float32" else "declare int64"
-            way_out = f"{other}, or {way_out}"
-        kept_to = f"a whole number that {self.dtype} keeps, as it does all to {most}"
-        return f"{kept_to} (it would be {kept:.0f}); {way_out}"
-
-    def expected(self, value: float) -> str:
-        if self.classes is not None:
-            return f"a label, 0 to {self.classes - 1}; correct it or its target's classes"
-        if not math.isfinite(value):
-            return "a finite number; fill it in or drop the row"
-        if self.dtype.startswith("float"):
-            largest = np.finfo(self.dtype).max
-            return f"at most {largest:.3g} ({self.dtype}); correct it or choose another dtype"
-        least, most = self.limits()
-        return f"a whole number, {least} to {most} ({self.dtype}); correct it or the dtype"
 
 
 def names(source: str | tuple[str, ...]) -> tuple[str, ...]:
@@ -82,7 +35,7 @@ def claimed(data: Data) -> set[str]:
     """Returns the columns that are named one by one."""
     sources = [e.source for e in data.inputs.values() if e.source != ALL and not e.masks]
     named = {name for source in sources for name in names(source)}
-    return named | targets(data) | {*ids(data), *names(data.ignore)}
+    return named | targets(data) | {*ids(data), *names(data.ignore), *split_by(data)}
 
 
 def targets(data: Data) -> set[str]:
@@ -95,6 +48,22 @@ def ids(data: Data) -> tuple[str, ...]:
     if data.id is None:
         return ()
     return (data.id,) if isinstance(data.id, str) else data.id
+
+
+def groups(data: Data) -> tuple[str, ...]:
+    """Returns the columns that together name a row's group."""
+    group = data.split.group or ()
+    return (group,) if isinstance(group, str) else group
+
+
+def split_by(data: Data) -> tuple[str, ...]:
+    """Returns the columns that the split goes by."""
+    return named_split(data) + ((data.split.time,) if data.split.time else ())
+
+
+def named_split(data: Data) -> tuple[str, ...]:
+    """Returns those of them of which the text counts."""
+    return ((data.split.by.column,) if data.split.by else ()) + groups(data)
 
 
 def with_rest(data: Data, there: Iterable[str]) -> Data:
@@ -112,11 +81,17 @@ def input_array(entry: Input) -> ArraySpec:
     if entry.tokenizer is not None:
         return ArraySpec(columns=names(entry.source), shape=(), dtype="string", kind="text")
     kinds: dict[str, Kind] = {"int64": "integer", "string": "text"}
+    kind = kinds.get(entry.dtype, "number")
+    listed = entry.categories if isinstance(entry.categories, tuple) else None
     return ArraySpec(
         columns=names(entry.source),
         shape=sizes(entry.shape),
         dtype=entry.dtype,
-        kind=kinds.get(entry.dtype, "number"),
+        kind="time" if entry.time else "name" if entry.categories else kind,
+        clock=times.clock("data.inputs: time", entry.time) if entry.time else None,
+        names=listed,
+        most_names=None if isinstance(entry.categories, tuple) else entry.categories,
+        optional=entry.missing is not None,
         dimension=entry.dimension,
     )
 
@@ -130,8 +105,9 @@ def target_array(target: Target) -> ArraySpec:
         columns=names(target.source),
         shape=sizes(target.shape),
         dtype=dtype,
-        kind="label" if is_label else kind,
+        kind="name" if target.labels else "label" if is_label else kind,
         classes=target.number,
+        names=target.labels,
         is_target=True,
         dimension=target.dimension,
     )
@@ -143,8 +119,23 @@ def sizes(shape: tuple[int | str, ...]) -> tuple[int, ...]:
 
 
 def kinds_of(arrays: Mapping[str, ArraySpec]) -> dict[str, Kind]:
-    """Returns what each column is read as."""
-    return {column: array.kind for array in arrays.values() for column in array.columns}
+    """Returns what each column is read as. Raises ParamsError for two things at once."""
+    kinds: dict[str, Kind] = {}
+    for key, array in arrays.items():
+        for column in array.columns:
+            other = kinds.get(column, array.kind)
+            if other != array.kind and {other, array.kind} & {"text", "name", "time"}:
+                raise ParamsError(
+                    f"data.{key.replace('/', '.')}: column {column!r} is a {array.kind} here and a "
+                    f"{other} elsewhere; declare it alike, or copy the column"
+                )
+            kinds[column] = array.kind
+    return kinds
+
+
+def optional(arrays: Mapping[str, ArraySpec]) -> frozenset[str]:
+    """Returns the columns in which a value may be missing."""
+    return frozenset(name for each in arrays.values() if each.optional for name in each.columns)
 
 
 def array_batches(
@@ -154,8 +145,8 @@ def array_batches(
 
     Raises DataError at the first bad value.
     """
-    row = 0
-    for batch in table.batches(kinds_of(arrays)):
+    row, kinds = 0, kinds_of(arrays)
+    for batch in table.batches_with_gaps(kinds, optional(arrays)):
         if spread is not None:
             for array in arrays.values():
                 spread.add({n: values_of(batch[n]) for n in array.columns}, array.dtype)
@@ -168,16 +159,16 @@ def _array(table: Table, row: int, batch: Batch, spec: ArraySpec) -> Array | Lis
     first, *more = spec.columns
     rows = len(batch[first])
     if spec.encode is not None:
-        texts = _cast_text(table, row, first, batch[first], replace(spec, dtype="string"))
+        texts = cast_text(table, row, first, batch[first], replace(spec, dtype="string"))
         return spec.encode(texts)
     if spec.dimension is not None or isinstance(batch[first], Lists):
         return _lists(table, row, first, as_lists(batch[first]), spec)
     if not more:
-        return _cast(table, row, first, batch[first], spec).reshape(rows, *spec.shape)
+        return cast(table, row, first, batch[first], spec).reshape(rows, *spec.shape)
     dtype = object if spec.dtype == "string" else spec.dtype
     array = np.empty((rows, len(spec.columns)), dtype)
     for index, column in enumerate(spec.columns):
-        array[:, index] = _cast(table, row, column, batch[column], spec)
+        array[:, index] = cast(table, row, column, batch[column], spec)
     return array.reshape(rows, *spec.shape)
 
 
@@ -187,7 +178,7 @@ def _lists(table: Table, row: int, column: str, lists: Lists, spec: ArraySpec) -
     if lists.values.size and lists.values.shape[1:] != shape:
         found, wanted = lists.values.shape[1:], list(shape)
         raise table.fault(row, column, f"found values of {list(found)}, expected {wanted}")
-    values = _cast(RowsOfLists(table, row, lists), 0, column, lists.values, spec)
+    values = cast(RowsOfLists(table, row, lists), 0, column, lists.values, spec)
     if spec.dimension is not None:
         return Lists(values.reshape(-1, *shape), lists.lengths)
     wrong = np.flatnonzero(lists.lengths != spec.shape[0])
@@ -197,70 +188,3 @@ def _lists(table: Table, row: int, column: str, lists: Lists, spec: ArraySpec) -
         problem = f"found {found} values, expected {spec.shape[0]}; {way_out}"
         raise table.fault(row + int(wrong[0]), column, problem)
     return values.reshape(-1, *spec.shape)
-
-
-def _cast(table: Faults, row: int, column: str, values: Array, spec: ArraySpec) -> Array:
-    """Returns a column in the dtype of its array. Raises DataError at a value that is not kept."""
-    if spec.kind == "text":
-        return _cast_text(table, row, column, values, spec)
-    cast = _converted(values, spec)
-    if cast.dtype.kind == "f":
-        wrong = ~np.isfinite(cast)
-    elif values.dtype == object:
-        wrong = np.array([value != kept for value, kept in zip(values, cast, strict=True)], bool)
-    else:
-        least, most = spec.limits()
-        if values.dtype.kind == "f":
-            least, most = max(least, -EXACT), min(most, EXACT)
-        wrong = (values < least) | (values > most) | (cast != values)
-    if wrong.any():
-        at, place, value = _first_wrong(wrong, column, values)
-        raise table.fault(row + at, place, f"found {value}, expected {spec.expected(value)}")
-    if cast.dtype.kind == "f" and (rounded := precision.rounded(values, cast)).any():
-        at, place, value = _first_wrong(rounded, column, values)
-        kept = float(cast[rounded][0])
-        raise table.fault(row + at, place, f"found {int(value)}, expected {spec.too_coarse(kept)}")
-    return cast
-
-
-def _converted(values: Array, spec: ArraySpec) -> Array:
-    """Returns the values in the dtype; what it cannot hold comes out as another number."""
-    if values.dtype == object and not spec.dtype.startswith("float"):
-        least, most = spec.limits()
-        bounded = [min(max(value, least), most) for value in values]
-        return np.array([int(value) for value in bounded], spec.dtype)
-    with np.errstate(all="ignore"):
-        if values.dtype == object:
-            values = values.astype(np.float64)
-        return values.astype(spec.dtype, copy=False)
-
-
-def _cast_text(table: Faults, row: int, column: str, values: Array, spec: ArraySpec) -> Array:
-    """Returns objects until the longest text is known.
-
-    An empty text is a missing value in each kind of file, because a CSV does not tell them apart.
-    """
-    cast = values if spec.dtype == "string" else values.astype(spec.dtype)
-    wrong = (values == "") | (cast.astype(object) != values)
-    wrong |= np.array([not _is_text(v) for v in values.flat], bool).reshape(values.shape)
-    if wrong.any():
-        at, place, value = _first_wrong(wrong, column, values)
-        problem = f"found {value!r}, expected UTF-8 text that does not end in NUL: save it as UTF-8"
-        raise table.fault(row + at, place, problem if value else EMPTY)
-    return cast
-
-
-def _is_text(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:  # half of a surrogate pair
-        return False
-    return not value.endswith("\0")
-
-
-def _first_wrong(wrong: Array, column: str, values: Array) -> tuple[int, str, Any]:
-    """Returns row, place and value of the first that is wrong."""
-    at, *element = (int(index) for index in np.argwhere(wrong)[0])
-    value = values[(at, *element)]
-    place = f"{column}{element}" if element else column
-    return at, place, value.item() if isinstance(value, np.generic) else value

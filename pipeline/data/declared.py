@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from pipeline.config.data_params import Data
 from pipeline.data import columns
-from pipeline.data.columns import ArraySpec
+from pipeline.data.array_spec import ArraySpec
 from pipeline.data.tables import Kind, Table
 
 
@@ -15,8 +15,9 @@ def listing(names: Sequence[str]) -> str:
 
 def demand(table: Table, data: Data, arrays: Mapping[str, ArraySpec]) -> None:
     """Raises DataError at the first column that is not as it is declared."""
-    ids: dict[str, Kind] = dict.fromkeys(columns.ids(data), "id")
+    ids: dict[str, Kind] = dict.fromkeys(columns.ids(data), "name")
     known = {column for array in arrays.values() for column in array.columns} | set(ids)
+    known |= set(columns.split_by(data))
     ignored = set(columns.names(data.ignore))
     for column in sorted((known | ignored) - set(table.shapes)):
         raise table.broken(f"no column {column!r}; {_columns_there(table, column)}")
@@ -26,11 +27,14 @@ def demand(table: Table, data: Data, arrays: Mapping[str, ArraySpec]) -> None:
             raise table.broken(f"column {column!r} is no input, target or id: {way_out}")
     table.let_vary(n for each in arrays.values() if each.dimension for n in each.columns)
     table.demand_kinds(columns.kinds_of(arrays) | ids)
+    table.demand_kinds(dict.fromkeys(columns.named_split(data), "name"))
+    if data.split.time:
+        table.demand_kinds({data.split.time: table.order_kind(data.split.time)})
     for key, array in arrays.items():
         _demand_shape(table, key, array)
-    for column in ids:
+    for column in (*ids, *columns.split_by(data)):
         if shape := table.shapes[column]:
-            raise table.broken(f"column {column!r}: found shape {shape} a row, expected one id")
+            raise table.broken(f"column {column!r}: found shape {shape} a row, expected one value")
 
 
 def _columns_there(table: Table, column: str) -> str:

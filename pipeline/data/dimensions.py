@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.config.data_params import Data, Input, Target
-from pipeline.data.columns import ArraySpec, array_batches
+from pipeline.data.array_spec import ArraySpec
+from pipeline.data.columns import array_batches
 from pipeline.data.progress import shown
 from pipeline.data.ragged import Array
 from pipeline.data.tables import Batch, Table

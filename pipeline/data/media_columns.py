@@ -11,8 +11,7 @@ import numpy as np
 from pipeline.config.data_params import Data, Input, Target
 from pipeline.data import columns
 from pipeline.data.media import Decode, Place, audio, image
-from pipeline.data.media.decoded import Column, Decoded
-from pipeline.data.tables import Table
+from pipeline.data.media.decoded import Column
 from pipeline.errors import ParamsError
 
 Entry = TypeVar("Entry", Input, Target)
@@ -24,11 +23,6 @@ def declared(data: Path, config: Data) -> tuple[dict[str, Column], Data]:
     inputs = _renamed(data, "inputs", config.inputs, decoded)
     targets = _renamed(data, "targets", config.targets, decoded)
     return decoded, replace(config, inputs=inputs, targets=targets)
-
-
-def over(table: Table, decoded: Mapping[str, Column], claimed: set[str]) -> Table:
-    """Returns the table with the decoded columns, and those that are claimed as they are."""
-    return Decoded(table, decoded, claimed) if decoded else table
 
 
 def _renamed(

@@ -47,9 +47,9 @@ class NpyColumns(Table):
             if len(array) != self.rows:
                 there = f"where {self.path.name} has {self.rows}"
                 raise DataError(f"{array.path}: found {len(array)} rows, {there}")
-            if array.dtype.kind not in "biufUS":
-                way_out = NO_DATE if array.dtype.kind in "Mm" else "expected numbers or texts"
-                raise DataError(f"{array.path}: found {self.dtypes[name]}, {way_out}")
+            if array.dtype.kind not in "biufUSM":
+                found = f"found {self.dtypes[name]}, expected numbers, texts or dates"
+                raise DataError(f"{array.path}: {found}")
         return {name: array.shape[1:] for name, array in arrays.items()}
 
     def demand_kinds(self, kinds: Mapping[str, Kind]) -> None:
@@ -58,8 +58,15 @@ class NpyColumns(Table):
             if kind in NUMBERS and dtype.kind in "US":
                 expected = NO_LABEL if kind == "label" else "numbers"
                 raise DataError(f"{self.files[name]}: found text ({dtype}), expected {expected}")
-            if kind == "text" and dtype.kind in "bf":
+            if kind == "text" and dtype.kind in "bfM":
                 raise DataError(f"{self.files[name]}: found {dtype}, {NO_TEXT}")
+            if kind in NUMBERS and dtype.kind == "M":
+                raise DataError(f"{self.files[name]}: found {dtype}, {NO_DATE}")
+            if kind == "time" and dtype.kind != "M":
+                raise DataError(f"{self.files[name]}: found {dtype}, expected datetime64")
+
+    def order_kind(self, column: str) -> Kind:
+        return "time" if self.dtypes[column].kind == "M" else "number"
 
     def batches(self, kinds: Mapping[str, Kind]) -> Iterator[Batch]:
         arrays = {name: RowsOnDisk(self.files[name]) for name in kinds}
@@ -68,7 +75,7 @@ class NpyColumns(Table):
         for row in range(0, self.rows, most):
             blocks = {name: array[row : row + most] for name, array in arrays.items()}
             yield {
-                n: block if kinds[n] in NUMBERS else self.texts(row, n, block)
+                n: block if kinds[n] in (*NUMBERS, "time") else self.texts(row, n, block)
                 for n, block in blocks.items()
             }
 

@@ -122,12 +122,15 @@ def blocks(array: Array) -> Iterator[Array]:
 
 
 def least_and_greatest(array: Array) -> tuple[Array, Array]:
-    """Returns the least and the greatest value in each place of a row, over all rows."""
+    """Returns the least and the greatest value in each place of a row, over all rows; 0 where each
+    is missing."""
     low, high = array[0], array[0]
-    for block in blocks(array):
-        low = np.minimum(low, block.min(axis=0))
-        high = np.maximum(high, block.max(axis=0))
-    return low, high
+    for block in blocks(array):  # fmin and fmax pass over NaN
+        low = np.fmin(low, np.fmin.reduce(block, axis=0))
+        high = np.fmax(high, np.fmax.reduce(block, axis=0))
+    if array.dtype.kind != "f":
+        return low, high
+    return np.where(np.isnan(low), 0, low), np.where(np.isnan(high), 0, high)
 
 
 def rows_of_the_ends(array: Array) -> tuple[int, int]:

@@ -4,7 +4,9 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from pipeline.data.tables import Batch, Kind, Table
+import numpy as np
+
+from pipeline.data.tables import Array, Batch, Kind, Table
 from pipeline.errors import DataError
 
 
@@ -31,6 +33,9 @@ class Parts(Table):
                     raise part.broken(f"column {name!r}: found shape {part.shapes[name]}, {there}")
         return first.shapes
 
+    def within(self) -> Sequence[Table]:
+        return self.parts
+
     def demand_kinds(self, kinds: Mapping[str, Kind]) -> None:
         for part in self.parts:
             part.demand_kinds(kinds)
@@ -55,3 +60,21 @@ class Parts(Table):
     def fault(self, row: int, column: str, problem: str) -> DataError:
         part, number = self._within(row)
         return part.fault(number, column, problem)
+
+
+class OwnFiles(Parts):
+    """Each split has a part of its own."""
+
+    def __init__(self, path: Path, parts: Mapping[int, Table]) -> None:
+        """`parts` are by the index of their split."""
+        self.splits = list(parts)
+        super().__init__(path, list(parts.values()))
+
+    def named_splits(self, rows: int) -> Array:
+        """Returns the split of each row, after a pass over all of them."""
+        counts = np.diff([*self.starts, rows])
+        if empty := [
+            part.path for part, count in zip(self.parts, counts, strict=True) if not count
+        ]:
+            raise DataError(f"{empty[0]}: holds no row, expected some; add rows")
+        return np.repeat(np.array(self.splits, np.int8), counts)

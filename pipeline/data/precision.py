@@ -57,7 +57,7 @@ class Spread:
         if dtype != "float32":
             return
         for name, values in columns.items():
-            if values.dtype.kind != "f" or not values.size:
+            if values.dtype.kind != "f" or not (values := values[~np.isnan(values)]).size:
                 continue
             low, high = self._bounds.get(name, (np.inf, -np.inf))
             bounds = min(low, float(values.min())), max(high, float(values.max()))

@@ -1,91 +1,55 @@
-"""Raw data are one table, be they a file, many files, a folder of media or a function."""
+"""Raw data are one table, be they a file, many files, a folder of media or a function.
 
-import sys
-from functools import partial
+What is not used is not imported: most raw data are one file, and their reading takes a second.
+"""
+
 from pathlib import Path
 
-from pipeline.config.component import component
-from pipeline.config.data_params import Data
-from pipeline.config.reading import Component
-from pipeline.config.targets import DATA, MODELS
-from pipeline.config.targets import Kind as TargetKind
-from pipeline.data import columns, folders, media_columns
-from pipeline.data.declared import listing
-from pipeline.data.npy_columns import NPY, NpyColumns, grouped
-from pipeline.data.parts import Parts
+from pipeline.config.data_params import Data, Files, Input, Target
+from pipeline.data import columns
 from pipeline.data.tables import Table, open_table, suffixes
-from pipeline.data.yielded import Yielded
-from pipeline.errors import DataError, ParamsError
-from pipeline.project import untracked
+from pipeline.errors import ParamsError
 
 
 def open_raw(data: Path, config: Data) -> tuple[Table, Data]:
-    """Returns the table, and the configuration in which what is decoded has a column of its own.
+    """Returns the table, and the configuration in which what is decoded has a column of its own,
+    and labels that are folders have names.
 
     Raises DataError and ParamsError.
     """
-    decoded, renamed = media_columns.declared(data, config)
+    entries: list[Input | Target] = [*config.inputs.values(), *config.targets.values()]
+    if not any(entry.image or entry.audio for entry in entries):
+        return _opened(data, config, config)
+    from pipeline.data.media.decoded import Decoded
+    from pipeline.data.media_columns import declared
+
+    decoded, renamed = declared(data, config)
+    table, renamed = _opened(data, config, renamed)
+    return Decoded(table, decoded, columns.claimed(renamed)), renamed
+
+
+def _opened(data: Path, config: Data, renamed: Data) -> tuple[Table, Data]:
+    """Returns the table, and `renamed` with the names of labels that are folders."""
     if config.rows is not None:
-        table: Table = Yielded(*_function(config.rows))
-    else:
-        table = _of_files(data, str(config.file), columns.claimed(config))
-    if isinstance(table, folders.Files):
-        renamed = table.named(renamed)
-    return media_columns.over(table, decoded, columns.claimed(renamed)), renamed
+        from pipeline.data.yielded import open_function
+
+        return open_function(config.rows), renamed
+    if isinstance(config.file, Files):
+        from pipeline.data.many_files import open_splits
+
+        return open_splits(data, config, config.file), renamed
+    path = below(data, str(config.file))
+    if path.is_file() and path.suffix.lower() in suffixes():
+        return open_table(path, config.csv), renamed
+    from pipeline.data.folders import FileTable
+    from pipeline.data.many_files import open_files
+
+    table = open_files(data, config, str(config.file))
+    return table, table.named(renamed) if isinstance(table, FileTable) else renamed
 
 
-def _function(config: Component) -> tuple[Path, partial[object]]:
-    """Returns the file that the function is in, and its call.
-
-    Raises ParamsError for one that imports models/, on which the stage does not depend.
-    """
-    key = "data.rows"
-    before = MODELS in sys.modules
-    make = component(config, key, TargetKind(packages=(), bases=(), own=DATA))
-    file = Path(DATA, str(config["_target_"]).split(".")[1]).with_suffix(".py")
-    if MODELS in sys.modules and not before:
-        way_out = "move what it needs to data/, for `prepare` does not depend on models/"
-        raise ParamsError(f"{key}: {file} imports {MODELS}/; {way_out}")
-    return file, partial(make)
-
-
-def _of_files(data: Path, file: str, claimed: set[str]) -> Table:
-    path = data / file
-    paths = _located(data, file)
-    kinds = {each.suffix.lower() for each in paths}
-    if not kinds & {*suffixes(), NPY} and (path.is_dir() or kinds & set(folders.SUFFIXES)):
-        return folders.Files(data, path, claimed)
-    if len(kinds) > 1:
-        found = " and ".join(sorted(kinds))
-        raise DataError(
-            f"{path}: holds {found}; set data.file to the table, or to a pattern of one"
-        )
-    tables: list[Table]
-    if kinds == {NPY}:
-        tables = [NpyColumns(part) for part in grouped(paths)]
-    else:
-        tables = [open_table(each) for each in paths]
-    return Parts(path, tables) if len(tables) > 1 else tables[0]
-
-
-def _located(data: Path, file: str) -> list[Path]:
-    """Returns the files that are named, in the order of their names. Only what lies below `data` is
-    a dep of the stage, so nothing else is read."""
+def below(data: Path, file: str) -> Path:
+    """Returns a path below `data`: only that is a dep of the stage, so nothing else is read."""
     if Path(file).is_absolute() or ".." in Path(file).parts:
         raise ParamsError(f"data.file: found {file!r}, expected a path below {data}/")
-    path = data / file
-    if path.is_file():
-        return [path]
-    if path.is_dir():
-        return list(folders.files(path))
-    if Path(f"{path}.dvc").is_file():
-        raise DataError(f"{path}: not here, only its .dvc file; run `dvc pull`")
-    is_pattern = bool(folders.PATTERN & set(file))
-    matching = folders.matching(data, file) if is_pattern else []
-    if matching:
-        return matching
-    there = sorted(str(p.relative_to(data)) for p in data.rglob("*") if p.is_file())
-    what = "no file of this pattern" if is_pattern else "no such file"
-    raise DataError(
-        f"{path}: {what}; {data}/ holds {listing(there)}; set data.file{untracked(path)}"
-    )
+    return data / file

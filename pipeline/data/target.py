@@ -5,7 +5,7 @@ import sys
 import numpy as np
 
 from pipeline.config.data_params import Data
-from pipeline.data.columns import ArraySpec
+from pipeline.data.array_spec import ArraySpec
 from pipeline.data.splits import SPLITS
 from pipeline.data.tables import Array, Table
 
@@ -28,20 +28,6 @@ def stratified(data: Data) -> str | None:
     row; None where there is no such target."""
     labels = (name for name, each in data.targets.items() if each.number and not each.shape)
     return next(labels, None)
-
-
-def demand_rows(table: Table, data: Data, labels: Array) -> None:
-    """Raises DataError unless each split can have a row, and a row of each class that occurs."""
-    least, why = len(SPLITS), f"one for each of {', '.join(SPLITS)}"
-    if len(labels) < least:
-        raise table.broken(f"found {len(labels)} rows, expected at least {least}: {why}; add rows")
-    name = stratified(data)
-    if name is None:
-        return
-    sizes = np.bincount(labels)
-    for label in np.flatnonzero((sizes > 0) & (sizes < least)):
-        rows = f"column {data.targets[name].source!r}: class {label} has {sizes[label]} rows"
-        raise table.broken(f"{rows}, expected at least {least}: {why}; add rows or drop the class")
 
 
 def demand_classes(table: Table, data: Data, labels: Array, splits: Array) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.config.data_params import Data, Input
 from pipeline.data import columns, tokenizer
-from pipeline.data.columns import ArraySpec
+from pipeline.data.array_spec import ArraySpec
 from pipeline.data.ragged import Array, Lists
 from pipeline.data.tables import Table
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -10,9 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.config.component import component
+from pipeline.config.reading import Component
+from pipeline.config.targets import DATA, MODELS
+from pipeline.config.targets import Kind as TargetKind
 from pipeline.data.ragged import Lists
 from pipeline.data.tables import BATCH, EXACT, NO_LABEL, NO_TEXT, NUMBERS, Array, Batch, Kind, Table
-from pipeline.errors import DataError, PipelineError
+from pipeline.errors import DataError, ParamsError, PipelineError
 
 Row = Mapping[str, Any]
 LONGEST = 400
@@ -122,6 +127,20 @@ class Yielded(Table):
 
     def fault(self, row: int, column: str, problem: str) -> DataError:
         return DataError(f"{self.path}: row {row + 1}, {column!r}: {problem}")
+
+
+def open_function(config: Component) -> Yielded:
+    """Returns the rows of the function of data/ that `config` names.
+
+    Raises ParamsError for one that imports models/, on which the stage does not depend.
+    """
+    key, before = "data.rows", MODELS in sys.modules
+    make = component(config, key, TargetKind(packages=(), bases=(), own=DATA))
+    path = Path(DATA, str(config["_target_"]).split(".")[1]).with_suffix(".py")
+    if MODELS in sys.modules and not before:
+        way_out = "move what it needs to data/, for `prepare` does not depend on models/"
+        raise ParamsError(f"{key}: {path} imports {MODELS}/; {way_out}")
+    return Yielded(path, make)
 
 
 class _Faults:

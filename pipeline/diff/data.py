@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import provenance
+from pipeline.config.data_params import Csv
+from pipeline.config.reading import convert
 from pipeline.diff.side import Side
 from pipeline.errors import PipelineError
 from pipeline.provenance import git
@@ -71,7 +73,7 @@ def named(side: Side) -> dict[str, str] | None:
 
 def _missing(side: Side, data: dict[str, str]) -> str:
     if data["path"] == FOLDER:
-        return f"{side.name}: its statement names the folder {FOLDER} alone, no file in it"
+        return f"{side.name}: its statement names no one file of {FOLDER}/ that its rows are in"
     name, sha = data["path"], data["sha256"][:8]
     return f"{side.name}: {name} as it was (sha256 {sha}…) is not here; `git fetch` or `dvc pull`"
 
@@ -129,7 +131,7 @@ def _linked(path: Path, name: str, scratch: Path, side: Side) -> Path:
 
 def tables(one: Path, other: Path, config: Any, other_config: Any) -> dict[str, Any]:
     """Raises PipelineError when a file is too large or cannot be read."""
-    (columns, rows), (other_columns, other_rows) = _read(one), _read(other)
+    (columns, rows), (other_columns, other_rows) = _read(one, config), _read(other, other_config)
     shared = [name for name in columns if name in other_columns]
     keys = _ids(config) if _ids(config) == _ids(other_config) else ()
     keys = keys if set(keys) <= set(shared) else ()
@@ -210,21 +212,23 @@ def _only(shared: list[str], columns: list[str], rows: list[Row]) -> list[Row]:
     return rows if shared == columns else [tuple(row[i] for i in places) for row in rows]
 
 
-def _read(path: Path) -> tuple[list[str], list[Row]]:
+def _read(path: Path, config: Any) -> tuple[list[str], list[Row]]:
     """Columns and rows as text. An empty cell is no fault here, it is only different."""
     if path.stat().st_size > LARGEST:
         size = f"{path.stat().st_size / 1e6:.0f} MB"
         raise PipelineError(
             f"{path.name}: {size}, rows of more than {LARGEST / 1e6:.0f} MB are not"
         )
-    if path.suffix == ".csv":
-        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
-            columns, *rows = [tuple(row) for row in csv.reader(file) if row] or [()]
-        return list(columns), rows
     from pipeline.data.tables import open_table
+    from pipeline.data.tables.csv import Reader
 
-    table = open_table(path)
+    written = config.get("csv")
+    table = open_table(path, convert(written, Csv, "data.csv") if written else None)
+    if isinstance(table, Reader):
+        columns, *rows = [tuple(row) for _, row in table.records()]
+        return list(columns), rows
     names = list(table.shapes)
+    table.optional = frozenset(names)
     rows = []
     for batch in table.batches(dict.fromkeys(names, "any")):
         columns_of_text = [[_text(value) for value in batch[name]] for name in names]

@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Mapping, Set
 from typing import Any
 
+from pipeline.examine import meanings
+
 VALUES = 1 << 28
 """Of one row of one input or output."""
 
@@ -25,7 +27,7 @@ def demand(holds: bool, what: str) -> None:
 
 
 SCHEMA: dict[str, Callable[[Any], bool]] = {
-    "inputs": lambda v: _tensors(v),
+    "inputs": lambda v: _tensors(v, optional=meanings.OF_INPUT),
     "outputs": lambda v: _tensors(v),
     "dimensions": lambda v: _bounds(v),
     "target": lambda v: isinstance(v, dict) and len(json.dumps(v)) < 1000,
@@ -85,18 +87,19 @@ def tokenizers(schema: Mapping[str, Any]) -> dict[str, str]:
     return {each["file"]: each["sha256"] for each in named if each}
 
 
-def _tensors(value: Any, more: Set[str] = frozenset()) -> bool:
+def _tensors(value: Any, more: Set[str] = frozenset(), optional: Set[str] = frozenset()) -> bool:
     return (
         isinstance(value, dict)
         and 0 < len(value) < 1000
         and all(
             _word(name)
-            and set(each) - set(VARYING) == {"dtype", "shape", *more}
+            and set(each) - set(VARYING) - optional == {"dtype", "shape", *more}
             and all(VARYING[key](each[key]) for key in set(each) & set(VARYING))
             and each["dtype"] in DTYPES
             and isinstance(each["shape"], list)
             and len(each["shape"]) < 32
             and all(size is None or _count(size) or _word(size) for size in each["shape"])
+            and meanings.known(each)
             for name, each in value.items()
         )
     )

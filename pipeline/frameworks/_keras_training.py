@@ -42,6 +42,10 @@ class Training:
     """None where the model is compiled with its only loss, or brings its own."""
     epochs: int = 0
     """Trained so far."""
+    inner: keras.Model | None = None
+    """The model that `adapt` fits, where another one fills its missing values."""
+    fills: Mapping[str, Any] = field(default_factory=dict)
+    """What stands for a missing value of an input."""
     programs: dict[Any, Callable[..., Any]] = field(default_factory=dict)
     """Traced functions; void as soon as a lookup table is replaced."""
 

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from . import _pytorch_demands as demands
+from ._filling import fillings
 from ._leaves import is_in_order, leaves, pick
 from ._terms import Compared, compared
 from .contract import Parts
@@ -37,12 +39,23 @@ class Training:
     own_loss: str | None = None
     """The path of the net's own loss in what it returns."""
     by_position: bool = True
+    fills: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """What stands for a missing value of an input; a buffer of the net holds it, too."""
 
     def call(self, values: Tensors) -> Any:
         """Returns what the net does, called with these inputs, and targets if any."""
+        values = self.known(values) if self.fills else values
         if self.by_position and len(values) == len(self.inputs):
             return self.net(*(values[name] for name in self.inputs))
         return self.net(**values)
+
+    def known(self, values: Tensors) -> Tensors:
+        """Returns the values with what stands for the missing ones."""
+        result = dict(values)
+        for name in self.fills:
+            fill = self.net.get_buffer(buffer_name(name))
+            result[name] = torch.where(torch.isnan(values[name]), fill, values[name])
+        return result
 
     def answer(self, inputs: Tensors) -> dict[str, Tensor]:
         """Returns the outputs by name. Raises ValueError, one line, where they are not there."""
@@ -92,7 +105,11 @@ class Training:
         net = self.net.train(False)
         with torch.no_grad():
             returned = self.call(inputs)
-        if self.by_position and (not self.outputs or is_in_order(returned, self.outputs)):
+        if (
+            self.by_position
+            and not self.fills
+            and (not self.outputs or is_in_order(returned, self.outputs))
+        ):
             return net
         picking = copy.copy(net)  # shares all its parts, so that their names stay
         names = list(self.inputs)
@@ -107,12 +124,31 @@ class Training:
         return picking
 
 
+def buffer_name(name: str) -> str:
+    """Returns the name of the buffer that holds what stands for a missing value of an input."""
+    return f"missing_{name}"
+
+
+def hold_fillings(net: nn.Module, inputs: Mapping[str, Mapping[str, Any]]) -> Any:
+    """Returns what stands for missing values, by input, now that the net has it as buffers. Raises
+    ValueError, one line, where the net has something else of that name."""
+    fills = fillings(inputs)
+    for name, fill in fills.items():
+        if hasattr(net, buffer_name(name)):
+            raise ValueError(
+                f"model.net: {type(net).__name__} has a {buffer_name(name)}, which is the name of "
+                f"what stands for a missing value of data.inputs.{name}; rename it"
+            )
+        net.register_buffer(buffer_name(name), torch.from_numpy(fill))
+    return fills
+
+
 def built(parts: Parts, net: nn.Module) -> dict[str, Any]:
     """Returns what a Training knows of calls and loss. Raises ValueError, one line."""
     inputs, targets = tuple(parts.inputs), tuple(parts.targets)
     by_position = demands.demand_names(net, inputs, targets, isinstance(parts.loss, str))
     known: dict[str, Any] = {"inputs": inputs, "targets": targets, "outputs": parts.outputs}
-    known |= {"by_position": by_position}
+    known |= {"by_position": by_position, "fills": hold_fillings(net, parts.inputs)}
     if parts.loss is None:
         raise ValueError(
             "model.loss: found null, expected a loss, its terms, or the name of the output that is "

@@ -41,7 +41,7 @@ class Parts:
     optimizer: Callable[..., Any]
     scheduler: Callable[..., Any] | None
     inputs: Mapping[str, Mapping[str, Any]]
-    """Dtype and the shape of a row by name."""
+    """Dtype and the shape of a row by name; `missing`, where the model fills what is missing."""
     targets: Mapping[str, Mapping[str, Any]]
     outputs: Mapping[str, str]
     """Output -> its path in what the net returns."""

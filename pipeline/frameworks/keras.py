@@ -9,6 +9,8 @@ import numpy as np
 
 from . import _keras_demands as demands
 from . import _keras_state, _keras_steps
+from ._filling import filled, fillings
+from ._keras_filling import filling
 from ._keras_import import keras, tf
 from ._keras_training import Training as Training
 from ._keras_training import built, one_or_all
@@ -83,6 +85,9 @@ def build(parts: Parts) -> Training:
     demands.demand_no_own_loop(model)
     demands.demand_stateless(model)
     demands.demand_saveable(model)
+    inner, fills = model, fillings(parts.inputs)
+    if fills:
+        model = filling(inner, specs, fills)
     terms, loss = built(parts)
     model.compile(optimizer=parts.optimizer(), loss=loss, jit_compile=False)
     demands.demand_loss(model, bool(terms))
@@ -101,6 +106,8 @@ def build(parts: Parts) -> Training:
         targets=_specs(parts.targets),
         outputs=parts.outputs,
         terms=terms,
+        inner=inner,
+        fills=fills,
     )
 
 
@@ -133,15 +140,15 @@ def adapt(training: Training, inputs: Arrays) -> None:
     one gets what reaches it, as an iterable of batches, unless it was built with its statistics.
     Raises ValueError, one line.
     """
-    model = training.model
+    model, known = training.inner or training.model, filled(inputs, training.fills)
     if hasattr(model, "adapt"):
-        model.adapt(**inputs)
+        model.adapt(**known)
     elif getattr(model, "inputs", None):
         for layer in model.layers:
             if hasattr(layer, "adapt") and not _is_fitted(layer):
-                layer.adapt(_batches_reaching(layer, training, inputs))
+                layer.adapt(_batches_reaching(layer, model, known))
     training.programs.clear()
-    demands.demand_own_randomness(model, training.inputs)
+    demands.demand_own_randomness(training.model, training.inputs)
 
 
 def _is_fitted(layer: keras.Layer) -> bool:
@@ -149,8 +156,8 @@ def _is_fitted(layer: keras.Layer) -> bool:
     return any(config.get(argument) is not None for argument in FITTED)
 
 
-def _batches_reaching(layer: keras.Layer, training: Training, inputs: Arrays) -> Iterator[Any]:
-    before = keras.Model(training.model.inputs, layer.input)
+def _batches_reaching(layer: keras.Layer, model: keras.Model, inputs: Arrays) -> Iterator[Any]:
+    before = keras.Model(model.inputs, layer.input)
     count = len(next(iter(inputs.values())))
     for start in range(0, count, ADAPT_ROWS):
         rows = slice(start, start + ADAPT_ROWS)

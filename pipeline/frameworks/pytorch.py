@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from . import _pytorch_demands as demands
 from . import _pytorch_state
+from ._filling import filled
 from ._pytorch_training import Training as Training
 from ._pytorch_training import built
 from .contract import Parts
@@ -74,8 +75,9 @@ def build(parts: Parts) -> Training:
     texts = [name for name, spec in parts.inputs.items() if spec["dtype"] == "string"]
     if texts:
         raise ValueError(f"data.inputs.{texts[0]}: found text, but torch has none; give numbers")
-    module = parts.net().to(device)
+    module = parts.net()
     called = built(parts, module)
+    module.to(device)
     demands.demand_no_own_loop(module)
     demands.demand_registered(module)
     called["loss"].to(device)
@@ -102,7 +104,7 @@ def adapt(training: Training, inputs: Arrays) -> None:
     """Lets a net with an `adapt` fit its preprocessing to the training rows (memory-mapped)."""
     fit = getattr(training.net, "adapt", None)
     if fit is not None:
-        fit(**inputs)
+        fit(**filled(inputs, training.fills))
 
 
 def step(training: Training, inputs: Arrays, targets: Arrays, rows: np.ndarray) -> Tensor:

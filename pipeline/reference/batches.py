@@ -40,13 +40,16 @@ def record(source: Source, data: Path, folder: Path, many: int) -> dict[str, Ask
     batches = {name: _ask_real(source, test, rows) for name, rows in cuts.items()}
     training, _ = prepared.split(data, "train")
     wanted = finite(batches["many"].outputs)
-    rows = edges.of_all(training, batches["one"].inputs)
-    edge = ask_made_up(source, rows, EDGE_ROWS, wanted)
+    made_up, names = edges.of_all(training, batches["one"].inputs), list(EDGE_ROWS)
+    described = prepared.schema(data)["inputs"]
+    if edges.may_be_missing(described):
+        made_up, names = edges.with_missing(made_up, described), [*names, "missing values"]
+    edge = ask_made_up(source, made_up, names, wanted)
     batches["edge"] = edge if edge.outputs else _stand_in(source, training, edge)
     if _alike(next(iter(batches["many"].outputs.values()))):
         rows = edges.far_of_all(training)
-        names = [f"far row {n}" for n in range(len(next(iter(rows.values()))))]
-        wide = ask_made_up(source, rows, names, True)
+        far_names = [f"far row {n}" for n in range(len(next(iter(rows.values()))))]
+        wide = ask_made_up(source, rows, far_names, True)
         batches |= {"wide": wide} if wide.outputs else {}
     batches |= _of_sizes(source, prepared.schema(data), test)
     for name, asked in batches.items():

@@ -1,6 +1,7 @@
 """Rows at the edge of what a model has seen, and far beyond it."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -33,6 +34,26 @@ def edges(array: np.ndarray) -> np.ndarray:
         return np.stack([low, high, np.where(has_zero, zeros, low), low, high])
     span = high - low
     return np.stack([low, high, zeros, low - 3 * span, high + 3 * span])
+
+
+def with_missing(
+    rows: Mapping[str, np.ndarray], schema: Mapping[str, Mapping[str, Any]]
+) -> dict[str, np.ndarray]:
+    """Returns the rows and one more: all values of the inputs that may lack one are missing, and
+    those of the others are the first row's."""
+    return {
+        name: np.concatenate([each, np.full_like(each[:1], np.nan) if _lacks(spec) else each[:1]])
+        for (name, each), spec in zip(rows.items(), schema.values(), strict=True)
+    }
+
+
+def may_be_missing(schema: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether an input may lack a value."""
+    return any(map(_lacks, schema.values()))
+
+
+def _lacks(spec: Mapping[str, Any]) -> bool:
+    return "missing" in spec
 
 
 def far(array: np.ndarray) -> np.ndarray:

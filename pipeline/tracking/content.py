@@ -146,8 +146,9 @@ class RunContent:
         node = self.artifacts["data"].node
         file = node.params["data"]["file"]
         listed = node.files(RAW)
-        path = f"{RAW}/{file}" if file in listed else RAW
-        digest = listed.get(file, node.deps[RAW])
+        one = isinstance(file, str) and file in listed
+        path = f"{RAW}/{file}" if one else RAW
+        digest = listed[file] if one else node.deps[RAW]
         return {"path": path, "rev": node.commit, "sha256": digest}
 
 

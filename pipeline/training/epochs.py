@@ -16,6 +16,10 @@ from pipeline.training.history import Row
 from pipeline.training.metrics import Scores
 from pipeline.training.model_faults import translate_model_faults
 
+AS_THEY_COME = 64
+"""Losses that stay where the framework has them, for asking one of a GPU waits for it. What lies
+among the batches' memory hinders that from being used again: 0.4 KB a row, measured."""
+
 
 def epoch_batches(train: Train, epoch: int, rows: int) -> list[np.ndarray]:
     """Returns the row numbers of each step: a function of seed and epoch alone.
@@ -43,6 +47,8 @@ def steps(
         with translate_model_faults(framework, f"in step {len(losses) + 1} of the epoch"):
             losses.append(framework.step(training, inputs, targets, rows))
         yield losses[-1]
+        if len(losses) % AS_THEY_COME == 0:
+            losses[-AS_THEY_COME:] = map(float, losses[-AS_THEY_COME:])
 
 
 def end_epoch(framework: TrainingModule[Any], training: Any, val_loss: float) -> None:

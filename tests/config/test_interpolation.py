@@ -1,17 +1,23 @@
 """An interpolation leads to another value of the configuration, in bounds, and nowhere else."""
 
+import re
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipeline.config.composition import interpolated
+from pipeline.config.composition import compose_conf, interpolated
 from pipeline.config.interpolation import demand_no_resolvers
 from pipeline.config.reading import load_yaml
 from pipeline.errors import ParamsError
+from testing.project import ROOT
 
 SECRET = "hf_4fE2kQz0nLr7TtXw9sYbVvCc"
 VALUES = {"x": "oc.env", "y": "env", "name": "SECRET", "d": "$", "a": {"b": 1, "l": [2, 3]}}
+VALUES |= {"none": None, "follows": "${a.l}"}
 FOLLOWED = {
     "${a.b}": 1,
     "${ a.b }": 1,
@@ -23,6 +29,11 @@ FOLLOWED = {
     "${oc.select:a.b}": 1,
     "${oc.select:a.c,7}": 7,
     "${oc.dict.keys:a}": ["b", "l"],
+    "${count:a.l}": 2,
+    "${count:a}": 2,
+    "${count:a.b}": 1,
+    "${count:none}": None,
+    "${count:follows}": 2,
 }
 LEADING_OUT = (
     *("${oc.env:SECRET}", "${ oc.env:SECRET}", "${oc.env: SECRET,none}", "${oc.env:${name}}"),
@@ -30,6 +41,7 @@ LEADING_OUT = (
     *("${oc.decode:'${oc.env:SECRET}'}", "${oc.decode:'\\${oc.env:SECRET}'}"),
     *("${oc.select:none,${oc.env:SECRET}}", '${oc.select:none,"\\${oc.env:SECRET}"}'),
     *("${oc.create:{a:1}}", "${oc.deprecated:x}", "${hydra:job.name}", "${now:%Y}", "${own:1}"),
+    *("${count:${oc.env:SECRET}}", "${count:'\\${oc.env:SECRET}'}", "${countx:a}"),
     *("\\${oc.env:SECRET}", "\\\\${oc.env:SECRET}", "${oc.\nenv:SECRET}", "${d}{oc.env:SECRET}"),
 )
 """The last of them becomes one only when it has been followed."""
@@ -112,3 +124,37 @@ def test_a_file_whose_aliases_have_no_end_is_refused(text: str) -> None:
 
 def test_aliases_of_the_user_s_own_are_read() -> None:
     assert load_yaml("a: &x {b: 1}\nc: *x\nd: [*x, *x]\n", "params.yaml")["d"] == [{"b": 1}] * 2
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("${count:a.c}", "a.c"),
+        ("${count:name}", "name: found 'SECRET', expected a list, a whole number or null"),
+        ("${count:}", "count"),
+        ("${count:value}", "value"),
+    ],
+)
+def test_what_cannot_be_counted_is_one_line(text: str, said: str) -> None:
+    with pytest.raises(ParamsError) as raised:
+        interpolated({**VALUES, "value": text})
+    assert said in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_dvc_and_hydra_count_as_compose_does(tmp_path: Path) -> None:
+    """`dvc exp run -S` composes within DVC, which is told where the resolver is in .dvc/config."""
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf/config.yaml").write_text("names: [a, b, c]\nclasses: ${count:names}\n")
+    plugins = re.search(r"plugins_path = (\S+)", (ROOT / ".dvc/config").read_text())
+    assert plugins
+    code = f"""
+from dvc.utils.hydra import compose_and_dump
+for each in ([], ["names=[d]"]):
+    compose_and_dump("params.yaml", "{tmp_path}/conf", None, "config", "{ROOT / plugins[1]}", each)
+    print(open("params.yaml").read())
+"""
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert "classes: 3" in done.stdout and "classes: 1" in done.stdout
+    assert interpolated(compose_conf(tmp_path / "conf", []))["classes"] == 3

@@ -11,6 +11,7 @@ from pipeline.config.composition import compose_conf, interpolated
 from pipeline.config.params import Params, PrepareParams, TrainParams
 from pipeline.config.reading import Range, dump_yaml, load_yaml, read
 from pipeline.errors import ParamsError
+from testing.prepared import NO_SPLIT
 from testing.project import ROOT
 
 CONF = ROOT / "conf"
@@ -88,7 +89,7 @@ def test_a_target_from_before_targets_had_names_is_called_target(values):
         (
             "data",
             "split",
-            {"val": 0.5, "test": 0.5, "seed": 0},
+            NO_SPLIT | {"val": 0.5, "test": 0.5},
             "data.split: val \\+ test leave no",
         ),
         (

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from pipeline.errors import ParamsError
+from testing.prepared import NO_SPLIT
 from testing.raw_data import RawData
 
 RED, BLUE = (250, 5, 5), (5, 5, 250)
@@ -425,6 +426,14 @@ def test_a_shape_or_dtype_that_the_mode_does_not_have_is_refused(folder: RawData
     folder.refuses(*words, error=ParamsError, **folder_config(**changes))
 
 
+def test_a_column_that_is_not_there_is_answered_with_those_that_are(folder: RawData) -> None:
+    words = "data/shapes: no column 'file'", "'path', 'name', 'folder', 'subfolder'"
+    folder.refuses(*words, **folder_config(source="file"))
+    label = {"label": {"source": "class", "classes": 2}}
+    config = folder_config() | {"targets": label}
+    folder.refuses("no column 'class'", "'folder'", **config)
+
+
 def test_a_folder_that_mixes_images_and_a_table_is_refused(folder: RawData) -> None:
     folder.write("shapes/labels.csv", "path,label\n")
     folder.refuses("holds .csv and .png", "data.file", **folder_config())
@@ -439,16 +448,10 @@ def test_memory_does_not_grow_with_the_images(tmp_path) -> None:
     from pipeline.config.reading import convert
     from pipeline.data.raw import open_raw
 
-    values = {
-        "name": "x",
-        "file": "shapes",
-        "rows": None,
-        "id": None,
-        "ignore": [],
-        "dimensions": {},
-    }
+    values = {"name": "x", "file": "shapes", "rows": None, "csv": None, "id": None, "ignore": []}
+    values["dimensions"] = {}
     values |= {"inputs": pixels(shape=[400, 500, 3]), "targets": CLASSES}
-    values |= {"split": {"val": 0.2, "test": 0.2, "seed": 0}}
+    values |= {"split": NO_SPLIT | {"val": 0.2, "test": 0.2, "seed": 0}}
     table, _ = open_raw(raw.data, convert(values, Data, "data"))
     sizes = [len(each["path as pixels"]) for each in table.batches({"path as pixels": "number"})]
     assert sum(sizes) == 40 and max(sizes) * 400 * 500 * 3 <= 1 << 22

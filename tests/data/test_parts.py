@@ -1,5 +1,8 @@
 """Many files are read as one table, in the order of their names; the part at fault is named."""
 
+import subprocess
+import sys
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +12,7 @@ import pytest
 from pyarrow import parquet
 
 from pipeline.data.npy_columns import grouped
+from testing.project import ROOT
 from testing.raw_data import RawData
 
 X = {"x": {"source": "a", "shape": [], "dtype": "float32"}}
@@ -114,6 +118,32 @@ def test_files_of_two_kinds_are_no_table(parts) -> None:
 def test_a_pattern_without_files_is_answered_with_what_lies_there(parts) -> None:
     raw, suffix = parts
     raw.refuses("no file of this pattern", f"parts/p0.{suffix}", **config("parts/*.tsv"))
+
+
+def test_what_a_script_beside_it_makes_is_said(raw: RawData) -> None:
+    raw.write("arrows.py", "")
+    raw.refuses("data/arrows: no such file", "arrows.py`", **config("arrows"))
+
+
+def test_memory_does_not_grow_with_the_parts(raw: RawData) -> None:
+    """The rows take 80 MB; by VmHWM, for ru_maxrss starts from the size of this process."""
+    for part in range(10):
+        npy(raw, f"arrays/a_{part}.npy", np.full((1000, 2000), part, np.float32))
+        npy(raw, f"arrays/label_{part}.npy", np.arange(1000) % 2)
+    script = """
+        import sys
+        from pathlib import Path
+        from testing.raw_data import RawData
+        peak = lambda: int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
+        x = {"x": {"source": "a", "shape": [2000], "dtype": "float32"}}
+        import numpy, pipeline.data.many_files
+        before = peak()
+        RawData(Path(sys.argv[1])).write_arrays(file="arrays", inputs=x)
+        print(peak() - before)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script), str(raw.root)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 25_000
 
 
 def test_an_empty_folder_is_named(raw: RawData) -> None:

@@ -11,6 +11,8 @@ import pytest
 
 from pipeline.data.tables import BATCH
 from pipeline.errors import ParamsError
+from testing.prepared import NO_SPLIT, SPLIT
+from testing.project import Project
 from testing.raw_data import RawData
 
 ROWS = """
@@ -215,3 +217,38 @@ def test_a_batch_is_a_few_megabytes(code: RawData) -> None:
     table = Yielded(code.data / "drawn.py", lambda: ({"x": zeros} for _ in range(11)))
     sizes = [len(batch["x"]) for batch in table.batches({"x": "number"})]
     assert sum(sizes) == 11 and max(sizes) << 20 <= BATCH
+
+
+def test_names_gaps_and_groups_are_as_in_a_file(code: RawData) -> None:
+    line = 'row = {"x": float("nan") if n == 3 else n, "t": "ab"[n % 2], "label": "uv"[n // 10]}'
+    written(code, line + '; row["site"] = n % 5')
+    inputs = {"x": {"source": "x", "shape": [], "dtype": "float32", "missing": "keep"}}
+    inputs |= {"t": {"source": "t", "shape": [], "dtype": "int64", "categories": 1}}
+    targets = {"label": {"source": "label", "classes": ["u", "v"]}}
+    split = NO_SPLIT | SPLIT | {"group": "site"}
+    changes = {"inputs": inputs, "targets": targets, "split": split, "ignore": []}
+    arrays = code.prepare(**config() | changes)
+    assert np.isnan(arrays["x"]).sum() == 1 and arrays["label"].sum() == 10
+    assert sorted(arrays["t"]) == [0] * 10 + [1] * 10
+
+
+def test_what_is_no_time_is_named(code: RawData) -> None:
+    written(code, 'row = {"x": "noon", "label": n % 2}')
+    inputs = {"x": {"source": "x", "shape": [], "dtype": "float32", "time": "days"}}
+    said = ["drawn.py: row 1, 'x': found 'noon', expected a date or a time; leave the input's time"]
+    code.refuses(*said, **config() | {"inputs": inputs, "ignore": []})
+
+
+def test_rows_of_a_function_that_nobody_committed_are_made_again(project: Project) -> None:
+    """It came with the artifact as a patch, and is a stranger's: shown, and run confined."""
+    own = "from data import shapes\n\n\ndef rows(**_):\n    yield from shapes.rows(60, 3)\n"
+    (project.root / "data/mine.py").write_text(own)
+    project.params("experiment=segmentation", "data.rows._target_=data.mine.rows")
+    project.stage("prepare")
+    assert "data/mine.py" in project.read("artifacts/data/source.patch")
+    (project.root / "data/mine.py").unlink()
+    again = ("python", "-m", "pipeline.reproduce", "artifacts/data")
+    refused = project.run(*again, check=False)
+    assert refused.returncode == 2 and "1 files of code (data/mine.py)" in refused.stdout
+    done = project.run(*again, "--run-foreign-code")
+    assert "SAME BYTES" in done.stdout

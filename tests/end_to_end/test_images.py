@@ -23,12 +23,12 @@ numpy.save("answers.npy", next(iter(answers.values())))
 """
 
 
-@pytest.fixture(scope="module", params=["images", "keras_images"])
+@pytest.fixture(scope="module", params=["torch_images", "keras_images"])
 def project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Project:
     def make(folder: Path) -> None:
         project = make_project(folder / "project")
         project.run("python", "data/arrows.py")
-        project.params(f"experiment={request.param}", *QUICK)
+        project.params("experiment=images", f"model={request.param}", *QUICK)
         for name in STAGES:
             project.stage(name)
 
@@ -70,6 +70,28 @@ def test_the_same_files_are_the_same_bytes(project: Project, copy_of) -> None:
     before = arrays(other)
     other.stage("prepare")
     assert len(before) == 6 and arrays(other) == before
+
+
+def test_the_function_that_writes_the_files_gives_the_same_rows_by_itself(
+    project: Project, copy_of
+) -> None:
+    other = copy_of(project)
+    before = rows(other)
+    shutil.rmtree(other.root / "data/arrows")
+    other.params("experiment=images", "data=arrows_drawn")
+    other.stage("prepare")
+    assert len(before) == 240 and rows(other) == before
+
+
+def rows(project: Project) -> dict[bytes, int]:
+    """Pixels -> label."""
+    found: dict[bytes, int] = {}
+    for split in ("train", "val", "test"):
+        folder = project.root / "artifacts/data" / split
+        labels = np.load(folder / "targets/way.npy").tolist()
+        pictures = np.load(folder / "inputs/picture.npy")
+        found |= {row.tobytes(): label for row, label in zip(pictures, labels, strict=True)}
+    return found
 
 
 def test_a_broken_picture_ends_before_the_training_in_one_line(project: Project, copy_of) -> None:

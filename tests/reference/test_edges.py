@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.data import on_disk
-from pipeline.reference.edges import edges, far
+from pipeline.reference.edges import edges, far, may_be_missing, with_missing
 
 
 @pytest.mark.parametrize("rows", [2, 3, 100])
@@ -41,3 +41,17 @@ def test_far_rows_are_real_ones_times_a_factor_and_ids_stay_themselves() -> None
     rows = np.float32([[2], [3], [4], [5], [6]])
     assert far(rows)[:, 0].tolist() == [f * v for f in (10, 1e3, 1e5) for v in (2, 3, 4, 6)]
     assert far(np.array([2, 3, 4, 5, 6])).tolist() == [2, 3, 4, 6] * 3
+
+
+def test_edges_pass_over_what_is_missing() -> None:
+    rows = np.float32([[1, np.nan, np.nan], [3, 5, np.nan]])
+    assert edges(rows)[:2].tolist() == [[1, 5, 0], [3, 5, 0]] and np.isfinite(edges(rows)).all()
+
+
+def test_a_row_without_values_is_asked_of_an_input_that_may_lack_them() -> None:
+    schema = {"x": {"missing": "keep"}, "y": {}}
+    rows = {"x": np.float32([[1, 2], [3, 4]]), "y": np.array([5, 6])}
+    assert may_be_missing(schema) and not may_be_missing({"y": {}})
+    found = with_missing(rows, schema)
+    assert np.isnan(found["x"][2]).all() and found["x"].shape == (3, 2)
+    assert found["y"].tolist() == [5, 6, 5]

@@ -4,13 +4,19 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn, optim
 
 from pipeline.errors import ModelError
 from pipeline.frameworks import pytorch
-from pipeline.training.epochs import demand_answers_at_the_ends, epoch_batches
+from pipeline.training.epochs import (
+    AS_THEY_COME,
+    demand_answers_at_the_ends,
+    epoch_batches,
+    steps,
+)
 from testing.parts import LABEL, parts
 from testing.training import settings_of
 
@@ -34,6 +40,22 @@ def test_the_order_is_a_function_of_seed_and_epoch():
     assert first(0, 1) == first(0, 1)
     assert first(0, 1) != first(0, 2)
     assert first(0, 1) != first(1, 1)
+
+
+class Stepping:
+    """A framework whose losses are tensors."""
+
+    FAULTS = ()
+
+    def step(self, training, inputs, targets, rows):
+        return torch.tensor(float(rows[0]) / 3)
+
+
+def test_losses_are_kept_as_numbers_and_hold_no_memory_of_the_framework():
+    batches, losses = [np.array([n]) for n in range(200)], []
+    yielded = [float(each) for each in steps(Stepping(), None, {}, {}, batches, losses)]
+    assert yielded == list(map(float, losses)) == [float(torch.tensor(n / 3)) for n in range(200)]
+    assert sum(torch.is_tensor(each) for each in losses) < AS_THEY_COME
 
 
 class Table(nn.Module):

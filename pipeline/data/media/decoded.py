@@ -1,7 +1,7 @@
 """A table some of whose columns name files is read as one that holds what is in them."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,23 +37,27 @@ class Decoded(Table):
 
     def __init__(self, table: Table, columns: Mapping[str, Column], within: set[str]) -> None:
         """`within` are the columns that are read as they are."""
-        self.table, self.columns, self.within = table, columns, within
+        self.table, self.columns, self.as_they_are = table, columns, within
         super().__init__(table.path)
 
     def _shapes(self) -> dict[str, tuple[int | None, ...]]:
         sources = {column.source for column in self.columns.values()}
-        own = {n: s for n, s in self.table.shapes.items() if n in self.within or n not in sources}
+        if missing := sorted(sources - self.table.shapes.keys()):
+            there = ", ".join(map(repr, self.table.shapes))
+            raise self.broken(f"no column {missing[0]!r}; it has {there}")
+        own = {
+            n: s for n, s in self.table.shapes.items() if n in self.as_they_are or n not in sources
+        }
         return own | {name: column.shape for name, column in self.columns.items()}
 
     def let_vary(self, columns: Iterable[str]) -> None:
         super().let_vary(columns)
         self.table.let_vary(self.varying)
 
+    def within(self) -> Sequence[Table]:
+        return (self.table,)
+
     def demand_kinds(self, kinds: Mapping[str, Kind]) -> None:
-        for column in self.columns.values():
-            if column.source not in self.table.shapes:
-                there = ", ".join(map(repr, self.table.shapes))
-                raise self.broken(f"no column {column.source!r}; it has {there}")
         self.table.demand_kinds(self._kinds_within(kinds))
 
     def _kinds_within(self, kinds: Mapping[str, Kind]) -> dict[str, Kind]:

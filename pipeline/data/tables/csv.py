@@ -3,53 +3,65 @@
 import csv
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipeline.data.tables import EXACT, NO_LABEL, Array, Batch, Kind, Table
-from pipeline.data.tables._arrow import arrow_types, to_numpy
+from pipeline.config.data_params import Csv
+from pipeline.data.tables import EXACT, Array, Batch, Kind, Table, _csv_faults
+from pipeline.data.tables._arrow import parses, time_type, to_numpy
 from pipeline.errors import DataError
 
 BLOCK = 1 << 18
 """Bytes; Arrow reads 32 blocks ahead."""
 LARGEST_CELL = 2**31 - 1
 """Characters; Python's own limit is 131,072, Arrow has none."""
-SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+LOOKED_AT = 1000
+"""Rows in which a column shows whether it has true and false, and how its times are written."""
 WHOLE = re.compile(r"\s*[-+]?[0-9]+\s*")
+UTF8 = ("utf-8", "utf8", "utf-8-sig")
 
 
 class Reader(Table):
-    """A CSV is comma-separated UTF-8 with a header line; empty lines are no rows."""
+    """A CSV is comma-separated UTF-8 with a header line, unless `data.csv` says otherwise; empty
+    lines are no rows."""
+
+    SEPARATOR = ","
+
+    def __init__(self, path: Path, csv: Csv | None = None) -> None:
+        written = csv or Csv()
+        self.written = replace(written, separator=written.separator or self.SEPARATOR)
+        self.is_utf8 = written.encoding.lower().replace("_", "-") in UTF8
+        super().__init__(path, csv)
 
     def _shapes(self) -> dict[str, tuple[int | None, ...]]:
-        line, header = next(self._records(), (1, []))
+        records = self.records()
+        line, header = next(records, (1, []))
         if not header:
             raise self.broken("empty, expected a header line and rows below it")
-        self._demand_utf8(line, header)
-        if len(header) == 1:
-            for separator, name in SEPARATORS.items():
-                if separator in header[0]:
-                    problem = f"found {name} between the names, {header[0]!r}, expected commas"
-                    raise self.broken(f"line {line}: {problem}; save it with commas")
+        following = [cells for _, cells in islice(records, 5)]
+        if problem := _csv_faults.of_header(header, following, self.written, self.is_utf8):
+            raise self.broken(f"line {line}: {problem}")
+        self.first = dict(zip(header, self._first_cells(len(header)), strict=True))
         return self._cells(header)
 
     def demand_kinds(self, kinds: Mapping[str, Kind]) -> None:
         """Refuses nothing: what a cell is shows when it is read."""
 
-    def _demand_utf8(self, line: int, header: list[str]) -> None:
-        text = ",".join(header)
-        if "\0" in text or text.startswith(("\udcff\udcfe", "\udcfe\udcff")):
-            raise self.broken(f"line {line}: not UTF-8 but UTF-16: save it as UTF-8")
-        if byte := _no_utf8(text):
-            raise self.broken(f"line {line}: not UTF-8, found the byte {byte}: save it as UTF-8")
+    def order_kind(self, column: str) -> Kind:
+        return "number" if parses(self._number(self.first[column]), "float64") else "time"
 
-    def _records(self) -> Iterator[tuple[int, list[str]]]:
-        """Yields each record with the number of its first line: slow, for the header and faults."""
+    def records(self) -> Iterator[tuple[int, list[str]]]:
+        """Yields each record with the number of its first line: slow, for header and faults."""
         csv.field_size_limit(LARGEST_CELL)
-        with self.path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
-            reader, line = csv.reader(file), 1
+        encoding = "utf-8-sig" if self.is_utf8 else self.written.encoding
+        quoting = csv.QUOTE_MINIMAL if self.written.quote else csv.QUOTE_NONE
+        rules: dict[str, Any] = {"quotechar": self.written.quote, "quoting": quoting}
+        with self.path.open(newline="", encoding=encoding, errors="surrogateescape") as file:
+            reader, line = csv.reader(file, delimiter=self.written.separator or ",", **rules), 1
             try:
                 for cells in reader:
                     if cells:
@@ -57,17 +69,23 @@ class Reader(Table):
                     line = reader.line_num + 1
             except csv.Error as fault:
                 raise self.broken(f"line {line}: {fault}") from None
+            except UnicodeError as fault:
+                raise self._other_encoding(fault) from None
+
+    def _other_encoding(self, fault: UnicodeError) -> DataError:
+        found = f"not {self.written.encoding}: {fault}"
+        return self.broken(f"{found}; correct data.csv.encoding")
 
     def line(self, row: int) -> int | None:
-        return next(islice(self._records(), row + 1, None), (None, []))[0]
+        return next(islice(self.records(), row + 1, None), (None, []))[0]
 
     def batches(self, kinds: Mapping[str, Kind]) -> Iterator[Batch]:
         import pyarrow as pa
 
-        types, row = arrow_types(), 0
+        types, row = {name: self._type(name, kind) for name, kind in kinds.items()}, 0
         as_texts = None
         try:
-            for index, batch in enumerate(self._stream({n: types[kinds[n]] for n in kinds})):
+            for index, batch in enumerate(self._stream(types)):
                 columns: Batch = {n: to_numpy(self, row, n, batch[n], kinds[n]) for n in kinds}
                 large = [n for n in kinds if kinds[n] == "number" and _beyond_exact(columns[n])]
                 if large:
@@ -78,88 +96,101 @@ class Reader(Table):
                 yield columns
                 row += batch.num_rows
         except pa.ArrowInvalid as fault:
-            raise self._first_bad_cell(row, kinds) or self.broken(fault) from None
+            raise self._first_bad_cell(row, kinds, types) or self.broken(fault) from None
+        except UnicodeError as fault:
+            raise self._other_encoding(fault) from None
+
+    def _type(self, column: str, kind: Kind) -> Any:
+        """Returns Arrow's type; a column whose first value is true or false has no other values."""
+        import pyarrow as pa
+
+        if kind == "time":
+            written = self.written.time
+            return time_type(self.first[column]) if written is None else _written_time(written)
+        if kind in ("text", "name", "any"):
+            return pa.string()
+        if self.first[column].lower() in ("true", "false"):
+            return pa.bool_()
+        return pa.int64() if kind == "integer" else pa.float64()
+
+    def _first_cells(self, columns: int) -> list[str]:
+        """Returns each column's first value as it is written, of the first rows."""
+        nothing = {"", *self.written.missing}
+        first, missing = [""] * columns, set(range(columns))
+        for _, cells in islice(self.records(), 1, LOOKED_AT):
+            for at in [at for at in missing if at < len(cells) and cells[at] not in nothing]:
+                first[at] = cells[at].strip()
+                missing.remove(at)
+            if not missing:
+                break
+        return first
 
     def _stream(self, types: Mapping[str, Any]) -> Any:
         """Returns Arrow's reader of these columns: the same rows a batch, whatever their types."""
         from pyarrow import csv as arrow
 
+        written = self.written
         return arrow.open_csv(
             self.path,
-            arrow.ReadOptions(block_size=max(BLOCK, 256 * len(self.shapes))),
-            arrow.ParseOptions(newlines_in_values=True),
+            arrow.ReadOptions(
+                block_size=max(BLOCK, 256 * len(self.shapes)),
+                encoding="utf8" if self.is_utf8 else written.encoding,
+            ),
+            arrow.ParseOptions(
+                newlines_in_values=True,
+                delimiter=written.separator,
+                quote_char=written.quote or False,
+            ),
             arrow.ConvertOptions(
                 column_types=dict(types),
                 include_columns=list(types),
-                null_values=[""],
+                null_values=["", *written.missing],
                 strings_can_be_null=True,
+                decimal_point=written.decimal,
+                timestamp_parsers=[written.time] if written.time else [],
             ),
         )
 
-    def _first_bad_cell(self, row: int, kinds: Mapping[str, Kind]) -> DataError | None:
+    def _first_bad_cell(
+        self, row: int, kinds: Mapping[str, Kind], types: Mapping[str, Any]
+    ) -> DataError | None:
         """Names the first cell from `row` on that Arrow refuses: its own message names no line."""
-        for at, (_, cells) in enumerate(islice(self._records(), row + 1, None), row):
+        nothing = {"", *self.written.missing}
+        for at, (_, cells) in enumerate(islice(self.records(), row + 1, None), row):
             if len(cells) != len(self.shapes):
                 last = list(self.shapes)[min(len(cells), len(self.shapes)) - 1]
                 problem = f"the row ends after {len(cells)} cells, expected {len(self.shapes)}"
                 return self.fault(at, last, f"{problem}; look for a lost or an extra comma")
             for name, cell in zip(self.shapes, cells, strict=True):
-                if name in kinds and cell and not _parses(cell, kinds[name]):
-                    return self.fault(at, name, _problem(cell, kinds[name]))
+                if name in kinds and cell not in nothing and not self._parses(cell, types[name]):
+                    problem = _csv_faults.of_cell(cell, kinds[name], types[name], self.written)
+                    return self.fault(at, name, problem)
         return None
 
+    def _parses(self, cell: str, expected: Any) -> bool:
+        if self.written.time and str(expected).startswith("timestamp"):
+            return _csv_faults.is_time(cell, self.written.time)
+        number = str(expected) == "double"
+        return parses(self._number(cell) if number else cell, expected)
 
-_EXPECTED: dict[Kind, str] = {
-    "number": "a number",
-    "label": NO_LABEL,
-    "integer": "a whole number of at most 64 bits (int64)",
-    "text": "text",
-    "id": "text",
-}
-_SHOWN = 60
-"""Characters of a cell in a message."""
-
-
-def _problem(cell: str, kind: Kind) -> str:
-    """Returns what is wrong with a cell that is not read as its kind, and what to do."""
-    if byte := _no_utf8(cell):
-        return f"not UTF-8, found the byte {byte}, expected {_EXPECTED[kind]}: save it as UTF-8"
-    shown = repr(cell) if len(cell) <= _SHOWN else f"{cell[:_SHOWN]!r}… of {len(cell)} characters"
-    advice = "correct the cell"
-    if kind == "label":
-        return f"found {shown}, expected {_EXPECTED[kind]}"
-    if cell.strip().lower() in ("true", "false"):
-        advice = "write 1 for true and 0 for false"
-    elif re.fullmatch(r"\s*[-+]?\d+,\d+\s*", cell):
-        advice = "write a point where it has the comma"
-    elif re.match(r"\s*\d{1,4}[-/.:]\d{1,2}[-/.:]\d{1,4}", cell):
-        advice = "dates are not read as numbers: make a column of seconds or days of it"
-    return f"found {shown}, expected {_EXPECTED[kind]}; {advice}"
+    def _number(self, cell: str) -> str:
+        """Returns the cell as numbers are written elsewhere; what is none stays none."""
+        if self.written.decimal == ".":
+            return cell
+        return cell.replace(".", "?").replace(",", ".")
 
 
-def _no_utf8(text: str) -> str | None:
-    """Returns the first byte that is not of UTF-8, as 0xf6; the reader hides it in a surrogate."""
-    found = next((character for character in text if "\udc80" <= character <= "\udcff"), None)
-    return f"0x{ord(found) - 0xDC00:02x}" if found else None
+def _written_time(written: str) -> Any:
+    return time_type("2026-01-31T00:00:00Z" if "%z" in written else "")
 
 
 def _beyond_exact(values: Array) -> bool:
-    return bool(len(values) and np.abs(values).max() >= EXACT)
+    return bool((np.abs(values) >= EXACT).any()) if values.dtype.kind == "f" else False
 
 
 def _as_written(values: Array, texts: Any) -> Array:
     """Returns objects: the integers that were written in digits, and floats."""
     exact = np.empty(len(values), object)
     written = zip(values.tolist(), texts.to_pylist(), strict=True)
-    exact[:] = [int(text) if WHOLE.fullmatch(text) else value for value, text in written]
+    exact[:] = [int(text) if text and WHOLE.fullmatch(text) else v for v, text in written]
     return exact
-
-
-def _parses(cell: str, kind: Kind) -> bool:
-    import pyarrow as pa
-
-    try:
-        pa.scalar(cell.strip()).cast(arrow_types()[kind])
-    except (pa.ArrowInvalid, UnicodeEncodeError):
-        return False
-    return True

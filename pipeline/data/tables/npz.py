@@ -31,10 +31,10 @@ class _Header(NamedTuple):
     """Of the first value, in bytes from the member's start."""
 
 
+RAW: tuple[Kind, ...] = (*NUMBERS, "time")
 _PICKLE = "expected numbers; pickles are not read"
 _WAYS_OUT = {
-    "M": NO_DATE,
-    "m": NO_DATE,
+    "m": "expected numbers; divide it by a unit, such as np.timedelta64(1, 's')",
     "c": "expected numbers; make two arrays of it",
     "V": "expected numbers; make an array of each field",
 }
@@ -103,7 +103,7 @@ class Reader(Table):
                 offset = member.tell()
         except _DAMAGED as fault:
             raise self.broken(f"{array}: no .npy header: {fault}; use np.savez") from None
-        if dtype.kind not in "biufUS":
+        if dtype.kind not in "biufUSM":
             raise self.broken(f"{array}: found {dtype}, {_WAYS_OUT.get(dtype.kind, _PICKLE)}")
         if not shape:
             raise self.broken(
@@ -123,8 +123,15 @@ class Reader(Table):
             if kind in NUMBERS and dtype.kind in "US":
                 expected = NO_LABEL if kind == "label" else "numbers"
                 raise self.broken(f"array {name!r}: found text ({dtype}), expected {expected}")
-            if kind == "text" and dtype.kind in "bf":
+            if kind == "text" and dtype.kind in "bfM":
                 raise self.broken(f"array {name!r}: found {dtype}, {NO_TEXT}")
+            if (kind in NUMBERS) and dtype.kind == "M":
+                raise self.broken(f"array {name!r}: found {dtype}, {NO_DATE}")
+            if kind == "time" and dtype.kind != "M":
+                raise self.broken(f"array {name!r}: found {dtype}, expected datetime64")
+
+    def order_kind(self, column: str) -> Kind:
+        return "time" if self.headers[column].dtype.kind == "M" else "number"
 
     def batches(self, kinds: Mapping[str, Kind]) -> Iterator[Batch]:
         lengths = [f"{name}{LENGTHS}" for name in kinds if name in self.lists]

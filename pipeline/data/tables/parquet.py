@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipeline.data.tables import BATCH, NO_DATE, NO_LABEL, NO_TEXT, Batch, Kind, Table
+from pipeline.data.tables import BATCH, NO_DATE, NO_LABEL, NO_TEXT, NO_TIME, Batch, Kind, Table
 from pipeline.data.tables._arrow import to_numpy
 from pipeline.data.tables._lists import content_of, shape_of
 
@@ -44,12 +44,20 @@ class Reader(Table):
                 if fault := None if kind == "any" else _fault(found, kind):
                     raise self.broken(f"column {name!r}: found {_text(found)}, {fault}")
 
+    def order_kind(self, column: str) -> Kind:
+        from pyarrow import types
+
+        with self._open() as file:
+            found = file.schema_arrow.field(column).type
+        numbers = types.is_integer, types.is_floating, types.is_boolean, types.is_decimal
+        return "number" if any(test(found) for test in numbers) else "time"
+
 
 def _fault(found: Any, kind: Kind) -> str | None:
     """Returns why a column of this Arrow type is not read as the kind, and what to do."""
     from pyarrow import types
 
-    if kind != "id":
+    if kind != "name":
         found = content_of(found)
     content = found.value_type if types.is_dictionary(found) else found
     is_text = types.is_string, types.is_large_string, types.is_string_view
@@ -58,14 +66,17 @@ def _fault(found: Any, kind: Kind) -> str | None:
     if types.is_nested(content):
         what = "lists" if _is_list(content) else "structs"
         return f"{what} are not read; make columns of it"
-    if kind == "id":
+    if kind == "name":
         return None
     if types.is_null(content):
         return "which holds no value; fill it or leave the column out"
     texts = any(test(content) for test in (*is_text, *is_bytes))
     if kind == "text":
-        return None if texts or types.is_integer(found) else NO_TEXT
-    if any(test(found) for test in is_number):
+        return None if texts or types.is_integer(content) else NO_TEXT
+    if kind == "time":
+        dated = any(test(content) for test in (types.is_timestamp, types.is_date, types.is_time))
+        return None if dated or any(test(content) for test in is_text) else NO_TIME
+    if any(test(content) for test in is_number):
         return None
     if types.is_temporal(content):
         return NO_DATE

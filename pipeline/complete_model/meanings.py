@@ -1,0 +1,36 @@
+"""What the numbers of inputs and targets mean, where a receiver has to know more than their shape.
+
+Texts of the data stand in schema.json alone: a card tells where, and never what a stranger wrote.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+def lines(schema: Mapping[str, Any]) -> list[str]:
+    """Returns a list in Markdown, with an empty line before it; nothing where there is nothing."""
+    told = [
+        *(line for name, spec in schema["inputs"].items() for line in _input(name, spec)),
+        *(line for name, spec in schema.get("targets", {}).items() for line in _target(name, spec)),
+    ]
+    return ["", *told] if told else []
+
+
+def _input(name: str, spec: Mapping[str, Any]) -> Iterator[str]:
+    if "time" in spec:
+        since = "" if " since " in spec["time"] else " since 1970-01-01"
+        yield f"* `{name}` counts {spec['time']}{since}, in UTC."
+    if "categories" in spec:
+        place, count = f"`inputs.{name}.categories` of `schema.json`", len(spec["categories"])
+        yield f"* `{name}` is the place of a text in {place}, from 0; {count} is any other text."
+    if spec.get("missing") == "keep":
+        yield f"* `{name}` may be NaN where a value is missing."
+    elif "missing" in spec:
+        place = f"`inputs.{name}.missing` of `schema.json`"
+        yield f"* `{name}` may be NaN where a value is missing: the model takes {place} for it."
+
+
+def _target(name: str, spec: Mapping[str, Any]) -> Iterator[str]:
+    if spec.get("labels"):
+        place = f"`targets.{name}.labels` of `schema.json`"
+        yield f"* The classes of `{name}` are numbered as in {place}, from 0."

@@ -1,0 +1,31 @@
+"""A Keras model takes a missing value where its input has something to stand for it."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ._keras_import import keras, tf
+from ._keras_training import one_or_all
+
+
+def filling(
+    model: keras.Model, specs: Mapping[str, tf.TensorSpec], fills: Mapping[str, np.ndarray]
+) -> keras.Model:
+    """Returns a functional model that fills its inputs and calls this one; it is made of Keras' own
+    operations, so that every export holds it. Raises ValueError, one line."""
+    if type(model).compute_loss is not keras.Model.compute_loss:
+        raise ValueError(
+            f"data.inputs.{next(iter(fills))}.missing: {type(model).__name__} computes its loss "
+            "itself, from its inputs as they are; set it to keep, and fill them in call"
+        )
+    inputs = {
+        name: keras.Input(spec.shape[1:], dtype=spec.dtype.name, name=name)
+        for name, spec in specs.items()
+    }
+    known = {
+        name: keras.ops.where(keras.ops.isnan(values), fills[name], values)
+        if name in fills
+        else values
+        for name, values in inputs.items()
+    }
+    return keras.Model(one_or_all(inputs), model(one_or_all(known)), name="filling")
