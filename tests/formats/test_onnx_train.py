@@ -304,7 +304,11 @@ def test_what_it_leans_on_in_torch_is_there() -> None:
     net = Layers(nn.Unflatten(1, (1, 8, 8)), convolution, nn.BatchNorm2d(2))
     source = training(net)
     net.train()
-    program = form.capture(source, ["pixels"], [PIXELS])
+    shared = importlib.import_module("formats._examples")
+    given = shared.examples(
+        importlib.import_module("formats.dimensions").FIXED, input={"pixels": PIXELS}
+    )
+    program = form.capture(source, ["pixels"], given)
     taken = [node for node in program.graph.nodes if node.op == "placeholder"]
     assert str(taken[-1].meta["val"].shape[0]).startswith("s"), "the rows are no symbol any more"
     assert taken[0].meta["val"].fake_mode is not None
