@@ -30,7 +30,7 @@ def prepared(folder: Path, file: Any, **changes: Any) -> dict[str, np.ndarray]:
         "inputs": {"x": an_input("x")},
         "targets": {"label": {"source": "label", "classes": 2}},
     }
-    values |= {"csv": None, "rows": None, **changes}
+    values |= {"csv": None, "rows": None, "dimensions": {}, **changes}
     values["split"] = NO_SPLIT | changes.get("split", SPLIT)
     output = folder / "output"
     output.mkdir(exist_ok=True)

@@ -638,7 +638,7 @@ def peak_memory(folder: Path, file: str) -> int:
             targets=dict(label=dict(source="label", classes=3)),
             inputs=dict(x=dict(source=SOURCE, shape=[50], dtype="float32")),
             split=dict(val=.2, test=.2, seed=0, by=None, group=None, time=None),
-            csv=None, rows=None)
+            csv=None)
         prepare(Path("data"), Path("out"), read(PrepareParams, dict(data=dataset)))
         forbidden = {"torch", "tensorflow", "sklearn", "pandas", "mlflow"} & set(sys.modules)
         assert not forbidden, forbidden

@@ -16,6 +16,7 @@ from pipeline.config.reading import read
 from pipeline.data import arrays
 from pipeline.errors import DataError, ParamsError
 from pipeline.prepare import prepare
+from testing.prepared import NO_SPLIT
 from testing.project import ROOT
 
 ROWS = 20
@@ -39,7 +40,7 @@ def params(**changes: Any) -> PrepareParams:
         "ignore": [],
     }
     values |= {"inputs": INPUTS, "targets": TARGETS, "dimensions": BOUNDS}
-    values |= {"split": {"val": 0.2, "test": 0.2, "seed": 0}}
+    values |= {"csv": None, "split": NO_SPLIT | {"val": 0.2, "test": 0.2, "seed": 0}}
     return read(PrepareParams, {"data": values | changes})
 
 

@@ -16,6 +16,7 @@ from pipeline.config.reading import read
 from pipeline.data import arrays
 from pipeline.errors import DataError, ParamsError
 from pipeline.prepare import prepare
+from testing.prepared import NO_SPLIT
 
 WORDS = ("one", "two", "three", "four", "five", "fünf")
 TEXTS = [" ".join(WORDS[(n + k) % 6] for k in range(1 + n % 5)) for n in range(30)]
@@ -29,7 +30,7 @@ def params(tokenizer: Any = TRAIN, most: int = 60, **changes: Any) -> PreparePar
     values |= {"rows": None, "inputs": {"tokens": entry | changes, "mask": mask}}
     values |= {"targets": {"label": {"source": "label", "classes": 2}}}
     values |= {"dimensions": {"length": {"least": 1, "most": most}}}
-    values |= {"split": {"val": 0.2, "test": 0.2, "seed": 0}}
+    values |= {"csv": None, "split": NO_SPLIT | {"val": 0.2, "test": 0.2, "seed": 0}}
     return read(PrepareParams, {"data": values})
 
 
@@ -97,6 +98,7 @@ LEARN = """
 import hashlib
 from pipeline.config.data_params import Vocabulary
 from pipeline.data import tokenizer
+from testing.prepared import NO_SPLIT
 texts = [f"word{n % 97} {'abcdefghijklmnop'[n % 16]}{n} täglich łódź" for n in range(800)]
 made = tokenizer.trained(lambda: texts, Vocabulary(model="wordpiece", size=200))
 print(hashlib.sha256(made.to_str().encode()).hexdigest())

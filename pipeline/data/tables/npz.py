@@ -161,7 +161,7 @@ class Reader(Table):
         of_rows = lengths.get(f"{name}{LENGTHS}")
         many = count if of_rows is None else int(of_rows.sum(dtype=np.int64))
         block = _rows(member, self.headers[name], many)
-        values = block if kind in NUMBERS else self.texts(row, name, block)
+        values = block if kind in RAW else self.texts(row, name, block)
         return values if of_rows is None else Lists(values, of_rows.astype(np.int64))
 
 
