@@ -131,6 +131,7 @@ def params(
         "clip_norm": None,
         "parent": None,
         "early_stopping": None,
+        "keep": None,
         "metrics": {"accuracy": accuracy},
     }
     allowed = {"onnx": {"atol": atol, "rtol": rtol}}

@@ -16,4 +16,5 @@ def settings_of(**changed: Any) -> Train:
         "threads": 1,
     }
     values |= {"clip_norm": None, "parent": None, "early_stopping": None, "metrics": {}}
+    values |= {"keep": None}
     return Train(**{**values, **changed})

@@ -102,6 +102,9 @@ class Train:
     clip_norm: Annotated[float, Range(above=0)] | None
     """Largest norm of the whole gradient; null does not clip."""
     early_stopping: EarlyStopping | None
+    keep: Annotated[int, Range(least=1)] | None
+    """Epochs whose checkpoints stay, the last ones, beside the best and the worst of every column
+    of history.csv, whichever of the two is better; null keeps all."""
     metrics: Mapping[str, Component | Metric]
     """A function by itself judges the first output and the only target. Logged as val/<name> and
     test/<name>."""

@@ -90,6 +90,9 @@ class TrainingModule(Protocol[T_contra]):
         """Writes all that the next step depends on but the seed; the same state gives the same
         bytes, whatever the file is called."""
 
+    def snapshot(self, training: T_contra) -> Callable[[Path], None]:
+        """Returns what writes to a path, from another thread and later, what `save` would now."""
+
     def load(self, training: T_contra, path: Path) -> None:
         """Brings the training to where it was when `save` wrote the file. Raises ValueError for
         another model's file."""

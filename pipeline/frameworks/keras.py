@@ -225,9 +225,18 @@ def set_weights(training: Training, weights: Arrays) -> None:
 
 def save(training: Training, path: Path) -> None:
     """Writes a checkpoint; the same state gives the same bytes, whatever the file is called."""
-    state = _keras_state.arrays(training.model)
-    with path.open("wb") as file:
-        np.savez(file, epochs=np.int64(training.epochs), **state)  # type: ignore[arg-type]
+    snapshot(training)(path)
+
+
+def snapshot(training: Training) -> Callable[[Path], None]:
+    """Returns what writes the checkpoint of now: its arrays are copies."""
+    state = {"epochs": np.int64(training.epochs), **_keras_state.arrays(training.model)}
+
+    def write(path: Path) -> None:
+        with path.open("wb") as file:
+            np.savez(file, **state)  # type: ignore[arg-type]
+
+    return write
 
 
 def load(training: Training, path: Path) -> None:

@@ -1,8 +1,10 @@
 """PyTorch: one training step after the other, and everything that a bitwise resume needs."""
 
+import copy
 import os
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -215,12 +217,24 @@ def set_weights(training: Training, weights: Arrays) -> None:
 
 def save(training: Training, path: Path) -> None:
     """Writes a checkpoint; the same state gives the same bytes, whatever the file is called."""
-    state = {
+    _write(_whole(training), path)
+
+
+def snapshot(training: Training) -> Callable[[Path], None]:
+    """Returns what writes the checkpoint of now, of a copy, which shares what its tensors share."""
+    return partial(_write, copy.deepcopy(_whole(training)))
+
+
+def _whole(training: Training) -> dict[str, Any]:
+    return {
         "net": training.net.state_dict(),
         "loss": training.loss.state_dict(),
         "optimizer": training.optimizer.state_dict(),
         "scheduler": training.scheduler.state_dict() if training.scheduler else None,
     }
+
+
+def _write(state: dict[str, Any], path: Path) -> None:
     with path.open("wb") as file:  # a path instead would put its name into the archive
         torch.save(state, file)
 

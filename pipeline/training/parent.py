@@ -6,7 +6,7 @@ It is a frameworks.contract.TrainingModule; what its functions do is the format'
 import json
 import tarfile
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -180,12 +180,29 @@ def set_weights(training: Training, weights: Arrays) -> None:
 
 def save(training: Training, path: Path) -> None:
     """Writes the format's files as one; the same state gives the same bytes."""
-    with tempfile.TemporaryDirectory() as scratch, tarfile.open(path, "w") as archive:
+    with tempfile.TemporaryDirectory() as scratch:
         training.trainer.save(Path(scratch))
-        for name in provenance.files(Path(scratch)):
+        _write(Path(scratch), path)
+
+
+def snapshot(training: Training) -> Callable[[Path], None]:
+    """Returns what writes the format's files, which are written by now, as one."""
+    scratch = tempfile.TemporaryDirectory()
+    training.trainer.save(Path(scratch.name))
+
+    def write(path: Path) -> None:
+        with scratch:
+            _write(Path(scratch.name), path)
+
+    return write
+
+
+def _write(directory: Path, path: Path) -> None:
+    with tarfile.open(path, "w") as archive:
+        for name in provenance.files(directory):
             info = tarfile.TarInfo(name)
-            info.size = (Path(scratch) / name).stat().st_size
-            with (Path(scratch) / name).open("rb") as file:
+            info.size = (directory / name).stat().st_size
+            with (directory / name).open("rb") as file:
                 archive.addfile(info, file)
 
 

@@ -89,8 +89,17 @@ def set_weights(training: Training, weights: Arrays) -> None:
 
 
 def save(training: Training, path: Path) -> None:
-    with path.open("wb") as file:
-        np.save(file, training.net.weights)
+    snapshot(training)(path)
+
+
+def snapshot(training: Training) -> Callable[[Path], None]:
+    weights = training.net.weights
+
+    def write(path: Path) -> None:
+        with path.open("wb") as file:
+            np.save(file, weights)
+
+    return write
 
 
 def load(training: Training, path: Path) -> None:
