@@ -132,6 +132,7 @@ def params(
         "parent": None,
         "early_stopping": None,
         "keep": None,
+        "accumulate": 1,
         "metrics": {"accuracy": accuracy},
     }
     allowed = {"onnx": {"atol": atol, "rtol": rtol}}

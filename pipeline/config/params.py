@@ -88,7 +88,11 @@ class EarlyStopping:
 class Train:
     epochs: Annotated[int, Range(least=1)]
     batch_size: Annotated[int, Range(least=1)]
-    """Rows a step; the last step of an epoch takes what is left."""
+    """Rows that go through the model at once, a step; the last step of an epoch takes what is
+    left."""
+    accumulate: Annotated[int, Range(least=1)]
+    """Batches whose gradients make one step, the mean over their rows; the last step of an epoch
+    takes what is left, in batches as equal as they can be."""
     lr: Annotated[float, Range(above=0)]
     """Learning rate; reaches the optimizer through ${train.lr}."""
     seed: Annotated[int, Range(least=0)]

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ._accumulation import WHOLE, Accumulation
+from ._keras_gradient import accumulated
 from ._keras_import import keras, tf
 from ._leaves import pick
 from ._terms import compared
@@ -42,8 +44,28 @@ class Training:
     """None where the model is compiled with its only loss, or brings its own."""
     epochs: int = 0
     """Trained so far."""
+    accumulation: Accumulation = WHOLE
     programs: dict[Any, Callable[..., Any]] = field(default_factory=dict)
     """Traced functions; void as soon as a lookup table is replaced."""
+
+    def take_step(self, inputs: Mapping[str, Any], targets: Mapping[str, Any]) -> Any:
+        """Takes a step, in a graph; returns its loss."""
+        weights = self.model.trainable_variables
+
+        def of_batch(values: Any) -> tuple[Any, list[Any]]:
+            with tf.GradientTape() as tape:
+                _, loss = self.judge(values[0], values[1], training=True)
+            return loss, tape.gradient(loss, [weight.value for weight in weights])
+
+        values = dict(inputs), dict(targets)
+        if self.accumulation.batches > 1:
+            loss, gradients = accumulated(of_batch, values, self.accumulation)
+        else:
+            loss, gradients = of_batch(values)
+        if self.clip_norm is not None:
+            gradients, _ = tf.clip_by_global_norm(gradients, self.clip_norm)
+        self.model.optimizer.apply(gradients, weights)
+        return loss
 
     def answer(self, inputs: Mapping[str, Any], training: bool = False) -> dict[str, Any]:
         """Returns the outputs by name. Raises ValueError, one line, where they are not there."""

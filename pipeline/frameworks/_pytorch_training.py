@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from . import _pytorch_demands as demands
+from ._accumulation import WHOLE, Accumulation
 from ._leaves import is_in_order, leaves, pick
 from ._terms import Compared, compared
 from .contract import Parts
@@ -37,6 +38,13 @@ class Training:
     own_loss: str | None = None
     """The path of the net's own loss in what it returns."""
     by_position: bool = True
+    accumulation: Accumulation = WHOLE
+
+    @property
+    def stepping(self) -> dict[str, Any]:
+        """Returns how a step is taken, in plain values: what is not as usual."""
+        batches = self.accumulation
+        return {"accumulate": [batches.batches, batches.least]} if batches.batches > 1 else {}
 
     def call(self, values: Tensors) -> Any:
         """Returns what the net does, called with these inputs, and targets if any."""

@@ -11,6 +11,10 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from ._accumulation import WHOLE, Accumulation
+
+__all__ = ["Accumulation", "Arrays", "Framework", "Parts", "Term", "TrainingModule"]
+
 Arrays = Mapping[str, np.ndarray]
 T = TypeVar("T")
 """The state of a training: model, loss, optimizer, schedule."""
@@ -47,6 +51,7 @@ class Parts:
     """Output -> its path in what the net returns."""
     device: str
     clip_norm: float | None
+    accumulation: Accumulation = WHOLE
 
 
 class TrainingModule(Protocol[T_contra]):

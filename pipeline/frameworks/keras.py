@@ -98,6 +98,7 @@ def build(parts: Parts) -> Training:
         inputs=specs,
         schedule=schedule,
         clip_norm=parts.clip_norm,
+        accumulation=parts.accumulation,
         targets=_specs(parts.targets),
         outputs=parts.outputs,
         terms=terms,

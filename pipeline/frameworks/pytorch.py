@@ -1,10 +1,11 @@
 """PyTorch: one training step after the other, and everything that a bitwise resume needs."""
 
 import copy
+import operator
 import os
 import random
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,7 @@ def build(parts: Parts) -> Training:
         optimizer=optimizer,
         scheduler=scheduler,
         clip_norm=parts.clip_norm,
+        accumulation=parts.accumulation,
         device=torch.device(device),
         **called,
     )
@@ -110,14 +112,33 @@ def adapt(training: Training, inputs: Arrays) -> None:
 def step(training: Training, inputs: Arrays, targets: Arrays, rows: np.ndarray) -> Tensor:
     """Takes one step on the rows of these numbers; returns its loss, a scalar."""
     training.net.train()
-    batch = _tensors(training, inputs, rows), _tensors(training, targets, rows)
-    _, loss = _judged(training, *batch)
     training.net.zero_grad()  # also of what the optimizer does not hold: clipping counts it
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss = _gradient(training, _tensors(training, inputs, rows), _tensors(training, targets, rows))
     if training.clip_norm is not None:
         nn.utils.clip_grad_norm_(training.net.parameters(), training.clip_norm)
     training.optimizer.step()
-    return loss.detach()
+    return loss
+
+
+def _gradient(
+    training: Training, inputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]
+) -> Tensor:
+    """Adds the gradient of each batch of a step, weighted by its rows; returns the step's loss."""
+    rows = len(next(iter(inputs.values())))
+    losses = []
+    for part in training.accumulation.batches_of(rows):
+        share = (part.stop - part.start) / rows
+        _, loss = _judged(training, _part(inputs, part, share), _part(targets, part, share))
+        loss = loss if share == 1 else loss * share
+        loss.backward()
+        losses.append(loss.detach())
+    return reduce(operator.add, losses)
+
+
+def _part(values: Mapping[str, Tensor], part: slice, share: float) -> Mapping[str, Tensor]:
+    if share == 1:
+        return values
+    return {name: tensor[part].clone() for name, tensor in values.items()}
 
 
 def end_epoch(training: Training, val_loss: float = float("nan")) -> None:

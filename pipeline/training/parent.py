@@ -7,7 +7,7 @@ import json
 import tarfile
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,9 @@ from pipeline.run.parent import demand_whole, training_format
 
 COPY = "model"
 SUFFIX = ".tar"
+OF_STEP: dict[str, Any] = {"clip_norm": None, "accumulate": 1}
+"""Keys of `train` that are in a complete model's step, with what one has that is older than the
+key."""
 FAULTS: tuple[type[Exception], ...] = ()
 Arrays = Mapping[str, np.ndarray]
 
@@ -78,11 +81,7 @@ def build(base: Framework[Any], train: Train, described: Mapping[str, Any]) -> T
     name = training_format(parent)
     admitted = _admitted(parent, name)
     trainer = formats.training_loader(name).load_training(Path(admitted.name) / COPY)
-    if train.clip_norm != recorded["clip_norm"]:
-        raise ParamsError(
-            f"train.clip_norm: found {train.clip_norm}, but {parent} clips to "
-            f"{recorded['clip_norm']}, which is part of its step; expected the same"
-        )
+    _demand_same_step(asdict(train), recorded, parent)
     if train.lr != recorded["lr"]:
         try:
             trainer.set_learning_rate(train.lr)
@@ -119,6 +118,15 @@ def _demand_alike(described: Mapping[str, Any], before: Mapping[str, Any]) -> No
             raise ParamsError(
                 f"data.{key}: found {json.dumps(described.get(key))}, expected what the complete "
                 f"model was trained with: {json.dumps(before.get(key))}"
+            )
+
+
+def _demand_same_step(train: Mapping[str, Any], recorded: Mapping[str, Any], parent: Path) -> None:
+    for key, before in OF_STEP.items():
+        if train[key] != recorded.get(key, before):
+            raise ParamsError(
+                f"train.{key}: found {train[key]}, but {parent} was trained with "
+                f"{recorded.get(key, before)}, which is part of its step; expected the same"
             )
 
 

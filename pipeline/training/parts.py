@@ -11,7 +11,7 @@ from pipeline.config.params import LossTerm, Model, Train
 from pipeline.config.reading import Component
 from pipeline.config.targets import Kind
 from pipeline.errors import ParamsError
-from pipeline.frameworks.contract import Parts, Term, TrainingModule
+from pipeline.frameworks.contract import Accumulation, Parts, Term, TrainingModule
 from pipeline.training import parent
 
 
@@ -65,6 +65,7 @@ def build(model: Model, train: Train, schema: Mapping[str, Any], device: str) ->
         outputs=model.paths,
         device=device,
         clip_norm=train.clip_norm,
+        accumulation=Accumulation(train.accumulate, min(2, train.batch_size)),
     )
     _demand_names_apart(chosen)
     try:

@@ -3,7 +3,6 @@
 They work on the variables that predict, and the optimizer's beside them.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 from .._arrays import named
@@ -36,7 +35,11 @@ def add_training(
     root.epochs = tf.Variable(training.epochs, dtype=tf.int64, name="epochs")
     specs = [specs_of("input", inputs, dimensions)]
     specs += [specs_of("target", targets, dimensions)] if targets else []
-    root.train_step = tf.function(_step(training), input_signature=specs, autograph=False)
+
+    def train_step(inputs: Any, *targets: Any) -> Any:
+        return training.take_step(*_named(training, inputs, targets))
+
+    root.train_step = tf.function(train_step, input_signature=specs, autograph=False)
     rate, root.schedule = rate_of_epoch(training.schedule)
 
     def end_epoch() -> None:
@@ -63,24 +66,6 @@ def _check_optimizer(optimizer: Any) -> None:
 def _named(training: Any, inputs: Any, targets: tuple[Any, ...]) -> tuple[Any, Any]:
     truths = named(targets[0], list(training.targets)) if targets else {}
     return named(inputs, list(training.inputs)), truths
-
-
-def _step(training: Any) -> Callable[..., Any]:
-    import tensorflow as tf
-
-    model, clip_norm = training.model, training.clip_norm
-
-    def train_step(inputs: Any, *targets: Any) -> Any:
-        with tf.GradientTape() as tape:
-            _, loss = training.judge(*_named(training, inputs, targets), training=True)
-        weights = model.trainable_variables
-        gradients = tape.gradient(loss, [weight.value for weight in weights])
-        if clip_norm is not None:
-            gradients, _ = tf.clip_by_global_norm(gradients, clip_norm)
-        model.optimizer.apply(gradients, weights)
-        return loss
-
-    return train_step
 
 
 def _check_step(root: Any, training: Any) -> None:

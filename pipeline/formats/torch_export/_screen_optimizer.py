@@ -75,12 +75,29 @@ def _check_content(saved: Any) -> None:
         for name in [*part["arguments"], *part["state"]]:
             if not isinstance(name, str) or not name.isidentifier() or name.startswith("__"):
                 raise ValueError(f"{str(name)[:200]!r} is no name of an argument or a state")
-    if set(saved) != KEYS or (scheduler is not None and set(scheduler) != PARTS):
+    if set(saved) - {"stepping"} != KEYS or (scheduler is not None and set(scheduler) != PARTS):
         raise ValueError(f"expected {', '.join(sorted(KEYS))} alone")
+    _check_stepping(saved.get("stepping", {}))
     if any(type(name) is not str for names in saved["params"] for name in names):
         raise ValueError("a parameter without a name")
     if type(saved["seed"]) is not int or type(saved["clip_norm"]) not in (int, float, type(None)):
         raise ValueError("a seed or a norm that is no number")
+
+
+def _check_stepping(stepping: Any) -> None:
+    """Raises ValueError unless it says how a step is taken, in the values that are known here."""
+    for name, value in stepping.items():
+        if name not in STEPPING or not STEPPING[name](value):
+            raise ValueError(f"{str(name)[:200]!r} does not say how a step is taken")
+
+
+def _are_counts(value: Any) -> bool:
+    return (
+        isinstance(value, list) and [type(each) for each in value] == [int, int] and min(value) > 0
+    )
+
+
+STEPPING: dict[str, Callable[[Any], bool]] = {"accumulate": _are_counts}
 
 
 def _root(path: Path, members: dict[str, Span]) -> str:

@@ -64,13 +64,16 @@ def _train(
 ) -> list[str]:
     taken = [*(f"input.{name}" for name in inputs), *targets]
     arguments = ", ".join(f"torch.from_numpy({rows(name)})" for name in taken)
-    lines = [
-        'for step, recorded in enumerate(data["loss"]):',
-        '    rows = data["step"] == step',
-        f"    loss = train({arguments})",
-        "    train.zero_grad()",
-        "    loss.backward()",
-    ]
+    lines = ['for step, recorded in enumerate(data["loss"]):']
+    if "accumulate" in saved.get("stepping", {}):
+        lines += _accumulated(arguments)
+    else:
+        lines += [
+            '    rows = data["step"] == step',
+            f"    loss = train({arguments})",
+            "    train.zero_grad()",
+            "    loss.backward()",
+        ]
     if saved["clip_norm"] is not None:
         lines.append(
             '    torch.nn.utils.clip_grad_norm_(weights.values(), saved["clip_norm"])',
@@ -79,6 +82,19 @@ def _train(
     if saved["scheduler"]:
         lines += _end_epoch(saved["scheduler"]["class"])
     return [*lines, '    print(f"loss {loss.item():.6f}, with the source {recorded:.6f}")', ""]
+
+
+def _accumulated(arguments: str) -> list[str]:
+    return [
+        '    every = numpy.flatnonzero(data["step"] == step)',
+        '    most, least = saved["stepping"]["accumulate"]',
+        "    train.zero_grad()",
+        "    loss = 0",
+        "    for rows in numpy.array_split(every, max(1, min(most, len(every) // least))):",
+        f"        part = train({arguments}) * (len(rows) / len(every))",
+        "        part.backward()",
+        "        loss = loss + part.detach()",
+    ]
 
 
 def _end_epoch(schedule: str) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 from .._torch import array, predict, set_values, tensors
 from .._zip import data_offset
 from ..contract import Arrays, Place
+from ._gradient import gradient
 from ._names import FILE, LOSS, MODEL, OPTIMIZER, SIGNATURE, TRAIN
 from ._optimizer import end_epoch, restore
 from ._write import write
@@ -57,6 +58,7 @@ class Trainer:
             self.programs[each].module() for each in (MODEL, TRAIN, LOSS)
         )
         self.saved = torch.load(directory / OPTIMIZER, weights_only=True)
+        self.stepping = self.saved.get("stepping", {})
         self.weights = dict(self.train.named_parameters())
         self.optimizer, self.scheduler = restore(self.saved, self.weights)
         self.seed(self.saved["seed"])
@@ -73,13 +75,12 @@ class Trainer:
         import torch
 
         names = [*self.signature["inputs"], *self.targets]
-        loss = self.train(*tensors({**inputs, **self._named(targets)}, names))
         self.train.zero_grad()
-        loss.backward()
+        loss = gradient(self.train, tensors({**inputs, **self._named(targets)}, names), self.stepping)
         if self.saved["clip_norm"] is not None:
             torch.nn.utils.clip_grad_norm_(self.weights.values(), self.saved["clip_norm"])
         self.optimizer.step()
-        return np.asarray(loss.detach())
+        return np.asarray(loss)
 
     def end_epoch(self, val_loss: float = float("nan")) -> None:
         """Brings the learning rate to that of the next epoch."""

@@ -1,0 +1,192 @@
+"""How a PyTorch training takes a step, and that nothing of it is lost between two of them."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn, optim
+
+from pipeline.frameworks import pytorch as framework
+from pipeline.frameworks.contract import Accumulation, Parts, Term
+from testing.formats import form as plugin
+
+form = plugin("torch_export")
+RANDOM = np.random.default_rng(0)
+ROWS = {"x": RANDOM.normal(size=(64, 4)).astype(np.float32)}
+LABELS = {"label": RANDOM.integers(0, 3, 64)}
+STEPS = [np.arange(0, 16), np.arange(16, 23), np.arange(23, 39), np.arange(39, 46)]
+SEED = 7
+
+
+class Net(nn.Module):
+    """Batch norm and dropout between two layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(4, 8)
+        self.norm = nn.BatchNorm1d(8)
+        self.dropout = nn.Dropout(0.3)
+        self.last = nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.dropout(torch.relu(self.norm(self.first(x)))))
+
+
+def plain() -> nn.Module:
+    class Plain(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.last = nn.Linear(4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.last(x)
+
+    return Plain()
+
+
+def built(
+    net: Callable[[], nn.Module] = Net,
+    optimizer: Callable[..., Any] = optim.AdamW,
+    scheduler: Callable[..., Any] | None = None,
+    **options: Any,
+) -> framework.Training:
+    framework.configure(1)
+    framework.seed(1)
+    parts: Mapping[str, Any] = {
+        "net": net,
+        "loss": {"model.loss": Term(loss=nn.CrossEntropyLoss)},
+        "optimizer": optimizer,
+        "scheduler": scheduler,
+        "inputs": {"x": {"dtype": "float32", "shape": [4]}},
+        "targets": {"label": {"dtype": "int64", "shape": [], "classes": 3}},
+        "outputs": {"logits": "logits"},
+        "device": "cpu",
+        "clip_norm": None,
+    }
+    return framework.build(Parts(**{**parts, **options}))
+
+
+def stepped(training: framework.Training, steps: list[np.ndarray] = STEPS) -> list[float]:
+    """Takes the steps; an epoch ends after the second."""
+    losses = []
+    for number, rows in enumerate(steps):
+        losses.append(float(framework.step(training, ROWS, LABELS, rows)))
+        if number == 1:
+            framework.end_epoch(training, 0.5)
+    return losses
+
+
+def in_bytes(state: Mapping[str, np.ndarray]) -> dict[str, bytes]:
+    return {name: array.tobytes() for name, array in state.items()}
+
+
+def exported(training: framework.Training, directory: Path) -> Any:
+    """Returns the trainer of what is exported of it."""
+    few = {"x": ROWS["x"][:7]}
+    model = framework.predictor(training, few)
+    labels = {"label": LABELS["label"][:7]}
+    form.export(model, few, ["logits"], directory, training, labels, SEED)
+    return form.load_training(directory)
+
+
+def differing(training: framework.Training, trainer: Any) -> list[str]:
+    """Returns what another training without the source comes to otherwise: losses, states and
+    answers, after an epoch's end too."""
+    framework.seed(SEED)
+    trainer.seed(SEED)
+    ours, theirs = stepped(training), []
+    framework.seed(SEED)
+    for number, rows in enumerate(STEPS):
+        batch = {"x": ROWS["x"][rows]}, {"label": LABELS["label"][rows]}
+        theirs.append(float(trainer.step(*batch)))
+        if number == 1:
+            trainer.end_epoch(0.5)
+    mine, other = in_bytes(framework.state(training)), in_bytes(trainer.state())
+    wrong = [] if ours == theirs else [f"losses {ours} {theirs}"]
+    wrong += sorted(k for k in {*mine, *other} if mine.get(k) != other.get(k))
+    answers, _ = framework.evaluate(training, ROWS, LABELS)
+    if trainer.predict(ROWS)["logits"].tobytes() != answers["logits"].tobytes():
+        wrong.append("answers")
+    return wrong
+
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "accumulated": {"accumulation": Accumulation(3)},
+    "accumulated and clipped": {"accumulation": Accumulation(3, 1), "clip_norm": 0.1},
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_it_trains_on_without_its_source_bit_for_bit(name: str, tmp_path: Path) -> None:
+    training = built(**OPTIONS[name])
+    stepped(training)
+    trainer = exported(training, tmp_path)
+    assert differing(training, trainer) == []
+    (tmp_path / "again").mkdir()
+    trainer.save(tmp_path / "again")
+    assert differing(training, form.load_training(tmp_path / "again")) == []
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_what_is_loaded_goes_on_as_what_was_saved(name: str, tmp_path: Path) -> None:
+    first, second = built(**OPTIONS[name]), built(**OPTIONS[name])
+    stepped(first)
+    framework.save(first, tmp_path / "first.pt")
+    framework.load(second, tmp_path / "first.pt")
+    ends = []
+    for each in (first, second):
+        framework.seed(SEED)
+        losses = stepped(each)
+        framework.save(each, tmp_path / "end.pt")
+        ends.append((losses, (tmp_path / "end.pt").read_bytes()))
+    assert ends[0] == ends[1]
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_a_snapshot_is_what_is_saved_and_stays_while_training_goes_on(
+    name: str, tmp_path: Path
+) -> None:
+    training = built(**OPTIONS[name])
+    stepped(training)
+    framework.save(training, tmp_path / "saved.pt")
+    write = framework.snapshot(training)
+    stepped(training)
+    write(tmp_path / "written.pt")
+    assert (tmp_path / "written.pt").read_bytes() == (tmp_path / "saved.pt").read_bytes()
+
+
+@pytest.mark.parametrize("rows", [64, 7, 1])
+def test_a_gradient_in_batches_is_that_of_all_rows(rows: int) -> None:
+    """The last batch of seven is smaller than the others, and weighs less."""
+
+    def moved(accumulation: Accumulation) -> tuple[float, np.ndarray]:
+        sgd = lambda weights: optim.SGD(weights, lr=1.0)  # noqa: E731
+        training = built(plain, sgd, accumulation=accumulation)
+        loss = float(framework.step(training, ROWS, LABELS, np.arange(rows)))
+        return loss, framework.state(training)["net/last.weight"]
+
+    whole, parts = moved(Accumulation()), moved(Accumulation(4, 1))
+    assert parts[0] == pytest.approx(whole[0], rel=1e-6)
+    np.testing.assert_allclose(parts[1], whole[1], rtol=1e-5, atol=1e-7)
+
+
+def test_batches_are_as_equal_as_they_can_be_and_none_has_a_single_row() -> None:
+    def sizes(rows: int, accumulation: Accumulation) -> list[int]:
+        return [part.stop - part.start for part in accumulation.batches_of(rows)]
+
+    assert sizes(64, Accumulation(4)) == [16, 16, 16, 16]
+    assert sizes(7, Accumulation(4)) == [3, 2, 2]
+    assert sizes(3, Accumulation(4)) == [3]
+    assert sizes(4, Accumulation(4, 1)) == [1, 1, 1, 1]
+    assert sizes(9, Accumulation()) == [9]
+
+
+def test_an_export_that_forgets_a_batchs_weight_is_noticed(tmp_path: Path) -> None:
+    training = built(accumulation=Accumulation(3))
+    stepped(training)
+    trainer = exported(training, tmp_path)
+    trainer.stepping["accumulate"] = [4, 2]
+    assert differing(training, trainer) != []
