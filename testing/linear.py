@@ -133,6 +133,7 @@ def params(
         "early_stopping": None,
         "keep": None,
         "accumulate": 1,
+        "schedule_by": "epoch",
         "metrics": {"accuracy": accuracy},
     }
     allowed = {"onnx": {"atol": atol, "rtol": rtol}}

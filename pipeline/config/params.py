@@ -36,8 +36,9 @@ class Model:
     optimizer: Component
     """With PyTorch it gets the net's parameters as its first argument, with Keras nothing."""
     scheduler: Component | None
-    """Advances once an epoch. With PyTorch it gets the optimizer as its first argument; with Keras
-    it is a LearningRateSchedule that is asked for the rate with the number of epochs trained."""
+    """Advances once an epoch, or a step (train.schedule_by). With PyTorch it gets the optimizer as
+    its first argument; with Keras it is a LearningRateSchedule that is asked for the rate with the
+    number of epochs trained, or of steps taken."""
     outputs: tuple[str, ...] | Mapping[str, str]
     """Names of what the net returns, in order, or names of some with their paths in it (a key, a
     field, an index, parts joined by dots)."""
@@ -95,6 +96,8 @@ class Train:
     takes what is left, in batches as equal as they can be."""
     lr: Annotated[float, Range(above=0)]
     """Learning rate; reaches the optimizer through ${train.lr}."""
+    schedule_by: Literal["epoch", "step"]
+    """When model.scheduler advances; one that has come to its end stays there."""
     seed: Annotated[int, Range(least=0)]
     """Of the initial weights, of dropout and of the order of the rows."""
     device: Literal["cpu", "cuda", "auto"]

@@ -45,8 +45,14 @@ class Training:
     epochs: int = 0
     """Trained so far."""
     accumulation: Accumulation = WHOLE
+    schedule_by: str = "epoch"
     programs: dict[Any, Callable[..., Any]] = field(default_factory=dict)
     """Traced functions; void as soon as a lookup table is replaced."""
+
+    def advance(self, count: int) -> None:
+        """Brings the learning rate to that after so many epochs or steps."""
+        if self.schedule is not None:
+            self.model.optimizer.learning_rate = self.schedule(count)
 
     def take_step(self, inputs: Mapping[str, Any], targets: Mapping[str, Any]) -> Any:
         """Takes a step, in a graph; returns its loss."""

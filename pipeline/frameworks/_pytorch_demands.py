@@ -65,13 +65,18 @@ def demand_trained(key: str, loss: nn.Module) -> None:
         )
 
 
-def demand_goes_by_loss(scheduler: Any) -> None:
+def demand_goes_by_loss(scheduler: Any, schedule_by: str) -> None:
     """What goes by a metric gets val/loss, which is the better the less it is."""
     plateau = isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau)
     if plateau and scheduler.mode != "min":
         raise ValueError(
             f"model.scheduler: found mode {scheduler.mode}, expected min, for ReduceLROnPlateau "
             "gets val/loss"
+        )
+    if plateau and schedule_by == "step":
+        raise ValueError(
+            "train.schedule_by: found step, expected epoch, for ReduceLROnPlateau gets val/loss, "
+            "which there is at the end of an epoch"
         )
 
 

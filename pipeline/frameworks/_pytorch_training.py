@@ -39,12 +39,17 @@ class Training:
     """The path of the net's own loss in what it returns."""
     by_position: bool = True
     accumulation: Accumulation = WHOLE
+    schedule_by: str = "epoch"
 
     @property
     def stepping(self) -> dict[str, Any]:
         """Returns how a step is taken, in plain values: what is not as usual."""
-        batches = self.accumulation
-        return {"accumulate": [batches.batches, batches.least]} if batches.batches > 1 else {}
+        settings: dict[str, Any] = {}
+        if self.accumulation.batches > 1:
+            settings["accumulate"] = [self.accumulation.batches, self.accumulation.least]
+        if self.schedule_by != "epoch" and self.scheduler is not None:
+            settings["schedule_by"] = self.schedule_by
+        return settings
 
     def call(self, values: Tensors) -> Any:
         """Returns what the net does, called with these inputs, and targets if any."""

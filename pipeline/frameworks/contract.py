@@ -52,6 +52,8 @@ class Parts:
     device: str
     clip_norm: float | None
     accumulation: Accumulation = WHOLE
+    schedule_by: str = "epoch"
+    """Or "step": when the scheduler advances."""
 
 
 class TrainingModule(Protocol[T_contra]):

@@ -75,7 +75,7 @@ def set_randomness(_: Any, states: Arrays) -> None:
 
 def build(parts: Parts) -> Training:
     """Builds the parts; the scheduler is called for the learning rate with the number of epochs
-    trained so far. Raises ValueError, one line."""
+    trained so far, or of steps taken. Raises ValueError, one line."""
     demands.place(parts.device)
     specs = _specs(parts.inputs)
     model = parts.net()
@@ -99,6 +99,7 @@ def build(parts: Parts) -> Training:
         schedule=schedule,
         clip_norm=parts.clip_norm,
         accumulation=parts.accumulation,
+        schedule_by=parts.schedule_by,
         targets=_specs(parts.targets),
         outputs=parts.outputs,
         terms=terms,
@@ -162,14 +163,17 @@ def step(training: Training, inputs: Arrays, targets: Arrays, rows: np.ndarray) 
     """Takes one step on the rows of these numbers; returns its loss, a scalar."""
     program = _program(training, _keras_steps.stepping)
     batch = _keras_steps.tensors(inputs, rows), _keras_steps.tensors(targets, rows)
-    return program(*_keras_steps.arguments(*batch))
+    loss = program(*_keras_steps.arguments(*batch))
+    if training.schedule_by == "step":
+        training.advance(int(training.model.optimizer.iterations))
+    return loss
 
 
 def end_epoch(training: Training, val_loss: float = float("nan")) -> None:
     """Brings the learning rate to that of the next epoch."""
     training.epochs += 1
-    if training.schedule is not None:
-        training.model.optimizer.learning_rate = training.schedule(training.epochs)
+    if training.schedule_by == "epoch":
+        training.advance(training.epochs)
 
 
 def evaluate(

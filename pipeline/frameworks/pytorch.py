@@ -1,11 +1,10 @@
 """PyTorch: one training step after the other, and everything that a bitwise resume needs."""
 
 import copy
-import operator
 import os
 import random
 from collections.abc import Callable, Mapping
-from functools import partial, reduce
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from . import _pytorch_demands as demands
-from . import _pytorch_state
+from . import _pytorch_state, _pytorch_steps
 from ._pytorch_training import Training as Training
 from ._pytorch_training import built
 from .contract import Parts
@@ -84,13 +83,14 @@ def build(parts: Parts) -> Training:
     called["loss"].to(device)
     optimizer = parts.optimizer(module.parameters())
     scheduler = parts.scheduler(optimizer) if parts.scheduler else None
-    demands.demand_goes_by_loss(scheduler)
+    demands.demand_goes_by_loss(scheduler, parts.schedule_by)
     return Training(
         net=module,
         optimizer=optimizer,
         scheduler=scheduler,
         clip_norm=parts.clip_norm,
         accumulation=parts.accumulation,
+        schedule_by=parts.schedule_by,
         device=torch.device(device),
         **called,
     )
@@ -111,52 +111,15 @@ def adapt(training: Training, inputs: Arrays) -> None:
 
 def step(training: Training, inputs: Arrays, targets: Arrays, rows: np.ndarray) -> Tensor:
     """Takes one step on the rows of these numbers; returns its loss, a scalar."""
-    training.net.train()
-    training.net.zero_grad()  # also of what the optimizer does not hold: clipping counts it
-    loss = _gradient(training, _tensors(training, inputs, rows), _tensors(training, targets, rows))
-    if training.clip_norm is not None:
-        nn.utils.clip_grad_norm_(training.net.parameters(), training.clip_norm)
-    training.optimizer.step()
-    return loss
-
-
-def _gradient(
-    training: Training, inputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]
-) -> Tensor:
-    """Adds the gradient of each batch of a step, weighted by its rows; returns the step's loss."""
-    rows = len(next(iter(inputs.values())))
-    losses = []
-    for part in training.accumulation.batches_of(rows):
-        share = (part.stop - part.start) / rows
-        _, loss = _judged(training, _part(inputs, part, share), _part(targets, part, share))
-        loss = loss if share == 1 else loss * share
-        loss.backward()
-        losses.append(loss.detach())
-    return reduce(operator.add, losses)
-
-
-def _part(values: Mapping[str, Tensor], part: slice, share: float) -> Mapping[str, Tensor]:
-    if share == 1:
-        return values
-    return {name: tensor[part].clone() for name, tensor in values.items()}
+    batch = _tensors(training, inputs, rows), _tensors(training, targets, rows)
+    return _pytorch_steps.take(training, *batch)
 
 
 def end_epoch(training: Training, val_loss: float = float("nan")) -> None:
     """Brings the learning rate to that of the next epoch; a schedule that has come to its end stays
     there."""
-    scheduler = training.scheduler
-    if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
-        scheduler.step(val_loss)
-    elif scheduler is not None and not schedule_has_ended(scheduler):
-        scheduler.step()
-
-
-def schedule_has_ended(scheduler: Any) -> bool:
-    """Whether torch would refuse another step: OneCycleLR, by itself or within others."""
-    within = getattr(scheduler, "_schedulers", ())
-    total = getattr(scheduler, "total_steps", None)
-    one_cycle = isinstance(scheduler, torch.optim.lr_scheduler.OneCycleLR)
-    return (one_cycle and scheduler.last_epoch >= total) or any(map(schedule_has_ended, within))
+    if training.schedule_by == "epoch":
+        _pytorch_steps.advance(training.scheduler, val_loss)
 
 
 def evaluate(
@@ -171,23 +134,11 @@ def evaluate(
             outputs, loss = training.answer(batch), float("nan")
             demands.demand_outputs(outputs, len(next(iter(batch.values()))))
         else:
-            outputs, total = _judged(training, batch, _tensors(training, targets, ...))
+            outputs, total = _pytorch_steps.judged(
+                training, batch, _tensors(training, targets, ...)
+            )
             loss = total.item() if total.ndim == 0 else float("nan")
     return {name: tensor.cpu().numpy() for name, tensor in outputs.items()}, loss
-
-
-def _judged(
-    training: Training, inputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]
-) -> tuple[dict[str, Tensor], Tensor]:
-    """Returns outputs, looked at before any loss gets them, and the loss."""
-    rows = len(next(iter(inputs.values())))
-    if training.own_loss is not None:
-        outputs, loss = training.judge(inputs, targets)
-        demands.demand_outputs(outputs, rows)
-        return outputs, loss
-    outputs = training.answer(inputs)
-    demands.demand_outputs(outputs, rows)
-    return outputs, training.total({**inputs, **outputs, **targets})
 
 
 def loss_of(training: Training, inputs: Arrays, outputs: Arrays, targets: Arrays) -> float | None:

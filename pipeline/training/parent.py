@@ -26,7 +26,7 @@ from pipeline.run.parent import demand_whole, training_format
 
 COPY = "model"
 SUFFIX = ".tar"
-OF_STEP: dict[str, Any] = {"clip_norm": None, "accumulate": 1}
+OF_STEP: dict[str, Any] = {"clip_norm": None, "accumulate": 1, "schedule_by": "epoch"}
 """Keys of `train` that are in a complete model's step, with what one has that is older than the
 key."""
 FAULTS: tuple[type[Exception], ...] = ()

@@ -101,9 +101,14 @@ def differing(training: framework.Training, trainer: Any) -> list[str]:
     return wrong
 
 
+def cosine() -> Any:
+    return keras.optimizers.schedules.CosineDecay(0.1, 6)
+
+
 OPTIONS: dict[str, dict[str, Any]] = {
     "accumulated": {"accumulation": Accumulation(3)},
     "accumulated and clipped": {"accumulation": Accumulation(3, 1), "clip_norm": 0.1},
+    "by step": {"scheduler": lambda: cosine(), "schedule_by": "step"},
 }
 
 
@@ -148,3 +153,17 @@ def test_a_gradient_in_batches_is_that_of_all_rows(rows: int) -> None:
     whole, parts = moved(Accumulation()), moved(Accumulation(4, 1))
     assert parts[0] == pytest.approx(whole[0], rel=1e-6)
     np.testing.assert_allclose(parts[1], whole[1], rtol=1e-5, atol=1e-7)
+
+
+def test_a_schedule_advances_at_each_step_or_at_each_end_of_an_epoch() -> None:
+    def rates(schedule_by: str) -> list[float]:
+        training, found = built(scheduler=cosine, schedule_by=schedule_by), []
+        for number, rows in enumerate(STEPS):
+            found.append(float(training.model.optimizer.learning_rate))
+            framework.step(training, ROWS, LABELS, rows)
+            if number == 1:
+                framework.end_epoch(training, 0.5)
+        return found
+
+    assert rates("step") == pytest.approx([float(cosine()(n)) for n in range(4)])
+    assert rates("epoch") == pytest.approx([float(cosine()(n)) for n in (0, 0, 1, 1)])

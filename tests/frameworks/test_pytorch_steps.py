@@ -113,9 +113,19 @@ def differing(training: framework.Training, trainer: Any) -> list[str]:
     return wrong
 
 
+def one_cycle(optimizer: optim.Optimizer) -> Any:
+    """Ends within the steps."""
+    return optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=6)
+
+
 OPTIONS: dict[str, dict[str, Any]] = {
     "accumulated": {"accumulation": Accumulation(3)},
     "accumulated and clipped": {"accumulation": Accumulation(3, 1), "clip_norm": 0.1},
+    "by step": {
+        "scheduler": lambda made: optim.lr_scheduler.StepLR(made, 1),
+        "schedule_by": "step",
+    },
+    "to its end": {"scheduler": lambda made: one_cycle(made), "schedule_by": "step"},
 }
 
 
@@ -182,6 +192,27 @@ def test_batches_are_as_equal_as_they_can_be_and_none_has_a_single_row() -> None
     assert sizes(3, Accumulation(4)) == [3]
     assert sizes(4, Accumulation(4, 1)) == [1, 1, 1, 1]
     assert sizes(9, Accumulation()) == [9]
+
+
+def test_a_schedule_advances_at_each_step_or_at_each_end_of_an_epoch() -> None:
+    def rates(schedule_by: str) -> list[float]:
+        halving = lambda made: optim.lr_scheduler.ExponentialLR(made, 0.5)  # noqa: E731
+        training = built(scheduler=halving, schedule_by=schedule_by)
+        group, found = training.optimizer.param_groups[0], []
+        for number, rows in enumerate(STEPS):
+            found.append(group["lr"] * 1000)
+            framework.step(training, ROWS, LABELS, rows)
+            if number == 1:
+                framework.end_epoch(training, 0.5)
+        return found
+
+    assert rates("step") == [1, 0.5, 0.25, 0.125]
+    assert rates("epoch") == [1, 1, 0.5, 0.5]
+
+
+def test_a_schedule_that_goes_by_an_epochs_loss_cannot_advance_at_a_step() -> None:
+    with pytest.raises(ValueError, match=r"^train.schedule_by: found step, expected epoch"):
+        built(scheduler=optim.lr_scheduler.ReduceLROnPlateau, schedule_by="step")
 
 
 def test_an_export_that_forgets_a_batchs_weight_is_noticed(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from ..contract import Arrays
 from ..dimensions import Dimensions
 from ._endpoints import by_path, specs_of
 from ._errors import name_of, one_line, tracing_errors
-from ._schedule import check_rates, rate_of_epoch
+from ._schedule import check_rates, rate_after
 
 
 def add_training(
@@ -35,17 +35,21 @@ def add_training(
     root.epochs = tf.Variable(training.epochs, dtype=tf.int64, name="epochs")
     specs = [specs_of("input", inputs, dimensions)]
     specs += [specs_of("target", targets, dimensions)] if targets else []
+    rate, root.schedule = rate_after(training.schedule)
+    each_step = training.schedule_by == "step"
 
     def train_step(inputs: Any, *targets: Any) -> Any:
-        return training.take_step(*_named(training, inputs, targets))
-
-    root.train_step = tf.function(train_step, input_signature=specs, autograph=False)
-    rate, root.schedule = rate_of_epoch(training.schedule)
+        loss = training.take_step(*_named(training, inputs, targets))
+        if rate is not None and each_step:
+            optimizer.learning_rate = rate(optimizer.iterations.value)
+        return loss
 
     def end_epoch() -> None:
         count = root.epochs.assign_add(1)
-        if rate is not None:
+        if rate is not None and not each_step:
             optimizer.learning_rate = rate(count)
+
+    root.train_step = tf.function(train_step, input_signature=specs, autograph=False)
 
     def evaluate(inputs: Any, *targets: Any) -> Any:
         answers, loss = training.judge(*_named(training, inputs, targets), training=False)
@@ -77,7 +81,8 @@ def _check_step(root: Any, training: Any) -> None:
         graph = root.train_step.get_concrete_function().graph
     except tracing_errors() as error:
         raise ValueError(f"{parts}: cannot be traced: {one_line(error)}") from error
-    own = {id(variable) for variable in (*root.weights.values(), *root.optimizer.values())}
+    variables = (*root.weights.values(), *root.optimizer.values(), *root.schedule)
+    own = {id(variable) for variable in variables}
     foreign = [variable.name for variable in graph.variables if id(variable) not in own]
     if foreign:
         raise ValueError(f"{parts}: change {foreign[0]}, a variable that is not the model's")

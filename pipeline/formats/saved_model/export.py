@@ -48,6 +48,8 @@ def export(
             add_training(root, training, inputs, targets, outputs, dimensions)
             seeds = [name for name in root.weights if name.endswith("seed_generator_state")]
             signature["training"] = {"schedule": training.schedule is not None, "seeds": seeds}
+            if training.schedule_by == "step":
+                signature["training"]["schedule_by"] = "step"
             signature["training"]["targets"] = list(targets or {})
         endpoints = {ENDPOINT: root.serve, "serving_default": root.serve}
         tf.saved_model.save(root, str(folder), endpoints)

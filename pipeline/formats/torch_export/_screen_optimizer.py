@@ -97,7 +97,10 @@ def _are_counts(value: Any) -> bool:
     )
 
 
-STEPPING: dict[str, Callable[[Any], bool]] = {"accumulate": _are_counts}
+STEPPING: dict[str, Callable[[Any], bool]] = {
+    "accumulate": _are_counts,
+    "schedule_by": lambda value: value == "step",
+}
 
 
 def _root(path: Path, members: dict[str, Span]) -> str:

@@ -80,7 +80,7 @@ def _train(
         )
     lines.append("    optimizer.step()")
     if saved["scheduler"]:
-        lines += _end_epoch(saved["scheduler"]["class"])
+        lines += _advance(saved["scheduler"]["class"], "schedule_by" in saved.get("stepping", {}))
     return [*lines, '    print(f"loss {loss.item():.6f}, with the source {recorded:.6f}")', ""]
 
 
@@ -97,12 +97,14 @@ def _accumulated(arguments: str) -> list[str]:
     ]
 
 
-def _end_epoch(schedule: str) -> list[str]:
+def _advance(schedule: str, each_step: bool) -> list[str]:
     if schedule == "ReduceLROnPlateau":
         step = 'scheduler.step(float(data["val_loss"]))'
         return ['    if data["ends_epoch"][step]:', f"        {step}"]
-    ends = " and scheduler.last_epoch < scheduler.total_steps" * (schedule == "OneCycleLR")
-    return [f'    if data["ends_epoch"][step]{ends}:', "        scheduler.step()"]
+    when = [] if each_step else ['data["ends_epoch"][step]']
+    when += ["scheduler.last_epoch < scheduler.total_steps"] * (schedule == "OneCycleLR")
+    step = "    scheduler.step()"
+    return [f"    if {' and '.join(when)}:", f"    {step}"] if when else [step]
 
 
 def _predict(inputs: list[str]) -> list[str]:

@@ -12,7 +12,7 @@ from .._zip import data_offset
 from ..contract import Arrays, Place
 from ._gradient import gradient
 from ._names import FILE, LOSS, MODEL, OPTIMIZER, SIGNATURE, TRAIN
-from ._optimizer import end_epoch, restore
+from ._optimizer import advance, restore
 from ._write import write
 from .screen import screen
 
@@ -80,11 +80,14 @@ class Trainer:
         if self.saved["clip_norm"] is not None:
             torch.nn.utils.clip_grad_norm_(self.weights.values(), self.saved["clip_norm"])
         self.optimizer.step()
+        if "schedule_by" in self.stepping:
+            advance(self.scheduler)
         return np.asarray(loss)
 
     def end_epoch(self, val_loss: float = float("nan")) -> None:
         """Brings the learning rate to that of the next epoch."""
-        end_epoch(self.scheduler, val_loss)
+        if "schedule_by" not in self.stepping:
+            advance(self.scheduler, val_loss)
 
     def set_learning_rate(self, value: float) -> None:
         """Sets that of every group. Raises ValueError where a schedule sets it."""
