@@ -134,6 +134,7 @@ def params(
         "keep": None,
         "accumulate": 1,
         "schedule_by": "epoch",
+        "freeze": [],
         "metrics": {"accuracy": accuracy},
     }
     allowed = {"onnx": {"atol": atol, "rtol": rtol}}

@@ -16,5 +16,5 @@ def settings_of(**changed: Any) -> Train:
         "threads": 1,
     }
     values |= {"clip_norm": None, "parent": None, "early_stopping": None, "metrics": {}}
-    values |= {"keep": None, "accumulate": 1, "schedule_by": "epoch"}
+    values |= {"keep": None, "accumulate": 1, "schedule_by": "epoch", "freeze": ()}
     return Train(**{**values, **changed})

@@ -108,6 +108,9 @@ class Train:
     it stood (`python -m pipeline.resume`); null trains the model from the beginning."""
     clip_norm: Annotated[float, Range(above=0)] | None
     """Largest norm of the whole gradient; null does not clip."""
+    freeze: tuple[str, ...]
+    """Weights that no step changes: names, or those of parts that they lie in, where * stands for
+    any text. A batch norm that is frozen as a whole learns no statistics either."""
     early_stopping: EarlyStopping | None
     keep: Annotated[int, Range(least=1)] | None
     """Epochs whose checkpoints stay, the last ones, beside the best and the worst of every column

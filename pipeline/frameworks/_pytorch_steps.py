@@ -16,7 +16,7 @@ Tensors = Mapping[str, Tensor]
 
 def take(training: Training, inputs: Tensors, targets: Tensors) -> Tensor:
     """Takes one step on all rows; returns its loss, a scalar."""
-    training.net.train()
+    training.training_mode()
     training.net.zero_grad()  # also of what the optimizer does not hold: clipping counts it
     loss = _gradient(training, inputs, targets)
     if training.clip_norm is not None:

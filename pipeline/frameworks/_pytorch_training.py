@@ -40,6 +40,8 @@ class Training:
     by_position: bool = True
     accumulation: Accumulation = WHOLE
     schedule_by: str = "epoch"
+    still: tuple[str, ...] = ()
+    """Modules that are in evaluation mode in training, too."""
 
     @property
     def stepping(self) -> dict[str, Any]:
@@ -50,6 +52,12 @@ class Training:
         if self.schedule_by != "epoch" and self.scheduler is not None:
             settings["schedule_by"] = self.schedule_by
         return settings
+
+    def training_mode(self) -> None:
+        """Brings the net into the mode that a step takes."""
+        self.net.train()
+        for path in self.still:
+            self.net.get_submodule(path).eval()
 
     def call(self, values: Tensors) -> Any:
         """Returns what the net does, called with these inputs, and targets if any."""

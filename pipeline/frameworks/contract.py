@@ -4,7 +4,7 @@ Its state is one object, `build`'s result, that every other function takes. Inpu
 arrays by name, rows first; `rows` are the numbers of the rows that a step sees.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -54,6 +54,9 @@ class Parts:
     accumulation: Accumulation = WHOLE
     schedule_by: str = "epoch"
     """Or "step": when the scheduler advances."""
+    freeze: Sequence[str] = ()
+    """Patterns of names of weights, and of parts that they lie in, which no step changes. A batch
+    norm all of which is frozen does not learn statistics either."""
 
 
 class TrainingModule(Protocol[T_contra]):

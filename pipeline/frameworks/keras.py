@@ -9,6 +9,7 @@ import numpy as np
 
 from . import _keras_demands as demands
 from . import _keras_state, _keras_steps
+from ._keras_freezing import freeze
 from ._keras_import import keras, tf
 from ._keras_training import Training as Training
 from ._keras_training import built, one_or_all
@@ -89,6 +90,7 @@ def build(parts: Parts) -> Training:
     schedule = parts.scheduler() if parts.scheduler else None
     demands.demand_callable(model, specs)
     demands.demand_whole_steps(model.optimizer)
+    freeze(model, parts.freeze)
     model.optimizer.build(model.trainable_variables)
     if schedule is not None:
         demands.demand_schedule_fits(model)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from . import _pytorch_demands as demands
 from . import _pytorch_state, _pytorch_steps
+from ._pytorch_freezing import freeze
 from ._pytorch_training import Training as Training
 from ._pytorch_training import built
 from .contract import Parts
@@ -81,6 +82,7 @@ def build(parts: Parts) -> Training:
     demands.demand_no_own_loop(module)
     demands.demand_registered(module)
     called["loss"].to(device)
+    still = freeze(module, parts.freeze)
     optimizer = parts.optimizer(module.parameters())
     scheduler = parts.scheduler(optimizer) if parts.scheduler else None
     demands.demand_goes_by_loss(scheduler, parts.schedule_by)
@@ -91,6 +93,7 @@ def build(parts: Parts) -> Training:
         clip_norm=parts.clip_norm,
         accumulation=parts.accumulation,
         schedule_by=parts.schedule_by,
+        still=still,
         device=torch.device(device),
         **called,
     )

@@ -26,7 +26,7 @@ from pipeline.run.parent import demand_whole, training_format
 
 COPY = "model"
 SUFFIX = ".tar"
-OF_STEP: dict[str, Any] = {"clip_norm": None, "accumulate": 1, "schedule_by": "epoch"}
+OF_STEP: dict[str, Any] = {"clip_norm": None, "accumulate": 1, "schedule_by": "epoch", "freeze": []}
 """Keys of `train` that are in a complete model's step, with what one has that is older than the
 key."""
 FAULTS: tuple[type[Exception], ...] = ()
@@ -123,10 +123,11 @@ def _demand_alike(described: Mapping[str, Any], before: Mapping[str, Any]) -> No
 
 def _demand_same_step(train: Mapping[str, Any], recorded: Mapping[str, Any], parent: Path) -> None:
     for key, before in OF_STEP.items():
-        if train[key] != recorded.get(key, before):
+        found = list(train[key]) if isinstance(train[key], tuple) else train[key]
+        if found != (expected := recorded.get(key, before)):
             raise ParamsError(
-                f"train.{key}: found {train[key]}, but {parent} was trained with "
-                f"{recorded.get(key, before)}, which is part of its step; expected the same"
+                f"train.{key}: found {found}, but {parent} was trained with {expected}, which is "
+                "part of its step; expected the same"
             )
 
 

@@ -65,6 +65,7 @@ def build(model: Model, train: Train, schema: Mapping[str, Any], device: str) ->
         outputs=model.paths,
         device=device,
         clip_norm=train.clip_norm,
+        freeze=train.freeze,
         schedule_by=train.schedule_by,
         accumulation=Accumulation(train.accumulate, min(2, train.batch_size)),
     )

@@ -108,6 +108,7 @@ def cosine() -> Any:
 OPTIONS: dict[str, dict[str, Any]] = {
     "accumulated": {"accumulation": Accumulation(3)},
     "accumulated and clipped": {"accumulation": Accumulation(3, 1), "clip_norm": 0.1},
+    "frozen": {"freeze": ["first", "norm"], "clip_norm": 0.1},
     "by step": {"scheduler": lambda: cosine(), "schedule_by": "step"},
 }
 
@@ -167,3 +168,28 @@ def test_a_schedule_advances_at_each_step_or_at_each_end_of_an_epoch() -> None:
 
     assert rates("step") == pytest.approx([float(cosine()(n)) for n in range(4)])
     assert rates("epoch") == pytest.approx([float(cosine()(n)) for n in (0, 0, 1, 1)])
+
+
+def still_and_moved(training: framework.Training) -> tuple[set[str], set[str]]:
+    before = in_bytes(framework.state(training))
+    stepped(training)
+    after = in_bytes(framework.state(training))
+    names = {name for name in before if name.startswith("net/") and "seed" not in name}
+    still = {name.removeprefix("net/") for name in names if before[name] == after[name]}
+    return still, {name.removeprefix("net/") for name in names} - still
+
+
+def test_a_frozen_part_stays_as_it_is_its_batch_norms_statistics_too() -> None:
+    still, moved = still_and_moved(built(freeze=["first", "norm"]))
+    assert still == {name for name in still | moved if name.startswith(("first/", "norm/"))}
+    still, moved = still_and_moved(built(freeze=["*/bias", "norm/gamma"]))
+    assert still == {"first/bias", "last/bias", "norm/gamma"}
+    assert "norm/moving_mean" in moved
+
+
+def test_a_pattern_that_freezes_nothing_or_everything_is_refused() -> None:
+    said = "^train.freeze: found 'frist', which fits no weight, expected first or"
+    with pytest.raises(ValueError, match=said):
+        built(freeze=["frist"])
+    with pytest.raises(ValueError, match="^train.freeze: .* fit every weight"):
+        built(freeze=["*"])

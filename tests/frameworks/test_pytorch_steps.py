@@ -125,6 +125,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "scheduler": lambda made: optim.lr_scheduler.StepLR(made, 1),
         "schedule_by": "step",
     },
+    "frozen": {"freeze": ["first", "norm"], "clip_norm": 0.1},
     "to its end": {"scheduler": lambda made: one_cycle(made), "schedule_by": "step"},
 }
 
@@ -213,6 +214,36 @@ def test_a_schedule_advances_at_each_step_or_at_each_end_of_an_epoch() -> None:
 def test_a_schedule_that_goes_by_an_epochs_loss_cannot_advance_at_a_step() -> None:
     with pytest.raises(ValueError, match=r"^train.schedule_by: found step, expected epoch"):
         built(scheduler=optim.lr_scheduler.ReduceLROnPlateau, schedule_by="step")
+
+
+def still_and_moved(training: framework.Training) -> tuple[set[str], set[str]]:
+    before = in_bytes(framework.state(training))
+    stepped(training)
+    after = in_bytes(framework.state(training))
+    names = {name for name in before if name.startswith("net/")}
+    still = {name.removeprefix("net/") for name in names if before[name] == after[name]}
+    return still, {name.removeprefix("net/") for name in names} - still
+
+
+def test_a_frozen_part_stays_as_it_is_its_batch_norms_statistics_too() -> None:
+    still, moved = still_and_moved(built(freeze=["first", "norm"]))
+    assert still == {name for name in still | moved if name.startswith(("first.", "norm."))}
+    still, moved = still_and_moved(built(freeze=["*.bias", "norm.weight"]))
+    assert still == {"first.bias", "norm.bias", "last.bias", "norm.weight"}
+    assert "norm.running_mean" in moved
+
+
+@pytest.mark.parametrize(
+    ("patterns", "said"),
+    [
+        (["frist"], r"^train.freeze: found 'frist', which fits no weight, expected first or"),
+        (["dropout"], r"^train.freeze: found 'dropout', which fits no weight"),
+        (["first", "*"], r"^train.freeze: \['first', '\*'\] fit every weight"),
+    ],
+)
+def test_a_pattern_that_freezes_nothing_or_everything_is_refused(patterns: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        built(freeze=patterns)
 
 
 def test_an_export_that_forgets_a_batchs_weight_is_noticed(tmp_path: Path) -> None:
