@@ -135,6 +135,7 @@ def params(
         "accumulate": 1,
         "schedule_by": "epoch",
         "freeze": [],
+        "averaging": None,
         "metrics": {"accuracy": accuracy},
     }
     allowed = {"onnx": {"atol": atol, "rtol": rtol}}

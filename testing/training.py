@@ -16,5 +16,11 @@ def settings_of(**changed: Any) -> Train:
         "threads": 1,
     }
     values |= {"clip_norm": None, "parent": None, "early_stopping": None, "metrics": {}}
-    values |= {"keep": None, "accumulate": 1, "schedule_by": "epoch", "freeze": ()}
+    values |= {
+        "keep": None,
+        "accumulate": 1,
+        "schedule_by": "epoch",
+        "freeze": (),
+        "averaging": None,
+    }
     return Train(**{**values, **changed})

@@ -86,6 +86,26 @@ class EarlyStopping:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Averaging:
+    """What is validated, chosen and exported is an average of the weights after each step; training
+    goes on with the weights."""
+
+    kind: Literal["ema", "swa"]
+    """Exponential, or the mean of all steps."""
+    decay: Annotated[float, Range(above=0, below=1)] | None = None
+    """What stays of an ema at a step."""
+    start: Annotated[int, Range(least=1)] = 1
+    """The first epoch whose steps count."""
+
+    def __post_init__(self) -> None:
+        if (self.decay is None) == (self.kind == "ema"):
+            expected = "a number, 0.999 for instance" if self.kind == "ema" else "none"
+            raise ParamsError(
+                f"train.averaging.decay: found {self.decay}, expected {expected} for {self.kind}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Train:
     epochs: Annotated[int, Range(least=1)]
     batch_size: Annotated[int, Range(least=1)]
@@ -108,6 +128,7 @@ class Train:
     it stood (`python -m pipeline.resume`); null trains the model from the beginning."""
     clip_norm: Annotated[float, Range(above=0)] | None
     """Largest norm of the whole gradient; null does not clip."""
+    averaging: Averaging | None
     freeze: tuple[str, ...]
     """Weights that no step changes: names, or those of parts that they lie in, where * stands for
     any text. A batch norm that is frozen as a whole learns no statistics either."""

@@ -1,10 +1,11 @@
 """A compiled Keras model with all that its next step depends on, and how it is called."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ._accumulation import WHOLE, Accumulation
+from ._keras_average import Average
 from ._keras_gradient import accumulated
 from ._keras_import import keras, tf
 from ._leaves import pick
@@ -46,6 +47,7 @@ class Training:
     """Trained so far."""
     accumulation: Accumulation = WHOLE
     schedule_by: str = "epoch"
+    average: Average | None = None
     programs: dict[Any, Callable[..., Any]] = field(default_factory=dict)
     """Traced functions; void as soon as a lookup table is replaced."""
 
@@ -71,7 +73,14 @@ class Training:
         if self.clip_norm is not None:
             gradients, _ = tf.clip_by_global_norm(gradients, self.clip_norm)
         self.model.optimizer.apply(gradients, weights)
+        if self.average is not None:
+            self.average.add(self.model)
         return loss
+
+    @property
+    def predicting(self) -> "Training":
+        """Returns the training with the model that predicts: an average, where there is one."""
+        return replace(self, model=self.average.model) if self.average is not None else self
 
     def answer(self, inputs: Mapping[str, Any], training: bool = False) -> dict[str, Any]:
         """Returns the outputs by name. Raises ValueError, one line, where they are not there."""

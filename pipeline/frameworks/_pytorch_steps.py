@@ -22,6 +22,8 @@ def take(training: Training, inputs: Tensors, targets: Tensors) -> Tensor:
     if training.clip_norm is not None:
         nn.utils.clip_grad_norm_(training.net.parameters(), training.clip_norm)
     training.optimizer.step()
+    if training.average is not None:
+        training.average.add(training.net)
     if training.schedule_by == "step":
         advance(training.scheduler)
     return loss

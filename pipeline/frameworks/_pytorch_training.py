@@ -3,7 +3,7 @@
 import copy
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from . import _pytorch_demands as demands
 from ._accumulation import WHOLE, Accumulation
 from ._leaves import is_in_order, leaves, pick
+from ._pytorch_average import Average
 from ._terms import Compared, compared
 from .contract import Parts
 
@@ -42,6 +43,14 @@ class Training:
     schedule_by: str = "epoch"
     still: tuple[str, ...] = ()
     """Modules that are in evaluation mode in training, too."""
+    average: Average | None = None
+
+    @property
+    def predicting(self) -> "Training":
+        """Returns the training with the net that predicts: an average, where there is one."""
+        if self.average is None or not self.average.steps:
+            return self
+        return replace(self, net=self.average.net)
 
     @property
     def stepping(self) -> dict[str, Any]:
@@ -51,6 +60,8 @@ class Training:
             settings["accumulate"] = [self.accumulation.batches, self.accumulation.least]
         if self.schedule_by != "epoch" and self.scheduler is not None:
             settings["schedule_by"] = self.schedule_by
+        if self.average is not None:
+            settings["averaging"] = self.average.settings
         return settings
 
     def training_mode(self) -> None:

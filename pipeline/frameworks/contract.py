@@ -12,8 +12,17 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from ._accumulation import WHOLE, Accumulation
+from ._averaging import Averaging
 
-__all__ = ["Accumulation", "Arrays", "Framework", "Parts", "Term", "TrainingModule"]
+__all__ = [
+    "Accumulation",
+    "Arrays",
+    "Averaging",
+    "Framework",
+    "Parts",
+    "Term",
+    "TrainingModule",
+]
 
 Arrays = Mapping[str, np.ndarray]
 T = TypeVar("T")
@@ -54,6 +63,8 @@ class Parts:
     accumulation: Accumulation = WHOLE
     schedule_by: str = "epoch"
     """Or "step": when the scheduler advances."""
+    averaging: Averaging | None = None
+    """Of the weights, for the model that predicts."""
     freeze: Sequence[str] = ()
     """Patterns of names of weights, and of parts that they lie in, which no step changes. A batch
     norm all of which is frozen does not learn statistics either."""
@@ -91,7 +102,8 @@ class TrainingModule(Protocol[T_contra]):
         one batch. Raises ValueError where the model returns other things."""
 
     def state(self, training: T_contra) -> dict[str, np.ndarray]:
-        """Returns weights and optimizer's state by name: net/<name>, optimizer/<name>."""
+        """Returns the weights that predict and the optimizer's state by name, net/<name> and
+        optimizer/<name>; where those are averages, also trained/<name>."""
 
     def set_weights(self, training: T_contra, weights: Arrays) -> None:
         """Sets those of `state`'s net/<name> that are named, to the values there."""

@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from . import _keras_demands as demands
 from . import _keras_state, _keras_steps
-from ._keras_freezing import freeze
+from ._keras_building import build as build
+from ._keras_demands import demand_own_randomness
 from ._keras_import import keras, tf
 from ._keras_training import Training as Training
-from ._keras_training import built, one_or_all
-from .contract import Parts
+from ._keras_training import one_or_all
 
 SUFFIX = ".npz"
 FAULTS = (tf.errors.OpError,)
@@ -36,7 +35,6 @@ PARTS = {
 
 
 Arrays = Mapping[str, np.ndarray]
-Specs = Mapping[str, Mapping[str, Any]]
 
 ADAPT_ROWS = 4096
 """Rows that `adapt` looks at at once."""
@@ -74,52 +72,6 @@ def set_randomness(_: Any, states: Arrays) -> None:
     assert not states
 
 
-def build(parts: Parts) -> Training:
-    """Builds the parts; the scheduler is called for the learning rate with the number of epochs
-    trained so far, or of steps taken. Raises ValueError, one line."""
-    demands.place(parts.device)
-    specs = _specs(parts.inputs)
-    model = parts.net()
-    demands.demand_names(model, list(specs))
-    demands.demand_no_own_loop(model)
-    demands.demand_stateless(model)
-    demands.demand_saveable(model)
-    terms, loss = built(parts)
-    model.compile(optimizer=parts.optimizer(), loss=loss, jit_compile=False)
-    demands.demand_loss(model, bool(terms))
-    schedule = parts.scheduler() if parts.scheduler else None
-    demands.demand_callable(model, specs)
-    demands.demand_whole_steps(model.optimizer)
-    freeze(model, parts.freeze)
-    model.optimizer.build(model.trainable_variables)
-    if schedule is not None:
-        demands.demand_schedule_fits(model)
-        model.optimizer.learning_rate = schedule(0)
-    return Training(
-        model=model,
-        inputs=specs,
-        schedule=schedule,
-        clip_norm=parts.clip_norm,
-        accumulation=parts.accumulation,
-        schedule_by=parts.schedule_by,
-        targets=_specs(parts.targets),
-        outputs=parts.outputs,
-        terms=terms,
-    )
-
-
-def _specs(arrays: Specs) -> dict[str, tf.TensorSpec]:
-    return {
-        name: tf.TensorSpec((None, *map(_size, spec["shape"])), spec["dtype"], name)
-        for name, spec in arrays.items()
-    }
-
-
-def _size(size: Any) -> int | None:
-    """Returns a size of a shape, or None for the name of a dimension that varies."""
-    return size if isinstance(size, int) else None
-
-
 def sources(training: Training) -> list[str]:
     """Returns the top-level packages, other than Keras and TensorFlow, that the model's parts come
     from: layers, their activations and other functions, initializers, loss, optimizer."""
@@ -144,8 +96,10 @@ def adapt(training: Training, inputs: Arrays) -> None:
         for layer in model.layers:
             if hasattr(layer, "adapt") and not _is_fitted(layer):
                 layer.adapt(_batches_reaching(layer, training, inputs))
+    if training.average is not None:
+        training.average.copy(model)
     training.programs.clear()
-    demands.demand_own_randomness(model, training.inputs)
+    demand_own_randomness(model, training.inputs)
 
 
 def _is_fitted(layer: keras.Layer) -> bool:
@@ -174,6 +128,8 @@ def step(training: Training, inputs: Arrays, targets: Arrays, rows: np.ndarray) 
 def end_epoch(training: Training, val_loss: float = float("nan")) -> None:
     """Brings the learning rate to that of the next epoch."""
     training.epochs += 1
+    if training.average is not None:
+        training.average.epochs.assign(training.epochs)
     if training.schedule_by == "epoch":
         training.advance(training.epochs)
 
@@ -183,6 +139,7 @@ def evaluate(
 ) -> tuple[dict[str, np.ndarray], float]:
     """Returns the outputs by name in evaluation mode, and the loss (NaN without targets), of one
     batch."""
+    training = training.predicting
     make = _keras_steps.answering if targets is None else _keras_steps.judging
     program = _program(training, make, targets is not None)
     batch = _keras_steps.tensors(inputs), _keras_steps.tensors(targets or {})
@@ -217,17 +174,21 @@ def state_outside(training: Training) -> dict[str, bytes]:
 
 def predictor(training: Training, inputs: Arrays) -> keras.Model:
     """Returns the model, compiled and built; it predicts unless called with training=True."""
-    return training.predictor(_keras_steps.tensors(inputs))
+    return training.predicting.predictor(_keras_steps.tensors(inputs))
 
 
 def state(training: Training) -> dict[str, np.ndarray]:
     """Returns net/<path> of every weight and seed, optimizer/<path> of the optimizer's own."""
-    return _keras_state.variables(training.model)
+    return _averaged(training, _keras_state.variables(training.model))
+
+
+def _averaged(training: Training, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return training.average.of(arrays) if training.average is not None else arrays
 
 
 def set_weights(training: Training, weights: Arrays) -> None:
     """Sets variables of the model, named net/<path>, to what `state` gave or the like."""
-    _keras_state.assign(training.model, weights)
+    _keras_state.assign(training.predicting.model, weights)
 
 
 def save(training: Training, path: Path) -> None:
@@ -237,7 +198,8 @@ def save(training: Training, path: Path) -> None:
 
 def snapshot(training: Training) -> Callable[[Path], None]:
     """Returns what writes the checkpoint of now: its arrays are copies."""
-    state = {"epochs": np.int64(training.epochs), **_keras_state.arrays(training.model)}
+    arrays = _averaged(training, _keras_state.arrays(training.model))
+    state = {"epochs": np.int64(training.epochs), **arrays}
 
     def write(path: Path) -> None:
         with path.open("wb") as file:
@@ -252,6 +214,8 @@ def load(training: Training, path: Path) -> None:
         state = dict(file)
     training.epochs = int(state.pop("epochs"))
     try:
+        if training.average is not None:
+            state = training.average.restore(state, training.epochs)
         _keras_state.restore(training.model, state)
     except ValueError as fault:
         raise ValueError(f"{path}: of another model: {fault}") from None

@@ -12,12 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from . import _pytorch_average, _pytorch_state, _pytorch_steps
 from . import _pytorch_demands as demands
-from . import _pytorch_state, _pytorch_steps
-from ._pytorch_freezing import freeze
+from ._pytorch_average import average_of
+from ._pytorch_building import build as build
 from ._pytorch_training import Training as Training
-from ._pytorch_training import built
-from .contract import Parts
 
 SUFFIX = ".pt"
 BASES = {
@@ -67,38 +66,6 @@ def set_randomness(_: Any, states: Arrays) -> None:
             torch.cuda.set_rng_state(torch.from_numpy(state), device)
 
 
-def build(parts: Parts) -> Training:
-    """Builds the parts. Raises ValueError, one line."""
-    device = parts.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("train.device: found cuda, but torch sees no GPU; set cpu or auto")
-    texts = [name for name, spec in parts.inputs.items() if spec["dtype"] == "string"]
-    if texts:
-        raise ValueError(f"data.inputs.{texts[0]}: found text, but torch has none; give numbers")
-    module = parts.net().to(device)
-    called = built(parts, module)
-    demands.demand_no_own_loop(module)
-    demands.demand_registered(module)
-    called["loss"].to(device)
-    still = freeze(module, parts.freeze)
-    optimizer = parts.optimizer(module.parameters())
-    scheduler = parts.scheduler(optimizer) if parts.scheduler else None
-    demands.demand_goes_by_loss(scheduler, parts.schedule_by)
-    return Training(
-        net=module,
-        optimizer=optimizer,
-        scheduler=scheduler,
-        clip_norm=parts.clip_norm,
-        accumulation=parts.accumulation,
-        schedule_by=parts.schedule_by,
-        still=still,
-        device=torch.device(device),
-        **called,
-    )
-
-
 def sources(training: Training) -> list[str]:
     """Returns the top-level packages, other than torch, that the classes of net and loss are of."""
     modules = [*training.net.modules(), *training.loss.modules()]
@@ -110,6 +77,8 @@ def adapt(training: Training, inputs: Arrays) -> None:
     fit = getattr(training.net, "adapt", None)
     if fit is not None:
         fit(**inputs)
+    if training.average is not None:
+        training.average = average_of(training.net, training.average.averaging)
 
 
 def step(training: Training, inputs: Arrays, targets: Arrays, rows: np.ndarray) -> Tensor:
@@ -121,6 +90,8 @@ def step(training: Training, inputs: Arrays, targets: Arrays, rows: np.ndarray) 
 def end_epoch(training: Training, val_loss: float = float("nan")) -> None:
     """Brings the learning rate to that of the next epoch; a schedule that has come to its end stays
     there."""
+    if training.average is not None:
+        training.average.epochs += 1
     if training.schedule_by == "epoch":
         _pytorch_steps.advance(training.scheduler, val_loss)
 
@@ -130,6 +101,7 @@ def evaluate(
 ) -> tuple[dict[str, np.ndarray], float]:
     """Returns the outputs by name in evaluation mode, and the loss (NaN without targets), of one
     batch."""
+    training = training.predicting
     training.net.eval()
     batch = _tensors(training, inputs, ...)
     with torch.inference_mode():
@@ -161,17 +133,23 @@ def state_outside(training: Training) -> dict[str, bytes]:
 
 def predictor(training: Training, inputs: Arrays) -> nn.Module:
     """Returns the net in evaluation mode, or what picks the outputs from all that it returns."""
-    return training.predictor(_tensors(training, inputs, ...))
+    return training.predicting.predictor(_tensors(training, inputs, ...))
 
 
 def state(training: Training) -> dict[str, np.ndarray]:
     """Returns net/<name> of every weight and buffer, loss/<name> of the loss' own, and
     optimizer/<parameter>/<slot> of the optimizer's."""
-    tensors = {f"net/{name}": tensor for name, tensor in training.net.state_dict().items()}
+    net = training.predicting.net
+    tensors = {f"net/{name}": tensor for name, tensor in net.state_dict().items()}
     tensors |= {f"loss/{name}": tensor for name, tensor in training.loss.state_dict().items()}
     for name, parameter in training.net.named_parameters():
         slots = training.optimizer.state.get(parameter, {})
         tensors |= {f"optimizer/{name}/{slot}": torch.as_tensor(v) for slot, v in slots.items()}
+    if training.average is not None:
+        tensors |= {
+            f"trained/{name}": each for name, each in _pytorch_average.tensors(training.net)
+        }
+        tensors["average/steps"] = torch.tensor(training.average.steps)
     return {name: _array(tensor).copy() for name, tensor in tensors.items()}
 
 
@@ -183,7 +161,7 @@ def _array(tensor: Tensor) -> np.ndarray:
 
 def set_weights(training: Training, weights: Arrays) -> None:
     """Sets weights and buffers of the net, named net/<name>, to what `state` gave or the like."""
-    tensors = training.net.state_dict()
+    tensors = training.predicting.net.state_dict()
     for name, array in weights.items():
         tensor = tensors[name.removeprefix("net/")]
         values = torch.from_numpy(np.ascontiguousarray(array))
@@ -201,12 +179,16 @@ def snapshot(training: Training) -> Callable[[Path], None]:
 
 
 def _whole(training: Training) -> dict[str, Any]:
-    return {
-        "net": training.net.state_dict(),
+    state = {
+        "net": training.predicting.net.state_dict(),
         "loss": training.loss.state_dict(),
         "optimizer": training.optimizer.state_dict(),
         "scheduler": training.scheduler.state_dict() if training.scheduler else None,
     }
+    if training.average is not None:
+        counts = {"epochs": training.average.epochs, "steps": training.average.steps}
+        state["average"] = {"trained": training.net.state_dict(), **counts}
+    return state
 
 
 def _write(state: dict[str, Any], path: Path) -> None:
@@ -218,7 +200,10 @@ def load(training: Training, path: Path) -> None:
     """Reads what `save` wrote. Raises ValueError for another net's file."""
     state = torch.load(path, map_location=training.device, weights_only=True)
     try:
-        training.net.load_state_dict(state["net"])
+        if training.average is not None:
+            training.average.restore(state)
+        trained = state["average"]["trained"] if training.average is not None else state["net"]
+        training.net.load_state_dict(trained)
         training.loss.load_state_dict(state["loss"])
         training.optimizer.load_state_dict(state["optimizer"])
     except (RuntimeError, ValueError) as fault:

@@ -7,15 +7,16 @@ import json
 import tarfile
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 
 from pipeline import formats, provenance
 from pipeline.config import earlier
 from pipeline.config.params import Train
+from pipeline.config.reading import convert
 from pipeline.data import arrays
 from pipeline.errors import ParamsError, VerificationFailed
 from pipeline.formats.contract import EvaluatingTrainer
@@ -26,7 +27,13 @@ from pipeline.run.parent import demand_whole, training_format
 
 COPY = "model"
 SUFFIX = ".tar"
-OF_STEP: dict[str, Any] = {"clip_norm": None, "accumulate": 1, "schedule_by": "epoch", "freeze": []}
+OF_STEP: dict[str, Any] = {
+    "clip_norm": None,
+    "accumulate": 1,
+    "schedule_by": "epoch",
+    "freeze": [],
+    "averaging": None,
+}
 """Keys of `train` that are in a complete model's step, with what one has that is older than the
 key."""
 FAULTS: tuple[type[Exception], ...] = ()
@@ -81,7 +88,7 @@ def build(base: Framework[Any], train: Train, described: Mapping[str, Any]) -> T
     name = training_format(parent)
     admitted = _admitted(parent, name)
     trainer = formats.training_loader(name).load_training(Path(admitted.name) / COPY)
-    _demand_same_step(asdict(train), recorded, parent)
+    _demand_same_step(train, recorded, parent)
     if train.lr != recorded["lr"]:
         try:
             trainer.set_learning_rate(train.lr)
@@ -121,10 +128,12 @@ def _demand_alike(described: Mapping[str, Any], before: Mapping[str, Any]) -> No
             )
 
 
-def _demand_same_step(train: Mapping[str, Any], recorded: Mapping[str, Any], parent: Path) -> None:
+def _demand_same_step(train: Train, recorded: Mapping[str, Any], parent: Path) -> None:
+    hints = get_type_hints(Train, include_extras=True)
     for key, before in OF_STEP.items():
-        found = list(train[key]) if isinstance(train[key], tuple) else train[key]
-        if found != (expected := recorded.get(key, before)):
+        found = getattr(train, key)
+        expected = convert(recorded.get(key, before), hints[key], f"train.{key}")
+        if found != expected:
             raise ParamsError(
                 f"train.{key}: found {found}, but {parent} was trained with {expected}, which is "
                 "part of its step; expected the same"

@@ -11,7 +11,7 @@ from pipeline.config.params import LossTerm, Model, Train
 from pipeline.config.reading import Component
 from pipeline.config.targets import Kind
 from pipeline.errors import ParamsError
-from pipeline.frameworks.contract import Accumulation, Parts, Term, TrainingModule
+from pipeline.frameworks.contract import Accumulation, Averaging, Parts, Term, TrainingModule
 from pipeline.training import parent
 
 
@@ -65,6 +65,7 @@ def build(model: Model, train: Train, schema: Mapping[str, Any], device: str) ->
         outputs=model.paths,
         device=device,
         clip_norm=train.clip_norm,
+        averaging=_averaging(train),
         freeze=train.freeze,
         schedule_by=train.schedule_by,
         accumulation=Accumulation(train.accumulate, min(2, train.batch_size)),
@@ -84,6 +85,13 @@ def _demand_names_apart(parts: Parts) -> None:
                 f"data.targets.{both[0]}: found the name in {key}, too, expected one of its own; "
                 "rename one of the two"
             )
+
+
+def _averaging(train: Train) -> Averaging | None:
+    given = train.averaging
+    if given is None:
+        return None
+    return Averaging(kind=given.kind, decay=given.decay or 0.0, start=given.start)
 
 
 def _term(name: str, term: LossTerm, part: Callable[..., Any]) -> Term:

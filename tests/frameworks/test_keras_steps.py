@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.frameworks import keras as framework
-from pipeline.frameworks.contract import Accumulation, Parts, Term
+from pipeline.frameworks.contract import Accumulation, Averaging, Parts, Term
 from testing.formats import form as plugin
 
 import keras  # isort: skip  # by now the framework has chosen the backend
@@ -108,6 +108,8 @@ def cosine() -> Any:
 OPTIONS: dict[str, dict[str, Any]] = {
     "accumulated": {"accumulation": Accumulation(3)},
     "accumulated and clipped": {"accumulation": Accumulation(3, 1), "clip_norm": 0.1},
+    "ema": {"averaging": Averaging("ema", 0.9, 1)},
+    "swa from the second epoch on": {"averaging": Averaging("swa", 0.0, 2), "freeze": ["first"]},
     "frozen": {"freeze": ["first", "norm"], "clip_norm": 0.1},
     "by step": {"scheduler": lambda: cosine(), "schedule_by": "step"},
 }
@@ -117,7 +119,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
 def test_it_trains_on_without_its_source_bit_for_bit(name: str, tmp_path: Path) -> None:
     training = built(**OPTIONS[name])
     stepped(training)
+    before = in_bytes(framework.state(training))
     trainer = exported(training, tmp_path)
+    assert in_bytes(framework.state(training)) == before == in_bytes(trainer.state())
     assert differing(training, trainer) == []
     (tmp_path / "again").mkdir()
     trainer.save(tmp_path / "again")
@@ -168,6 +172,44 @@ def test_a_schedule_advances_at_each_step_or_at_each_end_of_an_epoch() -> None:
 
     assert rates("step") == pytest.approx([float(cosine()(n)) for n in range(4)])
     assert rates("epoch") == pytest.approx([float(cosine()(n)) for n in (0, 0, 1, 1)])
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("ema", [1, 1, 2, 4]), ("swa", [1, 1, 1, 1])])
+def test_an_average_is_that_of_the_weights_after_each_step(
+    kind: str, expected: list[float]
+) -> None:
+    """Of an ema with a decay of a half, from the second step on, the first has what is left."""
+    training = built(averaging=Averaging(kind, 0.5, 1))
+    after = []
+    for rows in STEPS:
+        framework.step(training, ROWS, LABELS, rows)
+        after.append(framework.state(training)["trained/last/kernel"])
+    mean = np.average(after, axis=0, weights=expected)
+    np.testing.assert_allclose(framework.state(training)["net/last/kernel"], mean, rtol=1e-4)
+    answer, _ = framework.evaluate(training, ROWS, None)
+    framework.set_weights(training, {"net/last/kernel": after[-1]})
+    assert not np.array_equal(
+        framework.evaluate(training, ROWS, None)[0]["answer"], answer["answer"]
+    )
+
+
+@pytest.mark.parametrize("lost", ["trained/last/kernel", "average/steps", "epochs"])
+def test_a_checkpoint_that_lacks_a_part_of_an_average_is_noticed(lost: str, tmp_path: Path) -> None:
+    options = {"averaging": Averaging("swa", 0.0, 2)}
+    training = built(**options)
+    stepped(training)
+    framework.save(training, tmp_path / "whole.npz")
+    state = dict(np.load(tmp_path / "whole.npz"))
+    state[lost] = np.zeros_like(state[lost])
+    np.savez(tmp_path / "lacking.npz", **state)
+    ends = []
+    for file in ("whole.npz", "lacking.npz"):
+        resumed = built(**options)
+        framework.load(resumed, tmp_path / file)
+        framework.seed(SEED, resumed)
+        stepped(resumed)
+        ends.append(in_bytes(framework.state(resumed)))
+    assert ends[0] != ends[1]
 
 
 def still_and_moved(training: framework.Training) -> tuple[set[str], set[str]]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn, optim
 
 from pipeline.frameworks import pytorch as framework
-from pipeline.frameworks.contract import Accumulation, Parts, Term
+from pipeline.frameworks.contract import Accumulation, Averaging, Parts, Term
 from testing.formats import form as plugin
 
 form = plugin("torch_export")
@@ -125,6 +125,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "scheduler": lambda made: optim.lr_scheduler.StepLR(made, 1),
         "schedule_by": "step",
     },
+    "ema": {"averaging": Averaging("ema", 0.9, 1)},
+    "swa from the second epoch on": {"averaging": Averaging("swa", 0.0, 2), "freeze": ["first"]},
+    "ema far ahead": {"averaging": Averaging("ema", 0.9, 9)},
     "frozen": {"freeze": ["first", "norm"], "clip_norm": 0.1},
     "to its end": {"scheduler": lambda made: one_cycle(made), "schedule_by": "step"},
 }
@@ -134,7 +137,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
 def test_it_trains_on_without_its_source_bit_for_bit(name: str, tmp_path: Path) -> None:
     training = built(**OPTIONS[name])
     stepped(training)
+    before = in_bytes(framework.state(training))
     trainer = exported(training, tmp_path)
+    assert in_bytes(framework.state(training)) == before == in_bytes(trainer.state())
     assert differing(training, trainer) == []
     (tmp_path / "again").mkdir()
     trainer.save(tmp_path / "again")
@@ -244,6 +249,53 @@ def test_a_frozen_part_stays_as_it_is_its_batch_norms_statistics_too() -> None:
 def test_a_pattern_that_freezes_nothing_or_everything_is_refused(patterns: Any, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         built(freeze=patterns)
+
+
+def test_an_average_is_what_predicts_and_training_goes_on_with_the_weights() -> None:
+    plain, averaged = built(), built(averaging=Averaging("ema", 0.5, 1))
+    losses = []
+    for training in (plain, averaged):
+        framework.seed(SEED)
+        losses.append(stepped(training))
+    assert losses[0] == losses[1]
+    weights, both = framework.state(plain), framework.state(averaged)
+    assert weights["net/last.weight"].tobytes() == both["trained/last.weight"].tobytes()
+    assert weights["net/last.weight"].tobytes() != both["net/last.weight"].tobytes()
+    answers = [framework.evaluate(each, ROWS, None)[0]["logits"] for each in (plain, averaged)]
+    assert not np.array_equal(*answers)
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("ema", [1, 1, 2, 4]), ("swa", [1, 1, 1, 1])])
+def test_an_average_is_that_of_the_weights_after_each_step(
+    kind: str, expected: list[float]
+) -> None:
+    """Of an ema with a decay of a half, from the second step on, the first has what is left."""
+    training = built(averaging=Averaging(kind, 0.5, 1))
+    after = []
+    for rows in STEPS:
+        framework.step(training, ROWS, LABELS, rows)
+        after.append(framework.state(training)["trained/last.weight"])
+    mean = np.average(after, axis=0, weights=expected)
+    np.testing.assert_allclose(framework.state(training)["net/last.weight"], mean, rtol=1e-5)
+
+
+@pytest.mark.parametrize("lost", ["trained", "steps", "epochs"])
+def test_a_checkpoint_that_lacks_a_part_of_an_average_is_noticed(lost: str, tmp_path: Path) -> None:
+    options = {"averaging": Averaging("swa", 0.0, 2)}
+    training = built(**options)
+    stepped(training)
+    framework.save(training, tmp_path / "whole.pt")
+    state = torch.load(tmp_path / "whole.pt", weights_only=True)
+    state["average"][lost] = state["net"] if lost == "trained" else 0
+    torch.save(state, tmp_path / "lacking.pt")
+    ends = []
+    for file in ("whole.pt", "lacking.pt"):
+        resumed = built(**options)
+        framework.load(resumed, tmp_path / file)
+        framework.seed(SEED)
+        stepped(resumed)
+        ends.append(in_bytes(framework.state(resumed)))
+    assert ends[0] != ends[1]
 
 
 def test_an_export_that_forgets_a_batchs_weight_is_noticed(tmp_path: Path) -> None:

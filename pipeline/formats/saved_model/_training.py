@@ -8,7 +8,7 @@ from typing import Any
 from .._arrays import named
 from ..contract import Arrays
 from ..dimensions import Dimensions
-from ._endpoints import by_path, specs_of
+from ._endpoints import by_path, specs_of, tables_of, variables_of
 from ._errors import name_of, one_line, tracing_errors
 from ._schedule import check_rates, rate_after
 
@@ -32,9 +32,13 @@ def add_training(
     optimizer = training.model.optimizer
     _check_optimizer(optimizer)
     root.optimizer = by_path(optimizer.variables)
-    root.epochs = tf.Variable(training.epochs, dtype=tf.int64, name="epochs")
     specs = [specs_of("input", inputs, dimensions)]
     specs += [specs_of("target", targets, dimensions)] if targets else []
+    if training.average is None:
+        root.epochs = tf.Variable(training.epochs, dtype=tf.int64, name="epochs")
+    else:
+        root.epochs, root.average_steps = training.average.epochs, training.average.steps
+        root.trained, root.trained_tables = variables_of(training.model), tables_of(training.model)
     rate, root.schedule = rate_after(training.schedule)
     each_step = training.schedule_by == "step"
 
@@ -52,7 +56,9 @@ def add_training(
     root.train_step = tf.function(train_step, input_signature=specs, autograph=False)
 
     def evaluate(inputs: Any, *targets: Any) -> Any:
-        answers, loss = training.judge(*_named(training, inputs, targets), training=False)
+        answers, loss = training.predicting.judge(
+            *_named(training, inputs, targets), training=False
+        )
         return {name: answers[name] for name in outputs}, loss
 
     root.end_epoch = tf.function(end_epoch, input_signature=[], autograph=False)
@@ -81,7 +87,9 @@ def _check_step(root: Any, training: Any) -> None:
         graph = root.train_step.get_concrete_function().graph
     except tracing_errors() as error:
         raise ValueError(f"{parts}: cannot be traced: {one_line(error)}") from error
-    variables = (*root.weights.values(), *root.optimizer.values(), *root.schedule)
+    variables = [*root.weights.values(), *root.optimizer.values(), *root.schedule]
+    if training.average is not None:
+        variables += [*root.trained.values(), root.epochs, root.average_steps]
     own = {id(variable) for variable in variables}
     foreign = [variable.name for variable in graph.variables if id(variable) not in own]
     if foreign:

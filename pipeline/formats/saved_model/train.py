@@ -42,13 +42,15 @@ class Trainer:
                 raise ValueError(f"saved_model: {folder} lacks {name}; export it again")
         self._predict = predictor(self._model, self._signature)
         self._files = {name: (folder / name).read_bytes() for name in MEMBERS - {INDEX, DATA}}
+        self._averages = "averages" in self._signature["training"]
+        self._trained = self._model.trained if self._averages else self._model.weights
         self._entries = _entries(folder, set(self._variables()))
 
     def seed(self, value: int) -> None:
         """Gives each generator of random numbers a state of its own."""
         for index, name in enumerate(self._signature["training"]["seeds"]):
             drawn = np.random.SeedSequence([value, index]).generate_state(1)[0]
-            self._model.weights[name].assign(np.array([drawn >> 1, 0]))
+            self._trained[name].assign(np.array([drawn >> 1, 0]))
 
     def set_learning_rate(self, value: float) -> None:
         """Raises ValueError where a schedule sets it."""
@@ -83,7 +85,9 @@ class Trainer:
     def state(self) -> Arrays:
         """Returns net/<path> of every weight and seed, optimizer/<path> of its variables."""
         groups = {"net": self._model.weights, "optimizer": self._model.optimizer}
-        return {
+        groups |= {"trained": self._trained} if self._averages else {}
+        counts = {"average/steps": np.asarray(self._model.average_steps)} if self._averages else {}
+        return counts | {
             f"{group}/{name}": variable.numpy()
             for group, variables in groups.items()
             for name, variable in variables.items()
@@ -124,6 +128,9 @@ class Trainer:
         model = self._model
         variables = {key("weights", name): each for name, each in model.weights.items()}
         variables |= {key("optimizer", name): each for name, each in model.optimizer.items()}
+        if self._averages:
+            variables |= {key("trained", name): each for name, each in model.trained.items()}
+            variables["average_steps" + VALUE] = model.average_steps
         return variables | {"epochs" + VALUE: model.epochs}
 
 

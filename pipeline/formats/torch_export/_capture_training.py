@@ -25,7 +25,7 @@ def capture_training(training: Any, given: Examples) -> dict[str, "ExportedProgr
     net, values = training.net, given.resized(EXAMPLE_ROWS)
     tensors = given.of("input").tensors(EXAMPLE_ROWS)
     with torch.no_grad():
-        answers = training.answer(dict(zip(training.inputs, tensors, strict=True)))
+        answers = training.predicting.answer(dict(zip(training.inputs, tensors, strict=True)))
     step, loss = _modules(training, [name.partition(".")[2] for name in values])
     with _training_mode(training), own_means(net):
         train = _trace_loss(given, step, "its training step")

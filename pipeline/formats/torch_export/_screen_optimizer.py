@@ -97,8 +97,19 @@ def _are_counts(value: Any) -> bool:
     )
 
 
+def _is_average(value: Any) -> bool:
+    numbers = {"start": int, "epochs": int, "steps": int, "decay": float}
+    return (
+        isinstance(value, dict)
+        and set(value) == {"kind", *numbers}
+        and value["kind"] in ("ema", "swa")
+        and all(type(value[name]) is kind and value[name] >= 0 for name, kind in numbers.items())
+    )
+
+
 STEPPING: dict[str, Callable[[Any], bool]] = {
     "accumulate": _are_counts,
+    "averaging": _is_average,
     "schedule_by": lambda value: value == "step",
 }
 

@@ -32,7 +32,7 @@ def training_card(
     """Returns lines that train on, only those that this model's optimizer needs."""
     saved = read_optimizer(directory / OPTIMIZER)
     lines = _train(saved, inputs, targets, rows_of_step(dimensions, "step"))
-    return "\n".join([*_load(saved), *lines, *_predict(inputs)])
+    return "\n".join([*_load(saved), *lines, *_predict(saved, inputs)])
 
 
 def _load(saved: dict[str, Any]) -> list[str]:
@@ -79,9 +79,29 @@ def _train(
             '    torch.nn.utils.clip_grad_norm_(weights.values(), saved["clip_norm"])',
         )
     lines.append("    optimizer.step()")
+    if "averaging" in saved.get("stepping", {}):
+        lines += AVERAGED
     if saved["scheduler"]:
         lines += _advance(saved["scheduler"]["class"], "schedule_by" in saved.get("stepping", {}))
     return [*lines, '    print(f"loss {loss.item():.6f}, with the source {recorded:.6f}")', ""]
+
+
+AVERAGED = [
+    '    mean = saved["stepping"]["averaging"]',
+    '    if mean["epochs"] + 1 >= mean["start"]:',
+    '        share = 1 / (mean["steps"] + 1)',
+    '        if mean["kind"] == "ema" and mean["steps"]:',
+    '            share = 1 - mean["decay"]',
+    "        averages = predict.state_dict()",
+    "        for name, each in train.state_dict().items():",
+    "            if name in averages and share < 1 and each.is_floating_point():",
+    "                averages[name].lerp_(each, share)",
+    "            elif name in averages:",
+    "                averages[name].copy_(each)",
+    '        mean["steps"] += 1',
+    '    mean["epochs"] += int(data["ends_epoch"][step])',
+]
+"""After a step: what predicts is an average."""
 
 
 def _accumulated(arguments: str) -> list[str]:
@@ -107,10 +127,11 @@ def _advance(schedule: str, each_step: bool) -> list[str]:
     return [f"    if {' and '.join(when)}:", f"    {step}"] if when else [step]
 
 
-def _predict(inputs: list[str]) -> list[str]:
+def _predict(saved: dict[str, Any], inputs: list[str]) -> list[str]:
     arguments = ", ".join(f'torch.from_numpy(data["input.{name}"])' for name in inputs)
+    averaged = "averaging" in saved.get("stepping", {})
     return [
-        "predict.load_state_dict(train.state_dict(), strict=False)",
+        *([] if averaged else ["predict.load_state_dict(train.state_dict(), strict=False)"]),
         f'torch.export.save(programs["{MODEL}"], "trained.pt2")',
         "with torch.no_grad():",
         f'    outputs = torch.export.load("trained.pt2").module()({arguments})',

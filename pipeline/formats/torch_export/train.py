@@ -10,6 +10,7 @@ import numpy as np
 from .._torch import array, predict, set_values, tensors
 from .._zip import data_offset
 from ..contract import Arrays, Place
+from . import _average
 from ._gradient import gradient
 from ._names import FILE, LOSS, MODEL, OPTIMIZER, SIGNATURE, TRAIN
 from ._optimizer import advance, restore
@@ -59,6 +60,7 @@ class Trainer:
         )
         self.saved = torch.load(directory / OPTIMIZER, weights_only=True)
         self.stepping = self.saved.get("stepping", {})
+        self.averaging = self.stepping.get("averaging")
         self.weights = dict(self.train.named_parameters())
         self.optimizer, self.scheduler = restore(self.saved, self.weights)
         self.seed(self.saved["seed"])
@@ -76,16 +78,22 @@ class Trainer:
 
         names = [*self.signature["inputs"], *self.targets]
         self.train.zero_grad()
-        loss = gradient(self.train, tensors({**inputs, **self._named(targets)}, names), self.stepping)
+        loss = gradient(
+            self.train, tensors({**inputs, **self._named(targets)}, names), self.stepping
+        )
         if self.saved["clip_norm"] is not None:
             torch.nn.utils.clip_grad_norm_(self.weights.values(), self.saved["clip_norm"])
         self.optimizer.step()
+        if self.averaging is not None:
+            _average.add(self.averaging, self.model, self.train)
         if "schedule_by" in self.stepping:
             advance(self.scheduler)
         return np.asarray(loss)
 
     def end_epoch(self, val_loss: float = float("nan")) -> None:
         """Brings the learning rate to that of the next epoch."""
+        if self.averaging is not None:
+            self.averaging["epochs"] += 1
         if "schedule_by" not in self.stepping:
             advance(self.scheduler, val_loss)
 
@@ -137,11 +145,15 @@ class Trainer:
         for name, weight in self.weights.items():
             slots = self.optimizer.state.get(weight, {})
             state |= {f"optimizer/{name}/{k}": torch.as_tensor(v) for k, v in slots.items()}
+        if self.averaging is not None:
+            trained = self.train.state_dict().items()
+            state |= {f"trained/{name}": each for name, each in trained if f"net/{name}" in state}
+            state["average/steps"] = torch.tensor(self.averaging["steps"])
         return {name: array(each).copy() for name, each in state.items()}
 
     def set_weights(self, weights: Arrays) -> None:
         """Sets weights and buffers named net/<name>, in each program that has them."""
-        for program in (self.train, self.model):
+        for program in (self.model, *([] if self._averages else [self.train])):
             own = program.state_dict()
             named = {name.removeprefix("net/"): values for name, values in weights.items()}
             for name in named.keys() & own.keys():
@@ -156,7 +168,14 @@ class Trainer:
         write(directory, self.programs, self.signature, saved)
 
     def _share_weights(self) -> None:
-        """Hands the trained weights to the other programs. That which trains lacks second names of
-        a weight, the others what they have no use for."""
-        for program in (self.model, self.loss):
-            program.load_state_dict(self.train.state_dict(), strict=False)
+        """Hands the trained weights to the other programs, or their averages to that of the loss.
+        That which trains lacks second names of a weight, the others what they have no use for."""
+        weights = self.train.state_dict()
+        if not self._averages:
+            self.model.load_state_dict(weights, strict=False)
+        self.loss.load_state_dict({**weights, **self.model.state_dict()}, strict=False)
+
+    @property
+    def _averages(self) -> bool:
+        """Whether the program that predicts has averages by now."""
+        return self.averaging is not None and self.averaging["steps"] > 0
