@@ -136,6 +136,7 @@ def params(
         "schedule_by": "epoch",
         "freeze": [],
         "averaging": None,
+        "precision": "float32",
         "metrics": {"accuracy": accuracy},
     }
     allowed = {"onnx": {"atol": atol, "rtol": rtol}}

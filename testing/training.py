@@ -22,5 +22,6 @@ def settings_of(**changed: Any) -> Train:
         "schedule_by": "epoch",
         "freeze": (),
         "averaging": None,
+        "precision": "float32",
     }
     return Train(**{**values, **changed})

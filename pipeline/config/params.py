@@ -128,6 +128,9 @@ class Train:
     it stood (`python -m pipeline.resume`); null trains the model from the beginning."""
     clip_norm: Annotated[float, Range(above=0)] | None
     """Largest norm of the whole gradient; null does not clip."""
+    precision: Literal["float32", "bfloat16", "float16"]
+    """Of a step's arithmetic, where it may be narrower (autocast); float16 scales the loss. Weights
+    and predictions are in float32."""
     averaging: Averaging | None
     freeze: tuple[str, ...]
     """Weights that no step changes: names, or those of parts that they lie in, where * stands for

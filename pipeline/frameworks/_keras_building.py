@@ -17,6 +17,7 @@ def build(parts: Parts) -> Training:
     """Builds the parts; the scheduler is called for the learning rate with the number of epochs
     trained so far, or of steps taken. Raises ValueError, one line."""
     demands.place(parts.device)
+    demands.demand_own_precision(parts.precision)
     specs = _specs(parts.inputs)
     model = parts.net()
     demands.demand_names(model, list(specs))

@@ -145,6 +145,15 @@ def demand_schedule_fits(model: keras.Model) -> None:
         )
 
 
+def demand_own_precision(precision: str) -> None:
+    """Keras has a step's precision in the model's layers, where it is of predictions, too."""
+    if precision != "float32":
+        raise ValueError(
+            f"train.precision: found {precision}, expected float32 for Keras, whose layers hold it; "
+            'write dtype="mixed_bfloat16" there, and "float32" for the last one'
+        )
+
+
 def place(device: str) -> None:
     """Chooses the device; TensorFlow by itself takes a GPU wherever it sees one."""
     devices: list[Any] = tf.config.list_physical_devices("GPU")

@@ -36,6 +36,8 @@ def build(parts: Parts) -> Training:
         accumulation=parts.accumulation,
         schedule_by=parts.schedule_by,
         still=still,
+        precision=parts.precision,
+        scaler=torch.amp.GradScaler(device) if parts.precision == "float16" else None,
         average=average_of(module, parts.averaging) if parts.averaging else None,
         device=torch.device(device),
         **called,

@@ -80,13 +80,14 @@ def demand_goes_by_loss(scheduler: Any, schedule_by: str) -> None:
         )
 
 
-def demand_outputs(outputs: Mapping[str, Any], rows: int) -> None:
-    """Each output must be a tensor with these rows, and of a dtype that numpy has."""
+def demand_outputs(outputs: Mapping[str, Any], rows: int, narrow: bool = False) -> None:
+    """Each output must be a tensor with these rows, and of a dtype that numpy has, but where it is
+    `narrow` in training alone."""
     for name, tensor in outputs.items():
         what = f"model.net: its output {name}"
         if not isinstance(tensor, Tensor):
             raise ValueError(f"{what} is a {type(tensor).__name__}, expected a tensor")
-        if tensor.dtype not in NUMPY_HAS:
+        if tensor.dtype not in NUMPY_HAS and not narrow:
             raise ValueError(
                 f"{what} is {str(tensor.dtype).removeprefix('torch.')}, which numpy does not have; "
                 "cast it at the end of forward, for instance with .float()"

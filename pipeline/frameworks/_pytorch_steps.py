@@ -19,9 +19,15 @@ def take(training: Training, inputs: Tensors, targets: Tensors) -> Tensor:
     training.training_mode()
     training.net.zero_grad()  # also of what the optimizer does not hold: clipping counts it
     loss = _gradient(training, inputs, targets)
+    if training.scaler is not None:
+        training.scaler.unscale_(training.optimizer)
     if training.clip_norm is not None:
         nn.utils.clip_grad_norm_(training.net.parameters(), training.clip_norm)
-    training.optimizer.step()
+    if training.scaler is None:
+        training.optimizer.step()
+    else:  # no step where a gradient has left the numbers
+        training.scaler.step(training.optimizer)
+        training.scaler.update()
     if training.average is not None:
         training.average.add(training.net)
     if training.schedule_by == "step":
@@ -35,9 +41,10 @@ def _gradient(training: Training, inputs: Tensors, targets: Tensors) -> Tensor:
     losses = []
     for part in training.accumulation.batches_of(rows):
         share = (part.stop - part.start) / rows
-        _, loss = judged(training, _part(inputs, part, share), _part(targets, part, share))
+        with training.autocast():
+            _, loss = judged(training, _part(inputs, part, share), _part(targets, part, share))
         loss = loss if share == 1 else loss * share
-        loss.backward()
+        (loss if training.scaler is None else training.scaler.scale(loss)).backward()
         losses.append(loss.detach())
     return reduce(operator.add, losses)
 
@@ -55,10 +62,10 @@ def judged(
     rows = len(next(iter(inputs.values())))
     if training.own_loss is not None:
         outputs, loss = training.judge(inputs, targets)
-        demands.demand_outputs(outputs, rows)
+        demands.demand_outputs(outputs, rows, torch.is_autocast_enabled(training.device.type))
         return outputs, loss
     outputs = training.answer(inputs)
-    demands.demand_outputs(outputs, rows)
+    demands.demand_outputs(outputs, rows, torch.is_autocast_enabled(training.device.type))
     return outputs, training.total({**inputs, **outputs, **targets})
 
 

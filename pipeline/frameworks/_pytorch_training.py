@@ -44,6 +44,16 @@ class Training:
     still: tuple[str, ...] = ()
     """Modules that are in evaluation mode in training, too."""
     average: Average | None = None
+    precision: str = "float32"
+    """Of a step's arithmetic, where autocast narrows it."""
+    scaler: torch.amp.GradScaler | None = None
+    """Of the loss, for float16."""
+
+    def autocast(self) -> Any:
+        """Returns the context of a step's forward and loss."""
+        narrow = self.precision != "float32"
+        dtype = getattr(torch, self.precision) if narrow else None
+        return torch.autocast(self.device.type, dtype, enabled=narrow)
 
     @property
     def predicting(self) -> "Training":
@@ -62,6 +72,10 @@ class Training:
             settings["schedule_by"] = self.schedule_by
         if self.average is not None:
             settings["averaging"] = self.average.settings
+        if self.precision != "float32":
+            settings["precision"] = self.precision
+        if self.scaler is not None:
+            settings["scaling"] = self.scaler.state_dict()
         return settings
 
     def training_mode(self) -> None:

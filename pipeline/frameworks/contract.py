@@ -65,6 +65,8 @@ class Parts:
     """Or "step": when the scheduler advances."""
     averaging: Averaging | None = None
     """Of the weights, for the model that predicts."""
+    precision: str = "float32"
+    """Of a step's arithmetic; weights and predictions are in float32."""
     freeze: Sequence[str] = ()
     """Patterns of names of weights, and of parts that they lie in, which no step changes. A batch
     norm all of which is frozen does not learn statistics either."""

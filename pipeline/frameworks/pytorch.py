@@ -150,6 +150,9 @@ def state(training: Training) -> dict[str, np.ndarray]:
             f"trained/{name}": each for name, each in _pytorch_average.tensors(training.net)
         }
         tensors["average/steps"] = torch.tensor(training.average.steps)
+    if training.scaler is not None:
+        scaling = training.scaler.state_dict()
+        tensors |= {f"scaling/{name}": torch.tensor(value) for name, value in scaling.items()}
     return {name: _array(tensor).copy() for name, tensor in tensors.items()}
 
 
@@ -188,6 +191,8 @@ def _whole(training: Training) -> dict[str, Any]:
     if training.average is not None:
         counts = {"epochs": training.average.epochs, "steps": training.average.steps}
         state["average"] = {"trained": training.net.state_dict(), **counts}
+    if training.scaler is not None:
+        state["scaling"] = training.scaler.state_dict()
     return state
 
 
@@ -210,6 +215,8 @@ def load(training: Training, path: Path) -> None:
         raise ValueError(f"{path}: of another model: {' '.join(str(fault).split())}") from None
     if training.scheduler is not None:
         training.scheduler.load_state_dict(state["scheduler"])
+    if training.scaler is not None:
+        training.scaler.load_state_dict(state["scaling"])
 
 
 def _tensors(training: Training, arrays: Arrays, rows: Any) -> dict[str, Tensor]:

@@ -33,6 +33,7 @@ OF_STEP: dict[str, Any] = {
     "schedule_by": "epoch",
     "freeze": [],
     "averaging": None,
+    "precision": "float32",
 }
 """Keys of `train` that are in a complete model's step, with what one has that is older than the
 key."""

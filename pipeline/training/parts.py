@@ -66,6 +66,7 @@ def build(model: Model, train: Train, schema: Mapping[str, Any], device: str) ->
         device=device,
         clip_norm=train.clip_norm,
         averaging=_averaging(train),
+        precision=train.precision,
         freeze=train.freeze,
         schedule_by=train.schedule_by,
         accumulation=Accumulation(train.accumulate, min(2, train.batch_size)),

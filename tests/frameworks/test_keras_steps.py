@@ -235,3 +235,9 @@ def test_a_pattern_that_freezes_nothing_or_everything_is_refused() -> None:
         built(freeze=["frist"])
     with pytest.raises(ValueError, match="^train.freeze: .* fit every weight"):
         built(freeze=["*"])
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_a_precision_that_is_the_layers_own_is_refused(precision: str) -> None:
+    with pytest.raises(ValueError, match=f"^train.precision: found {precision}, expected float32"):
+        built(precision=precision)

@@ -125,6 +125,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "scheduler": lambda made: optim.lr_scheduler.StepLR(made, 1),
         "schedule_by": "step",
     },
+    "bfloat16": {"precision": "bfloat16", "clip_norm": 0.1},
+    "float16": {"precision": "float16", "accumulation": Accumulation(2), "clip_norm": 0.1},
     "ema": {"averaging": Averaging("ema", 0.9, 1)},
     "swa from the second epoch on": {"averaging": Averaging("swa", 0.0, 2), "freeze": ["first"]},
     "ema far ahead": {"averaging": Averaging("ema", 0.9, 9)},
@@ -144,6 +146,29 @@ def test_it_trains_on_without_its_source_bit_for_bit(name: str, tmp_path: Path) 
     (tmp_path / "again").mkdir()
     trainer.save(tmp_path / "again")
     assert differing(training, form.load_training(tmp_path / "again")) == []
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_the_cards_lines_take_the_same_steps(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    training = built(**OPTIONS[name])
+    stepped(training)
+    exported(training, tmp_path)
+    framework.seed(SEED)
+    rows = np.concatenate(STEPS)
+    arrays = {"input.x": ROWS["x"][rows], "target.label": LABELS["label"][rows]}
+    arrays |= {"step": np.repeat(np.arange(4), [len(each) for each in STEPS])}
+    arrays |= {"loss": np.array(stepped(training)), "ends_epoch": np.arange(4) == 1}
+    (tmp_path / "examples").mkdir()
+    np.savez(tmp_path / "examples/training.npz", val_loss=0.5, **arrays)
+    monkeypatch.chdir(tmp_path)
+    known: dict[str, Any] = {}
+    exec(form.training_card(["x"], ["logits"], ["label"], tmp_path), known)
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [line[1].rstrip(",") == line[-1] for line in lines] == [True] * 4
+    seen = framework.evaluate(training, {"x": arrays["input.x"]}, None)[0]["logits"]
+    assert known["outputs"].numpy().tobytes() == seen.tobytes()
 
 
 @pytest.mark.parametrize("name", OPTIONS)
@@ -249,6 +274,45 @@ def test_a_frozen_part_stays_as_it_is_its_batch_norms_statistics_too() -> None:
 def test_a_pattern_that_freezes_nothing_or_everything_is_refused(patterns: Any, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         built(freeze=patterns)
+
+
+def test_a_step_in_bfloat16_is_another_and_predicts_in_float32() -> None:
+    plain, narrow = built(), built(precision="bfloat16")
+    losses = []
+    for training in (plain, narrow):
+        framework.seed(SEED)
+        losses.append(stepped(training))
+    assert losses[0] != losses[1]
+    assert losses[0] == pytest.approx(losses[1], rel=0.05)
+    assert framework.evaluate(narrow, ROWS, LABELS)[0]["logits"].dtype == np.float32
+    assert {array.dtype.name for array in framework.state(narrow).values()} <= {"float32", "int64"}
+
+
+def test_a_gradient_that_leaves_float16_takes_no_step_and_halves_the_scale() -> None:
+    training = built(plain, precision="float16")
+    steep = {"x": ROWS["x"] * 3e4}
+    before = framework.state(training)
+    framework.step(training, steep, LABELS, STEPS[0])
+    after = framework.state(training)
+    assert after["net/last.weight"].tobytes() == before["net/last.weight"].tobytes()
+    assert after["scaling/scale"] == before["scaling/scale"] / 2
+
+
+def test_a_checkpoint_that_forgets_the_scale_is_noticed(tmp_path: Path) -> None:
+    training = built(precision="float16")
+    stepped(training)
+    framework.save(training, tmp_path / "whole.pt")
+    state = torch.load(tmp_path / "whole.pt", weights_only=True)
+    state["scaling"]["scale"] *= 2
+    torch.save(state, tmp_path / "other.pt")
+    ends = []
+    for file in ("whole.pt", "other.pt"):
+        resumed = built(precision="float16")
+        framework.load(resumed, tmp_path / file)
+        framework.seed(SEED)
+        stepped(resumed)
+        ends.append(in_bytes(framework.state(resumed)))
+    assert ends[0] != ends[1]
 
 
 def test_an_average_is_what_predicts_and_training_goes_on_with_the_weights() -> None:

@@ -11,15 +11,22 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-def gradient(train: "nn.Module", values: "list[Tensor]", stepping: dict[str, Any]) -> "Tensor":
+def gradient(
+    train: "nn.Module", values: "list[Tensor]", stepping: dict[str, Any], scaler: Any
+) -> "Tensor":
     """Adds the gradient of each batch, weighted by its rows; returns the step's loss."""
+    import torch
+
+    narrow = "precision" in stepping
+    dtype = getattr(torch, stepping["precision"]) if narrow else None
     rows = len(values[0])
     losses: list[Tensor] = []
     for part in batches_of(rows, stepping):
         share = (part.stop - part.start) / rows
-        loss = train(*(values if share == 1 else [each[part].clone() for each in values]))
+        with torch.autocast("cpu", dtype, enabled=narrow):
+            loss = train(*(values if share == 1 else [each[part].clone() for each in values]))
         loss = loss if share == 1 else loss * share
-        loss.backward()
+        (loss if scaler is None else scaler.scale(loss)).backward()
         losses.append(loss.detach())
     return reduce(operator.add, losses)
 

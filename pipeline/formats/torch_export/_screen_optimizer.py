@@ -107,9 +107,21 @@ def _is_average(value: Any) -> bool:
     )
 
 
+def _is_scaling(value: Any) -> bool:
+    kinds: dict[str, type] = dict.fromkeys(("scale", "growth_factor", "backoff_factor"), float)
+    kinds |= dict.fromkeys(("growth_interval", "_growth_tracker"), int)
+    return (
+        isinstance(value, dict)
+        and set(value) == set(kinds)
+        and all(type(value[name]) is kind and value[name] >= 0 for name, kind in kinds.items())
+    )
+
+
 STEPPING: dict[str, Callable[[Any], bool]] = {
     "accumulate": _are_counts,
     "averaging": _is_average,
+    "precision": lambda value: value in ("bfloat16", "float16"),
+    "scaling": _is_scaling,
     "schedule_by": lambda value: value == "step",
 }
 

@@ -52,6 +52,9 @@ def _load(saved: dict[str, Any]) -> list[str]:
         kind = f"torch.optim.lr_scheduler.{saved['scheduler']['class']}"
         lines.append(f'scheduler = {kind}(optimizer, **saved["scheduler"]["arguments"])')
         lines.append('scheduler.load_state_dict(saved["scheduler"]["state"])')
+    if "scaling" in saved.get("stepping", {}):
+        lines.append('scaler = torch.amp.GradScaler("cpu")')
+        lines.append('scaler.load_state_dict(saved["stepping"]["scaling"])')
     return [
         *lines,
         'optimizer.load_state_dict(saved["state"])',
@@ -65,8 +68,9 @@ def _train(
     taken = [*(f"input.{name}" for name in inputs), *targets]
     arguments = ", ".join(f"torch.from_numpy({rows(name)})" for name in taken)
     lines = ['for step, recorded in enumerate(data["loss"]):']
-    if "accumulate" in saved.get("stepping", {}):
-        lines += _accumulated(arguments)
+    stepping = saved.get("stepping", {})
+    if {"accumulate", "precision"} & stepping.keys():
+        lines += _gradient(arguments, stepping)
     else:
         lines += [
             '    rows = data["step"] == step',
@@ -74,15 +78,18 @@ def _train(
             "    train.zero_grad()",
             "    loss.backward()",
         ]
+    if "scaling" in stepping:
+        lines.append("    scaler.unscale_(optimizer)")
     if saved["clip_norm"] is not None:
         lines.append(
             '    torch.nn.utils.clip_grad_norm_(weights.values(), saved["clip_norm"])',
         )
-    lines.append("    optimizer.step()")
-    if "averaging" in saved.get("stepping", {}):
+    scaled = ["    scaler.step(optimizer)", "    scaler.update()"]
+    lines += scaled if "scaling" in stepping else ["    optimizer.step()"]
+    if "averaging" in stepping:
         lines += AVERAGED
     if saved["scheduler"]:
-        lines += _advance(saved["scheduler"]["class"], "schedule_by" in saved.get("stepping", {}))
+        lines += _advance(saved["scheduler"]["class"], "schedule_by" in stepping)
     return [*lines, '    print(f"loss {loss.item():.6f}, with the source {recorded:.6f}")', ""]
 
 
@@ -104,15 +111,24 @@ AVERAGED = [
 """After a step: what predicts is an average."""
 
 
-def _accumulated(arguments: str) -> list[str]:
+def _gradient(arguments: str, stepping: dict[str, Any]) -> list[str]:
+    most, least = stepping.get("accumulate", (1, 2))
+    parts = f"numpy.array_split(every, max(1, min({most}, len(every) // {least})))"
+    loss = f"part = train({arguments})"
+    if "precision" in stepping:
+        narrow = f'        with torch.autocast("cpu", torch.{stepping["precision"]}):'
+        body = [narrow, f"            {loss}"]
+    else:
+        body = [f"        {loss}"]
+    scaled = "scaler.scale(part)" if "scaling" in stepping else "part"
     return [
         '    every = numpy.flatnonzero(data["step"] == step)',
-        '    most, least = saved["stepping"]["accumulate"]',
         "    train.zero_grad()",
         "    loss = 0",
-        "    for rows in numpy.array_split(every, max(1, min(most, len(every) // least))):",
-        f"        part = train({arguments}) * (len(rows) / len(every))",
-        "        part.backward()",
+        f"    for rows in {parts if most > 1 else '[every]'}:",
+        *body,
+        "        part = part * (len(rows) / len(every))",
+        f"        {scaled}.backward()",
         "        loss = loss + part.detach()",
     ]
 
@@ -129,9 +145,11 @@ def _advance(schedule: str, each_step: bool) -> list[str]:
 
 def _predict(saved: dict[str, Any], inputs: list[str]) -> list[str]:
     arguments = ", ".join(f'torch.from_numpy(data["input.{name}"])' for name in inputs)
-    averaged = "averaging" in saved.get("stepping", {})
+    shared = ["predict.load_state_dict(train.state_dict(), strict=False)"]
+    if "averaging" in saved.get("stepping", {}):
+        shared = ['if not saved["stepping"]["averaging"]["steps"]:', f"    {shared[0]}"]
     return [
-        *([] if averaged else ["predict.load_state_dict(train.state_dict(), strict=False)"]),
+        *shared,
         f'torch.export.save(programs["{MODEL}"], "trained.pt2")',
         "with torch.no_grad():",
         f'    outputs = torch.export.load("trained.pt2").module()({arguments})',

@@ -13,7 +13,7 @@ from ..contract import Arrays, Place
 from . import _average
 from ._gradient import gradient
 from ._names import FILE, LOSS, MODEL, OPTIMIZER, SIGNATURE, TRAIN
-from ._optimizer import advance, restore
+from ._optimizer import advance, restore, scaler_of
 from ._write import write
 from .screen import screen
 
@@ -63,6 +63,7 @@ class Trainer:
         self.averaging = self.stepping.get("averaging")
         self.weights = dict(self.train.named_parameters())
         self.optimizer, self.scheduler = restore(self.saved, self.weights)
+        self.scaler = scaler_of(self.stepping)
         self.seed(self.saved["seed"])
 
     def seed(self, value: int) -> None:
@@ -79,11 +80,20 @@ class Trainer:
         names = [*self.signature["inputs"], *self.targets]
         self.train.zero_grad()
         loss = gradient(
-            self.train, tensors({**inputs, **self._named(targets)}, names), self.stepping
+            self.train,
+            tensors({**inputs, **self._named(targets)}, names),
+            self.stepping,
+            self.scaler,
         )
+        if self.scaler is not None:
+            self.scaler.unscale_(self.optimizer)
         if self.saved["clip_norm"] is not None:
             torch.nn.utils.clip_grad_norm_(self.weights.values(), self.saved["clip_norm"])
-        self.optimizer.step()
+        if self.scaler is None:
+            self.optimizer.step()
+        else:
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
         if self.averaging is not None:
             _average.add(self.averaging, self.model, self.train)
         if "schedule_by" in self.stepping:
@@ -149,6 +159,9 @@ class Trainer:
             trained = self.train.state_dict().items()
             state |= {f"trained/{name}": each for name, each in trained if f"net/{name}" in state}
             state["average/steps"] = torch.tensor(self.averaging["steps"])
+        if self.scaler is not None:
+            scaling = self.scaler.state_dict().items()
+            state |= {f"scaling/{name}": torch.tensor(value) for name, value in scaling}
         return {name: array(each).copy() for name, each in state.items()}
 
     def set_weights(self, weights: Arrays) -> None:
@@ -165,6 +178,8 @@ class Trainer:
         saved = self.saved | {"state": self.optimizer.state_dict()}
         if self.scheduler is not None:
             saved["scheduler"] = self.saved["scheduler"] | {"state": self.scheduler.state_dict()}
+        if self.scaler is not None:
+            saved["stepping"] = self.stepping | {"scaling": self.scaler.state_dict()}
         write(directory, self.programs, self.signature, saved)
 
     def _share_weights(self) -> None:
