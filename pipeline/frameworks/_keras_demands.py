@@ -149,7 +149,7 @@ def demand_own_precision(precision: str) -> None:
     """Keras has a step's precision in the model's layers, where it is of predictions, too."""
     if precision != "float32":
         raise ValueError(
-            f"train.precision: found {precision}, expected float32 for Keras, whose layers hold it; "
+            f"train.precision: found {precision}, expected float32: Keras has it in the layers; "
             'write dtype="mixed_bfloat16" there, and "float32" for the last one'
         )
 

@@ -1,6 +1,6 @@
 """numpy in the place of a framework: softmax regression, one step after the other."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
