@@ -113,7 +113,7 @@ def _start(
     demand_metrics(params.train.metrics, schema)
 
     def built() -> Any:
-        return build(params.model, params.train, schema, params.train.device)
+        return build(params.model, params.train, schema, params.train.device, targets)
 
     history = read_history(output / HISTORY) if (output / HISTORY).is_file() else []
     done = checkpoints.last_epoch(framework, output, history, params.train.keep)

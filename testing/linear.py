@@ -137,6 +137,7 @@ def params(
         "freeze": [],
         "averaging": None,
         "precision": "float32",
+        "class_weights": None,
         "metrics": {"accuracy": accuracy},
     }
     allowed = {"onnx": {"atol": atol, "rtol": rtol}}

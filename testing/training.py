@@ -23,5 +23,6 @@ def settings_of(**changed: Any) -> Train:
         "freeze": (),
         "averaging": None,
         "precision": "float32",
+        "class_weights": None,
     }
     return Train(**{**values, **changed})

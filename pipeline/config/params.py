@@ -128,6 +128,9 @@ class Train:
     it stood (`python -m pipeline.resume`); null trains the model from the beginning."""
     clip_norm: Annotated[float, Range(above=0)] | None
     """Largest norm of the whole gradient; null does not clip."""
+    class_weights: Literal["balanced"] | Mapping[str, float] | None
+    """What each class weighs in the loss, by name (or number), or the rarer the more in the
+    training rows; of the only target with classes."""
     precision: Literal["float32", "bfloat16", "float16"]
     """Of a step's arithmetic, where it may be narrower (autocast); float16 scales the loss. Weights
     and predictions are in float32."""

@@ -18,6 +18,9 @@ class Accumulation:
     def batches_of(self, rows: int) -> Iterator[slice]:
         """Yields the batches of a step with this many rows."""
         count = max(1, min(self.batches, rows // self.least))
+        if count == 1:
+            yield slice(0, rows)
+            return
         for numbers in np.array_split(np.arange(rows), count):
             yield slice(int(numbers[0]), int(numbers[-1]) + 1)
 

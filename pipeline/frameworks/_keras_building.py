@@ -39,8 +39,11 @@ def build(parts: Parts) -> Training:
     if parts.averaging is not None:
         average = Average(parts.averaging, _another(parts, specs, loss))
         average.copy(model)
+    weighed = demands.weighed(parts, loss, terms)
     return Training(
         model=model,
+        weighed=weighed,
+        class_weights=parts.class_weights,
         average=average,
         inputs=specs,
         schedule=schedule,

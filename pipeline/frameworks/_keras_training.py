@@ -48,6 +48,9 @@ class Training:
     accumulation: Accumulation = WHOLE
     schedule_by: str = "epoch"
     average: Average | None = None
+    weighed: str | None = None
+    """The target whose classes are weighed in a step."""
+    class_weights: Sequence[float] | None = None
     programs: dict[Any, Callable[..., Any]] = field(default_factory=dict)
     """Traced functions; void as soon as a lookup table is replaced."""
 
@@ -105,10 +108,12 @@ class Training:
     ) -> Any:
         """Returns the loss of these outputs: that which the model is compiled with judges the
         first."""
+        weights = self._weights(targets) if training else {}
         if self.terms:
             values = {**inputs, **outputs, **targets}
             losses = [
-                each.loss(values[each.truth], values[each.answer]) * each.weight
+                each.loss(values[each.truth], values[each.answer], weights.get(each.truth))
+                * each.weight
                 for each in self.terms
             ]
             return tf.add_n([*losses, *self.model.losses])
@@ -116,7 +121,18 @@ class Training:
         first = next(iter(outputs.values()))
         own = self.model.loss is None
         answer = one_or_all(outputs) if own else first
-        return self.model.compute_loss(one_or_all(inputs), truth, answer, training=training)
+        shares = next(iter(weights.values()), None)
+        return self.model.compute_loss(one_or_all(inputs), truth, answer, shares, training)
+
+    def _weights(self, targets: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns what each value of the target that is weighed counts; a label that is none of the
+        classes counts once."""
+        if self.weighed is None or self.class_weights is None:
+            return {}
+        labels = tf.cast(targets[self.weighed], tf.int32)
+        known = tf.logical_and(labels >= 0, labels < len(self.class_weights))
+        weights = tf.constant(self.class_weights, tf.float32)
+        return {self.weighed: tf.where(known, tf.gather(weights, tf.where(known, labels, 0)), 1.0)}
 
     @property
     def losses(self) -> list[Any]:

@@ -6,6 +6,7 @@ from . import _pytorch_demands as demands
 from ._pytorch_average import average_of
 from ._pytorch_freezing import freeze
 from ._pytorch_training import Training, built
+from ._pytorch_weights import weigh
 from .contract import Parts
 
 
@@ -23,6 +24,8 @@ def build(parts: Parts) -> Training:
     called = built(parts, module)
     demands.demand_no_own_loop(module)
     demands.demand_registered(module)
+    if parts.class_weights is not None:
+        weigh(called["loss"], parts.class_weights)
     called["loss"].to(device)
     still = freeze(module, parts.freeze)
     optimizer = parts.optimizer(module.parameters())

@@ -60,12 +60,13 @@ def judged(
 ) -> tuple[dict[str, Tensor], Tensor]:
     """Returns outputs, looked at before any loss gets them, and the loss."""
     rows = len(next(iter(inputs.values())))
+    narrow = training.net.training and training.precision != "float32"
     if training.own_loss is not None:
         outputs, loss = training.judge(inputs, targets)
-        demands.demand_outputs(outputs, rows, torch.is_autocast_enabled(training.device.type))
+        demands.demand_outputs(outputs, rows, narrow)
         return outputs, loss
     outputs = training.answer(inputs)
-    demands.demand_outputs(outputs, rows, torch.is_autocast_enabled(training.device.type))
+    demands.demand_outputs(outputs, rows, narrow)
     return outputs, training.total({**inputs, **outputs, **targets})
 
 

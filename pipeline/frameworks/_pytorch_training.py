@@ -1,5 +1,6 @@
 """A PyTorch net with all that its next step depends on, and how it is called."""
 
+import contextlib
 import copy
 import inspect
 from collections.abc import Mapping, Sequence
@@ -51,9 +52,9 @@ class Training:
 
     def autocast(self) -> Any:
         """Returns the context of a step's forward and loss."""
-        narrow = self.precision != "float32"
-        dtype = getattr(torch, self.precision) if narrow else None
-        return torch.autocast(self.device.type, dtype, enabled=narrow)
+        if self.precision == "float32":
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, getattr(torch, self.precision))
 
     @property
     def predicting(self) -> "Training":

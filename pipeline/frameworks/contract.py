@@ -65,6 +65,8 @@ class Parts:
     """Or "step": when the scheduler advances."""
     averaging: Averaging | None = None
     """Of the weights, for the model that predicts."""
+    class_weights: tuple[float, ...] | None = None
+    """Of the only target with classes, in the loss of a step."""
     precision: str = "float32"
     """Of a step's arithmetic; weights and predictions are in float32."""
     freeze: Sequence[str] = ()

@@ -200,6 +200,8 @@ def snapshot(training: Training) -> Callable[[Path], None]:
     """Returns what writes the checkpoint of now: its arrays are copies."""
     arrays = _averaged(training, _keras_state.arrays(training.model))
     state = {"epochs": np.int64(training.epochs), **arrays}
+    if training.class_weights is not None:
+        state["class_weights"] = np.array(training.class_weights)
 
     def write(path: Path) -> None:
         with path.open("wb") as file:
@@ -213,6 +215,8 @@ def load(training: Training, path: Path) -> None:
     with np.load(path, allow_pickle=False) as file:
         state = dict(file)
     training.epochs = int(state.pop("epochs"))
+    if training.class_weights is not None:
+        training.class_weights = tuple(state.pop("class_weights").tolist())
     try:
         if training.average is not None:
             state = training.average.restore(state, training.epochs)

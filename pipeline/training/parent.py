@@ -34,6 +34,7 @@ OF_STEP: dict[str, Any] = {
     "freeze": [],
     "averaging": None,
     "precision": "float32",
+    "class_weights": None,
 }
 """Keys of `train` that are in a complete model's step, with what one has that is older than the
 key."""

@@ -108,6 +108,7 @@ def cosine() -> Any:
 OPTIONS: dict[str, dict[str, Any]] = {
     "accumulated": {"accumulation": Accumulation(3)},
     "accumulated and clipped": {"accumulation": Accumulation(3, 1), "clip_norm": 0.1},
+    "weighed": {"class_weights": (0.5, 2.0, 1.0)},
     "ema": {"averaging": Averaging("ema", 0.9, 1)},
     "swa from the second epoch on": {"averaging": Averaging("swa", 0.0, 2), "freeze": ["first"]},
     "frozen": {"freeze": ["first", "norm"], "clip_norm": 0.1},
@@ -241,3 +242,14 @@ def test_a_pattern_that_freezes_nothing_or_everything_is_refused() -> None:
 def test_a_precision_that_is_the_layers_own_is_refused(precision: str) -> None:
     with pytest.raises(ValueError, match=f"^train.precision: found {precision}, expected float32"):
         built(precision=precision)
+
+
+def test_a_class_weighs_what_it_is_given_in_a_step() -> None:
+    def loss(label: int, **options: Any) -> float:
+        training = built(plain, lambda: keras.optimizers.SGD(0.0), **options)
+        rows = np.flatnonzero(LABELS["label"] == label)
+        return float(framework.step(training, ROWS, LABELS, rows))
+
+    for label, weight in enumerate((0.5, 2.0, 1.0)):
+        weighed = loss(label, class_weights=(0.5, 2.0, 1.0))
+        assert weighed == pytest.approx(weight * loss(label), rel=1e-6)

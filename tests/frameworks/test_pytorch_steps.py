@@ -127,6 +127,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "bfloat16": {"precision": "bfloat16", "clip_norm": 0.1},
     "float16": {"precision": "float16", "accumulation": Accumulation(2), "clip_norm": 0.1},
+    "weighed": {"class_weights": (0.5, 2.0, 1.0)},
     "ema": {"averaging": Averaging("ema", 0.9, 1)},
     "swa from the second epoch on": {"averaging": Averaging("swa", 0.0, 2), "freeze": ["first"]},
     "ema far ahead": {"averaging": Averaging("ema", 0.9, 9)},
@@ -164,7 +165,7 @@ def test_the_cards_lines_take_the_same_steps(
     np.savez(tmp_path / "examples/training.npz", val_loss=0.5, **arrays)
     monkeypatch.chdir(tmp_path)
     known: dict[str, Any] = {}
-    exec(form.training_card(["x"], ["logits"], ["label"], tmp_path), known)
+    exec(form.training_card(["x"], ["logits"], ["target.label"], tmp_path), known)
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert [line[1].rstrip(",") == line[-1] for line in lines] == [True] * 4
     seen = framework.evaluate(training, {"x": arrays["input.x"]}, None)[0]["logits"]
@@ -368,3 +369,24 @@ def test_an_export_that_forgets_a_batchs_weight_is_noticed(tmp_path: Path) -> No
     trainer = exported(training, tmp_path)
     trainer.stepping["accumulate"] = [4, 2]
     assert differing(training, trainer) != []
+
+
+def test_a_class_weighs_what_it_is_given_and_a_checkpoint_holds_it(tmp_path: Path) -> None:
+    weights = (0.5, 2.0, 1.0)
+    plain, weighed = built(class_weights=weights), built(class_weights=(1.0, 1.0, 1.0))
+    logits = framework.evaluate(plain, ROWS, None)[0]["logits"]
+    expected = nn.functional.cross_entropy(
+        torch.from_numpy(logits), torch.from_numpy(LABELS["label"]), torch.tensor(weights)
+    )
+    assert framework.evaluate(plain, ROWS, LABELS)[1] == pytest.approx(float(expected))
+    framework.save(plain, tmp_path / "weighed.pt")
+    framework.load(weighed, tmp_path / "weighed.pt")
+    assert framework.evaluate(weighed, ROWS, LABELS)[1] == pytest.approx(float(expected))
+
+
+def test_a_loss_that_takes_no_weights_of_classes_or_has_its_own_is_refused() -> None:
+    own = {"model.loss": Term(loss=lambda: nn.CrossEntropyLoss(torch.ones(3)))}
+    other = {"model.loss": Term(loss=nn.MSELoss)}
+    for loss, said in ((own, "has a weight of its own"), (other, "MSELoss takes none")):
+        with pytest.raises(ValueError, match=f"^train.class_weights: .*{said}"):
+            built(loss=loss, class_weights=(1.0, 1.0, 1.0))
