@@ -226,6 +226,26 @@ def test_batches_are_as_equal_as_they_can_be_and_none_has_a_single_row() -> None
     assert sizes(9, Accumulation()) == [9]
 
 
+@pytest.mark.parametrize(
+    "stepping",
+    [
+        ["accumulate"],
+        {"accumulate": [0, 2]},
+        {"averaging": {"kind": "ema"}},
+        {"precision": "float64"},
+        {"scaling": {"scale": "1"}},
+        {"call": "os.system"},
+    ],
+)
+def test_a_step_that_is_said_in_other_words_is_refused(stepping: Any, tmp_path: Path) -> None:
+    exported(built(), tmp_path)
+    saved = torch.load(tmp_path / "optimizer.pt", weights_only=True)
+    with (tmp_path / "optimizer.pt").open("wb") as file:
+        torch.save(saved | {"stepping": stepping}, file)
+    with pytest.raises(ValueError, match=r"optimizer.pt: .*; do not load it"):
+        form.load_training(tmp_path)
+
+
 def test_a_schedule_advances_at_each_step_or_at_each_end_of_an_epoch() -> None:
     def rates(schedule_by: str) -> list[float]:
         halving = lambda made: optim.lr_scheduler.ExponentialLR(made, 0.5)  # noqa: E731

@@ -37,12 +37,13 @@ class Trainer:
         folder = directory / FOLDER
         self._signature = read_signature(directory)
         self._model = tf.saved_model.load(str(folder))
-        for name in ("weights", "optimizer", "epochs", "train_step", "end_epoch", "evaluate"):
+        self._averages = "averages" in self._signature["training"]
+        names = ["weights", "optimizer", "epochs", "train_step", "end_epoch", "evaluate"]
+        for name in [*names, *(("trained", "average_steps") if self._averages else ())]:
             if not hasattr(self._model, name):
                 raise ValueError(f"saved_model: {folder} lacks {name}; export it again")
         self._predict = predictor(self._model, self._signature)
         self._files = {name: (folder / name).read_bytes() for name in MEMBERS - {INDEX, DATA}}
-        self._averages = "averages" in self._signature["training"]
         self._trained = self._model.trained if self._averages else self._model.weights
         self._entries = _entries(folder, set(self._variables()))
 

@@ -86,6 +86,8 @@ def _check_content(saved: Any) -> None:
 
 def _check_stepping(stepping: Any) -> None:
     """Raises ValueError unless it says how a step is taken, in the values that are known here."""
+    if not isinstance(stepping, dict):
+        raise ValueError("a stepping that is no mapping")
     for name, value in stepping.items():
         if name not in STEPPING or not STEPPING[name](value):
             raise ValueError(f"{str(name)[:200]!r} does not say how a step is taken")
