@@ -4,10 +4,11 @@ import contextlib
 import math
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipeline.config.params import EarlyStopping, TrainParams
+from pipeline.config.params import EarlyStopping, Train, TrainParams
 from pipeline.data import arrays as prepared
 from pipeline.errors import Diverged
 from pipeline.frameworks.contract import TrainingModule
@@ -30,6 +31,11 @@ from pipeline.training.metrics import demand_metrics
 from pipeline.training.parts import build, seed
 from pipeline.training.recomputed import demand_recomputed
 from pipeline.training.trial import demand_trainable
+from pipeline.training.writer import Writer, writing
+
+COPIED = 1 << 28
+"""Bytes of a checkpoint up to which it is written from a copy. The epochs of a larger model are
+longer than the writing, and a copy would cost memory."""
 
 
 def train(data: Path, models: Path, output: Path, params: TrainParams) -> None:
@@ -39,29 +45,62 @@ def train(data: Path, models: Path, output: Path, params: TrainParams) -> None:
     training, decisions, history = _start(framework, data, output, params)
     before = parts.epochs_before(params.train)
     inputs, targets = prepared.split(data, "train")
-    while len(history) < params.train.epochs and not _stops(history, params.train.early_stopping):
-        epoch = len(history) + 1
-        batches = epoch_batches(params.train, before + epoch, prepared.count(inputs))
-        losses = checkpoints.load_within(framework, training, output, epoch)
-        if not losses:
-            framework.seed(seed(params.train.seed, before + epoch), training)
-        with signals.deferred() as pending:
-            with _progress(params.train.epochs, len(batches), losses, history) as progress:
-                for loss in steps(framework, training, inputs, targets, batches, losses):
-                    progress(loss)
-                    if pending:
-                        checkpoints.save_within(framework, training, output, epoch, losses)
-                        pending.raise_if_set()
-            row = {"epoch": epoch, "train/loss": mean_loss(losses, batches)}
-            row |= judge(framework, training, data, "val", params.train, decisions)
-            _demand_finite(row)
-            end_epoch(framework, training, row["val/loss"])
-            write_history(output / HISTORY, [*history, row])
-            clock.mark()
-            checkpoints.save_epoch(framework, training, output, epoch)
-            history.append(row)
-            _report(row, params.train.epochs)
-            pending.raise_if_set()
+    losses = checkpoints.load_within(framework, training, output, len(history) + 1)
+    with writing() as writer:
+        while not _has_ended(history, params.train):
+            epoch = len(history) + 1
+            batches = epoch_batches(params.train, before + epoch, prepared.count(inputs))
+            if not losses:
+                framework.seed(seed(params.train.seed, before + epoch), training)
+            with signals.deferred() as pending:
+                with _progress(params.train.epochs, len(batches), losses, history) as progress:
+                    for loss in steps(framework, training, inputs, targets, batches, losses):
+                        progress(loss)
+                        writer.raise_fault()
+                        if pending:
+                            writer.finish()
+                            checkpoints.save_within(framework, training, output, epoch, losses)
+                            pending.raise_if_set()
+                row = {"epoch": epoch, "train/loss": mean_loss(losses, batches)}
+                row |= judge(framework, training, data, "val", params.train, decisions)
+                _demand_finite(row)
+                end_epoch(framework, training, row["val/loss"])
+                history.append(row)
+                _write(writer, framework, training, output, history, params.train, clock)
+                pending.raise_if_set()
+            losses = []
+
+
+def _has_ended(history: list[Row], train: Train) -> bool:
+    return len(history) >= train.epochs or _stops(history, train.early_stopping)
+
+
+def _write(
+    writer: Writer,
+    framework: TrainingModule[Any],
+    training: Any,
+    output: Path,
+    history: list[Row],
+    train: Train,
+    clock: Clock,
+) -> None:
+    """Writes history and checkpoint of the last epoch, and tells of it then: from a copy while
+    training goes on, where the checkpoint before it was small."""
+    writer.finish()
+    before = checkpoints.epoch_file(framework, output, len(history) - 1)
+    small = before.is_file() and before.stat().st_size <= COPIED
+    write = framework.snapshot(training) if small else partial(framework.save, training)
+    rows = list(history)
+
+    def job() -> None:
+        write_history(output / HISTORY, rows)
+        clock.mark()
+        checkpoints.save_epoch(framework, write, output, rows, train.keep)
+        _report(rows[-1], train.epochs)
+
+    writer.begin(job)
+    if not small:
+        writer.finish()
 
 
 def _start(
@@ -74,9 +113,11 @@ def _start(
     demand_metrics(params.train.metrics, schema)
 
     def built() -> Any:
-        return build(params.model, params.train, schema, params.train.device)
+        return build(params.model, params.train, schema, params.train.device, targets)
 
-    done = checkpoints.last_epoch(framework, output)
+    history = read_history(output / HISTORY) if (output / HISTORY).is_file() else []
+    done = checkpoints.last_epoch(framework, output, history, params.train.keep)
+    history = history[:done]
     if not done and params.train.parent is None:
         demand_trainable(params, built, data)
     training = built()
@@ -86,8 +127,7 @@ def _start(
         adapt(framework, training, inputs)
         demand_answers_at_the_ends(framework, training, data, ("train", "val", "test"))
     decisions = Deciding(training, params.model, params.train, schema, inputs, targets).of_metrics()
-    history = read_history(output / HISTORY)[:done] if done else []
-    if history:
+    if done:
         exact = params.train.device == "cpu"
         demand_recomputed(framework, training, data, params.train, decisions, history[-1], exact)
         print(f"going on after epoch {done}", flush=True)

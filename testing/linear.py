@@ -131,6 +131,13 @@ def params(
         "clip_norm": None,
         "parent": None,
         "early_stopping": None,
+        "keep": None,
+        "accumulate": 1,
+        "schedule_by": "epoch",
+        "freeze": [],
+        "averaging": None,
+        "precision": "float32",
+        "class_weights": None,
         "metrics": {"accuracy": accuracy},
     }
     allowed = {"onnx": {"atol": atol, "rtol": rtol}}

@@ -16,4 +16,13 @@ def settings_of(**changed: Any) -> Train:
         "threads": 1,
     }
     values |= {"clip_norm": None, "parent": None, "early_stopping": None, "metrics": {}}
+    values |= {
+        "keep": None,
+        "accumulate": 1,
+        "schedule_by": "epoch",
+        "freeze": (),
+        "averaging": None,
+        "precision": "float32",
+        "class_weights": None,
+    }
     return Train(**{**values, **changed})

@@ -112,8 +112,18 @@ def test_a_chain_of_three_leads_back_to_the_first_and_each_is_verified_and_logge
     [
         ("model=torch_cnn", "model.scheduler=null", "train.clip_norm=1.0"),
         ("model=keras_functional", "model.scheduler=null", "train.clip_norm=1.0"),
+        (
+            *("model=torch_cnn", "model.scheduler.T_max=99", "train.schedule_by=step"),
+            *("train.averaging={kind: ema, decay: 0.9}", "train.accumulate=2"),
+            *("train.precision=float16", "train.freeze=[features.1]", "train.keep=1"),
+        ),
+        (
+            *("model=keras_functional", "model.scheduler.decay_steps=99"),
+            "train.schedule_by=step",
+            *("train.averaging={kind: swa, start: 2}", "train.accumulate=2", "train.keep=1"),
+        ),
     ],
-    ids=["torch", "keras"],
+    ids=["torch", "keras", "torch, all at once", "keras, all at once"],
 )
 def test_resumed_for_two_epochs_it_is_what_four_epochs_make(
     tmp_path: Path, overrides: tuple[str, ...]

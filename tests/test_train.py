@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from pipeline import provenance
-from pipeline.training.history import read_history
+from pipeline.training.history import read_history, retained
 from testing.project import TINY
 
 
@@ -54,6 +54,9 @@ def begin(project, until: str) -> subprocess.Popen:
 def ended(running: subprocess.Popen, number: int) -> str:
     running.send_signal(number)
     return running.communicate(timeout=60)[0]
+
+
+LONGER = ("model=torch_cnn", "train.epochs=6", "train.batch_size=128")
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +115,74 @@ def test_a_damaged_checkpoint_is_named_and_never_gone_on_from(longer, copy_of):
     assert "artifacts/train/epoch_0002.pt: changed; not used" in said
     assert "going on after epoch 1\n" in said
     assert (output / provenance.NAME).read_bytes() == undisturbed
+
+
+@pytest.fixture(scope="module")
+def bounded(longer, tmp_path_factory):
+    """The same, of which the last epoch stays alone beside the best. Copy it."""
+    whole, _ = longer
+    root = shutil.copytree(whole.root, tmp_path_factory.mktemp("bounded") / "project")
+    project = type(whole)(Path(root))
+    project.params(*LONGER, "train.keep=1", "train.lr=0.02")
+    project.stage("train")
+    statement = project.root / "artifacts/train" / provenance.NAME
+    return project, statement.read_bytes()
+
+
+def test_the_files_are_bounded_and_the_epoch_that_is_chosen_is_among_them(bounded, copy_of):
+    project = copy_of(bounded[0])
+    output = project.root / "artifacts/train"
+    history = read_history(output / "history.csv")
+    there = sorted(int(path.stem[6:]) for path in output.glob("epoch_*"))
+    assert there == retained(history, 1) and len(there) < len(history) == 6
+    for metric, mode in (("val/loss", "min"), ("val/accuracy", "min")):
+        project.params(*LONGER, "train.keep=1", "train.lr=0.02", f"checkpoint.metric={metric}",
+                       f"checkpoint.mode={mode}")  # fmt: skip
+        project.stage("checkpoint")
+
+
+@pytest.mark.parametrize("until", ["epoch 3/6", "epoch 5/6"])
+def test_a_killed_run_with_bounded_files_ends_in_the_same_bytes(bounded, copy_of, until):
+    whole, undisturbed = bounded
+    project = copy_of(whole)
+    ended(begin(project, until), signal.SIGKILL)
+    assert "going on after epoch" in project.stage("train").stdout
+    assert (project.root / "artifacts/train" / provenance.NAME).read_bytes() == undisturbed
+
+
+def test_where_a_checkpoint_that_stays_is_damaged_an_earlier_epoch_is_gone_on_from(
+    bounded, copy_of
+):
+    whole, undisturbed = bounded
+    project = copy_of(whole)
+    output = project.root / "artifacts/train"
+    ended(begin(project, "epoch 5/6"), signal.SIGKILL)
+    (output / "epoch_0001.pt").write_bytes(b"rot")
+    said = project.stage("train").stdout
+    assert "artifacts/train/epoch_0001.pt: changed; not used" in said
+    assert "going on" not in said
+    assert (output / provenance.NAME).read_bytes() == undisturbed
+
+
+def test_a_full_disk_met_while_training_goes_on_is_one_line(trained, copy_of):
+    """/dev/full in the place of the second checkpoint's file."""
+    project = copy_of(trained)
+    (project.root / "sitecustomize.py").write_text(FULL_DISK)
+    done = project.run(*project.stage_command("train"), check=False, fresh=True, PYTHONPATH=".")
+    assert done.returncode == 1
+    assert "error: train: artifacts/train/epoch_0002.pt: no space left" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert (project.root / "artifacts/train/epoch_0001.pt").is_file()
+
+
+FULL_DISK = """
+import pathlib
+before = pathlib.Path.open
+def opening(path, mode="r", *arguments, **options):
+    where = "/dev/full" if path.name == "epoch_0002.pt.partial" and "w" in mode else path
+    return before(pathlib.Path(where), mode, *arguments, **options)
+pathlib.Path.open = opening
+"""
 
 
 def test_what_was_begun_from_other_params_is_refused_and_kept_until_they_are_back(longer, copy_of):

@@ -8,6 +8,10 @@ from typing import Annotated, Literal
 from pipeline.config import metric_names
 from pipeline.config.data_params import Data
 from pipeline.config.reading import Component, Plugin, Range
+from pipeline.config.train_params import Averaging as Averaging
+from pipeline.config.train_params import EarlyStopping as EarlyStopping
+from pipeline.config.train_params import Metric as Metric
+from pipeline.config.train_params import Train as Train
 from pipeline.errors import ParamsError
 from pipeline.provenance.addresses import without_login
 
@@ -36,8 +40,9 @@ class Model:
     optimizer: Component
     """With PyTorch it gets the net's parameters as its first argument, with Keras nothing."""
     scheduler: Component | None
-    """Advances once an epoch. With PyTorch it gets the optimizer as its first argument; with Keras
-    it is a LearningRateSchedule that is asked for the rate with the number of epochs trained."""
+    """Advances once an epoch, or a step (train.schedule_by). With PyTorch it gets the optimizer as
+    its first argument; with Keras it is a LearningRateSchedule that is asked for the rate with the
+    number of epochs trained, or of steps taken."""
     outputs: tuple[str, ...] | Mapping[str, str]
     """Names of what the net returns, in order, or names of some with their paths in it (a key, a
     field, an index, parts joined by dots)."""
@@ -56,59 +61,6 @@ class Model:
         if isinstance(self.outputs, Mapping):
             return dict(self.outputs)
         return {name: name for name in self.outputs}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Metric:
-    function: Component
-    """A function (true, answered) of sklearn.metrics, which sees a whole split's decisions at once;
-    or a class of torchmetrics or keras.metrics, which sees one batch after the other."""
-    output: str | None = None
-    """Null is the first output."""
-    target: str | None = None
-    """Or an input, that the output is compared with; null is the only target."""
-    decision: Literal["argmax", "value"] | float | Component | None = None
-    """How an answer becomes a decision: the class with the largest value, the answer as it is, 1
-    above a threshold, or a function of numpy. Null goes by the target, and by what the loss says of
-    a single column; a class judges answers as they are."""
-    axis: int | None = None
-    """Of the classes, for argmax; null is the one that the target does not have."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class EarlyStopping:
-    metric: str
-    """A column of history.csv, for instance val/loss."""
-    mode: Literal["min", "max"]
-    patience: Annotated[int, Range(least=1)]
-    """Epochs without a better value after which training ends."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Train:
-    epochs: Annotated[int, Range(least=1)]
-    batch_size: Annotated[int, Range(least=1)]
-    """Rows a step; the last step of an epoch takes what is left."""
-    lr: Annotated[float, Range(above=0)]
-    """Learning rate; reaches the optimizer through ${train.lr}."""
-    seed: Annotated[int, Range(least=0)]
-    """Of the initial weights, of dropout and of the order of the rows."""
-    device: Literal["cpu", "cuda", "auto"]
-    threads: Annotated[int, Range(least=1)]
-    """Of the arithmetic; changes the last bits of larger models, so it is a parameter."""
-    parent: str | None
-    """Digest of the complete model in parents/ that training goes on from, with its optimizer where
-    it stood (`python -m pipeline.resume`); null trains the model from the beginning."""
-    clip_norm: Annotated[float, Range(above=0)] | None
-    """Largest norm of the whole gradient; null does not clip."""
-    early_stopping: EarlyStopping | None
-    metrics: Mapping[str, Component | Metric]
-    """A function by itself judges the first output and the only target. Logged as val/<name> and
-    test/<name>."""
-
-    def __post_init__(self) -> None:
-        for name in self.metrics:
-            metric_names.demand_loggable(name)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,12 +2,13 @@
 
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ._keras_import import keras, tf
 from ._keras_state import layers
 from ._keras_training import one_or_all
+from .contract import Parts
 
 LOOP = (
     *("fit", "train_step", "train_on_batch", "make_train_function", "evaluate", "test_step"),
@@ -142,6 +143,28 @@ def demand_schedule_fits(model: keras.Model) -> None:
         raise ValueError(
             "model.scheduler: found one, and a schedule as the optimizer's learning_rate as "
             "well; expected one of them"
+        )
+
+
+def weighed(parts: Parts, loss: Any, terms: Sequence[Any]) -> str | None:
+    """Returns the target whose classes are weighed, if any, which a loss must judge."""
+    if parts.class_weights is None:
+        return None
+    name = next(name for name, spec in parts.targets.items() if spec["classes"])
+    judged = [each.truth for each in terms] or ([name] if loss is not None else [])
+    if name not in judged:
+        raise ValueError(
+            f"train.class_weights: no loss judges {name}, expected one; set them to null"
+        )
+    return name
+
+
+def demand_own_precision(precision: str) -> None:
+    """Keras has a step's precision in the model's layers, where it is of predictions, too."""
+    if precision != "float32":
+        raise ValueError(
+            f"train.precision: found {precision}, expected float32: Keras has it in the layers; "
+            'write dtype="mixed_bfloat16" there, and "float32" for the last one'
         )
 
 

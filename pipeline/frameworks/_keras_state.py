@@ -26,15 +26,15 @@ def variables(model: keras.Model) -> dict[str, np.ndarray]:
 
 def assign(model: keras.Model, values: Mapping[str, np.ndarray]) -> None:
     """Sets the variables of these names."""
-    named = _variables(model)
+    variables = _variables(model)
     for name, value in values.items():
-        named[name].assign(value)
+        variables[name].assign(value)
 
 
-def restore(model: keras.Model, state: Mapping[str, np.ndarray]) -> None:
-    """Sets the whole state, bit for bit. Raises ValueError naming what `state` or the model lacks,
-    before any change."""
-    variables, adapted = _variables(model), _adapted(model)
+def restore(model: keras.Model, state: Mapping[str, np.ndarray], *, alone: bool = False) -> None:
+    """Sets the whole state, or that of the model alone, without the optimizer's, bit for bit.
+    Raises ValueError naming what `state` or the model lacks, before any change."""
+    variables, adapted = named(model) if alone else _variables(model), _adapted(model)
     for name in sorted({*variables, *adapted} ^ set(state)):
         raise ValueError(f"{'the model' if name in state else 'the checkpoint'} lacks {name}")
     for name, variable in variables.items():
@@ -86,12 +86,16 @@ def seeds(model: keras.Model) -> list[keras.Variable]:
     return [state for state in model.variables if state.path.endswith("seed_generator_state")]
 
 
-def _variables(model: keras.Model) -> dict[str, keras.Variable]:
-    """Metrics, which every epoch begins anew, are left out."""
+def named(model: keras.Model) -> dict[str, keras.Variable]:
+    """Returns net/<path> of the model's variables. Metrics, which every epoch begins anew, are left
+    out."""
     metrics = {id(variable) for variable in model.metrics_variables}
-    named = [(f"net/{v.path}", v) for v in model.variables if id(v) not in metrics]
-    named += [(f"optimizer/{v.path}", v) for v in model.optimizer.variables]
-    return _distinct(named)
+    return _distinct([(f"net/{v.path}", v) for v in model.variables if id(v) not in metrics])
+
+
+def _variables(model: keras.Model) -> dict[str, keras.Variable]:
+    of_optimizer = [(f"optimizer/{v.path}", v) for v in model.optimizer.variables]
+    return named(model) | _distinct(of_optimizer)
 
 
 def _adapted(model: keras.Model) -> dict[str, Adapted]:

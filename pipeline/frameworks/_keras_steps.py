@@ -11,19 +11,7 @@ Function = Callable[..., Any]
 
 def stepping(training: Training) -> Function:
     """Returns the function that takes one step, and whose result is the step's loss."""
-    model, clip_norm = training.model, training.clip_norm
-
-    def step(inputs: Any, *targets: Any) -> tf.Tensor:
-        with tf.GradientTape() as tape:
-            _, loss = training.judge(*_by_name(training, inputs, targets), training=True)
-        weights = model.trainable_variables
-        gradients = tape.gradient(loss, [weight.value for weight in weights])
-        if clip_norm is not None:
-            gradients, _ = tf.clip_by_global_norm(gradients, clip_norm)
-        model.optimizer.apply(gradients, weights)
-        return loss
-
-    return step
+    return lambda inputs, *targets: training.take_step(*_by_name(training, inputs, targets))
 
 
 def answering(training: Training) -> Function:

@@ -1,9 +1,12 @@
 """A compiled Keras model with all that its next step depends on, and how it is called."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ._accumulation import WHOLE, Accumulation
+from ._keras_average import Average
+from ._keras_gradient import accumulated
 from ._keras_import import keras, tf
 from ._leaves import pick
 from ._terms import compared
@@ -46,8 +49,45 @@ class Training:
     """The model that `adapt` fits, where another one fills its missing values."""
     fills: Mapping[str, Any] = field(default_factory=dict)
     """What stands for a missing value of an input."""
+    accumulation: Accumulation = WHOLE
+    schedule_by: str = "epoch"
+    average: Average | None = None
+    weighed: str | None = None
+    """The target whose classes are weighed in a step."""
+    class_weights: Sequence[float] | None = None
     programs: dict[Any, Callable[..., Any]] = field(default_factory=dict)
     """Traced functions; void as soon as a lookup table is replaced."""
+
+    def advance(self, count: int) -> None:
+        """Brings the learning rate to that after so many epochs or steps."""
+        if self.schedule is not None:
+            self.model.optimizer.learning_rate = self.schedule(count)
+
+    def take_step(self, inputs: Mapping[str, Any], targets: Mapping[str, Any]) -> Any:
+        """Takes a step, in a graph; returns its loss."""
+        weights = self.model.trainable_variables
+
+        def of_batch(values: Any) -> tuple[Any, list[Any]]:
+            with tf.GradientTape() as tape:
+                _, loss = self.judge(values[0], values[1], training=True)
+            return loss, tape.gradient(loss, [weight.value for weight in weights])
+
+        values = dict(inputs), dict(targets)
+        if self.accumulation.batches > 1:
+            loss, gradients = accumulated(of_batch, values, self.accumulation)
+        else:
+            loss, gradients = of_batch(values)
+        if self.clip_norm is not None:
+            gradients, _ = tf.clip_by_global_norm(gradients, self.clip_norm)
+        self.model.optimizer.apply(gradients, weights)
+        if self.average is not None:
+            self.average.add(self.model)
+        return loss
+
+    @property
+    def predicting(self) -> "Training":
+        """Returns the training with the model that predicts: an average, where there is one."""
+        return replace(self, model=self.average.model) if self.average is not None else self
 
     def answer(self, inputs: Mapping[str, Any], training: bool = False) -> dict[str, Any]:
         """Returns the outputs by name. Raises ValueError, one line, where they are not there."""
@@ -72,10 +112,12 @@ class Training:
     ) -> Any:
         """Returns the loss of these outputs: that which the model is compiled with judges the
         first."""
+        weights = self._weights(targets) if training else {}
         if self.terms:
             values = {**inputs, **outputs, **targets}
             losses = [
-                each.loss(values[each.truth], values[each.answer]) * each.weight
+                each.loss(values[each.truth], values[each.answer], weights.get(each.truth))
+                * each.weight
                 for each in self.terms
             ]
             return tf.add_n([*losses, *self.model.losses])
@@ -83,7 +125,18 @@ class Training:
         first = next(iter(outputs.values()))
         own = self.model.loss is None
         answer = one_or_all(outputs) if own else first
-        return self.model.compute_loss(one_or_all(inputs), truth, answer, training=training)
+        shares = next(iter(weights.values()), None)
+        return self.model.compute_loss(one_or_all(inputs), truth, answer, shares, training)
+
+    def _weights(self, targets: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns what each value of the target that is weighed counts; a label that is none of the
+        classes counts once."""
+        if self.weighed is None or self.class_weights is None:
+            return {}
+        labels = tf.cast(targets[self.weighed], tf.int32)
+        known = tf.logical_and(labels >= 0, labels < len(self.class_weights))
+        weights = tf.constant(self.class_weights, tf.float32)
+        return {self.weighed: tf.where(known, tf.gather(weights, tf.where(known, labels, 0)), 1.0)}
 
     @property
     def losses(self) -> list[Any]:

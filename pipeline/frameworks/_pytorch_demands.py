@@ -65,7 +65,7 @@ def demand_trained(key: str, loss: nn.Module) -> None:
         )
 
 
-def demand_goes_by_loss(scheduler: Any) -> None:
+def demand_goes_by_loss(scheduler: Any, schedule_by: str) -> None:
     """What goes by a metric gets val/loss, which is the better the less it is."""
     plateau = isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau)
     if plateau and scheduler.mode != "min":
@@ -73,15 +73,21 @@ def demand_goes_by_loss(scheduler: Any) -> None:
             f"model.scheduler: found mode {scheduler.mode}, expected min, for ReduceLROnPlateau "
             "gets val/loss"
         )
+    if plateau and schedule_by == "step":
+        raise ValueError(
+            "train.schedule_by: found step, expected epoch, for ReduceLROnPlateau gets val/loss, "
+            "which there is at the end of an epoch"
+        )
 
 
-def demand_outputs(outputs: Mapping[str, Any], rows: int) -> None:
-    """Each output must be a tensor with these rows, and of a dtype that numpy has."""
+def demand_outputs(outputs: Mapping[str, Any], rows: int, narrow: bool = False) -> None:
+    """Each output must be a tensor with these rows, and of a dtype that numpy has, but where it is
+    `narrow` in training alone."""
     for name, tensor in outputs.items():
         what = f"model.net: its output {name}"
         if not isinstance(tensor, Tensor):
             raise ValueError(f"{what} is a {type(tensor).__name__}, expected a tensor")
-        if tensor.dtype not in NUMPY_HAS:
+        if tensor.dtype not in NUMPY_HAS and not narrow:
             raise ValueError(
                 f"{what} is {str(tensor.dtype).removeprefix('torch.')}, which numpy does not have; "
                 "cast it at the end of forward, for instance with .float()"

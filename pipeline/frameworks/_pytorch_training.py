@@ -1,9 +1,10 @@
 """A PyTorch net with all that its next step depends on, and how it is called."""
 
+import contextlib
 import copy
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from . import _pytorch_demands as demands
+from ._accumulation import WHOLE, Accumulation
 from ._filling import fillings
 from ._leaves import is_in_order, leaves, pick
+from ._pytorch_average import Average
 from ._terms import Compared, compared
 from .contract import Parts
 
@@ -41,6 +44,50 @@ class Training:
     by_position: bool = True
     fills: Mapping[str, np.ndarray] = field(default_factory=dict)
     """What stands for a missing value of an input; a buffer of the net holds it, too."""
+    accumulation: Accumulation = WHOLE
+    schedule_by: str = "epoch"
+    still: tuple[str, ...] = ()
+    """Modules that are in evaluation mode in training, too."""
+    average: Average | None = None
+    precision: str = "float32"
+    """Of a step's arithmetic, where autocast narrows it."""
+    scaler: torch.amp.GradScaler | None = None
+    """Of the loss, for float16."""
+
+    def autocast(self) -> Any:
+        """Returns the context of a step's forward and loss."""
+        if self.precision == "float32":
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, getattr(torch, self.precision))
+
+    @property
+    def predicting(self) -> "Training":
+        """Returns the training with the net that predicts: an average, where there is one."""
+        if self.average is None or not self.average.steps:
+            return self
+        return replace(self, net=self.average.net)
+
+    @property
+    def stepping(self) -> dict[str, Any]:
+        """Returns how a step is taken, in plain values: what is not as usual."""
+        settings: dict[str, Any] = {}
+        if self.accumulation.batches > 1:
+            settings["accumulate"] = [self.accumulation.batches, self.accumulation.least]
+        if self.schedule_by != "epoch" and self.scheduler is not None:
+            settings["schedule_by"] = self.schedule_by
+        if self.average is not None:
+            settings["averaging"] = self.average.settings
+        if self.precision != "float32":
+            settings["precision"] = self.precision
+        if self.scaler is not None:
+            settings["scaling"] = self.scaler.state_dict()
+        return settings
+
+    def training_mode(self) -> None:
+        """Brings the net into the mode that a step takes."""
+        self.net.train()
+        for path in self.still:
+            self.net.get_submodule(path).eval()
 
     def call(self, values: Tensors) -> Any:
         """Returns what the net does, called with these inputs, and targets if any."""

@@ -4,12 +4,25 @@ Its state is one object, `build`'s result, that every other function takes. Inpu
 arrays by name, rows first; `rows` are the numbers of the rows that a step sees.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
+
+from ._accumulation import WHOLE, Accumulation
+from ._averaging import Averaging
+
+__all__ = [
+    "Accumulation",
+    "Arrays",
+    "Averaging",
+    "Framework",
+    "Parts",
+    "Term",
+    "TrainingModule",
+]
 
 Arrays = Mapping[str, np.ndarray]
 T = TypeVar("T")
@@ -47,6 +60,18 @@ class Parts:
     """Output -> its path in what the net returns."""
     device: str
     clip_norm: float | None
+    accumulation: Accumulation = WHOLE
+    schedule_by: str = "epoch"
+    """Or "step": when the scheduler advances."""
+    averaging: Averaging | None = None
+    """Of the weights, for the model that predicts."""
+    class_weights: tuple[float, ...] | None = None
+    """Of the only target with classes, in the loss of a step."""
+    precision: str = "float32"
+    """Of a step's arithmetic; weights and predictions are in float32."""
+    freeze: Sequence[str] = ()
+    """Patterns of names of weights, and of parts that they lie in, which no step changes. A batch
+    norm all of which is frozen does not learn statistics either."""
 
 
 class TrainingModule(Protocol[T_contra]):
@@ -81,7 +106,8 @@ class TrainingModule(Protocol[T_contra]):
         one batch. Raises ValueError where the model returns other things."""
 
     def state(self, training: T_contra) -> dict[str, np.ndarray]:
-        """Returns weights and optimizer's state by name: net/<name>, optimizer/<name>."""
+        """Returns the weights that predict and the optimizer's state by name, net/<name> and
+        optimizer/<name>; where those are averages, also trained/<name>."""
 
     def set_weights(self, training: T_contra, weights: Arrays) -> None:
         """Sets those of `state`'s net/<name> that are named, to the values there."""
@@ -89,6 +115,9 @@ class TrainingModule(Protocol[T_contra]):
     def save(self, training: T_contra, path: Path) -> None:
         """Writes all that the next step depends on but the seed; the same state gives the same
         bytes, whatever the file is called."""
+
+    def snapshot(self, training: T_contra) -> Callable[[Path], None]:
+        """Returns what writes to a path, from another thread and later, what `save` would now."""
 
     def load(self, training: T_contra, path: Path) -> None:
         """Brings the training to where it was when `save` wrote the file. Raises ValueError for

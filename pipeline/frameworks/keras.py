@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from . import _keras_demands as demands
 from . import _keras_state, _keras_steps
-from ._filling import filled, fillings
-from ._keras_filling import filling
+from ._filling import filled
+from ._keras_building import build as build
+from ._keras_demands import demand_own_randomness
 from ._keras_import import keras, tf
 from ._keras_training import Training as Training
-from ._keras_training import built, one_or_all
-from .contract import Parts
+from ._keras_training import one_or_all
 
 SUFFIX = ".npz"
 FAULTS = (tf.errors.OpError,)
@@ -37,7 +36,6 @@ PARTS = {
 
 
 Arrays = Mapping[str, np.ndarray]
-Specs = Mapping[str, Mapping[str, Any]]
 
 ADAPT_ROWS = 4096
 """Rows that `adapt` looks at at once."""
@@ -75,54 +73,6 @@ def set_randomness(_: Any, states: Arrays) -> None:
     assert not states
 
 
-def build(parts: Parts) -> Training:
-    """Builds the parts; the scheduler is called for the learning rate with the number of epochs
-    trained so far. Raises ValueError, one line."""
-    demands.place(parts.device)
-    specs = _specs(parts.inputs)
-    model = parts.net()
-    demands.demand_names(model, list(specs))
-    demands.demand_no_own_loop(model)
-    demands.demand_stateless(model)
-    demands.demand_saveable(model)
-    inner, fills = model, fillings(parts.inputs)
-    if fills:
-        model = filling(inner, specs, fills)
-    terms, loss = built(parts)
-    model.compile(optimizer=parts.optimizer(), loss=loss, jit_compile=False)
-    demands.demand_loss(model, bool(terms))
-    schedule = parts.scheduler() if parts.scheduler else None
-    demands.demand_callable(model, specs)
-    demands.demand_whole_steps(model.optimizer)
-    model.optimizer.build(model.trainable_variables)
-    if schedule is not None:
-        demands.demand_schedule_fits(model)
-        model.optimizer.learning_rate = schedule(0)
-    return Training(
-        model=model,
-        inputs=specs,
-        schedule=schedule,
-        clip_norm=parts.clip_norm,
-        targets=_specs(parts.targets),
-        outputs=parts.outputs,
-        terms=terms,
-        inner=inner,
-        fills=fills,
-    )
-
-
-def _specs(arrays: Specs) -> dict[str, tf.TensorSpec]:
-    return {
-        name: tf.TensorSpec((None, *map(_size, spec["shape"])), spec["dtype"], name)
-        for name, spec in arrays.items()
-    }
-
-
-def _size(size: Any) -> int | None:
-    """Returns a size of a shape, or None for the name of a dimension that varies."""
-    return size if isinstance(size, int) else None
-
-
 def sources(training: Training) -> list[str]:
     """Returns the top-level packages, other than Keras and TensorFlow, that the model's parts come
     from: layers, their activations and other functions, initializers, loss, optimizer."""
@@ -147,8 +97,10 @@ def adapt(training: Training, inputs: Arrays) -> None:
         for layer in model.layers:
             if hasattr(layer, "adapt") and not _is_fitted(layer):
                 layer.adapt(_batches_reaching(layer, model, known))
+    if training.average is not None:
+        training.average.copy(training.model)
     training.programs.clear()
-    demands.demand_own_randomness(training.model, training.inputs)
+    demand_own_randomness(training.model, training.inputs)
 
 
 def _is_fitted(layer: keras.Layer) -> bool:
@@ -168,14 +120,19 @@ def step(training: Training, inputs: Arrays, targets: Arrays, rows: np.ndarray) 
     """Takes one step on the rows of these numbers; returns its loss, a scalar."""
     program = _program(training, _keras_steps.stepping)
     batch = _keras_steps.tensors(inputs, rows), _keras_steps.tensors(targets, rows)
-    return program(*_keras_steps.arguments(*batch))
+    loss = program(*_keras_steps.arguments(*batch))
+    if training.schedule_by == "step":
+        training.advance(int(training.model.optimizer.iterations))
+    return loss
 
 
 def end_epoch(training: Training, val_loss: float = float("nan")) -> None:
     """Brings the learning rate to that of the next epoch."""
     training.epochs += 1
-    if training.schedule is not None:
-        training.model.optimizer.learning_rate = training.schedule(training.epochs)
+    if training.average is not None:
+        training.average.epochs.assign(training.epochs)
+    if training.schedule_by == "epoch":
+        training.advance(training.epochs)
 
 
 def evaluate(
@@ -183,6 +140,7 @@ def evaluate(
 ) -> tuple[dict[str, np.ndarray], float]:
     """Returns the outputs by name in evaluation mode, and the loss (NaN without targets), of one
     batch."""
+    training = training.predicting
     make = _keras_steps.answering if targets is None else _keras_steps.judging
     program = _program(training, make, targets is not None)
     batch = _keras_steps.tensors(inputs), _keras_steps.tensors(targets or {})
@@ -217,24 +175,40 @@ def state_outside(training: Training) -> dict[str, bytes]:
 
 def predictor(training: Training, inputs: Arrays) -> keras.Model:
     """Returns the model, compiled and built; it predicts unless called with training=True."""
-    return training.predictor(_keras_steps.tensors(inputs))
+    return training.predicting.predictor(_keras_steps.tensors(inputs))
 
 
 def state(training: Training) -> dict[str, np.ndarray]:
     """Returns net/<path> of every weight and seed, optimizer/<path> of the optimizer's own."""
-    return _keras_state.variables(training.model)
+    return _averaged(training, _keras_state.variables(training.model))
+
+
+def _averaged(training: Training, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return training.average.of(arrays) if training.average is not None else arrays
 
 
 def set_weights(training: Training, weights: Arrays) -> None:
     """Sets variables of the model, named net/<path>, to what `state` gave or the like."""
-    _keras_state.assign(training.model, weights)
+    _keras_state.assign(training.predicting.model, weights)
 
 
 def save(training: Training, path: Path) -> None:
     """Writes a checkpoint; the same state gives the same bytes, whatever the file is called."""
-    state = _keras_state.arrays(training.model)
-    with path.open("wb") as file:
-        np.savez(file, epochs=np.int64(training.epochs), **state)  # type: ignore[arg-type]
+    snapshot(training)(path)
+
+
+def snapshot(training: Training) -> Callable[[Path], None]:
+    """Returns what writes the checkpoint of now: its arrays are copies."""
+    arrays = _averaged(training, _keras_state.arrays(training.model))
+    state = {"epochs": np.int64(training.epochs), **arrays}
+    if training.class_weights is not None:
+        state["class_weights"] = np.array(training.class_weights)
+
+    def write(path: Path) -> None:
+        with path.open("wb") as file:
+            np.savez(file, **state)  # type: ignore[arg-type]
+
+    return write
 
 
 def load(training: Training, path: Path) -> None:
@@ -242,7 +216,11 @@ def load(training: Training, path: Path) -> None:
     with np.load(path, allow_pickle=False) as file:
         state = dict(file)
     training.epochs = int(state.pop("epochs"))
+    if training.class_weights is not None:
+        training.class_weights = tuple(state.pop("class_weights").tolist())
     try:
+        if training.average is not None:
+            state = training.average.restore(state, training.epochs)
         _keras_state.restore(training.model, state)
     except ValueError as fault:
         raise ValueError(f"{path}: of another model: {fault}") from None

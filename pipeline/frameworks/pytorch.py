@@ -1,8 +1,10 @@
 """PyTorch: one training step after the other, and everything that a bitwise resume needs."""
 
+import copy
 import os
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from . import _pytorch_average, _pytorch_state, _pytorch_steps
 from . import _pytorch_demands as demands
-from . import _pytorch_state
 from ._filling import filled
+from ._pytorch_average import average_of
+from ._pytorch_building import build as build
 from ._pytorch_training import Training as Training
-from ._pytorch_training import built
-from .contract import Parts
 
 SUFFIX = ".pt"
 BASES = {
@@ -65,35 +67,6 @@ def set_randomness(_: Any, states: Arrays) -> None:
             torch.cuda.set_rng_state(torch.from_numpy(state), device)
 
 
-def build(parts: Parts) -> Training:
-    """Builds the parts. Raises ValueError, one line."""
-    device = parts.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("train.device: found cuda, but torch sees no GPU; set cpu or auto")
-    texts = [name for name, spec in parts.inputs.items() if spec["dtype"] == "string"]
-    if texts:
-        raise ValueError(f"data.inputs.{texts[0]}: found text, but torch has none; give numbers")
-    module = parts.net()
-    called = built(parts, module)
-    module.to(device)
-    demands.demand_no_own_loop(module)
-    demands.demand_registered(module)
-    called["loss"].to(device)
-    optimizer = parts.optimizer(module.parameters())
-    scheduler = parts.scheduler(optimizer) if parts.scheduler else None
-    demands.demand_goes_by_loss(scheduler)
-    return Training(
-        net=module,
-        optimizer=optimizer,
-        scheduler=scheduler,
-        clip_norm=parts.clip_norm,
-        device=torch.device(device),
-        **called,
-    )
-
-
 def sources(training: Training) -> list[str]:
     """Returns the top-level packages, other than torch, that the classes of net and loss are of."""
     modules = [*training.net.modules(), *training.loss.modules()]
@@ -105,37 +78,23 @@ def adapt(training: Training, inputs: Arrays) -> None:
     fit = getattr(training.net, "adapt", None)
     if fit is not None:
         fit(**filled(inputs, training.fills))
+    if training.average is not None:
+        training.average = average_of(training.net, training.average.averaging)
 
 
 def step(training: Training, inputs: Arrays, targets: Arrays, rows: np.ndarray) -> Tensor:
     """Takes one step on the rows of these numbers; returns its loss, a scalar."""
-    training.net.train()
     batch = _tensors(training, inputs, rows), _tensors(training, targets, rows)
-    _, loss = _judged(training, *batch)
-    training.net.zero_grad()  # also of what the optimizer does not hold: clipping counts it
-    loss.backward()  # type: ignore[no-untyped-call]
-    if training.clip_norm is not None:
-        nn.utils.clip_grad_norm_(training.net.parameters(), training.clip_norm)
-    training.optimizer.step()
-    return loss.detach()
+    return _pytorch_steps.take(training, *batch)
 
 
 def end_epoch(training: Training, val_loss: float = float("nan")) -> None:
     """Brings the learning rate to that of the next epoch; a schedule that has come to its end stays
     there."""
-    scheduler = training.scheduler
-    if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
-        scheduler.step(val_loss)
-    elif scheduler is not None and not schedule_has_ended(scheduler):
-        scheduler.step()
-
-
-def schedule_has_ended(scheduler: Any) -> bool:
-    """Whether torch would refuse another step: OneCycleLR, by itself or within others."""
-    within = getattr(scheduler, "_schedulers", ())
-    total = getattr(scheduler, "total_steps", None)
-    one_cycle = isinstance(scheduler, torch.optim.lr_scheduler.OneCycleLR)
-    return (one_cycle and scheduler.last_epoch >= total) or any(map(schedule_has_ended, within))
+    if training.average is not None:
+        training.average.epochs += 1
+    if training.schedule_by == "epoch":
+        _pytorch_steps.advance(training.scheduler, val_loss)
 
 
 def evaluate(
@@ -143,6 +102,7 @@ def evaluate(
 ) -> tuple[dict[str, np.ndarray], float]:
     """Returns the outputs by name in evaluation mode, and the loss (NaN without targets), of one
     batch."""
+    training = training.predicting
     training.net.eval()
     batch = _tensors(training, inputs, ...)
     with torch.inference_mode():
@@ -150,23 +110,11 @@ def evaluate(
             outputs, loss = training.answer(batch), float("nan")
             demands.demand_outputs(outputs, len(next(iter(batch.values()))))
         else:
-            outputs, total = _judged(training, batch, _tensors(training, targets, ...))
+            outputs, total = _pytorch_steps.judged(
+                training, batch, _tensors(training, targets, ...)
+            )
             loss = total.item() if total.ndim == 0 else float("nan")
     return {name: tensor.cpu().numpy() for name, tensor in outputs.items()}, loss
-
-
-def _judged(
-    training: Training, inputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]
-) -> tuple[dict[str, Tensor], Tensor]:
-    """Returns outputs, looked at before any loss gets them, and the loss."""
-    rows = len(next(iter(inputs.values())))
-    if training.own_loss is not None:
-        outputs, loss = training.judge(inputs, targets)
-        demands.demand_outputs(outputs, rows)
-        return outputs, loss
-    outputs = training.answer(inputs)
-    demands.demand_outputs(outputs, rows)
-    return outputs, training.total({**inputs, **outputs, **targets})
 
 
 def loss_of(training: Training, inputs: Arrays, outputs: Arrays, targets: Arrays) -> float | None:
@@ -186,17 +134,26 @@ def state_outside(training: Training) -> dict[str, bytes]:
 
 def predictor(training: Training, inputs: Arrays) -> nn.Module:
     """Returns the net in evaluation mode, or what picks the outputs from all that it returns."""
-    return training.predictor(_tensors(training, inputs, ...))
+    return training.predicting.predictor(_tensors(training, inputs, ...))
 
 
 def state(training: Training) -> dict[str, np.ndarray]:
     """Returns net/<name> of every weight and buffer, loss/<name> of the loss' own, and
     optimizer/<parameter>/<slot> of the optimizer's."""
-    tensors = {f"net/{name}": tensor for name, tensor in training.net.state_dict().items()}
+    net = training.predicting.net
+    tensors = {f"net/{name}": tensor for name, tensor in net.state_dict().items()}
     tensors |= {f"loss/{name}": tensor for name, tensor in training.loss.state_dict().items()}
     for name, parameter in training.net.named_parameters():
         slots = training.optimizer.state.get(parameter, {})
         tensors |= {f"optimizer/{name}/{slot}": torch.as_tensor(v) for slot, v in slots.items()}
+    if training.average is not None:
+        tensors |= {
+            f"trained/{name}": each for name, each in _pytorch_average.tensors(training.net)
+        }
+        tensors["average/steps"] = torch.tensor(training.average.steps)
+    if training.scaler is not None:
+        scaling = training.scaler.state_dict()
+        tensors |= {f"scaling/{name}": torch.tensor(value) for name, value in scaling.items()}
     return {name: _array(tensor).copy() for name, tensor in tensors.items()}
 
 
@@ -208,7 +165,7 @@ def _array(tensor: Tensor) -> np.ndarray:
 
 def set_weights(training: Training, weights: Arrays) -> None:
     """Sets weights and buffers of the net, named net/<name>, to what `state` gave or the like."""
-    tensors = training.net.state_dict()
+    tensors = training.predicting.net.state_dict()
     for name, array in weights.items():
         tensor = tensors[name.removeprefix("net/")]
         values = torch.from_numpy(np.ascontiguousarray(array))
@@ -217,12 +174,30 @@ def set_weights(training: Training, weights: Arrays) -> None:
 
 def save(training: Training, path: Path) -> None:
     """Writes a checkpoint; the same state gives the same bytes, whatever the file is called."""
+    _write(_whole(training), path)
+
+
+def snapshot(training: Training) -> Callable[[Path], None]:
+    """Returns what writes the checkpoint of now, of a copy, which shares what its tensors share."""
+    return partial(_write, copy.deepcopy(_whole(training)))
+
+
+def _whole(training: Training) -> dict[str, Any]:
     state = {
-        "net": training.net.state_dict(),
+        "net": training.predicting.net.state_dict(),
         "loss": training.loss.state_dict(),
         "optimizer": training.optimizer.state_dict(),
         "scheduler": training.scheduler.state_dict() if training.scheduler else None,
     }
+    if training.average is not None:
+        counts = {"epochs": training.average.epochs, "steps": training.average.steps}
+        state["average"] = {"trained": training.net.state_dict(), **counts}
+    if training.scaler is not None:
+        state["scaling"] = training.scaler.state_dict()
+    return state
+
+
+def _write(state: dict[str, Any], path: Path) -> None:
     with path.open("wb") as file:  # a path instead would put its name into the archive
         torch.save(state, file)
 
@@ -231,13 +206,18 @@ def load(training: Training, path: Path) -> None:
     """Reads what `save` wrote. Raises ValueError for another net's file."""
     state = torch.load(path, map_location=training.device, weights_only=True)
     try:
-        training.net.load_state_dict(state["net"])
+        if training.average is not None:
+            training.average.restore(state)
+        trained = state["average"]["trained"] if training.average is not None else state["net"]
+        training.net.load_state_dict(trained)
         training.loss.load_state_dict(state["loss"])
         training.optimizer.load_state_dict(state["optimizer"])
     except (RuntimeError, ValueError) as fault:
         raise ValueError(f"{path}: of another model: {' '.join(str(fault).split())}") from None
     if training.scheduler is not None:
         training.scheduler.load_state_dict(state["scheduler"])
+    if training.scaler is not None:
+        training.scaler.load_state_dict(state["scaling"])
 
 
 def _tensors(training: Training, arrays: Arrays, rows: Any) -> dict[str, Tensor]:

@@ -2,7 +2,7 @@
 one. A damaged one is never gone on from."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from pipeline.files import replacing
 from pipeline.frameworks.contract import TrainingModule
 from pipeline.run import resume_state
+from pipeline.training.history import Row, retained
 
 WITHIN = "within"
 
@@ -20,26 +21,49 @@ def epoch_file(framework: TrainingModule[Any], output: Path, epoch: int) -> Path
     return output / f"epoch_{epoch:04d}{framework.SUFFIX}"
 
 
-def save_epoch(framework: TrainingModule[Any], training: Any, output: Path, epoch: int) -> None:
-    """Writes an epoch's checkpoint, whole, and removes the state within the epoch."""
-    path = epoch_file(framework, output, epoch)
+def save_epoch(
+    framework: TrainingModule[Any],
+    write: Callable[[Path], None],
+    output: Path,
+    history: Sequence[Row],
+    keep: int | None,
+) -> None:
+    """Has `write` write the last epoch's checkpoint, whole; then removes the state within the epoch
+    and the checkpoints that do not stay."""
+    path = epoch_file(framework, output, len(history))
     with replacing(path) as partial:
-        framework.save(training, partial)
+        write(partial)
     resume_state.save(output, path)
-    resume_state.remove(output, _within(framework, output))
+    stay = {epoch_file(framework, output, epoch) for epoch in retained(history, keep)}
+    resume_state.remove(output, [*_within(framework, output), *_others(framework, output, stay)])
 
 
-def last_epoch(framework: TrainingModule[Any], output: Path) -> int:
-    """Returns the last of the checkpoints that are whole, in a row from the first; removes what
-    lies behind it."""
-    epoch = 0
-    while (fault := resume_state.fault(output, epoch_file(framework, output, epoch + 1))) is None:
-        epoch += 1
-    behind = sorted(output.glob(f"epoch_*{framework.SUFFIX}"))[epoch:]
-    if behind or fault != resume_state.NEVER:
-        print(f"{epoch_file(framework, output, epoch + 1)}: {fault}; not used", flush=True)
+def last_epoch(
+    framework: TrainingModule[Any], output: Path, history: Sequence[Row], keep: int | None
+) -> int:
+    """Returns the last epoch of which all checkpoints that stay are whole; removes what lies behind
+    it."""
+    faults: dict[int, str | None] = {}
+
+    def whole(epoch: int) -> bool:
+        for each in retained(history[:epoch], keep):
+            if each not in faults:
+                faults[each] = resume_state.fault(output, epoch_file(framework, output, each))
+        return not any(faults[each] for each in retained(history[:epoch], keep))
+
+    last = next((epoch for epoch in range(len(history), 0, -1) if whole(epoch)), 0)
+    damaged = [each for each in sorted(faults) if faults[each] not in (None, resume_state.NEVER)]
+    upto = {epoch_file(framework, output, epoch) for epoch in range(1, last + 1)}
+    behind = _others(framework, output, upto)
+    for epoch in damaged:
+        print(f"{epoch_file(framework, output, epoch)}: {faults[epoch]}; not used", flush=True)
+    if damaged or behind:
         resume_state.remove(output, [*behind, *_within(framework, output)])
-    return epoch
+    return last
+
+
+def _others(framework: TrainingModule[Any], output: Path, stay: set[Path]) -> list[Path]:
+    return [path for path in output.glob(f"epoch_*{framework.SUFFIX}") if path not in stay]
 
 
 def save_within(

@@ -27,7 +27,8 @@ def epoch_batches(train: Train, epoch: int, rows: int) -> list[np.ndarray]:
     A single row left over joins the step before it, because batch norm cannot train on one row.
     """
     shuffled = np.random.default_rng([train.seed, epoch]).permutation(rows)
-    cuts = list(range(train.batch_size, rows, train.batch_size))
+    size = train.batch_size * train.accumulate
+    cuts = list(range(size, rows, size))
     if cuts and rows - cuts[-1] == 1 and train.batch_size > 1:
         cuts.pop()
     return np.split(shuffled, cuts)

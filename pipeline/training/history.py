@@ -1,6 +1,7 @@
 """history.csv: the losses and metrics of each epoch, and which epoch is the best."""
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.errors import ParamsError
@@ -42,3 +43,21 @@ def best_epoch(history: list[Row], metric: str, mode: str, key: str) -> int:
         raise ParamsError(f"{key}: found {metric}, expected a metric of history.csv: {columns}")
     values = [row[metric] for row in history]
     return values.index(max(values) if mode == "max" else min(values)) + 1
+
+
+def retained(history: Sequence[Row], keep: int | None) -> list[int]:
+    """Returns the epochs whose checkpoints stay: all, or the last `keep` and, of every column, the
+    one with the least and the one with the greatest value.
+
+    So whatever metric and mode choose an epoch later, its checkpoint is there.
+    """
+    if keep is None or not history:
+        return [*range(1, len(history) + 1)]
+    best = {
+        values.index(end(values)) + 1
+        for name in history[0]
+        if name != "epoch"
+        for values in [[row[name] for row in history]]
+        for end in (min, max)
+    }
+    return sorted(best | {*range(max(1, len(history) - keep + 1), len(history) + 1)})

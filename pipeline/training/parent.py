@@ -6,16 +6,17 @@ It is a frameworks.contract.TrainingModule; what its functions do is the format'
 import json
 import tarfile
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 
 from pipeline import formats, provenance
 from pipeline.config import earlier
 from pipeline.config.params import Train
+from pipeline.config.reading import convert
 from pipeline.data import arrays
 from pipeline.errors import ParamsError, VerificationFailed
 from pipeline.formats.contract import EvaluatingTrainer
@@ -26,6 +27,17 @@ from pipeline.run.parent import demand_whole, training_format
 
 COPY = "model"
 SUFFIX = ".tar"
+OF_STEP: dict[str, Any] = {
+    "clip_norm": None,
+    "accumulate": 1,
+    "schedule_by": "epoch",
+    "freeze": [],
+    "averaging": None,
+    "precision": "float32",
+    "class_weights": None,
+}
+"""Keys of `train` that are in a complete model's step, with what one has that is older than the
+key."""
 FAULTS: tuple[type[Exception], ...] = ()
 Arrays = Mapping[str, np.ndarray]
 
@@ -78,11 +90,7 @@ def build(base: Framework[Any], train: Train, described: Mapping[str, Any]) -> T
     name = training_format(parent)
     admitted = _admitted(parent, name)
     trainer = formats.training_loader(name).load_training(Path(admitted.name) / COPY)
-    if train.clip_norm != recorded["clip_norm"]:
-        raise ParamsError(
-            f"train.clip_norm: found {train.clip_norm}, but {parent} clips to "
-            f"{recorded['clip_norm']}, which is part of its step; expected the same"
-        )
+    _demand_same_step(train, recorded, parent)
     if train.lr != recorded["lr"]:
         try:
             trainer.set_learning_rate(train.lr)
@@ -119,6 +127,18 @@ def _demand_alike(described: Mapping[str, Any], before: Mapping[str, Any]) -> No
             raise ParamsError(
                 f"data.{key}: found {json.dumps(described.get(key))}, expected what the complete "
                 f"model was trained with: {json.dumps(before.get(key))}"
+            )
+
+
+def _demand_same_step(train: Train, recorded: Mapping[str, Any], parent: Path) -> None:
+    hints = get_type_hints(Train, include_extras=True)
+    for key, before in OF_STEP.items():
+        found = getattr(train, key)
+        expected = convert(recorded.get(key, before), hints[key], f"train.{key}")
+        if found != expected:
+            raise ParamsError(
+                f"train.{key}: found {found}, but {parent} was trained with {expected}, which is "
+                "part of its step; expected the same"
             )
 
 
@@ -180,12 +200,29 @@ def set_weights(training: Training, weights: Arrays) -> None:
 
 def save(training: Training, path: Path) -> None:
     """Writes the format's files as one; the same state gives the same bytes."""
-    with tempfile.TemporaryDirectory() as scratch, tarfile.open(path, "w") as archive:
+    with tempfile.TemporaryDirectory() as scratch:
         training.trainer.save(Path(scratch))
-        for name in provenance.files(Path(scratch)):
+        _write(Path(scratch), path)
+
+
+def snapshot(training: Training) -> Callable[[Path], None]:
+    """Returns what writes the format's files, which are written by now, as one."""
+    scratch = tempfile.TemporaryDirectory()
+    training.trainer.save(Path(scratch.name))
+
+    def write(path: Path) -> None:
+        with scratch:
+            _write(Path(scratch.name), path)
+
+    return write
+
+
+def _write(directory: Path, path: Path) -> None:
+    with tarfile.open(path, "w") as archive:
+        for name in provenance.files(directory):
             info = tarfile.TarInfo(name)
-            info.size = (Path(scratch) / name).stat().st_size
-            with (Path(scratch) / name).open("rb") as file:
+            info.size = (directory / name).stat().st_size
+            with (directory / name).open("rb") as file:
                 archive.addfile(info, file)
 
 

@@ -11,8 +11,9 @@ from pipeline.config.params import LossTerm, Model, Train
 from pipeline.config.reading import Component
 from pipeline.config.targets import Kind
 from pipeline.errors import ParamsError
-from pipeline.frameworks.contract import Parts, Term, TrainingModule
+from pipeline.frameworks.contract import Accumulation, Averaging, Parts, Term, TrainingModule
 from pipeline.training import parent
+from pipeline.training.class_weights import class_weights
 
 
 def seed(base: int, epoch: int) -> int:
@@ -35,8 +36,15 @@ def epochs_before(train: Train) -> int:
     return 0 if train.parent is None else parent.epochs_trained(train.parent)
 
 
-def build(model: Model, train: Train, schema: Mapping[str, Any], device: str) -> Any:
-    """Returns the training as configured; `schema` is that of the data. Raises ParamsError."""
+def build(
+    model: Model,
+    train: Train,
+    schema: Mapping[str, Any],
+    device: str,
+    targets: Mapping[str, np.ndarray] | None = None,
+) -> Any:
+    """Returns the training as configured; `schema` is that of the data, and `targets` are those of
+    the training rows, where it begins. Raises ParamsError."""
     framework = frameworks.framework(model.framework)
     if train.parent is not None:
         return parent.build(framework, train, schema)
@@ -65,6 +73,12 @@ def build(model: Model, train: Train, schema: Mapping[str, Any], device: str) ->
         outputs=model.paths,
         device=device,
         clip_norm=train.clip_norm,
+        averaging=_averaging(train),
+        precision=train.precision,
+        class_weights=class_weights(train, schema, targets),
+        freeze=train.freeze,
+        schedule_by=train.schedule_by,
+        accumulation=Accumulation(train.accumulate, min(2, train.batch_size)),
     )
     _demand_names_apart(chosen)
     try:
@@ -81,6 +95,13 @@ def _demand_names_apart(parts: Parts) -> None:
                 f"data.targets.{both[0]}: found the name in {key}, too, expected one of its own; "
                 "rename one of the two"
             )
+
+
+def _averaging(train: Train) -> Averaging | None:
+    given = train.averaging
+    if given is None:
+        return None
+    return Averaging(kind=given.kind, decay=given.decay or 0.0, start=given.start)
 
 
 def _term(name: str, term: LossTerm, part: Callable[..., Any]) -> Term:

@@ -56,7 +56,9 @@ def demand_trainable(params: TrainParams, build: Build, data: Path) -> None:
     framework = frameworks.framework(params.model.framework)
     schema = prepared.schema(data)
     inputs, targets = prepared.split(data, "train")
-    rows = slice(min(params.train.batch_size, ROWS, prepared.count(inputs)))
+    rows = slice(
+        min(params.train.batch_size * params.train.accumulate, ROWS, prepared.count(inputs))
+    )
     batch = prepared.rows_of(inputs, rows)
     with translate_model_faults(framework, WHEN):
         trial = _Trial(framework, build(), batch, prepared.rows_of(targets, rows))

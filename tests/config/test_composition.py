@@ -18,7 +18,7 @@ def conf(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("train.epohcs=3", "train.epohcs: no such key; did you mean epochs? allowed: epochs,"),
+        ("train.epohcs=3", "train.epohcs: no such key; did you mean epochs? allowed: "),
         ("model=torch_mpl", "model=torch_mpl: no such option; did you mean torch_mlp? allowed: "),
         ("modle=torch_mlp", "modle"),
         ("train.lr=[", "train.lr=[: no viable alternative"),

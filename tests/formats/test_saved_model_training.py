@@ -593,7 +593,7 @@ def test_gradients_are_kept_where_they_may_be_taken_and_none_is_missed(trained: 
 @pytest.mark.parametrize("name", RATES)
 def test_an_epochs_learning_rate_has_the_bits_that_the_schedule_gives(name: str) -> None:
     schedule = RATES[name]()
-    rate, _ = form.rate_of_epoch(schedule)
+    rate, _ = form.rate_after(schedule)
     signature = [tf.TensorSpec((), tf.int64)]
     traced = tf.function(lambda epoch: tf.cast(rate(epoch), tf.float32), signature)
     for epoch in range(200):

@@ -33,6 +33,14 @@ def test_no_step_has_a_single_row(rows, batch_size):
     assert min(map(len, epoch_batches(settings_of(batch_size=batch_size), 1, rows))) > 1
 
 
+@given(st.integers(1, 500), st.integers(1, 16), st.integers(1, 5))
+def test_a_step_has_the_rows_of_as_many_batches_as_are_accumulated(rows, batch_size, accumulate):
+    settings = settings_of(batch_size=batch_size, accumulate=accumulate)
+    sizes = [len(step) for step in epoch_batches(settings, 1, rows)]
+    assert sum(sizes) == rows
+    assert all(size == batch_size * accumulate for size in sizes[:-1])
+
+
 def test_the_order_is_a_function_of_seed_and_epoch():
     def first(seed, epoch):
         return epoch_batches(settings_of(seed=seed), epoch, 100)[0].tolist()

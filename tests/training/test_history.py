@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import ParamsError
-from pipeline.training.history import HISTORY, best_epoch, read_curves, read_history, write_history
+from pipeline.training.history import (
+    HISTORY,
+    best_epoch,
+    read_curves,
+    read_history,
+    retained,
+    write_history,
+)
 from testing.project import Project
 
 
@@ -38,3 +45,31 @@ def test_the_checkpoint_keeps_the_history(trained: Project) -> None:
         trained.root / f"artifacts/{name}" / HISTORY for name in ("train", "checkpoint")
     )
     assert checkpoint.read_bytes() == train.read_bytes()
+
+
+def rows(**columns):
+    return [
+        {"epoch": n + 1, **dict(zip(columns, values, strict=True))}
+        for n, values in enumerate(zip(*columns.values(), strict=True))
+    ]
+
+
+def test_the_last_epochs_stay_and_the_best_of_every_column_in_either_direction():
+    history = rows(loss=[5, 3, 1, 2, 2, 2], accuracy=[0.1, 0.9, 0.5, 0.5, 0.9, 0.5])
+    assert retained(history, 1) == [1, 2, 3, 6]
+    assert retained(history, 3) == [1, 2, 3, 4, 5, 6]
+    assert retained(history, 9) == retained(history, None) == [1, 2, 3, 4, 5, 6]
+    assert retained([], 1) == []
+
+
+values = st.lists(st.integers(0, 5), min_size=1, max_size=12)
+
+
+@given(values, st.integers(1, 4))
+def test_whatever_stays_in_the_end_has_stayed_all_along_and_any_choice_is_there(losses, keep):
+    history = rows(loss=losses)
+    last = retained(history, keep)
+    for epoch in range(1, len(history) + 1):
+        assert {each for each in last if each <= epoch} <= {*retained(history[:epoch], keep)}
+    for mode in ("min", "max"):
+        assert best_epoch(history, "loss", mode, "checkpoint.metric") in last

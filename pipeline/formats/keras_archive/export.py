@@ -37,6 +37,11 @@ def export(
 
     ValueError in one line when the model does not fit, or does not come back as it was.
     """
+    if model.compiled and not model.optimizer.built:
+        raise ValueError(
+            "keras_archive: the weights are averages, and no optimizer is theirs that the archive "
+            "could hold; set train.averaging=null or leave this format out"
+        )
     path = directory / FILE
     signature = {"inputs": list(inputs), "outputs": outputs}
     try:

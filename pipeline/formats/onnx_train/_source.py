@@ -35,8 +35,9 @@ def copied(training: Any) -> Any:
         net, loss, optimizer, scheduler = copy.deepcopy(parts)
     except (RuntimeError, TypeError) as error:
         raise ValueError(f"onnx_train: cannot be copied: {reason(error)}") from error
-    net.train()
-    return replace(training, net=net, loss=loss, optimizer=optimizer, scheduler=scheduler)
+    made = replace(training, net=net, loss=loss, optimizer=optimizer, scheduler=scheduler)
+    made.training_mode()
+    return made
 
 
 def _check_fits(training: Any) -> None:

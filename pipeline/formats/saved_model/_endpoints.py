@@ -19,8 +19,8 @@ def root_of(
     import tensorflow as tf
 
     root = tf.Module()
-    root.weights = _variables(model)
-    root.tables = _tables(model)
+    root.weights = variables_of(model)
+    root.tables = tables_of(model)
     specs = specs_of("input", inputs, dimensions)
 
     def serve(inputs: Any) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def root_of(
     return root
 
 
-def _variables(model: "keras.Model") -> dict[str, Any]:
+def variables_of(model: "keras.Model") -> dict[str, Any]:
     """Returns tf.Variables by Keras path, in the model's order, metrics left out."""
     metrics = {id(variable) for variable in model.metrics_variables}
     return by_path([variable for variable in model.variables if id(variable) not in metrics])
@@ -52,7 +52,7 @@ def by_path(variables: list["keras.Variable"]) -> dict[str, Any]:
     return result
 
 
-def _tables(model: "keras.Model") -> list[Any]:
+def tables_of(model: "keras.Model") -> list[Any]:
     from tensorflow.saved_model.experimental import TrackableResource
 
     attributes = [each for layer in model._flatten_layers() for each in vars(layer).values()]

@@ -8,11 +8,13 @@ import numpy as np
 from ._errors import name_of, one_line, tracing_errors
 
 Rate = Callable[[Any], Any]
-CHECKED_EPOCHS = 64
+CHECKED = 64
+"""Epochs or steps ahead."""
 
 
-def rate_of_epoch(schedule: Any) -> tuple[Rate | None, list[Any]]:
-    """Returns the schedule as a graph of an epoch's number, and variables that are its constants.
+def rate_after(schedule: Any) -> tuple[Rate | None, list[Any]]:
+    """Returns the schedule as a graph of the number of epochs or steps, and variables that are its
+    constants.
 
     TensorFlow rewrites arithmetic with constants, x / 3 to x * (1 / 3), and would end in another
     learning rate than the source; variables it leaves alone.
@@ -73,11 +75,14 @@ def check_rates(training: Any, rate: Rate | None) -> None:
         return
     schedule, kind = training.schedule, training.model.optimizer.learning_rate.dtype
     signature = [tf.TensorSpec((), tf.int64)]
-    traced = tf.function(lambda epoch: tf.cast(rate(epoch), kind), signature, autograph=False)
-    for epoch in range(training.epochs + CHECKED_EPOCHS):
-        value, expected = traced(epoch).numpy(), np.asarray(schedule(epoch), kind)
+    traced = tf.function(lambda count: tf.cast(rate(count), kind), signature, autograph=False)
+    each_step = training.schedule_by == "step"
+    first = int(training.model.optimizer.iterations) if each_step else 0
+    last = (first if each_step else training.epochs) + CHECKED
+    for count in range(first, last):
+        value, expected = traced(count).numpy(), np.asarray(schedule(count), kind)
         if value.tobytes() != expected.tobytes():
             raise ValueError(
                 f"schedule {name_of(schedule)} gives {value} in the graph and {expected} in "
-                f"Python for epoch {epoch}; write it with TensorFlow's functions"
+                f"Python for {training.schedule_by} {count}; write it with TensorFlow's functions"
             )

@@ -3,15 +3,14 @@
 They work on the variables that predict, and the optimizer's beside them.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 from .._arrays import named
 from ..contract import Arrays
 from ..dimensions import Dimensions
-from ._endpoints import by_path, specs_of
+from ._endpoints import by_path, specs_of, tables_of, variables_of
 from ._errors import name_of, one_line, tracing_errors
-from ._schedule import check_rates, rate_of_epoch
+from ._schedule import check_rates, rate_after
 
 
 def add_training(
@@ -33,19 +32,33 @@ def add_training(
     optimizer = training.model.optimizer
     _check_optimizer(optimizer)
     root.optimizer = by_path(optimizer.variables)
-    root.epochs = tf.Variable(training.epochs, dtype=tf.int64, name="epochs")
     specs = [specs_of("input", inputs, dimensions)]
     specs += [specs_of("target", targets, dimensions)] if targets else []
-    root.train_step = tf.function(_step(training), input_signature=specs, autograph=False)
-    rate, root.schedule = rate_of_epoch(training.schedule)
+    if training.average is None:
+        root.epochs = tf.Variable(training.epochs, dtype=tf.int64, name="epochs")
+    else:
+        root.epochs, root.average_steps = training.average.epochs, training.average.steps
+        root.trained, root.trained_tables = variables_of(training.model), tables_of(training.model)
+    rate, root.schedule = rate_after(training.schedule)
+    each_step = training.schedule_by == "step"
+
+    def train_step(inputs: Any, *targets: Any) -> Any:
+        loss = training.take_step(*_named(training, inputs, targets))
+        if rate is not None and each_step:
+            optimizer.learning_rate = rate(optimizer.iterations.value)
+        return loss
 
     def end_epoch() -> None:
         count = root.epochs.assign_add(1)
-        if rate is not None:
+        if rate is not None and not each_step:
             optimizer.learning_rate = rate(count)
 
+    root.train_step = tf.function(train_step, input_signature=specs, autograph=False)
+
     def evaluate(inputs: Any, *targets: Any) -> Any:
-        answers, loss = training.judge(*_named(training, inputs, targets), training=False)
+        answers, loss = training.predicting.judge(
+            *_named(training, inputs, targets), training=False
+        )
         return {name: answers[name] for name in outputs}, loss
 
     root.end_epoch = tf.function(end_epoch, input_signature=[], autograph=False)
@@ -65,24 +78,6 @@ def _named(training: Any, inputs: Any, targets: tuple[Any, ...]) -> tuple[Any, A
     return named(inputs, list(training.inputs)), truths
 
 
-def _step(training: Any) -> Callable[..., Any]:
-    import tensorflow as tf
-
-    model, clip_norm = training.model, training.clip_norm
-
-    def train_step(inputs: Any, *targets: Any) -> Any:
-        with tf.GradientTape() as tape:
-            _, loss = training.judge(*_named(training, inputs, targets), training=True)
-        weights = model.trainable_variables
-        gradients = tape.gradient(loss, [weight.value for weight in weights])
-        if clip_norm is not None:
-            gradients, _ = tf.clip_by_global_norm(gradients, clip_norm)
-        model.optimizer.apply(gradients, weights)
-        return loss
-
-    return train_step
-
-
 def _check_step(root: Any, training: Any) -> None:
     """Traces a step; names who is at fault where that fails, and where a variable is nobody's,
     since it would neither be saved nor be there after loading."""
@@ -92,7 +87,10 @@ def _check_step(root: Any, training: Any) -> None:
         graph = root.train_step.get_concrete_function().graph
     except tracing_errors() as error:
         raise ValueError(f"{parts}: cannot be traced: {one_line(error)}") from error
-    own = {id(variable) for variable in (*root.weights.values(), *root.optimizer.values())}
+    variables = [*root.weights.values(), *root.optimizer.values(), *root.schedule]
+    if training.average is not None:
+        variables += [*root.trained.values(), root.epochs, root.average_steps]
+    own = {id(variable) for variable in variables}
     foreign = [variable.name for variable in graph.variables if id(variable) not in own]
     if foreign:
         raise ValueError(f"{parts}: change {foreign[0]}, a variable that is not the model's")

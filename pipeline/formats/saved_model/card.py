@@ -30,6 +30,8 @@ def training_card(
     rows = rows_of_step(dimensions, "step")
     arguments = _argument({name: rows(f"input.{name}") for name in inputs})
     ends = '    if data["ends_epoch"][step]:\n        model.end_epoch()\n'
+    known = read_signature(directory)["training"]
+    by_epoch = known["schedule"] and "schedule_by" not in known
     return (
         "import numpy, tensorflow\n"
         'data = numpy.load("examples/training.npz")\n'
@@ -39,7 +41,7 @@ def training_card(
         f"    batch = {arguments}\n"
         f"    loss = model.train_step(batch{_truths(targets, rows)})\n"
         '    print(f"loss {loss:.6f}, with the source {recorded:.6f}")\n'
-        f"{ends if read_signature(directory)['training']['schedule'] else ''}"
+        f"{ends if by_epoch else ''}"
         'tensorflow.saved_model.save(model, "trained", model.signatures)\n'
         'model = tensorflow.saved_model.load("trained")  # predicts, and trains on\n'
         'example = numpy.load("examples/one.npz")\n'

@@ -46,8 +46,13 @@ def export(
         root = root_of(model, inputs, outputs, dimensions)
         if training is not None:
             add_training(root, training, inputs, targets, outputs, dimensions)
-            seeds = [name for name in root.weights if name.endswith("seed_generator_state")]
+            trained = root.weights if training.average is None else root.trained
+            seeds = [name for name in trained if name.endswith("seed_generator_state")]
             signature["training"] = {"schedule": training.schedule is not None, "seeds": seeds}
+            if training.schedule_by == "step":
+                signature["training"]["schedule_by"] = "step"
+            if training.average is not None:
+                signature["training"]["averages"] = True
             signature["training"]["targets"] = list(targets or {})
         endpoints = {ENDPOINT: root.serve, "serving_default": root.serve}
         tf.saved_model.save(root, str(folder), endpoints)

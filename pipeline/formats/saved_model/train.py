@@ -37,18 +37,21 @@ class Trainer:
         folder = directory / FOLDER
         self._signature = read_signature(directory)
         self._model = tf.saved_model.load(str(folder))
-        for name in ("weights", "optimizer", "epochs", "train_step", "end_epoch", "evaluate"):
+        self._averages = "averages" in self._signature["training"]
+        names = ["weights", "optimizer", "epochs", "train_step", "end_epoch", "evaluate"]
+        for name in [*names, *(("trained", "average_steps") if self._averages else ())]:
             if not hasattr(self._model, name):
                 raise ValueError(f"saved_model: {folder} lacks {name}; export it again")
         self._predict = predictor(self._model, self._signature)
         self._files = {name: (folder / name).read_bytes() for name in MEMBERS - {INDEX, DATA}}
+        self._trained = self._model.trained if self._averages else self._model.weights
         self._entries = _entries(folder, set(self._variables()))
 
     def seed(self, value: int) -> None:
         """Gives each generator of random numbers a state of its own."""
         for index, name in enumerate(self._signature["training"]["seeds"]):
             drawn = np.random.SeedSequence([value, index]).generate_state(1)[0]
-            self._model.weights[name].assign(np.array([drawn >> 1, 0]))
+            self._trained[name].assign(np.array([drawn >> 1, 0]))
 
     def set_learning_rate(self, value: float) -> None:
         """Raises ValueError where a schedule sets it."""
@@ -83,7 +86,9 @@ class Trainer:
     def state(self) -> Arrays:
         """Returns net/<path> of every weight and seed, optimizer/<path> of its variables."""
         groups = {"net": self._model.weights, "optimizer": self._model.optimizer}
-        return {
+        groups |= {"trained": self._trained} if self._averages else {}
+        counts = {"average/steps": np.asarray(self._model.average_steps)} if self._averages else {}
+        return counts | {
             f"{group}/{name}": variable.numpy()
             for group, variables in groups.items()
             for name, variable in variables.items()
@@ -124,6 +129,9 @@ class Trainer:
         model = self._model
         variables = {key("weights", name): each for name, each in model.weights.items()}
         variables |= {key("optimizer", name): each for name, each in model.optimizer.items()}
+        if self._averages:
+            variables |= {key("trained", name): each for name, each in model.trained.items()}
+            variables["average_steps" + VALUE] = model.average_steps
         return variables | {"epochs" + VALUE: model.epochs}
 
 

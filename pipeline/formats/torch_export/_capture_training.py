@@ -25,9 +25,9 @@ def capture_training(training: Any, given: Examples) -> dict[str, "ExportedProgr
     net, values = training.net, given.resized(EXAMPLE_ROWS)
     tensors = given.of("input").tensors(EXAMPLE_ROWS)
     with torch.no_grad():
-        answers = training.answer(dict(zip(training.inputs, tensors, strict=True)))
+        answers = training.predicting.answer(dict(zip(training.inputs, tensors, strict=True)))
     step, loss = _modules(training, [name.partition(".")[2] for name in values])
-    with _training_mode(net), own_means(net):
+    with _training_mode(training), own_means(net):
         train = _trace_loss(given, step, "its training step")
     demand_own_gradients(step, train, given)
     _clean(train, net)
@@ -88,10 +88,10 @@ def _free_name(net: "nn.Module") -> str:
 
 
 @contextmanager
-def _training_mode(net: "nn.Module") -> Iterator[None]:
+def _training_mode(training: Any) -> Iterator[None]:
     """Brings each part back to the mode it was in."""
-    modes = {module: module.training for module in net.modules()}
-    net.train()
+    modes = {module: module.training for module in training.net.modules()}
+    training.training_mode()
     try:
         yield
     finally:

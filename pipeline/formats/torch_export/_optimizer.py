@@ -18,8 +18,19 @@ def restore(saved: dict[str, Any], weights: dict[str, Any]) -> tuple[Any, Any]:
     return optimizer, scheduler
 
 
-def end_epoch(scheduler: Any, val_loss: float) -> None:
-    """Brings the learning rate to that of the next epoch, as the source does: what goes by a metric
+def scaler_of(stepping: dict[str, Any]) -> Any:
+    """Returns what scales the loss, as it was; None where nothing does."""
+    import torch
+
+    if "scaling" not in stepping:
+        return None
+    scaler = torch.amp.GradScaler("cpu")
+    scaler.load_state_dict(stepping["scaling"])
+    return scaler
+
+
+def advance(scheduler: Any, val_loss: float = float("nan")) -> None:
+    """Brings the learning rate to the next, as the source does: what goes by a metric
     gets `val_loss`, and a schedule that has come to its end stays there."""
     import torch
 

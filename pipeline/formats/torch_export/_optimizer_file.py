@@ -26,6 +26,8 @@ def content(training: Any, seed: int) -> dict[str, Any]:
         "clip_norm": training.clip_norm,
         "seed": seed,
     }
+    if training.stepping:
+        saved["stepping"] = training.stepping
     if scheduler is not None:
         known = optimizer.param_groups[0] | vars(scheduler)
         del known["last_epoch"]  # where it is, not what it was made with

@@ -75,12 +75,57 @@ def _check_content(saved: Any) -> None:
         for name in [*part["arguments"], *part["state"]]:
             if not isinstance(name, str) or not name.isidentifier() or name.startswith("__"):
                 raise ValueError(f"{str(name)[:200]!r} is no name of an argument or a state")
-    if set(saved) != KEYS or (scheduler is not None and set(scheduler) != PARTS):
+    if set(saved) - {"stepping"} != KEYS or (scheduler is not None and set(scheduler) != PARTS):
         raise ValueError(f"expected {', '.join(sorted(KEYS))} alone")
+    _check_stepping(saved.get("stepping", {}))
     if any(type(name) is not str for names in saved["params"] for name in names):
         raise ValueError("a parameter without a name")
     if type(saved["seed"]) is not int or type(saved["clip_norm"]) not in (int, float, type(None)):
         raise ValueError("a seed or a norm that is no number")
+
+
+def _check_stepping(stepping: Any) -> None:
+    """Raises ValueError unless it says how a step is taken, in the values that are known here."""
+    if not isinstance(stepping, dict):
+        raise ValueError("a stepping that is no mapping")
+    for name, value in stepping.items():
+        if name not in STEPPING or not STEPPING[name](value):
+            raise ValueError(f"{str(name)[:200]!r} does not say how a step is taken")
+
+
+def _are_counts(value: Any) -> bool:
+    return (
+        isinstance(value, list) and [type(each) for each in value] == [int, int] and min(value) > 0
+    )
+
+
+def _is_average(value: Any) -> bool:
+    numbers = {"start": int, "epochs": int, "steps": int, "decay": float}
+    return (
+        isinstance(value, dict)
+        and set(value) == {"kind", *numbers}
+        and value["kind"] in ("ema", "swa")
+        and all(type(value[name]) is kind and value[name] >= 0 for name, kind in numbers.items())
+    )
+
+
+def _is_scaling(value: Any) -> bool:
+    kinds: dict[str, type] = dict.fromkeys(("scale", "growth_factor", "backoff_factor"), float)
+    kinds |= dict.fromkeys(("growth_interval", "_growth_tracker"), int)
+    return (
+        isinstance(value, dict)
+        and set(value) == set(kinds)
+        and all(type(value[name]) is kind and value[name] >= 0 for name, kind in kinds.items())
+    )
+
+
+STEPPING: dict[str, Callable[[Any], bool]] = {
+    "accumulate": _are_counts,
+    "averaging": _is_average,
+    "precision": lambda value: value in ("bfloat16", "float16"),
+    "scaling": _is_scaling,
+    "schedule_by": lambda value: value == "step",
+}
 
 
 def _root(path: Path, members: dict[str, Span]) -> str:

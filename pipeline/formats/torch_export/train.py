@@ -10,8 +10,10 @@ import numpy as np
 from .._torch import array, predict, set_values, tensors
 from .._zip import data_offset
 from ..contract import Arrays, Place
+from . import _average
+from ._gradient import gradient
 from ._names import FILE, LOSS, MODEL, OPTIMIZER, SIGNATURE, TRAIN
-from ._optimizer import end_epoch, restore
+from ._optimizer import advance, restore, scaler_of
 from ._write import write
 from .screen import screen
 
@@ -57,8 +59,11 @@ class Trainer:
             self.programs[each].module() for each in (MODEL, TRAIN, LOSS)
         )
         self.saved = torch.load(directory / OPTIMIZER, weights_only=True)
+        self.stepping = self.saved.get("stepping", {})
+        self.averaging = self.stepping.get("averaging")
         self.weights = dict(self.train.named_parameters())
         self.optimizer, self.scheduler = restore(self.saved, self.weights)
+        self.scaler = scaler_of(self.stepping)
         self.seed(self.saved["seed"])
 
     def seed(self, value: int) -> None:
@@ -73,17 +78,34 @@ class Trainer:
         import torch
 
         names = [*self.signature["inputs"], *self.targets]
-        loss = self.train(*tensors({**inputs, **self._named(targets)}, names))
         self.train.zero_grad()
-        loss.backward()
+        loss = gradient(
+            self.train,
+            tensors({**inputs, **self._named(targets)}, names),
+            self.stepping,
+            self.scaler,
+        )
+        if self.scaler is not None:
+            self.scaler.unscale_(self.optimizer)
         if self.saved["clip_norm"] is not None:
             torch.nn.utils.clip_grad_norm_(self.weights.values(), self.saved["clip_norm"])
-        self.optimizer.step()
-        return np.asarray(loss.detach())
+        if self.scaler is None:
+            self.optimizer.step()
+        else:
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        if self.averaging is not None:
+            _average.add(self.averaging, self.model, self.train)
+        if "schedule_by" in self.stepping:
+            advance(self.scheduler)
+        return np.asarray(loss)
 
     def end_epoch(self, val_loss: float = float("nan")) -> None:
         """Brings the learning rate to that of the next epoch."""
-        end_epoch(self.scheduler, val_loss)
+        if self.averaging is not None:
+            self.averaging["epochs"] += 1
+        if "schedule_by" not in self.stepping:
+            advance(self.scheduler, val_loss)
 
     def set_learning_rate(self, value: float) -> None:
         """Sets that of every group. Raises ValueError where a schedule sets it."""
@@ -133,11 +155,18 @@ class Trainer:
         for name, weight in self.weights.items():
             slots = self.optimizer.state.get(weight, {})
             state |= {f"optimizer/{name}/{k}": torch.as_tensor(v) for k, v in slots.items()}
+        if self.averaging is not None:
+            trained = self.train.state_dict().items()
+            state |= {f"trained/{name}": each for name, each in trained if f"net/{name}" in state}
+            state["average/steps"] = torch.tensor(self.averaging["steps"])
+        if self.scaler is not None:
+            scaling = self.scaler.state_dict().items()
+            state |= {f"scaling/{name}": torch.tensor(value) for name, value in scaling}
         return {name: array(each).copy() for name, each in state.items()}
 
     def set_weights(self, weights: Arrays) -> None:
         """Sets weights and buffers named net/<name>, in each program that has them."""
-        for program in (self.train, self.model):
+        for program in (self.model, *([] if self._averages else [self.train])):
             own = program.state_dict()
             named = {name.removeprefix("net/"): values for name, values in weights.items()}
             for name in named.keys() & own.keys():
@@ -149,10 +178,19 @@ class Trainer:
         saved = self.saved | {"state": self.optimizer.state_dict()}
         if self.scheduler is not None:
             saved["scheduler"] = self.saved["scheduler"] | {"state": self.scheduler.state_dict()}
+        if self.scaler is not None:
+            saved["stepping"] = self.stepping | {"scaling": self.scaler.state_dict()}
         write(directory, self.programs, self.signature, saved)
 
     def _share_weights(self) -> None:
-        """Hands the trained weights to the other programs. That which trains lacks second names of
-        a weight, the others what they have no use for."""
-        for program in (self.model, self.loss):
-            program.load_state_dict(self.train.state_dict(), strict=False)
+        """Hands the trained weights to the other programs, or their averages to that of the loss.
+        That which trains lacks second names of a weight, the others what they have no use for."""
+        weights = self.train.state_dict()
+        if not self._averages:
+            self.model.load_state_dict(weights, strict=False)
+        self.loss.load_state_dict({**weights, **self.model.state_dict()}, strict=False)
+
+    @property
+    def _averages(self) -> bool:
+        """Whether the program that predicts has averages by now."""
+        return self.averaging is not None and self.averaging["steps"] > 0

@@ -1,6 +1,6 @@
 """numpy in the place of a framework: softmax regression, one step after the other."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,8 +89,17 @@ def set_weights(training: Training, weights: Arrays) -> None:
 
 
 def save(training: Training, path: Path) -> None:
-    with path.open("wb") as file:
-        np.save(file, training.net.weights)
+    snapshot(training)(path)
+
+
+def snapshot(training: Training) -> Callable[[Path], None]:
+    weights = training.net.weights
+
+    def write(path: Path) -> None:
+        with path.open("wb") as file:
+            np.save(file, weights)
+
+    return write
 
 
 def load(training: Training, path: Path) -> None:

@@ -1,0 +1,101 @@
+"""The section `train` of params.yaml: the loop, the step, what judges an epoch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pipeline.config import metric_names
+from pipeline.config.reading import Component, Range
+from pipeline.errors import ParamsError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    function: Component
+    """A function (true, answered) of sklearn.metrics, which sees a whole split's decisions at once;
+    or a class of torchmetrics or keras.metrics, which sees one batch after the other."""
+    output: str | None = None
+    """Null is the first output."""
+    target: str | None = None
+    """Or an input, that the output is compared with; null is the only target."""
+    decision: Literal["argmax", "value"] | float | Component | None = None
+    """How an answer becomes a decision: the class with the largest value, the answer as it is, 1
+    above a threshold, or a function of numpy. Null goes by the target, and by what the loss says of
+    a single column; a class judges answers as they are."""
+    axis: int | None = None
+    """Of the classes, for argmax; null is the one that the target does not have."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EarlyStopping:
+    metric: str
+    """A column of history.csv, for instance val/loss."""
+    mode: Literal["min", "max"]
+    patience: Annotated[int, Range(least=1)]
+    """Epochs without a better value after which training ends."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Averaging:
+    """What is validated, chosen and exported is an average of the weights after each step; training
+    goes on with the weights."""
+
+    kind: Literal["ema", "swa"]
+    """Exponential, or the mean of all steps."""
+    decay: Annotated[float, Range(above=0, below=1)] | None = None
+    """What stays of an ema at a step."""
+    start: Annotated[int, Range(least=1)] = 1
+    """The first epoch whose steps count."""
+
+    def __post_init__(self) -> None:
+        if (self.decay is None) == (self.kind == "ema"):
+            expected = "a number, 0.999 for instance" if self.kind == "ema" else "none"
+            raise ParamsError(
+                f"train.averaging.decay: found {self.decay}, expected {expected} for {self.kind}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    epochs: Annotated[int, Range(least=1)]
+    batch_size: Annotated[int, Range(least=1)]
+    """Rows that go through the model at once, a step; the last step of an epoch takes what is
+    left."""
+    accumulate: Annotated[int, Range(least=1)]
+    """Batches whose gradients make one step, the mean over their rows; the last step of an epoch
+    takes what is left, in batches as equal as they can be."""
+    lr: Annotated[float, Range(above=0)]
+    """Learning rate; reaches the optimizer through ${train.lr}."""
+    schedule_by: Literal["epoch", "step"]
+    """When model.scheduler advances; one that has come to its end stays there."""
+    seed: Annotated[int, Range(least=0)]
+    """Of the initial weights, of dropout and of the order of the rows."""
+    device: Literal["cpu", "cuda", "auto"]
+    threads: Annotated[int, Range(least=1)]
+    """Of the arithmetic; changes the last bits of larger models, so it is a parameter."""
+    parent: str | None
+    """Digest of the complete model in parents/ that training goes on from, with its optimizer where
+    it stood (`python -m pipeline.resume`); null trains the model from the beginning."""
+    clip_norm: Annotated[float, Range(above=0)] | None
+    """Largest norm of the whole gradient; null does not clip."""
+    class_weights: Literal["balanced"] | Mapping[str, float] | None
+    """What each class weighs in the loss, by name (or number), or the rarer the more in the
+    training rows; of the only target with classes."""
+    precision: Literal["float32", "bfloat16", "float16"]
+    """Of a step's arithmetic, where it may be narrower (autocast); float16 scales the loss. Weights
+    and predictions are in float32."""
+    averaging: Averaging | None
+    freeze: tuple[str, ...]
+    """Weights that no step changes: names, or those of parts that they lie in, where * stands for
+    any text. A batch norm that is frozen as a whole learns no statistics either."""
+    early_stopping: EarlyStopping | None
+    keep: Annotated[int, Range(least=1)] | None
+    """Epochs whose checkpoints stay, the last ones, beside the best and the worst of every column
+    of history.csv, whichever of the two is better; null keeps all."""
+    metrics: Mapping[str, Component | Metric]
+    """A function by itself judges the first output and the only target. Logged as val/<name> and
+    test/<name>."""
+
+    def __post_init__(self) -> None:
+        for name in self.metrics:
+            metric_names.demand_loggable(name)

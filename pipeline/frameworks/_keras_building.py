@@ -1,0 +1,86 @@
+"""A Keras training is built of its parts."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from . import _keras_demands as demands
+from ._filling import fillings
+from ._keras_average import Average
+from ._keras_filling import filling
+from ._keras_freezing import freeze
+from ._keras_import import keras, tf
+from ._keras_training import Training, built
+from .contract import Parts
+
+Specs = Mapping[str, Mapping[str, Any]]
+
+
+def build(parts: Parts) -> Training:
+    """Builds the parts; the scheduler is called for the learning rate with the number of epochs
+    trained so far, or of steps taken. Raises ValueError, one line."""
+    demands.place(parts.device)
+    demands.demand_own_precision(parts.precision)
+    specs = _specs(parts.inputs)
+    model = parts.net()
+    demands.demand_names(model, list(specs))
+    demands.demand_no_own_loop(model)
+    demands.demand_stateless(model)
+    demands.demand_saveable(model)
+    inner, fills = model, fillings(parts.inputs)
+    if fills:
+        model = filling(inner, specs, fills)
+    terms, loss = built(parts)
+    model.compile(optimizer=parts.optimizer(), loss=loss, jit_compile=False)
+    demands.demand_loss(model, bool(terms))
+    schedule = parts.scheduler() if parts.scheduler else None
+    demands.demand_callable(model, specs)
+    demands.demand_whole_steps(model.optimizer)
+    freeze(inner, parts.freeze)
+    model.optimizer.build(model.trainable_variables)
+    if schedule is not None:
+        demands.demand_schedule_fits(model)
+        model.optimizer.learning_rate = schedule(0)
+    average = None
+    if parts.averaging is not None:
+        average = Average(parts.averaging, _another(parts, specs, loss))
+        average.copy(model)
+    weighed = demands.weighed(parts, loss, terms)
+    return Training(
+        model=model,
+        weighed=weighed,
+        class_weights=parts.class_weights,
+        average=average,
+        inputs=specs,
+        schedule=schedule,
+        clip_norm=parts.clip_norm,
+        accumulation=parts.accumulation,
+        schedule_by=parts.schedule_by,
+        targets=_specs(parts.targets),
+        outputs=parts.outputs,
+        terms=terms,
+        inner=inner,
+        fills=fills,
+    )
+
+
+def _another(parts: Parts, specs: Mapping[str, tf.TensorSpec], loss: Any) -> keras.Model:
+    """Returns a second model whose variables are called as those of the first."""
+    keras.utils.clear_session(free_memory=False)
+    model = parts.net()
+    if fills := fillings(parts.inputs):
+        model = filling(model, specs, fills)
+    model.compile(optimizer=parts.optimizer(), loss=loss, jit_compile=False)
+    demands.demand_callable(model, specs)
+    return model
+
+
+def _specs(arrays: Specs) -> dict[str, tf.TensorSpec]:
+    return {
+        name: tf.TensorSpec((None, *map(_size, spec["shape"])), spec["dtype"], name)
+        for name, spec in arrays.items()
+    }
+
+
+def _size(size: Any) -> int | None:
+    """Returns a size of a shape, or None for the name of a dimension that varies."""
+    return size if isinstance(size, int) else None

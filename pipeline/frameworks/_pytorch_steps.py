@@ -1,0 +1,86 @@
+"""One step of a PyTorch training: gradients, clipping, the optimizer, the schedule."""
+
+import operator
+from collections.abc import Mapping
+from functools import reduce
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from . import _pytorch_demands as demands
+from ._pytorch_training import Training
+
+Tensors = Mapping[str, Tensor]
+
+
+def take(training: Training, inputs: Tensors, targets: Tensors) -> Tensor:
+    """Takes one step on all rows; returns its loss, a scalar."""
+    training.training_mode()
+    training.net.zero_grad()  # also of what the optimizer does not hold: clipping counts it
+    loss = _gradient(training, inputs, targets)
+    if training.scaler is not None:
+        training.scaler.unscale_(training.optimizer)
+    if training.clip_norm is not None:
+        nn.utils.clip_grad_norm_(training.net.parameters(), training.clip_norm)
+    if training.scaler is None:
+        training.optimizer.step()
+    else:  # no step where a gradient has left the numbers
+        training.scaler.step(training.optimizer)
+        training.scaler.update()
+    if training.average is not None:
+        training.average.add(training.net)
+    if training.schedule_by == "step":
+        advance(training.scheduler)
+    return loss
+
+
+def _gradient(training: Training, inputs: Tensors, targets: Tensors) -> Tensor:
+    """Adds the gradient of each batch of a step, weighted by its rows; returns the step's loss."""
+    rows = len(next(iter(inputs.values())))
+    losses = []
+    for part in training.accumulation.batches_of(rows):
+        share = (part.stop - part.start) / rows
+        with training.autocast():
+            _, loss = judged(training, _part(inputs, part, share), _part(targets, part, share))
+        loss = loss if share == 1 else loss * share
+        (loss if training.scaler is None else training.scaler.scale(loss)).backward()
+        losses.append(loss.detach())
+    return reduce(operator.add, losses)
+
+
+def _part(values: Tensors, part: slice, share: float) -> Tensors:
+    if share == 1:
+        return values
+    return {name: tensor[part].clone() for name, tensor in values.items()}
+
+
+def judged(
+    training: Training, inputs: Tensors, targets: Tensors
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Returns outputs, looked at before any loss gets them, and the loss."""
+    rows = len(next(iter(inputs.values())))
+    narrow = training.net.training and training.precision != "float32"
+    if training.own_loss is not None:
+        outputs, loss = training.judge(inputs, targets)
+        demands.demand_outputs(outputs, rows, narrow)
+        return outputs, loss
+    outputs = training.answer(inputs)
+    demands.demand_outputs(outputs, rows, narrow)
+    return outputs, training.total({**inputs, **outputs, **targets})
+
+
+def advance(scheduler: Any, val_loss: float = float("nan")) -> None:
+    """Brings the learning rate to the next; a schedule that has come to its end stays there."""
+    if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
+        scheduler.step(val_loss)
+    elif scheduler is not None and not schedule_has_ended(scheduler):
+        scheduler.step()
+
+
+def schedule_has_ended(scheduler: Any) -> bool:
+    """Whether torch would refuse another step: OneCycleLR, by itself or within others."""
+    within = getattr(scheduler, "_schedulers", ())
+    total = getattr(scheduler, "total_steps", None)
+    one_cycle = isinstance(scheduler, torch.optim.lr_scheduler.OneCycleLR)
+    return (one_cycle and scheduler.last_epoch >= total) or any(map(schedule_has_ended, within))

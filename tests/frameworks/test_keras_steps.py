@@ -1,0 +1,255 @@
+"""How a Keras training takes a step, and that nothing of it is lost between two of them."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.frameworks import keras as framework
+from pipeline.frameworks.contract import Accumulation, Averaging, Parts, Term
+from testing.formats import form as plugin
+
+import keras  # isort: skip  # by now the framework has chosen the backend
+
+form = plugin("saved_model")
+RANDOM = np.random.default_rng(0)
+ROWS = {"x": RANDOM.normal(size=(64, 4)).astype(np.float32)}
+LABELS = {"label": RANDOM.integers(0, 3, 64)}
+STEPS = [np.arange(0, 16), np.arange(16, 23), np.arange(23, 39), np.arange(39, 46)]
+SEED = 7
+
+
+def net() -> keras.Model:
+    """Batch norm and dropout between two layers."""
+    given = keras.Input((4,), name="x")
+    values = keras.layers.BatchNormalization(name="norm")(
+        keras.layers.Dense(8, name="first")(given)
+    )
+    values = keras.layers.Dropout(0.3)(keras.layers.Activation("relu")(values))
+    return keras.Model(given, keras.layers.Dense(3, activation="softmax", name="last")(values))
+
+
+def plain() -> keras.Model:
+    given = keras.Input((4,), name="x")
+    return keras.Model(given, keras.layers.Dense(3, activation="softmax", name="last")(given))
+
+
+def built(
+    net: Callable[[], keras.Model] = net,
+    optimizer: Callable[..., Any] = keras.optimizers.AdamW,
+    scheduler: Callable[..., Any] | None = None,
+    **options: Any,
+) -> framework.Training:
+    framework.configure(1)
+    framework.seed(1)
+    parts: Mapping[str, Any] = {
+        "net": net,
+        "loss": {"model.loss": Term(loss=keras.losses.SparseCategoricalCrossentropy)},
+        "optimizer": optimizer,
+        "scheduler": scheduler,
+        "inputs": {"x": {"dtype": "float32", "shape": [4]}},
+        "targets": {"label": {"dtype": "int64", "shape": [], "classes": 3}},
+        "outputs": {"answer": "answer"},
+        "device": "cpu",
+        "clip_norm": None,
+    }
+    return framework.build(Parts(**{**parts, **options}))
+
+
+def stepped(training: framework.Training) -> list[float]:
+    """Takes the steps; an epoch ends after the second."""
+    losses = []
+    for number, rows in enumerate(STEPS):
+        losses.append(float(framework.step(training, ROWS, LABELS, rows)))
+        if number == 1:
+            framework.end_epoch(training, 0.5)
+    return losses
+
+
+def in_bytes(state: Mapping[str, np.ndarray]) -> dict[str, bytes]:
+    return {name: array.tobytes() for name, array in state.items()}
+
+
+def exported(training: framework.Training, directory: Path) -> Any:
+    """Returns the trainer of what is exported of it."""
+    few = {"x": ROWS["x"][:7]}
+    model = framework.predictor(training, few)
+    labels = {"label": LABELS["label"][:7]}
+    form.export(model, few, ["answer"], directory, training, labels, SEED)
+    return form.load_training(directory)
+
+
+def differing(training: framework.Training, trainer: Any) -> list[str]:
+    """Returns what another training without the source comes to otherwise: losses, states and
+    answers, after an epoch's end too."""
+    framework.seed(SEED, training)
+    trainer.seed(SEED)
+    ours, theirs = stepped(training), []
+    for number, rows in enumerate(STEPS):
+        batch = {"x": ROWS["x"][rows]}, {"label": LABELS["label"][rows]}
+        theirs.append(float(trainer.step(*batch)))
+        if number == 1:
+            trainer.end_epoch(0.5)
+    mine, other = in_bytes(framework.state(training)), in_bytes(trainer.state())
+    wrong = [] if ours == theirs else [f"losses {ours} {theirs}"]
+    wrong += sorted(k for k in {*mine, *other} if mine.get(k) != other.get(k))
+    answers, _ = framework.evaluate(training, ROWS, LABELS)
+    if not np.allclose(trainer.predict(ROWS)["answer"], answers["answer"], 1e-5, 1e-6):
+        wrong.append("answers")
+    return wrong
+
+
+def cosine() -> Any:
+    return keras.optimizers.schedules.CosineDecay(0.1, 6)
+
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "accumulated": {"accumulation": Accumulation(3)},
+    "accumulated and clipped": {"accumulation": Accumulation(3, 1), "clip_norm": 0.1},
+    "weighed": {"class_weights": (0.5, 2.0, 1.0)},
+    "ema": {"averaging": Averaging("ema", 0.9, 1)},
+    "swa from the second epoch on": {"averaging": Averaging("swa", 0.0, 2), "freeze": ["first"]},
+    "frozen": {"freeze": ["first", "norm"], "clip_norm": 0.1},
+    "by step": {"scheduler": lambda: cosine(), "schedule_by": "step"},
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_it_trains_on_without_its_source_bit_for_bit(name: str, tmp_path: Path) -> None:
+    training = built(**OPTIONS[name])
+    stepped(training)
+    before = in_bytes(framework.state(training))
+    trainer = exported(training, tmp_path)
+    assert in_bytes(framework.state(training)) == before == in_bytes(trainer.state())
+    assert differing(training, trainer) == []
+    (tmp_path / "again").mkdir()
+    trainer.save(tmp_path / "again")
+    assert differing(training, form.load_training(tmp_path / "again")) == []
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_what_is_loaded_goes_on_as_what_was_saved(name: str, tmp_path: Path) -> None:
+    first, second = built(**OPTIONS[name]), built(**OPTIONS[name])
+    stepped(first)
+    write = framework.snapshot(first)
+    framework.save(first, tmp_path / "first.npz")
+    framework.load(second, tmp_path / "first.npz")
+    ends = []
+    for each in (first, second):
+        framework.seed(SEED, each)
+        losses = stepped(each)
+        framework.save(each, tmp_path / "end.npz")
+        ends.append((losses, (tmp_path / "end.npz").read_bytes()))
+    assert ends[0] == ends[1]
+    write(tmp_path / "snapshot.npz")
+    assert (tmp_path / "snapshot.npz").read_bytes() == (tmp_path / "first.npz").read_bytes()
+
+
+@pytest.mark.parametrize("rows", [64, 7, 1])
+def test_a_gradient_in_batches_is_that_of_all_rows(rows: int) -> None:
+    """The last batch of seven is smaller than the others, and weighs less."""
+
+    def moved(accumulation: Accumulation) -> tuple[float, np.ndarray]:
+        training = built(plain, lambda: keras.optimizers.SGD(1.0), accumulation=accumulation)
+        loss = float(framework.step(training, ROWS, LABELS, np.arange(rows)))
+        return loss, framework.state(training)["net/last/kernel"]
+
+    whole, parts = moved(Accumulation()), moved(Accumulation(4, 1))
+    assert parts[0] == pytest.approx(whole[0], rel=1e-6)
+    np.testing.assert_allclose(parts[1], whole[1], rtol=1e-5, atol=1e-7)
+
+
+def test_a_schedule_advances_at_each_step_or_at_each_end_of_an_epoch() -> None:
+    def rates(schedule_by: str) -> list[float]:
+        training, found = built(scheduler=cosine, schedule_by=schedule_by), []
+        for number, rows in enumerate(STEPS):
+            found.append(float(training.model.optimizer.learning_rate))
+            framework.step(training, ROWS, LABELS, rows)
+            if number == 1:
+                framework.end_epoch(training, 0.5)
+        return found
+
+    assert rates("step") == pytest.approx([float(cosine()(n)) for n in range(4)])
+    assert rates("epoch") == pytest.approx([float(cosine()(n)) for n in (0, 0, 1, 1)])
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("ema", [1, 1, 2, 4]), ("swa", [1, 1, 1, 1])])
+def test_an_average_is_that_of_the_weights_after_each_step(
+    kind: str, expected: list[float]
+) -> None:
+    """Of an ema with a decay of a half, from the second step on, the first has what is left."""
+    training = built(averaging=Averaging(kind, 0.5, 1))
+    after = []
+    for rows in STEPS:
+        framework.step(training, ROWS, LABELS, rows)
+        after.append(framework.state(training)["trained/last/kernel"])
+    mean = np.average(after, axis=0, weights=expected)
+    np.testing.assert_allclose(framework.state(training)["net/last/kernel"], mean, rtol=1e-4)
+    answer, _ = framework.evaluate(training, ROWS, None)
+    framework.set_weights(training, {"net/last/kernel": after[-1]})
+    assert not np.array_equal(
+        framework.evaluate(training, ROWS, None)[0]["answer"], answer["answer"]
+    )
+
+
+@pytest.mark.parametrize("lost", ["trained/last/kernel", "average/steps", "epochs"])
+def test_a_checkpoint_that_lacks_a_part_of_an_average_is_noticed(lost: str, tmp_path: Path) -> None:
+    options = {"averaging": Averaging("swa", 0.0, 2)}
+    training = built(**options)
+    stepped(training)
+    framework.save(training, tmp_path / "whole.npz")
+    state = dict(np.load(tmp_path / "whole.npz"))
+    state[lost] = np.zeros_like(state[lost])
+    np.savez(tmp_path / "lacking.npz", **state)
+    ends = []
+    for file in ("whole.npz", "lacking.npz"):
+        resumed = built(**options)
+        framework.load(resumed, tmp_path / file)
+        framework.seed(SEED, resumed)
+        stepped(resumed)
+        ends.append(in_bytes(framework.state(resumed)))
+    assert ends[0] != ends[1]
+
+
+def still_and_moved(training: framework.Training) -> tuple[set[str], set[str]]:
+    before = in_bytes(framework.state(training))
+    stepped(training)
+    after = in_bytes(framework.state(training))
+    names = {name for name in before if name.startswith("net/") and "seed" not in name}
+    still = {name.removeprefix("net/") for name in names if before[name] == after[name]}
+    return still, {name.removeprefix("net/") for name in names} - still
+
+
+def test_a_frozen_part_stays_as_it_is_its_batch_norms_statistics_too() -> None:
+    still, moved = still_and_moved(built(freeze=["first", "norm"]))
+    assert still == {name for name in still | moved if name.startswith(("first/", "norm/"))}
+    still, moved = still_and_moved(built(freeze=["*/bias", "norm/gamma"]))
+    assert still == {"first/bias", "last/bias", "norm/gamma"}
+    assert "norm/moving_mean" in moved
+
+
+def test_a_pattern_that_freezes_nothing_or_everything_is_refused() -> None:
+    said = "^train.freeze: found 'frist', which fits no weight, expected first or"
+    with pytest.raises(ValueError, match=said):
+        built(freeze=["frist"])
+    with pytest.raises(ValueError, match="^train.freeze: .* fit every weight"):
+        built(freeze=["*"])
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_a_precision_that_is_the_layers_own_is_refused(precision: str) -> None:
+    with pytest.raises(ValueError, match=f"^train.precision: found {precision}, expected float32"):
+        built(precision=precision)
+
+
+def test_a_class_weighs_what_it_is_given_in_a_step() -> None:
+    def loss(label: int, **options: Any) -> float:
+        training = built(plain, lambda: keras.optimizers.SGD(0.0), **options)
+        rows = np.flatnonzero(LABELS["label"] == label)
+        return float(framework.step(training, ROWS, LABELS, rows))
+
+    for label, weight in enumerate((0.5, 2.0, 1.0)):
+        weighed = loss(label, class_weights=(0.5, 2.0, 1.0))
+        assert weighed == pytest.approx(weight * loss(label), rel=1e-6)
