@@ -125,8 +125,8 @@ class Training:
         first = next(iter(outputs.values()))
         own = self.model.loss is None
         answer = one_or_all(outputs) if own else first
-        shares = next(iter(weights.values()), None)
-        return self.model.compute_loss(one_or_all(inputs), truth, answer, shares, training)
+        more = {"sample_weight": each for each in weights.values()}
+        return self.model.compute_loss(one_or_all(inputs), truth, answer, training=training, **more)
 
     def _weights(self, targets: Mapping[str, Any]) -> dict[str, Any]:
         """Returns what each value of the target that is weighed counts; a label that is none of the

@@ -48,10 +48,10 @@ def test_only_values_that_the_type_can_hold_are_asked(tmp_path: Path) -> None:
 
 def test_a_row_of_texts_and_masks_alone_has_no_question(tmp_path: Path) -> None:
     class Masked(nn.Module):
-        def forward(self, mask: Tensor) -> Tensor:
-            return torch.where(mask, 1.0, 2.0)
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.where(x, 1.0, 2.0)
 
-    row = {"mask": np.array([True])}
+    row = {"x": np.array([True])}
     questions.record(source(Masked()), row, row, {}, tmp_path / "questions.npz")
     with np.load(tmp_path / "questions.npz") as file:
         assert sorted(file) == ["question", "refusal"] and len(file["question"]) == 0
