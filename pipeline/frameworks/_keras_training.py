@@ -125,7 +125,8 @@ class Training:
         first = next(iter(outputs.values()))
         own = self.model.loss is None
         answer = one_or_all(outputs) if own else first
-        more = {"sample_weight": each for each in weights.values()}
+        shares = next(iter(weights.values()), None)
+        more = {} if shares is None else {"sample_weight": shares}
         return self.model.compute_loss(one_or_all(inputs), truth, answer, training=training, **more)
 
     def _weights(self, targets: Mapping[str, Any]) -> dict[str, Any]:
