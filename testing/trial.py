@@ -71,9 +71,8 @@ def fault(
         return framework.build(chosen)
 
     components = dict.fromkeys(("net", "loss", "optimizer"), Component(_target_="of.the.test"))
-    model = Model(
-        name="tried", framework=name, **components, scheduler=None, outputs=outputs, formats=()
-    )
+    fixed: dict[str, Any] = {"scheduler": None, "augment": None, "formats": ()}
+    model = Model(name="tried", framework=name, **components, outputs=outputs, **fixed)
     if metrics is None:
         metrics = {"accuracy": "accuracy_score"} if classes else {}
     chosen = {k: Component(_target_=f"sklearn.metrics.{v}") for k, v in metrics.items()}

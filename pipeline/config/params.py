@@ -37,6 +37,10 @@ class Model:
     """Called as loss(output, target), or with what its parameters name; several terms by name; or,
     of a PyTorch net that is called with the targets too, the output that is its loss, and of a
     Keras model that defines compute_loss null."""
+    augment: Component | None
+    """A module of PyTorch that takes inputs and targets by name, and returns them changed at random
+    (one tensor, a tuple in its order, or a dict); it acts in training alone. In Keras such layers
+    are a part of the net."""
     optimizer: Component
     """With PyTorch it gets the net's parameters as its first argument, with Keras nothing."""
     scheduler: Component | None

@@ -28,6 +28,9 @@ def build(parts: Parts) -> Training:
     if parts.class_weights is not None:
         weigh(called["loss"], parts.class_weights)
     called["loss"].to(device)
+    augment = parts.augment() if parts.augment else None
+    if augment is not None:
+        demands.demand_augments(augment, [*parts.inputs, *parts.targets])
     still = freeze(module, parts.freeze)
     optimizer = parts.optimizer(module.parameters())
     scheduler = parts.scheduler(optimizer) if parts.scheduler else None
@@ -37,6 +40,7 @@ def build(parts: Parts) -> Training:
         optimizer=optimizer,
         scheduler=scheduler,
         clip_norm=parts.clip_norm,
+        augment=augment,
         accumulation=parts.accumulation,
         schedule_by=parts.schedule_by,
         still=still,

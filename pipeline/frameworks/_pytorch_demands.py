@@ -55,6 +55,25 @@ def demand_no_own_loop(net: nn.Module) -> None:
         )
 
 
+def parameters(module: nn.Module) -> list[str]:
+    """Returns what the parameters of a module's forward are called."""
+    return list(inspect.signature(module.forward).parameters)
+
+
+def demand_augments(augment: nn.Module, names: Sequence[str]) -> None:
+    """It must take inputs and targets by name, and hold nothing that a checkpoint would have to."""
+    if unknown := [name for name in parameters(augment) if name not in names]:
+        raise ValueError(
+            f"model.augment: its forward takes {unknown[0]!r}, expected inputs and targets by "
+            f"name: {', '.join(names)}"
+        )
+    if held := list(augment.state_dict()):
+        raise ValueError(
+            f"model.augment: {type(augment).__name__} holds {held[0]}, expected no weights and no "
+            "buffers: what is learnt belongs into the net, and numbers into plain attributes"
+        )
+
+
 def demand_trained(key: str, loss: nn.Module) -> None:
     """Whatever is to be trained must be the net's, for the optimizer gets that alone."""
     own = [name for name, weight in loss.named_parameters() if weight.requires_grad]

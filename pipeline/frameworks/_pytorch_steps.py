@@ -65,6 +65,7 @@ def judged(
         outputs, loss = training.judge(inputs, targets)
         demands.demand_outputs(outputs, rows, narrow)
         return outputs, loss
+    inputs, targets = training.augmented(inputs, targets)
     outputs = training.answer(inputs)
     demands.demand_outputs(outputs, rows, narrow)
     return outputs, training.total({**inputs, **outputs, **targets})

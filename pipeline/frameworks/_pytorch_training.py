@@ -44,6 +44,8 @@ class Training:
     by_position: bool = True
     fills: Mapping[str, np.ndarray] = field(default_factory=dict)
     """What stands for a missing value of an input; a buffer of the net holds it, too."""
+    augment: nn.Module | None = None
+    """What inputs and targets go through in a step."""
     accumulation: Accumulation = WHOLE
     schedule_by: str = "epoch"
     still: tuple[str, ...] = ()
@@ -110,6 +112,7 @@ class Training:
 
     def judge(self, inputs: Tensors, targets: Tensors) -> tuple[dict[str, Tensor], Tensor]:
         """Returns the outputs by name, and the loss, in the mode that the net is in."""
+        inputs, targets = self.augmented(inputs, targets)
         if self.own_loss is None:
             outputs = self.answer(inputs)
             return outputs, self.total({**inputs, **outputs, **targets})
@@ -121,6 +124,17 @@ class Training:
                 f"returns {', '.join(leaves(returned))}; name one of these"
             )
         return pick(returned, self.outputs), found
+
+    def augmented(self, inputs: Tensors, targets: Tensors) -> tuple[Tensors, Tensors]:
+        """Returns what a step sees of inputs and targets; a net that predicts sees them as they
+        are."""
+        if self.augment is None or not self.net.training:
+            return inputs, targets
+        names = demands.parameters(self.augment)
+        values = {**inputs, **targets}
+        returned = self.augment(*(values[name] for name in names))
+        values |= pick(returned, {name: name for name in names})
+        return {n: values[n] for n in inputs}, {n: values[n] for n in targets}
 
     def total(self, values: Tensors) -> Tensor:
         """Returns the sum of the terms, of outputs, targets and inputs by name."""

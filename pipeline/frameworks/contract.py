@@ -63,6 +63,8 @@ class Parts:
     accumulation: Accumulation = WHOLE
     schedule_by: str = "epoch"
     """Or "step": when the scheduler advances."""
+    augment: Callable[..., Any] | None = None
+    """Makes what changes inputs and targets at random, in a step alone."""
     averaging: Averaging | None = None
     """Of the weights, for the model that predicts."""
     class_weights: tuple[float, ...] | None = None

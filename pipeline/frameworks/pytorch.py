@@ -25,6 +25,7 @@ BASES = {
     "loss": nn.Module,
     "optimizer": torch.optim.Optimizer,
     "scheduler": torch.optim.lr_scheduler.LRScheduler,
+    "augment": nn.Module,
 }
 FAULTS: tuple[type[Exception], ...] = ()
 PARTS = {"packages": ("torch.nn", "torch.optim"), "parts": tuple(set(BASES.values()))}

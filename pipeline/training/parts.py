@@ -71,6 +71,7 @@ def build(
         inputs=schema["inputs"],
         targets=schema["targets"],
         outputs=model.paths,
+        augment=_augment(model, framework.BASES, part),
         device=device,
         clip_norm=train.clip_norm,
         averaging=_averaging(train),
@@ -102,6 +103,20 @@ def _averaging(train: Train) -> Averaging | None:
     if given is None:
         return None
     return Averaging(kind=given.kind, decay=given.decay or 0.0, start=given.start)
+
+
+def _augment(
+    model: Model, bases: Mapping[str, Any], part: Callable[..., Any]
+) -> Callable[..., Any] | None:
+    """Raises ParamsError where the framework has layers of its own for it."""
+    if model.augment is None:
+        return None
+    if "augment" not in bases:
+        raise ParamsError(
+            f"model.augment: found one, but {model.framework} has layers that act in training "
+            "alone, such as keras.layers.RandomFlip; put them into the net"
+        )
+    return part("augment", model.augment, "augment")  # type: ignore[no-any-return]
 
 
 def _term(name: str, term: LossTerm, part: Callable[..., Any]) -> Term:

@@ -18,7 +18,13 @@ def model(*outputs: str) -> Model:
         "optimizer": {"_target_": "torch.optim.SGD", "lr": 0.1},
     }
     named: dict[str, Any] = {key: Component(part) for key, part in parts.items()}
-    fixed = {"name": "line", "framework": "pytorch", "scheduler": None, "formats": ()}
+    fixed = {
+        "name": "line",
+        "framework": "pytorch",
+        "scheduler": None,
+        "formats": (),
+        "augment": None,
+    }
     return Model(**named, **fixed, outputs=outputs)
 
 
