@@ -226,7 +226,7 @@ def test_what_the_command_line_replaces_in_params_is_named(project):
 def test_the_tab_key_completes_options_and_keys(project):
     script = """
         eval "$(python -m pipeline -sc install=bash)"
-        for typed in model=torch_ train.ep; do
+        for typed in model=torch_t train.ep; do
             COMP_LINE="python -m pipeline $typed"
             COMP_WORDS=(python -m pipeline $typed)
             COMP_CWORD=3
@@ -235,7 +235,7 @@ def test_the_tab_key_completes_options_and_keys(project):
         done
     """
     said = project.run("bash", "-c", script).stdout
-    assert said == "model=torch_cnn model=torch_mlp model=torch_tabular\ntrain.epochs=\n"
+    assert said == "model=torch_tabular model=torch_text model=torch_throws\ntrain.epochs=\n"
 
 
 def test_a_sweep_is_one_job_a_value_and_a_refused_one_says_so(project):
