@@ -235,7 +235,7 @@ def test_the_tab_key_completes_options_and_keys(project):
         done
     """
     said = project.run("bash", "-c", script).stdout
-    assert said == "model=torch_tabular model=torch_text model=torch_throws\ntrain.epochs=\n"
+    assert said == "model=torch_tabular model=torch_tagger model=torch_text model=torch_throws\ntrain.epochs=\n"
 
 
 def test_a_sweep_is_one_job_a_value_and_a_refused_one_says_so(project):
