@@ -1,4 +1,4 @@
-"""What was written before targets had names has one, which is called target since."""
+"""What earlier versions wrote is read as what stands for it since."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,8 +20,11 @@ def schema(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def params(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Returns a configuration from before targets had names with its only one called target."""
-    data = values.get("data")
+    """Returns a configuration from before targets had names with its only one called target, and
+    from before models could be augmented with none that is."""
+    model, data = values.get("model"), values.get("data")
+    if isinstance(model, Mapping) and "augment" not in model:
+        values = {**values, "model": {**model, "augment": None}}
     if not isinstance(data, Mapping) or "targets" in data or "target" not in data:
         return values
     others = {name: value for name, value in data.items() if name != "target"}

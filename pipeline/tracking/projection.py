@@ -66,13 +66,14 @@ def _remove(client: "MlflowClient", run: "Run") -> None:
     finished since it was found, which makes it another one's to choose."""
     if client.get_run(run.info.run_id).info.status != run.info.status:
         return
-    for model in run_parts.models_of(client, run):
-        with requests.gone_is_fine():
-            client.delete_logged_model(model.model_id)
+    models = run_parts.models_of(client, run)
     with requests.gone_is_fine():
         if run.info.status == "RUNNING":
             client.set_terminated(run.info.run_id, "KILLED")
-        client.delete_run(run.info.run_id)
+        client.delete_run(run.info.run_id)  # first, for who misses a model asks for its run
+    for model in models:
+        with requests.gone_is_fine():
+            client.delete_logged_model(model.model_id)
 
 
 def _begun(client: "MlflowClient", experiment: str, content: RunContent, details: Details) -> "Run":

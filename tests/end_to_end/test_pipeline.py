@@ -1,6 +1,7 @@
 """Every habit of a DVC or Hydra user, with real DVC; the whole pipeline, as it is typed."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -207,7 +208,8 @@ def test_a_wrong_override_is_one_line_before_any_work(project, override, said):
 
 def test_help_lists_groups_and_options_and_cfg_prints_the_config(project):
     said = project.run("python", "-m", "pipeline", "--help").stdout
-    assert "torch_cnn, torch_mlp" in said and "experiment: diabetes, smoke" in said
+    assert re.search("model: .*torch_cnn, .*torch_mlp", said)
+    assert re.search("experiment: .*diabetes, .*smoke", said)
     shown = project.run("python", "-m", "pipeline", "--cfg", "job", "train.epochs=3").stdout
     assert load_yaml(shown, "--cfg")["train"]["epochs"] == 3
     assert not (project.root / "artifacts").exists()
@@ -235,7 +237,8 @@ def test_the_tab_key_completes_options_and_keys(project):
         done
     """
     said = project.run("bash", "-c", script).stdout
-    assert said == "model=torch_tabular model=torch_tagger model=torch_text model=torch_throws\ntrain.epochs=\n"
+    names = ("torch_tabular", "torch_tagger", "torch_text", "torch_throws")
+    assert said == " ".join(f"model={name}" for name in names) + "\ntrain.epochs=\n"
 
 
 def test_a_sweep_is_one_job_a_value_and_a_refused_one_says_so(project):

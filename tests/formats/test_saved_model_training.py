@@ -690,7 +690,7 @@ def test_one_from_before_targets_had_names_trains_on(
     signature = json.loads(file.read_text())
     assert signature["training"].pop("targets") == ["label"]
     file.write_text(json.dumps(signature))
-    trainer, rows = form.load_training(file.parents[1]), STEPS[0]
+    trainer, rows = form.load_training(file.parents[2]), STEPS[0]
     loss = trainer.step(CASES["plain"].inputs(rows), {"target": true(rows)["label"]})
     assert loss == np.load(trained / "plain/expected.npz")["loss"][0]
 
