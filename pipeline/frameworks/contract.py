@@ -141,7 +141,7 @@ class Framework(TrainingModule[T], Protocol[T]):
     @property
     def BASES(self) -> Mapping[str, Any]:  # noqa: N802
         """The class that each part of a model's configuration is of: net, loss, optimizer,
-        scheduler."""
+        scheduler, and `augment` where the framework has no layers of its own for it."""
 
     @property
     def PARTS(self) -> Mapping[str, Any]:  # noqa: N802

@@ -112,7 +112,7 @@ def test_a_checkpoint_written_onto_the_file_itself_is_found(tmp_path, monkeypatc
         project = original(root, *overrides)
         file = project.root / "pipeline/files.py"
         text = file.read_text()
-        slow = "path.write_bytes(partial.read_bytes()[:99]); __import__('time').sleep(0.01)"
+        slow = "path.write_bytes(partial.read_bytes()[:99]); __import__('time').sleep(0.1)"
         assert "partial.replace(path)" in text
         indent = re.search(r"^( *)partial\.replace\(path\)", text, re.MULTILINE)[1]
         file.write_text(
