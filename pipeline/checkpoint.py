@@ -48,7 +48,8 @@ def checkpoint(
     framework.load(training, epoch_file)
     inputs, targets = prepared.split(data, "train")
     deciding = Deciding(training, params.model, params.train, schema, inputs, targets)
-    decisions, predictions = deciding.of_metrics(), deciding.of_predictions()
+    decisions = deciding.of_metrics()
+    predictions = deciding.of_predictions(decisions)
     exact, reached = is_made_here(train / HISTORY), history[chosen - 1]
     demand_recomputed(framework, training, data, params.train, decisions, reached, exact)
     shutil.copyfile(epoch_file, output / f"checkpoint{framework.SUFFIX}")

@@ -1,6 +1,5 @@
 """schema.json of a stranger's: what it may say of inputs, targets and outputs."""
 
-import json
 import math
 import re
 from collections.abc import Callable, Mapping, Set
@@ -30,10 +29,23 @@ SCHEMA: dict[str, Callable[[Any], bool]] = {
     "inputs": lambda v: _tensors(v, optional=meanings.OF_INPUT),
     "outputs": lambda v: _tensors(v),
     "dimensions": lambda v: _bounds(v),
-    "target": lambda v: isinstance(v, dict) and len(json.dumps(v)) < 1000,
-    "targets": lambda v: v == {} or _tensors(v, {"classes", "labels"}),
-    "decisions": lambda v: isinstance(v, dict) and len(json.dumps(v)) < 100_000,
-    "predictions": lambda v: isinstance(v, dict | None) and len(json.dumps(v)) < 1000,
+    "target": lambda v: (
+        isinstance(v, dict)
+        and set(v) == {"dtype", "classes"}
+        and v["dtype"] in DTYPES
+        and _classes(v["classes"])
+    ),
+    "targets": lambda v: (
+        v == {}
+        or (
+            _tensors(v, {"classes", "labels"})
+            and all(_classes(each["classes"]) for each in v.values())
+        )
+    ),
+    "decisions": lambda v: (
+        isinstance(v, dict) and len(v) < 1000 and all(map(_decision, v.values()))
+    ),
+    "predictions": lambda v: v is None or _decision(v),
     "rows": lambda v: isinstance(v, dict) and all(map(_count, v.values())),
     "sources": lambda v: isinstance(v, list) and all(map(_word, v)),
     "epoch": lambda v: _count(v),
@@ -41,6 +53,15 @@ SCHEMA: dict[str, Callable[[Any], bool]] = {
     "seed": lambda v: _count(v),
     "threshold": lambda v: isinstance(v, float) and math.isfinite(v),
 }
+DECISION: dict[str, Callable[[Any], bool]] = {
+    "output": lambda v: _word(v),
+    "target": lambda v: _word(v),
+    "kind": lambda v: v in ("argmax", "threshold", "value"),
+    "classes": lambda v: _classes(v),
+    "axis": lambda v: isinstance(v, int) and -32 < v < 32,
+    "threshold": lambda v: v is None or (isinstance(v, float) and math.isfinite(v)),
+}
+"""How an output becomes a decision."""
 VARYING: dict[str, Callable[[Any], bool]] = {
     "pad": lambda v: isinstance(v, int | float) and math.isfinite(v),
     "mask": lambda v: v is True,
@@ -103,6 +124,18 @@ def _tensors(value: Any, more: Set[str] = frozenset(), optional: Set[str] = froz
             for name, each in value.items()
         )
     )
+
+
+def _decision(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and set(value) == set(DECISION)
+        and all(is_right(value[key]) for key, is_right in DECISION.items())
+    )
+
+
+def _classes(value: Any) -> bool:
+    return value is None or (_count(value) and value > 1)
 
 
 def _bounds(value: Any) -> bool:

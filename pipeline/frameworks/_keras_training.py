@@ -42,7 +42,7 @@ class Training:
     outputs: Mapping[str, str] = field(default_factory=dict)
     """Output -> its path in what the model returns; none for whatever it returns."""
     terms: Sequence[Term] = ()
-    """None where the model is compiled with its only loss, or brings its own."""
+    """Empty where the model is compiled with its only loss, or brings its own."""
     epochs: int = 0
     """Trained so far."""
     inner: keras.Model | None = None

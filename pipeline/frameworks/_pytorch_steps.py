@@ -58,17 +58,12 @@ def _part(values: Tensors, part: slice, share: float) -> Tensors:
 def judged(
     training: Training, inputs: Tensors, targets: Tensors
 ) -> tuple[dict[str, Tensor], Tensor]:
-    """Returns outputs, looked at before any loss gets them, and the loss."""
+    """Returns the outputs, which are tensors of these rows, and the loss."""
     rows = len(next(iter(inputs.values())))
     narrow = training.net.training and training.precision != "float32"
-    if training.own_loss is not None:
-        outputs, loss = training.judge(inputs, targets)
-        demands.demand_outputs(outputs, rows, narrow)
-        return outputs, loss
-    inputs, targets = training.augmented(inputs, targets)
-    outputs = training.answer(inputs)
-    demands.demand_outputs(outputs, rows, narrow)
-    return outputs, training.total({**inputs, **outputs, **targets})
+    return training.judge(
+        inputs, targets, lambda outputs: demands.demand_outputs(outputs, rows, narrow)
+    )
 
 
 def advance(scheduler: Any, val_loss: float = float("nan")) -> None:

@@ -3,7 +3,7 @@
 import contextlib
 import copy
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -110,11 +110,20 @@ class Training:
         """Returns the outputs by name. Raises ValueError, one line, where they are not there."""
         return pick(self.call(inputs), self.outputs)
 
-    def judge(self, inputs: Tensors, targets: Tensors) -> tuple[dict[str, Tensor], Tensor]:
-        """Returns the outputs by name, and the loss, in the mode that the net is in."""
+    def judge(
+        self,
+        inputs: Tensors,
+        targets: Tensors,
+        look: Callable[[Tensors], None] = lambda outputs: None,
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Returns the outputs by name, and the loss, in the mode that the net is in.
+
+        `look` sees the outputs before any loss gets them.
+        """
         inputs, targets = self.augmented(inputs, targets)
         if self.own_loss is None:
             outputs = self.answer(inputs)
+            look(outputs)
             return outputs, self.total({**inputs, **outputs, **targets})
         returned = self.call({**inputs, **targets})
         found = leaves(returned).get(self.own_loss)
@@ -123,7 +132,9 @@ class Training:
                 f"model.loss: found {self.own_loss!r}, but the net, called with its targets, "
                 f"returns {', '.join(leaves(returned))}; name one of these"
             )
-        return pick(returned, self.outputs), found
+        outputs = pick(returned, self.outputs)
+        look(outputs)
+        return outputs, found
 
     def augmented(self, inputs: Tensors, targets: Tensors) -> tuple[Tensors, Tensors]:
         """Returns what a step sees of inputs and targets; a net that predicts sees them as they

@@ -44,17 +44,20 @@ class Deciding:
         """Returns the decision of each metric. Raises ParamsError for one that cannot be made."""
         return {name: self._of_metric(name, each) for name, each in self.train.metrics.items()}
 
-    def of_predictions(self) -> Decision | None:
+    def of_predictions(self, of_metrics: Mapping[str, Decision]) -> Decision | None:
         """Returns the decision that predictions.csv holds: of a target that has one value a row and
-        the output that answers it; None where there is none."""
+        the output that answers it, as a metric has it or else the first that fits; None where there
+        is none."""
         single = [name for name, each in self.schema["targets"].items() if not each["shape"]]
-        for target in single:
-            for output in self.outputs:
-                try:
-                    return self._default("model.net", output, target)
-                except ParamsError:
-                    continue
-        return None
+        judged = [each for each in of_metrics.values() if each.target in single]
+        fitting = (self._fitting(output, target) for target in single for output in self.outputs)
+        return next((each for each in [*judged, *fitting] if each and _is_decided(each)), None)
+
+    def _fitting(self, output: str, target: str) -> Decision | None:
+        try:
+            return self._default("model.net", output, target)
+        except ParamsError:
+            return None
 
     def _of_metric(self, name: str, config: Component | Metric) -> Decision:
         key = f"train.metrics.{name}"
@@ -138,6 +141,13 @@ class Deciding:
             return threshold(
                 framework, self.training, self.inputs, self.outputs, self.targets, output, target
             )
+
+
+def _is_decided(decision: Decision) -> bool:
+    """Whether it gives a value for each row: a class of those that the target has, or a number."""
+    if decision.kind == "threshold":
+        return decision.threshold is not None
+    return (decision.kind == "value") == (decision.classes is None)
 
 
 def _row(array: np.ndarray) -> str:

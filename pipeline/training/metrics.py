@@ -24,6 +24,8 @@ STREAMING = {"torchmetrics": "torchmetrics.Metric", "keras": "keras.metrics.Metr
 OF_ANSWERS = Kind(packages=("numpy",), bases=())
 LABELS, PROBABILITIES = ("y_pred", "labels_pred", "y2"), ("y_score", "y_proba")
 """What sklearn's functions call their second argument."""
+RANKS = ("roc_auc_score", "average_precision_score")
+"""Functions that go by the order of the answers alone: a logit does as well as a probability."""
 Arrays = Mapping[str, np.ndarray]
 Metrics = Mapping[str, Component | Metric]
 
@@ -90,10 +92,12 @@ class _Held(_Score):
         super().__init__(name, config, decision)
         self.pairs: list[tuple[np.ndarray, np.ndarray]] = []
         self.of_probabilities = _second_argument(self.config) in PROBABILITIES
+        self.ranks = self.config["_target_"].rpartition(".")[2] in RANKS
 
     def add(self, truth: np.ndarray, answers: np.ndarray) -> None:
         if self.of_probabilities and self.decision.kind != "value":
-            chances = self.decision.probabilities(answers)
+            unknown = self.decision.kind == "threshold" and self.decision.threshold is None
+            chances = answers if unknown and self.ranks else self.decision.probabilities(answers)
             if self.decision.kind == "threshold":
                 self.pairs.append((truth, chances.reshape(truth.shape)))
             else:

@@ -7,6 +7,9 @@ import numpy as np
 from pipeline.frameworks.contract import Arrays, Framework
 from pipeline.training.decision import LOGIT, PROBABILITY
 
+ELSEWHERE = (0.25, 0.75)
+"""Probabilities, and logits, at both of which no loss of two classes holds them for as likely."""
+
 
 def threshold(
     framework: Framework[Any],
@@ -30,6 +33,8 @@ def threshold(
         result = framework.loss_of(training, inputs, answers, truths)
         return float("nan") if result is None else result
 
+    if all(np.isclose(loss(value, 0), loss(value, 1), rtol=1e-4) for value in ELSEWHERE):
+        return None  # it does not judge this output by this target
     for value in (PROBABILITY, LOGIT):
         if np.isclose(loss(value, 0), loss(value, 1), rtol=1e-4):
             return value

@@ -9,6 +9,8 @@ from pipeline.examine.described import demand_schema, tokenizers
 from pipeline.examine.examples import _has_shape
 
 DIGEST = "0" * 64
+DECISION = {"output": "half", "target": "label", "kind": "argmax", "classes": 3, "axis": 1}
+DECISION |= {"threshold": None}
 SCHEMA: dict[str, Any] = {
     "inputs": {
         "tokens": {
@@ -22,8 +24,8 @@ SCHEMA: dict[str, Any] = {
     "targets": {},
     "outputs": {"half": {"dtype": "float32", "shape": [None, 3]}},
     "dimensions": {"length": {"least": 1, "most": 64}},
-    "decisions": {},
-    "predictions": None,
+    "decisions": {"accuracy": DECISION},
+    "predictions": DECISION,
     "rows": {"train": 1},
     "sources": ["models"],
     "epoch": 1,
@@ -65,6 +67,14 @@ def test_a_schema_with_a_dimension_and_a_tokenizer_is_one() -> None:
         ("inputs.tokens.tokenizer", {"file": "../tokenizer.json", "sha256": DIGEST}),
         ("inputs.tokens.tokenizer", {"file": "model.pt2", "sha256": DIGEST}),
         ("inputs.tokens.tokenizer", {"file": "tokenizer.json", "sha256": "0"}),
+        ("targets", {"label": {"dtype": "int64", "shape": [], "classes": "2", "labels": None}}),
+        ("decisions", {"accuracy": {}}),
+        ("decisions", {"accuracy": DECISION | {"more": 1}}),
+        ("decisions", {"accuracy": DECISION | {"kind": "call"}}),
+        ("decisions", {"accuracy": DECISION | {"axis": "1"}}),
+        ("predictions", DECISION | {"threshold": "0"}),
+        ("predictions", DECISION | {"classes": -1}),
+        ("predictions", {"output": "half"}),
     ],
 )
 def test_any_other_is_refused(path: str, value: Any) -> None:

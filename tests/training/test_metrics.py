@@ -114,3 +114,15 @@ def test_the_dimension_of_the_classes_is_the_one_that_the_target_lacks(
 def test_two_dimensions_that_could_be_the_classes_are_named() -> None:
     with pytest.raises(ParamsError, match=r"^it.axis: .* \[1, 2\]; name it"):
         axis_of_classes((5, 3, 3), (5, 3), 3, "it")
+
+
+def test_a_function_that_ranks_needs_no_threshold_and_one_that_does_not_says_so() -> None:
+    truth, answers = np.array([0, 1, 1, 0]), np.float32([-3, 2, 5, 1])
+    undecided = Decision(output="o", target="t", kind="threshold", classes=2)
+    batch = ({"t": truth}, {"o": answers})
+    ranks = Component(_target_="sklearn.metrics.roc_auc_score")
+    assert score({"it": ranks}, {"it": undecided}, [batch])["it"] == 1.0
+    for name in ("accuracy_score", "brier_score_loss"):
+        other = Component(_target_=f"sklearn.metrics.{name}")
+        with pytest.raises(ParamsError, match="does not tell whether it is a logit"):
+            score({"it": other}, {"it": undecided}, [batch])
