@@ -20,6 +20,7 @@ __all__ = [
     "Averaging",
     "Framework",
     "Parts",
+    "Spec",
     "Term",
     "TrainingModule",
 ]
@@ -74,6 +75,15 @@ class Parts:
     freeze: Sequence[str] = ()
     """Patterns of names of weights, and of parts that they lie in, which no step changes. A batch
     norm all of which is frozen does not learn statistics either."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a tensor of a model is, as a checkpoint has to hold it."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    """As numpy names it, or bfloat16."""
 
 
 class TrainingModule(Protocol[T_contra]):
@@ -173,3 +183,16 @@ class Framework(TrainingModule[T], Protocol[T]):
     def predictor(self, training: T, inputs: Arrays) -> Any:
         """Returns the model in evaluation mode, which formats export: it is called with the inputs
         in their order, of which these are an example, and returns the outputs in theirs."""
+
+    def weight_specs(self, training: T, naming: str) -> dict[str, Spec]:
+        """Returns every tensor that a checkpoint of this model holds beside the optimizer's, by the
+        names of a kind of checkpoint; "own" are the framework's own. A tensor that the model holds
+        under several names has an entry for each."""
+
+    def start(
+        self, training: T, naming: str, weights: Mapping[str, Any], optimizer: Any, scheduler: Any
+    ) -> list[str]:
+        """Sets the tensors that are named as `weight_specs` names them, which fit in shape and are
+        brought to the model's dtype and device; then the optimizer's and the schedule's state, as
+        pipeline.foreign reads them, or leaves those alone for None. Returns notes, a sentence each.
+        Raises ValueError, one line, for a state that does not fit; then nothing counts as set."""
