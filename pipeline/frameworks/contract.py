@@ -84,6 +84,8 @@ class Spec:
     shape: tuple[int, ...]
     dtype: str
     """As numpy names it, or bfloat16."""
+    same_as: str = ""
+    """The first of the names that the model holds this very tensor under, where this is another."""
 
 
 class TrainingModule(Protocol[T_contra]):
