@@ -15,6 +15,7 @@ from pipeline.config.merge import Lock, composed, merge, read_lock, write_lock
 from pipeline.config.option_files import quoted
 from pipeline.config.params import Params
 from pipeline.config.reading import dump_yaml, flatten, load_yaml, read
+from pipeline.config.train_params import DIGEST
 from pipeline.errors import CannotRun, PipelineError
 from pipeline.files import write_atomically
 from pipeline.project import CONF, CONF_LOCK, PARAMS, ROOT
@@ -34,6 +35,7 @@ def main(arguments: list[str]) -> int:
         if any(argument.startswith("-") for argument in arguments):
             return through_hydra(arguments)
         demand_repository()
+        arguments = _with_checkpoint(arguments)
         values, lock = composed(CONF, arguments)
         return reproduce(values, arguments, lock)
     except PipelineError as error:
@@ -41,6 +43,19 @@ def main(arguments: list[str]) -> int:
         return 1
     except Interrupted as end:
         return 128 + end.number
+
+
+def _with_checkpoint(arguments: list[str]) -> list[str]:
+    """Returns the arguments with a path in train.start replaced by the digest of what lies there,
+    which is taken in. Raises DataError, one line."""
+    given = [each for each in arguments if each.startswith("train.start=")]
+    path = given[-1].partition("=")[2] if given else "null"
+    if path == "null" or DIGEST.fullmatch(path):
+        return arguments
+    from pipeline.adopt import take_in
+
+    digest, _ = take_in(Path(path).expanduser())
+    return [f"train.start={digest}" if each in given else each for each in arguments]
 
 
 def demand_repository() -> None:

@@ -23,11 +23,11 @@ from pipeline.reference.recording import record
 from pipeline.reference.source import Source
 from pipeline.run import parent, stage
 from pipeline.run.made_here import is_made_here
-from pipeline.training import checkpoints, parts
+from pipeline.training import checkpoints, parts, start
 from pipeline.training.deciding import Deciding
 from pipeline.training.decision import Decision
 from pipeline.training.epochs import end_epoch, epoch_batches, judge
-from pipeline.training.history import HISTORY, best_epoch, read_history
+from pipeline.training.history import HISTORY, best_epoch, read_history, row_of
 from pipeline.training.model_faults import PYTHONS, translate_model_faults
 from pipeline.training.parts import build, seed
 from pipeline.training.recomputed import demand_recomputed
@@ -50,7 +50,7 @@ def checkpoint(
     deciding = Deciding(training, params.model, params.train, schema, inputs, targets)
     decisions = deciding.of_metrics()
     predictions = deciding.of_predictions(decisions)
-    exact, reached = is_made_here(train / HISTORY), history[chosen - 1]
+    exact, reached = is_made_here(train / HISTORY), row_of(history, chosen)
     demand_recomputed(framework, training, data, params.train, decisions, reached, exact)
     shutil.copyfile(epoch_file, output / f"checkpoint{framework.SUFFIX}")
     shutil.copyfile(train / HISTORY, output / HISTORY)
@@ -67,10 +67,14 @@ def checkpoint(
     schema["decisions"] = {name: each.as_mapping() for name, each in decisions.items()}
     schema["predictions"] = predictions and predictions.as_mapping()
     write_atomically(output / "schema.json", json.dumps(schema, indent=1) + "\n")
+    if (train / start.FILE).is_file():
+        schema["start"] = json.loads((train / start.FILE).read_text())
     metrics = {k: v for k, v in reached.items() if k != "epoch"}
     labels = schema["targets"][predictions.target]["labels"] if predictions else None
     judged = (data, output, params, decisions, predictions, labels)
     metrics |= _judge(framework, training, *judged)
+    if schema.get("made_up"):
+        metrics = {}
     write_atomically(output / "metrics.json", json.dumps(metrics, indent=1) + "\n")
     shown = {"epoch": chosen} | {k: round(v, 4) for k, v in metrics.items() if "test/" in k}
     print(

@@ -234,6 +234,7 @@ def _schema(
             for name, entry in data.targets.items()
         },
         "rows": dict(zip(SPLITS, sizes, strict=True)),
+        **({"made_up": True} if data.made_up else {}),
     } | dimensions.bounds(data)
 
 

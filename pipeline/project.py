@@ -12,6 +12,8 @@ CONF_LOCK = Path("conf.lock.yaml")
 """What `compose` remembers of its last merge."""
 PARENTS = Path("parents")
 """Complete models that others are trained on from, each under its digest."""
+CHECKPOINTS = Path("checkpoints")
+"""Checkpoints that were made elsewhere, each under its sha256, and a description beside it."""
 
 STAGES = ("compose", "prepare", "train", "checkpoint", "export-complete", "verify", "log-to-mlflow")
 PREPARE, TRAIN, CHECKPOINT, EXPORT_COMPLETE, VERIFY, LOG_TO_MLFLOW = STAGES[1:]

@@ -6,7 +6,6 @@ the pipeline trains on from there. Model and training are the parent's, but for 
 
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -20,7 +19,7 @@ from pipeline.errors import IncompleteArtifact, ParamsError, PipelineError, Veri
 from pipeline.examine import demand_admitted
 from pipeline.examine.loading import loadable
 from pipeline.project import CONF, PARENTS, ROOT
-from pipeline.run.parent import training_format
+from pipeline.run.parent import track, training_format
 from pipeline.run.signals import Interrupted
 from pipeline.text import escaped
 
@@ -90,17 +89,8 @@ def store_parent(complete_model: Path) -> str:
             shutil.rmtree(partial, ignore_errors=True)
             shutil.copytree(copy, partial, copy_function=shutil.copyfile)
             partial.rename(parent)
-    if not parent.with_name(f"{digest}.dvc").is_file():
-        _track(parent)
+    track(parent)
     return digest
-
-
-def _track(parent: Path) -> None:
-    command = [sys.executable, "-m", "dvc", "add", "--quiet", str(parent)]
-    done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
-    if done.returncode:
-        message = " ".join(done.stderr.split())
-        raise PipelineError(f"{parent}: DVC does not track it: {message}; `dvc add {parent}`")
 
 
 def values(parent: str, overrides: list[str]) -> dict[str, Any]:
@@ -114,7 +104,8 @@ def values(parent: str, overrides: list[str]) -> dict[str, Any]:
     own |= {k for k, v in params["train"].items() if v != default["train"].get(k)}
     if "train" not in named:
         params["train"] |= {k: v for k, v in recorded["train"].items() if k not in own}
-    params["train"]["parent"] = parent
+    params["train"] |= {"parent": parent, "start": None, "new_weights": []}
+    params["train"]["epochs"] = params["train"]["epochs"] or default["train"]["epochs"]
     params["model"] = recorded["model"]
     if not {"export", "export.formats"} & set(named):
         params["export"]["formats"] = [training_format(PARENTS / parent)]

@@ -3,7 +3,7 @@
 import contextlib
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,14 @@ from typing import Any
 from pipeline.config.params import EarlyStopping, Train, TrainParams
 from pipeline.data import arrays as prepared
 from pipeline.errors import Diverged
+from pipeline.files import replacing
 from pipeline.frameworks.contract import TrainingModule
-from pipeline.run import parent, signals, stage
+from pipeline.run import parent, resume_state, signals, stage
 from pipeline.run.made_here import Clock
-from pipeline.training import checkpoints, parts
+from pipeline.training import checkpoints, parts, start
 from pipeline.training.deciding import Deciding
 from pipeline.training.decision import Decision
 from pipeline.training.epochs import (
-    adapt,
     demand_answers_at_the_ends,
     end_epoch,
     epoch_batches,
@@ -30,6 +30,7 @@ from pipeline.training.history import HISTORY, Row, best_epoch, read_history, wr
 from pipeline.training.metrics import demand_metrics
 from pipeline.training.parts import build, seed
 from pipeline.training.recomputed import demand_recomputed
+from pipeline.training.start import beginning
 from pipeline.training.trial import demand_trainable
 from pipeline.training.writer import Writer, writing
 
@@ -46,6 +47,8 @@ def train(data: Path, models: Path, output: Path, params: TrainParams) -> None:
     before = parts.epochs_before(params.train)
     inputs, targets = prepared.split(data, "train")
     losses = checkpoints.load_within(framework, training, output, len(history) + 1)
+    if not params.train.epochs:
+        _write_as_it_came(framework, training, data, output, params.train, decisions, clock)
     with writing() as writer:
         while not _has_ended(history, params.train):
             epoch = len(history) + 1
@@ -69,6 +72,27 @@ def train(data: Path, models: Path, output: Path, params: TrainParams) -> None:
                 _write(writer, framework, training, output, history, params.train, clock)
                 pending.raise_if_set()
             losses = []
+
+
+def _write_as_it_came(
+    framework: TrainingModule[Any],
+    training: Any,
+    data: Path,
+    output: Path,
+    train: Train,
+    decisions: Mapping[str, Decision],
+    clock: Clock,
+) -> None:
+    """Writes history and checkpoint of epoch 0: of a model that no epoch changes."""
+    row = {"epoch": 0, **judge(framework, training, data, "val", train, decisions)}
+    _demand_finite(row)
+    write_history(output / HISTORY, [row])
+    clock.mark()
+    path = checkpoints.epoch_file(framework, output, 0)
+    with replacing(path) as partial:
+        framework.save(training, partial)
+    resume_state.save(output, path)
+    _report(row, 0)
 
 
 def _has_ended(history: list[Row], train: Train) -> bool:
@@ -115,16 +139,19 @@ def _start(
     def built() -> Any:
         return build(params.model, params.train, schema, params.train.device, targets)
 
+    begin = beginning(framework, params)
     history = read_history(output / HISTORY) if (output / HISTORY).is_file() else []
     done = checkpoints.last_epoch(framework, output, history, params.train.keep)
     history = history[:done]
     if not done and params.train.parent is None:
-        demand_trainable(params, built, data)
+        demand_trainable(params, built, begin, data)
     training = built()
     if done:
         framework.load(training, checkpoints.epoch_file(framework, output, done))
     else:
-        adapt(framework, training, inputs)
+        taken = begin(training, inputs)
+        if taken:
+            start.write(output, taken)
         demand_answers_at_the_ends(framework, training, data, ("train", "val", "test"))
     decisions = Deciding(training, params.model, params.train, schema, inputs, targets).of_metrics()
     if done:

@@ -56,7 +56,9 @@ def _introduction(schema: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
             *meanings.lines(schema),
             "",
             *_dimensions(schema),
-            f"Epoch {schema['epoch']}, on the test split: {scores}.",
+            "The rows were made up, so nothing is claimed of how good its answers are."
+            if schema.get("made_up")
+            else f"Epoch {schema['epoch']}, on the test split: {scores}.",
         ]
     )
 
@@ -220,7 +222,7 @@ def _origin(content: Content) -> str:
     commit = content.commit or "none: it was not in git"
     changed = " and `source.patch`, which is to be applied to it" if content.patched else ""
     return (
-        "## Where it came from\n\n"
+        f"## Where it came from\n\n{meanings.origin(content.schema)}"
         f"Made from commit `{commit}`{changed}.\n"
         "`provenance.json` names the sha256 of every file here and everything it was made from:\n"
         "code, data, parameters and installed packages; `lineage/` has the same of its\n"

@@ -34,3 +34,18 @@ def _target(name: str, spec: Mapping[str, Any]) -> Iterator[str]:
     if spec.get("labels"):
         place = f"`targets.{name}.labels` of `schema.json`"
         yield f"* The classes of `{name}` are numbered as in {place}, from 0."
+
+
+def origin(schema: Mapping[str, Any]) -> str:
+    """Returns a paragraph on the checkpoint that the model is, or was trained on from, with an
+    empty line after it; nothing where there was none."""
+    if "start" not in schema:
+        return ""
+    start = schema["start"]
+    does = "Trained on here from a checkpoint that was made elsewhere"
+    if not schema["epoch"]:
+        does = "Trained elsewhere: the weights are those of the checkpoint"
+    return (
+        f"{does}, sha256\n`{start['sha256']}`. `start` in `schema.json` says what is known of it;\n"
+        f"not known are its {', '.join(start['unknown'])}.\n\n"
+    )

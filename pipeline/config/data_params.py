@@ -260,6 +260,8 @@ class Data:
     split's own, {train: …, val: …, test: …}."""
     rows: Component | None
     """In place of a file: a function of data/<name>.py that yields rows, dicts by column."""
+    made_up: bool
+    """Whether the rows are made up, so that no metric is claimed."""
     inputs: Mapping[str, Input]
     """The model's inputs by name, in the order of its call."""
     targets: Mapping[str, Target]

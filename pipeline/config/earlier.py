@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+ADDED: dict[str, Any] = {"augment": None, "rename": {}}
+"""Keys of `model` that not every version had."""
+
 
 def schema(values: dict[str, Any]) -> dict[str, Any]:
     """Returns a schema with its targets by name; of those from before there was one, without, that
@@ -21,10 +24,14 @@ def schema(values: dict[str, Any]) -> dict[str, Any]:
 
 def params(values: Mapping[str, Any]) -> Mapping[str, Any]:
     """Returns a configuration from before targets had names with its only one called target, and
-    from before models could be augmented with none that is."""
+    from before models could be augmented, or renamed the tensors of a checkpoint, with
+    none of it."""
     model, data = values.get("model"), values.get("data")
-    if isinstance(model, Mapping) and "augment" not in model:
-        values = {**values, "model": {**model, "augment": None}}
+    if isinstance(model, Mapping):
+        values = {**values, "model": {**ADDED, **model}}
+    if isinstance(data, Mapping) and "made_up" not in data:
+        data = {**data, "made_up": False}
+        values = {**values, "data": data}
     if not isinstance(data, Mapping) or "targets" in data or "target" not in data:
         return values
     others = {name: value for name, value in data.items() if name != "target"}

@@ -41,6 +41,9 @@ class Model:
     """A module of PyTorch that takes inputs and targets by name, and returns them changed at random
     (one tensor, a tuple in its order, or a dict); it acts in training alone. In Keras such layers
     are a part of the net."""
+    rename: Mapping[str, str | None]
+    """Names that the checkpoint in train.start has for tensors, and those of the model: * stands
+    for any text, the same in both; null leaves a tensor of the checkpoint out."""
     optimizer: Component
     """With PyTorch it gets the net's parameters as its first argument, with Keras nothing."""
     scheduler: Component | None
@@ -224,6 +227,11 @@ class Params:
     tracking: Tracking
 
     def __post_init__(self) -> None:
+        if self.data.made_up and self.train.metrics:
+            raise ParamsError(
+                f"train.metrics: found {', '.join(self.train.metrics)}, but data.made_up says that "
+                "the rows are made up; expected none: train.metrics={}"
+            )
         if len(set(self.checkpoint.batch_sizes)) < 2:
             sizes = list(self.checkpoint.batch_sizes)
             raise ParamsError(f"checkpoint.batch_sizes: found {sizes}, expected two sizes at least")

@@ -1,5 +1,6 @@
 """The section `train` of params.yaml: the loop, the step, what judges an epoch."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -7,6 +8,8 @@ from typing import Annotated, Literal
 from pipeline.config import metric_names
 from pipeline.config.reading import Component, Range
 from pipeline.errors import ParamsError
+
+DIGEST = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +60,8 @@ class Averaging:
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    epochs: Annotated[int, Range(least=1)]
+    epochs: Annotated[int, Range(least=0)]
+    """None is for a model that stays what train.start has."""
     batch_size: Annotated[int, Range(least=1)]
     """Rows that go through the model at once, a step; the last step of an epoch takes what is
     left."""
@@ -76,6 +80,14 @@ class Train:
     parent: str | None
     """Digest of the complete model in parents/ that training goes on from, with its optimizer where
     it stood (`python -m pipeline.resume`); null trains the model from the beginning."""
+    start: str | None
+    """Digest of the checkpoint in checkpoints/ whose weights training begins with; nothing is
+    adapted to the data then, but what new_weights names (`python -m pipeline.adopt`)."""
+    start_with: Literal["weights", "optimizer"]
+    """What of it is taken: the weights alone, or the states of optimizer and schedule, too."""
+    new_weights: tuple[str, ...]
+    """Weights that keep their initial values, which the checkpoint lacks or has in another shape:
+    names, or those of parts that they lie in, where * stands for any text."""
     clip_norm: Annotated[float, Range(above=0)] | None
     """Largest norm of the whole gradient; null does not clip."""
     class_weights: Literal["balanced"] | Mapping[str, float] | None
@@ -99,3 +111,15 @@ class Train:
     def __post_init__(self) -> None:
         for name in self.metrics:
             metric_names.demand_loggable(name)
+        if self.start and self.parent:
+            raise ParamsError(
+                "train.start: found one beside train.parent, expected one of the two; set the "
+                "other to null"
+            )
+        if self.start and not DIGEST.fullmatch(self.start):
+            raise ParamsError(
+                f"train.start: found {self.start}, expected the sha256 of a checkpoint in "
+                "checkpoints/; `python -m pipeline train.start=<path>` takes one in"
+            )
+        if not self.epochs and not self.start:
+            raise ParamsError("train.epochs: found 0, expected 1 at least without train.start")

@@ -52,7 +52,20 @@ SCHEMA: dict[str, Callable[[Any], bool]] = {
     "epochs_before": lambda v: _count(v),
     "seed": lambda v: _count(v),
     "threshold": lambda v: isinstance(v, float) and math.isfinite(v),
+    "start": lambda v: _start(v),
+    "made_up": lambda v: v is True,
 }
+START: dict[str, Callable[[Any], bool]] = {
+    "sha256": lambda v: DIGEST.fullmatch(v) is not None,
+    "known": lambda v: isinstance(v, dict) and len(v) < 100,
+    "unknown": lambda v: v == ["code", "data", "parameters"],
+    "tensors": lambda v: _count(v),
+    "new": lambda v: _texts(v),
+    "left_out": lambda v: _texts(v),
+    "optimizer": lambda v: isinstance(v, bool),
+    "notes": lambda v: _texts(v),
+}
+"""What is said of a checkpoint that training started from."""
 DECISION: dict[str, Callable[[Any], bool]] = {
     "output": lambda v: _word(v),
     "target": lambda v: _word(v),
@@ -84,7 +97,7 @@ def demand_schema(value: Mapping[str, Any]) -> None:
     """Raises ValueError for a schema that says anything else, or speaks of more than can be."""
     there = set(value)
     wanted = set(SCHEMA) - EARLIER if "targets" in there else set(SCHEMA) - NAMED
-    wanted -= {"threshold", "dimensions"} - there
+    wanted -= {"threshold", "dimensions", "start", "made_up"} - there
     wanted -= set() if TRAINING & there else TRAINING
     demand(set(value) == wanted, f"{', '.join(SCHEMA)} alone")
     for key in wanted:
@@ -124,6 +137,18 @@ def _tensors(value: Any, more: Set[str] = frozenset(), optional: Set[str] = froz
             for name, each in value.items()
         )
     )
+
+
+def _start(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and set(value) == set(START)
+        and all(is_right(value[key]) for key, is_right in START.items())
+    )
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 
 def _decision(value: Any) -> bool:

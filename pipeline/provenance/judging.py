@@ -32,7 +32,17 @@ def _dep(entry: Mapping[str, Any]) -> list[Any]:
     digests = [each for each in entry["digest"].values() if each is not None]
     notes = dict(entry.get("annotations", {}))
     listed = notes.pop("files", {})
+    _demand_origin(notes.pop("trainedElsewhere", None))
     return [entry["name"], *digests, *listed, *listed.values(), *notes.values()]
+
+
+def _demand_origin(origin: Any) -> None:
+    """What is said of a checkpoint that was made elsewhere: known values by name, and names of what
+    is not known."""
+    if origin is None:
+        return
+    if not all(isinstance(each, str) for each in (*origin["known"], *origin["unknown"])):
+        raise ValueError("no statement: what it says of a checkpoint is laid out otherwise")
 
 
 def _environment(definition: Mapping[str, Any]) -> list[Any]:

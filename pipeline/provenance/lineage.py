@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from pipeline.project import PARENTS
+from pipeline.project import CHECKPOINTS, PARENTS
 from pipeline.provenance.digests import NAME, files
 from pipeline.provenance.judging import demand_plain
 from pipeline.provenance.statement import sealed
@@ -74,6 +74,15 @@ class Node:
             if each["name"] == dep:
                 listed: dict[str, str] = each.get("annotations", {}).get("files", {})
                 return listed
+        return {}
+
+    @property
+    def elsewhere(self) -> Mapping[str, Any]:
+        """What is known of the checkpoint that training started from, and what is not; empty where
+        it did not start from one."""
+        for each in self.definition["resolvedDependencies"]:
+            if origin := each.get("annotations", {}).get("trainedElsewhere"):
+                return origin  # type: ignore[no-any-return]
         return {}
 
     @property
@@ -147,14 +156,16 @@ def upstream(first: Node, known: Mapping[str, Node]) -> Iterator[tuple[str, Node
             yield path, known[sha256]
 
 
-def dep_kind(dep: str) -> Literal["artifact", "parent", "data", "code"]:
+def dep_kind(dep: str) -> Literal["artifact", "parent", "checkpoint", "data", "code"]:
     """What a dep is, by its path in dvc.yaml. The digest of the first two is that of a statement;
-    data are all that no patch would have."""
+    a checkpoint was made elsewhere, and data are all else that no patch would have."""
     folder = next(iter(PurePosixPath(dep).parts), "")
     if folder == OUTPUTS.name:
         return "artifact"
     if folder == PARENTS.name:
         return "parent"
+    if folder == CHECKPOINTS.name:
+        return "checkpoint"
     return "data" if folder in NOT_CODE else "code"
 
 

@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pipeline.files import write_atomically
@@ -20,27 +21,37 @@ LISTED = 1000
 
 
 def build_definition(
-    stage: str, params: Mapping[str, Any], deps: Iterable[str], code: Mapping[str, Any]
+    stage: str,
+    params: Mapping[str, Any],
+    deps: Iterable[str],
+    code: Mapping[str, Any],
+    annotations: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    """What an output is made from, as SLSA's buildDefinition; `deps` are paths that exist."""
+    """What an output is made from, as SLSA's buildDefinition; `deps` are paths that exist, and
+    `annotations` what is said of some of them."""
     return {
         "buildType": "urn:complete-models:stage:v1",
         "externalParameters": {"stage": stage, "params": params},
         "internalParameters": environment(),
-        "resolvedDependencies": [dict(code), *map(_dependency, deps)],
+        "resolvedDependencies": [
+            dict(code),
+            *(_dependency(dep, annotations.get(dep)) for dep in deps),
+        ],
     }
 
 
-def _dependency(name: str) -> dict[str, Any]:
+def _dependency(name: str, said: Mapping[str, Any] | None) -> dict[str, Any]:
     """A directory that is no artifact is named with the digest of each file in it."""
-    path = Path(name)
+    path, annotations = Path(name), dict(said or {})
     if not path.is_dir() or (path / NAME).is_file():
-        return {"name": name, "digest": {"sha256": digest(path)}}
-    listed = contents(path)
-    named: dict[str, Any] = {"name": name, "digest": {"sha256": folded(listed)}}
-    if len(listed) <= LISTED:
-        named["annotations"] = {"files": listed}
-    return named
+        sha256 = digest(path)
+    else:
+        listed = contents(path)
+        sha256 = folded(listed)
+        if len(listed) <= LISTED:
+            annotations["files"] = listed
+    named: dict[str, Any] = {"name": name, "digest": {"sha256": sha256}}
+    return named | ({"annotations": annotations} if annotations else {})
 
 
 def write(directory: Path, definition: Mapping[str, Any], without: str | None = None) -> None:

@@ -16,6 +16,7 @@ PATCH = "source.patch"
 # What a change in it does is recorded elsewhere: as parameters, as data, or not part of a run.
 NOT_CODE = (
     *("conf", "params.yaml", "conf.lock.yaml", "dvc.lock", "data", "artifacts", "reports"),
+    "checkpoints",
     *("docs", "tests", "testing", "benchmarks", "faults", ".gitignore", "**/*.md", "**/*.dvc"),
 )
 

@@ -71,7 +71,9 @@ def _deps(before: Node, after: Node) -> Iterator[Cause]:
 
 
 def _kind(dep: str) -> str:
-    return {"artifact": UPSTREAM, "parent": "data"}.get(dep_kind(dep), dep_kind(dep))
+    return {"artifact": UPSTREAM, "parent": "data", "checkpoint": "data"}.get(
+        dep_kind(dep), dep_kind(dep)
+    )
 
 
 def _code(recorded: Node, rebuilt: Node) -> Iterator[Cause]:

@@ -34,6 +34,9 @@ def announcement(report: Report, foreign: Mapping[Code, Changes]) -> str:
         c.label: n.stage for n, c in zip(report.nodes, report.codes, strict=True) if c != code
     }
     lines += [f"  {stage} ran at {label}, and does so again" for label, stage in others.items()]
+    for origin in filter(None, (node.elsewhere for node in report.nodes)):
+        name, unknown = origin["known"].get("name"), ", ".join(origin["unknown"])
+        lines.append(f"  from the checkpoint {name} on, trained elsewhere: {unknown} not known")
     calls = [t for node in report.nodes for t in reproduce_code.targets(node.params)]
     if calls:
         lines.append(f"  which the recorded parameters have call {', '.join(dict.fromkeys(calls))}")

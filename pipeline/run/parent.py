@@ -4,13 +4,16 @@ What is trained on from it is a result of its format's code too, and of no other
 """
 
 import json
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pipeline import formats, provenance
-from pipeline.errors import IncompleteArtifact
+from pipeline.errors import IncompleteArtifact, PipelineError
 from pipeline.project import PARENTS
+from pipeline.run import start
 
 FORMATS = Path("pipeline/formats")
 
@@ -50,11 +53,22 @@ def demand_present(parent: Path) -> None:
         )
 
 
+def track(path: Path) -> None:
+    """Has DVC track what lies in parents/ or checkpoints/, unless it does. Raises PipelineError."""
+    if path.with_name(f"{path.name}.dvc").is_file():
+        return
+    command = [sys.executable, "-m", "dvc", "add", "--quiet", str(path)]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        message = " ".join(done.stderr.split())
+        raise PipelineError(f"{path}: DVC does not track it: {message}; `dvc add {path}`")
+
+
 def code(params: Mapping[str, Any]) -> list[str]:
     """Returns the paths of the code that trains the parent on: its format's folder and what formats
-    share. There is none without a parent."""
+    share; or that opens the checkpoint in its place. There is none without either."""
     if params["train"]["parent"] is None:
-        return []
+        return start.code(params)
     parent = PARENTS / params["train"]["parent"]
     demand_present(parent)
     shared = (path for path in FORMATS.iterdir() if path.is_file() or path.name.startswith("_"))
@@ -63,6 +77,6 @@ def code(params: Mapping[str, Any]) -> list[str]:
 
 
 def code_digest(params: Mapping[str, Any]) -> str | None:
-    """Returns a sha256 of that code, for DVC to compare; None without a parent."""
+    """Returns a sha256 of that code, for DVC to compare; None where there is none."""
     digests = {path: provenance.digest(Path(path)) for path in code(params)}
     return provenance.folded(digests) if digests else None

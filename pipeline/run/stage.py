@@ -16,7 +16,7 @@ from pipeline.errors import ChangedMeanwhile, IncompleteArtifact, PipelineError
 from pipeline.files import translate_os_errors
 from pipeline.project import PARENTS
 from pipeline.provenance import lineage
-from pipeline.run import backup, dvc_file, killed_experiment, resume_state, signals, versions
+from pipeline.run import backup, dvc_file, killed_experiment, resume_state, signals, start, versions
 from pipeline.run.arguments import Stage, arguments, params_file, sections
 from pipeline.run.lock import exclusive_writer
 from pipeline.run.scratch import scratch_beside
@@ -165,7 +165,9 @@ def _definition(
     used = {section: values[section] for section in names}
     parent = _parent(stage)
     deps = dvc_file.deps(_name(stage)) + ([str(PARENTS / parent)] if parent else [])
-    return provenance.build_definition(_name(stage), used, [*deps, *code_by_params(used)], code)
+    origin = start.deps(_name(stage), used.get("train", {}).get("start"))
+    deps += [*origin, *code_by_params(used)]
+    return provenance.build_definition(_name(stage), used, deps, code, origin)
 
 
 def _parent(stage: Stage) -> str | None:

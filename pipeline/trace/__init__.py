@@ -24,7 +24,7 @@ from pipeline.trace.claims import Case, Check, direct, kind
 from pipeline.trace.code import Source
 from pipeline.trace.files import carried, files, links, params, path_of, seal
 from pipeline.trace.records import dvc, mlflow
-from pipeline.trace.source import code, code_files, data, environment, sources
+from pipeline.trace.source import code, code_files, data, elsewhere, environment, sources
 
 VERDICTS = ("verified", "missing", "contradicted")
 
@@ -112,6 +112,7 @@ def _checks(node: Node, source: Source, case: Case, here: dict[str, Any]) -> Ite
     yield from carried(node, case)
     yield from links(node, case)
     yield from data(node, source, case)
+    yield from elsewhere(node, case)
     yield from params(node, case)
     yield from code(source, case)
     yield from code_files(node, source, case)

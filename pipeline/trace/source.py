@@ -11,12 +11,17 @@ from pipeline.trace.code import Source, find_source
 from pipeline.untrusted import limits
 
 
+def deps_of_kind(node: Node, kind: str) -> dict[str, str]:
+    """Returns path -> digest of the deps that are of this kind."""
+    return {path: digest for path, digest in node.deps.items() if dep_kind(path) == kind}
+
+
 def deps_of_code(node: Node) -> dict[str, str]:
-    return {path: digest for path, digest in node.deps.items() if dep_kind(path) == "code"}
+    return deps_of_kind(node, "code")
 
 
 def deps_of_data(node: Node) -> dict[str, str]:
-    return {path: digest for path, digest in node.deps.items() if dep_kind(path) == "data"}
+    return deps_of_kind(node, "data")
 
 
 def sources(case: Case) -> dict[tuple[str | None, str | None], Source]:
@@ -187,6 +192,29 @@ def data(node: Node, source: Source, case: Case) -> Iterator[Check]:
             if source.exists:
                 todo = f"`git checkout {source.commit} -- {path}`, then `dvc pull`"
             yield Check(claim="raw data", verdict="missing", text=text, todo=todo)
+
+
+def elsewhere(node: Node, case: Case) -> Iterator[Check]:
+    """The checkpoint that training started from: a root, of whose making nothing is recorded."""
+    origin = node.elsewhere
+    for path, digest in deps_of_kind(node, "checkpoint").items():
+        same = case.digest(case.root / path) == digest
+        if path.endswith(".json"):
+            if not same:
+                text = f"{path}, what was known of the checkpoint, is not at hand as it was"
+                todo = f"`git checkout {path}`, if git has it"
+                yield Check(claim="checkpoint", verdict="missing", text=text, todo=todo)
+            continue
+        known = origin.get("known", {})
+        text = f"{path}, {known.get('name')} ({known.get('kind')}), trained elsewhere: its "
+        text += f"{', '.join(map(str, origin.get('unknown', ())))} are not known; "
+        if same:
+            text += "the recorded bytes are at hand"
+            yield Check(claim="checkpoint", verdict="verified", text=text)
+        else:
+            text += "it is not at hand as it was"
+            todo = f"`dvc pull {path}.dvc`"
+            yield Check(claim="checkpoint", verdict="missing", text=text, todo=todo)
 
 
 def environment(node: Node, here: Mapping[str, object]) -> Check:

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipeline.provenance.lineage import is_artifact
+from pipeline.provenance.lineage import dep_kind, is_artifact
 from pipeline.trace.claims import SHORT, count
 
 WIDEST = 100
@@ -88,6 +88,9 @@ def _branches(
     for digest, dep in mine.items():
         if digest in nodes:
             yield nodes[digest]
+        elif dep_kind(dep["path"]) == "checkpoint":
+            if not dep["path"].endswith(".json"):
+                yield {"title": f"trained elsewhere: {dep['path'][: -64 + SHORT]}"}
         elif _is_raw(dep, node) or (not dep["known"] and is_artifact(dep["path"])):
             what = "raw data in" if _is_raw(dep, node) else "not known here:"
             yield {"title": f"{what} {dep['path']} {digest[:SHORT]}"}

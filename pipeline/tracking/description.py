@@ -37,6 +37,8 @@ def tags(content: RunContent, details: Details) -> dict[str, str]:
         named |= content.reference
     if "train.parent" in content.flat_params and content.flat_params["train.parent"] != "null":
         named["provenance.parent"] = content.flat_params["train.parent"]
+    if origin := content.schema.get("start"):
+        named["provenance.start"] = origin["sha256"]
     return named
 
 
@@ -53,6 +55,7 @@ def description(content: RunContent) -> str:
     data = f"{_code(raw['path'])} at revision `{raw['rev']}`, sha256 `{raw['sha256']}`"
     tested = {name: value for name, value in content.final.items() if name.startswith("test/")}
     reached = ", ".join(f"{_code(name)} {value:.6g}" for name, value in tested.items())
+    reached = reached or "its rows were made up, so no metric is claimed"
     commands = [
         f"python -m pipeline.{each} {content.digest[:12]}" for each in ("reproduce", "trace")
     ]
@@ -60,6 +63,7 @@ def description(content: RunContent) -> str:
         [
             f"A complete {_code(content.model)}, verified, that needs none of its source: "
             f"{reached}.",
+            *(_started(content)),
             *("", "In a clone, made again, and what it was made from:", "```", *commands, "```"),
             *(_elsewhere(content) if content.by_reference else ()),
             *("", f"Code: commit `{commit}`{changed}."),
@@ -67,6 +71,15 @@ def description(content: RunContent) -> str:
             *("", f"Statement of provenance: sha256 `{content.digest}`."),
         ]
     )
+
+
+def _started(content: RunContent) -> Iterator[str]:
+    """Tells of the checkpoint that the model is, or was trained on from."""
+    if origin := content.schema.get("start"):
+        does = "trained on from" if content.schema["epoch"] else "trained elsewhere, adopted from"
+        name, unknown = _code(str(origin["known"].get("name"))), ", ".join(origin["unknown"])
+        yield from ("", f"It was {does} the checkpoint {name}, sha256 `{origin['sha256']}`; not")
+        yield f"known are its {unknown}."
 
 
 def _elsewhere(content: RunContent) -> Iterator[str]:

@@ -9,7 +9,8 @@ from pipeline.files import replacing
 
 HISTORY = "history.csv"
 Row = dict[str, float]
-"""An epoch's values by column; the first column is `epoch`, from 1."""
+"""An epoch's values by column; the first column is `epoch`, from 1, or 0 for what training starts
+from."""
 
 
 def read_history(path: Path) -> list[Row]:
@@ -34,7 +35,8 @@ def write_history(path: Path, history: list[Row]) -> None:
 
 
 def best_epoch(history: list[Row], metric: str, mode: str, key: str) -> int:
-    """Returns the epoch with the best value, the earliest of equals.
+    """Returns the epoch with the best value, the earliest of equals; epoch 0 is that of a model
+    that stayed what it was.
 
     Raises ParamsError that names `key`, the parameter, where no column is called `metric`.
     """
@@ -42,7 +44,13 @@ def best_epoch(history: list[Row], metric: str, mode: str, key: str) -> int:
         columns = ", ".join(name for name in history[0] if name != "epoch")
         raise ParamsError(f"{key}: found {metric}, expected a metric of history.csv: {columns}")
     values = [row[metric] for row in history]
-    return values.index(max(values) if mode == "max" else min(values)) + 1
+    best = values.index(max(values) if mode == "max" else min(values))
+    return int(history[best]["epoch"])
+
+
+def row_of(history: Sequence[Row], epoch: int) -> Row:
+    """Returns the epoch's row."""
+    return next(row for row in history if row["epoch"] == epoch)
 
 
 def retained(history: Sequence[Row], keep: int | None) -> list[int]:

@@ -17,9 +17,9 @@ from pipeline.errors import ModelError, ParamsError
 from pipeline.frameworks.contract import Framework
 from pipeline.training.deciding import Deciding
 from pipeline.training.decision import Decision
-from pipeline.training.epochs import adapt
 from pipeline.training.metrics import score
 from pipeline.training.model_faults import translate_model_faults
+from pipeline.training.start import Begin
 
 ROWS = 4096
 """Rows at most that preprocessing is fitted to, and that metrics see."""
@@ -48,10 +48,10 @@ class _Trial:
         return self.framework.step(self.training, self.inputs, self.targets, rows)
 
 
-def demand_trainable(params: TrainParams, build: Build, data: Path) -> None:
+def demand_trainable(params: TrainParams, build: Build, begin: Begin, data: Path) -> None:
     """Raises ParamsError or ModelError, one line, for what could not be trained, judged or resumed.
 
-    `build` makes the training anew, and always the same.
+    `build` makes the training anew, and always the same; `begin` brings it to where it begins.
     """
     framework = frameworks.framework(params.model.framework)
     schema = prepared.schema(data)
@@ -64,7 +64,7 @@ def demand_trainable(params: TrainParams, build: Build, data: Path) -> None:
         trial = _Trial(framework, build(), batch, prepared.rows_of(targets, rows))
         before = framework.state_outside(trial.training)
         first = {name: prepared.head(array, ROWS) for name, array in inputs.items()}
-        adapt(framework, trial.training, first)
+        begin(trial.training, first)
         framework.seed(SEED, trial.training)
         _demand_scalar(trial.step())
         outputs, again = trial.answers(), trial.answers()

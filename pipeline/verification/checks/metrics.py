@@ -17,6 +17,8 @@ with them, and of very many rows a few change sides, where two classes are as go
 
 def check(evidence: Evidence) -> Result:
     """Demands equal numbers where the format's tolerance is zero, within ROUNDING elsewhere."""
+    if evidence.schema.get("made_up"):
+        return Result(summary="the rows are made up: no metric is claimed", done=False)
     faults: list[Fault] = []
     measured: dict[str, dict[str, Any]] = {}
     recorded = evidence.metrics
