@@ -1,5 +1,4 @@
-"""`python -m pipeline.adopt model.pt model=resnet data=photos`: a checkpoint from anywhere becomes a
-complete model.
+"""`python -m pipeline.adopt model.pt model=resnet`: a checkpoint from anywhere, a complete model.
 
 The checkpoint is kept in checkpoints/ under its sha256, DVC tracks it, and the pipeline starts from
 it without an epoch of its own.

@@ -21,9 +21,9 @@ from pipeline.frameworks.contract import TrainingModule
 from pipeline.reference import tokenized
 from pipeline.reference.recording import record
 from pipeline.reference.source import Source
-from pipeline.run import parent, stage
+from pipeline.run import parent, stage, start
 from pipeline.run.made_here import is_made_here
-from pipeline.training import checkpoints, parts, start
+from pipeline.training import checkpoints, parts
 from pipeline.training.deciding import Deciding
 from pipeline.training.decision import Decision
 from pipeline.training.epochs import end_epoch, epoch_batches, judge
@@ -67,8 +67,8 @@ def checkpoint(
     schema["decisions"] = {name: each.as_mapping() for name, each in decisions.items()}
     schema["predictions"] = predictions and predictions.as_mapping()
     write_atomically(output / "schema.json", json.dumps(schema, indent=1) + "\n")
-    if (train / start.FILE).is_file():
-        schema["start"] = json.loads((train / start.FILE).read_text())
+    if (train / start.TAKEN).is_file():
+        schema["start"] = json.loads((train / start.TAKEN).read_text())
     metrics = {k: v for k, v in reached.items() if k != "epoch"}
     labels = schema["targets"][predictions.target]["labels"] if predictions else None
     judged = (data, output, params, decisions, predictions, labels)

@@ -22,11 +22,12 @@ CHANGES_NO_RESULT = {
 
 
 NAMED_BY_A_PARAM = {
-    "train": "pipeline/formats",
-    "checkpoint": "pipeline/formats",
+    "train": ("pipeline/foreign", "pipeline/formats"),
+    "checkpoint": ("pipeline/formats",),
 }
-"""A format is loaded where a complete model is trained on, and only that model's: its code is the
-param parent_code of conf.lock.yaml, for another one's changes no result of these stages."""
+"""A format is loaded where a complete model is trained on, and only that model's, and the readers
+of checkpoints where training starts from one: their code is the param parent_code of
+conf.lock.yaml, for other code changes no result of these stages."""
 
 
 SCREENS_A_PARENT = (
@@ -39,7 +40,7 @@ TRAINS_ON = ("train", "checkpoint", "export-complete")
 
 def outside(stage: str) -> set[str]:
     """Modules that the stage loads and dvc.yaml does not name."""
-    deps = [*STAGES[stage]["deps"], *filter(None, [NAMED_BY_A_PARAM.get(stage)])]
+    deps = [*STAGES[stage]["deps"], *NAMED_BY_A_PARAM.get(stage, ())]
     deps += SCREENS_A_PARENT if stage in TRAINS_ON else ()
     loaded = closure(ROOT / "pipeline" / f"{stage.replace('-', '_')}.py")
     return {m for m in loaded if not any(m == dep or m.startswith(f"{dep}/") for dep in deps)}

@@ -12,6 +12,8 @@ from pipeline.project import CHECKPOINTS, TRAIN
 
 READERS = "pipeline/foreign"
 """The code that opens it."""
+TAKEN = "start.json"
+"""File beside the epochs: what was taken of the checkpoint, and what was not."""
 UNKNOWN = ("code", "data", "parameters")
 """What no checkpoint says of its training for certain."""
 

@@ -19,9 +19,6 @@ from pipeline.frameworks.contract import Framework, TrainingModule
 from pipeline.run import start
 from pipeline.training.epochs import adapt
 
-FILE = "start.json"
-"""What was taken of the checkpoint, and what was not."""
-
 Begin = Callable[[Any, Mapping[str, np.ndarray]], Any]
 """Brings a training that was just built to where it begins, given the training rows' inputs."""
 
@@ -83,7 +80,7 @@ class Start:
 
 def write(output: Path, taken: Mapping[str, Any]) -> None:
     """Writes what was taken of the checkpoint, and prints what a person should know of it."""
-    write_atomically(output / FILE, json.dumps(taken, indent=1) + "\n")
+    write_atomically(output / start.TAKEN, json.dumps(taken, indent=1) + "\n")
     for note in taken["notes"]:
         print(note, flush=True)
     for name in ("new", "left_out"):
