@@ -17,6 +17,9 @@ from . import _pytorch_demands as demands
 from ._filling import filled
 from ._pytorch_average import average_of
 from ._pytorch_building import build as build
+from ._pytorch_groups import like_saved
+from ._pytorch_start import start as start
+from ._pytorch_start import weight_specs as weight_specs
 from ._pytorch_training import Training as Training
 
 SUFFIX = ".pt"
@@ -212,6 +215,7 @@ def load(training: Training, path: Path) -> None:
         trained = state["average"]["trained"] if training.average is not None else state["net"]
         training.net.load_state_dict(trained)
         training.loss.load_state_dict(state["loss"])
+        like_saved(training, state["optimizer"]["param_groups"])
         training.optimizer.load_state_dict(state["optimizer"])
     except (RuntimeError, ValueError) as fault:
         raise ValueError(f"{path}: of another model: {' '.join(str(fault).split())}") from None
