@@ -12,7 +12,7 @@ from pipeline.errors import DataError
 
 from .contract import Foreign, Kind
 
-NOT_KINDS = ("contract", "matching")
+NOT_KINDS = ("contract", "lazily", "matching")
 
 
 def names() -> list[str]:

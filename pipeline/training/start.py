@@ -15,6 +15,7 @@ from pipeline.errors import ModelError
 from pipeline.files import write_atomically
 from pipeline.foreign import matching
 from pipeline.foreign.contract import Foreign
+from pipeline.foreign.lazily import Lazily
 from pipeline.frameworks.contract import Framework, TrainingModule
 from pipeline.run import start
 from pipeline.training.epochs import adapt
@@ -59,7 +60,7 @@ class Start:
             adapt(self.framework, training, inputs)
         specs = self.framework.weight_specs(training, origin.naming)
         match = matching.match(specs, origin.weights, self.params.model.rename, train.new_weights)
-        weights = {own: origin.weights[name] for own, name in match.pairs.items()}
+        weights = Lazily(match.pairs, origin.weights.__getitem__)
         whole = train.start_with == "optimizer"
         states = (origin.optimizer, origin.scheduler) if whole else (None, None)
         try:
