@@ -98,9 +98,7 @@ def test_the_answers_are_those_of_the_checkpoint_bit_for_bit(
     assert torch.equal(program(pixels), net.eval()(pixels))
 
 
-def test_the_optimizer_came_along(
-    project: Project, elsewhere: tuple[Path, dict[str, Any]]
-) -> None:
+def test_the_optimizer_came_along(project: Project, elsewhere: tuple[Path, dict[str, Any]]) -> None:
     saved = torch.load(complete(project) / "optimizer.pt", weights_only=True)
     slots = torch.load(elsewhere[0], weights_only=True)["optimizer_state_dict"]["state"]
     assert saved["state"]["param_groups"][0]["lr"] == LR
