@@ -40,6 +40,11 @@ def _number(character: str) -> str:
     return character.encode("unicode_escape", "replace").decode()
 
 
+def escaped_error(error: BaseException) -> str:
+    """Returns an error's line, and what was added to it as notes, such as a table, below it."""
+    return "\n  ".join(map(escaped, [str(error), *getattr(error, "__notes__", ())]))
+
+
 def escaped_lines(text: str) -> str:
     """Escapes text of more lines than one."""
     return escaped(text, "\n\t")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.text import escaped, escaped_lines, escaped_values
+from pipeline.text import escaped, escaped_error, escaped_lines, escaped_values
 
 
 @given(st.text())
@@ -42,3 +42,11 @@ def test_other_scripts_are_shown_as_they_are(text: str) -> None:
 )
 def test_what_looks_like_something_else_is_shown_by_its_number(text: str, shown: str) -> None:
     assert escaped(text) == shown
+
+
+def test_an_error_is_a_line_with_its_notes_below_it() -> None:
+    error = ValueError("found\nx")
+    assert escaped_error(error) == "found\\nx"
+    error.add_note("name   shape")
+    error.add_note("\x1b[2J    3")
+    assert escaped_error(error) == "found\\nx\n  name   shape\n  \\x1b[2J    3"

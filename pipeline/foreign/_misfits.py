@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import islice
 
+from pipeline.errors import ModelError
 from pipeline.frameworks.contract import Spec
 from pipeline.text import escaped
 
@@ -61,15 +62,18 @@ class Misfits:
         return bool(self.missing or self.misshaped or self.left)
 
 
-def table(misfits: Misfits, specs: Specs, found: Specs) -> str:
-    """Returns what is wrong in a line, and a row for each tensor below it."""
+def error(misfits: Misfits, specs: Specs, found: Specs) -> ModelError:
+    """Returns what is wrong in a line, with a row for each tensor as its notes."""
     rows = _rows(misfits, specs, found)
     shown = [HEADER, *(tuple(map(escaped, row)) for row in islice(rows, ROWS))]
     widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in shown]
     if next(rows, None):
         lines.append("… and more")
-    return "\n  ".join([_summary(misfits, specs, found), *lines])
+    result = ModelError(_summary(misfits, specs, found))
+    for line in lines:
+        result.add_note(line)
+    return result
 
 
 def _summary(misfits: Misfits, specs: Specs, found: Specs) -> str:

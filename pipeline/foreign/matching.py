@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.errors import ModelError, ParamsError
+from pipeline.errors import ParamsError
 from pipeline.frameworks.contract import Spec
 from pipeline.text import escaped
 
-from ._misfits import Misfits, table
+from ._misfits import Misfits, error
 from ._patterns import Renaming, fitting
 from ._prefixes import own_names
 
@@ -56,8 +56,8 @@ def match(
 ) -> Match:
     """Returns the match, in which none is missing and none is left over.
 
-    Raises ModelError, one line and a table below it, where there is none such; ParamsError, one
-    line, for a pattern that fits nothing.
+    Raises ModelError, one line with a table as its notes, where there is none such; ParamsError,
+    one line, for a pattern that fits nothing.
     """
     found = {name: Spec(tuple(map(int, w.shape)), _dtype(w)) for name, w in weights.items()}
     names, notes = _named(specs, found, rename or {})
@@ -84,7 +84,7 @@ def match(
         pairs=pairs,
     )
     if misfits:
-        raise ModelError(table(misfits, specs, found))
+        raise error(misfits, specs, found)
     _demand_some(specs, pairs)
     notes += [*_of_dtypes(specs, found, pairs), *_of_new(new), *_of_left_out(gone)]
     return Match(pairs, tuple(sorted(new)), tuple(gone), tuple(map(escaped, notes)))

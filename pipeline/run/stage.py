@@ -20,7 +20,7 @@ from pipeline.run import backup, dvc_file, killed_experiment, resume_state, sign
 from pipeline.run.arguments import Stage, arguments, params_file, sections
 from pipeline.run.lock import exclusive_writer
 from pipeline.run.scratch import scratch_beside
-from pipeline.text import escaped
+from pipeline.text import escaped_error
 
 CodeByParams = Callable[[Mapping[str, Any]], list[str]]
 """From the sections of params that a stage reads to paths of code."""
@@ -55,7 +55,7 @@ def main(
         definition = partial(_definition, stage, code_by_params)
         _run(stage, arguments(stage), resumes, judges, definition)
     except PipelineError as error:
-        print(f"error: {_name(stage)}: {escaped(str(error))}", file=sys.stderr)
+        print(f"error: {_name(stage)}: {escaped_error(error)}", file=sys.stderr)
         code = 1
     except (signals.Interrupted, ImportError) as fault:
         end = signals.raised() or fault
