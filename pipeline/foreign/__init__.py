@@ -4,7 +4,9 @@ be.
 This module finds the kind of a file or folder by its content.
 """
 
+import contextlib
 import importlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
@@ -28,15 +30,29 @@ def kind(name: str) -> Kind:
 
 def recognized(path: Path) -> str:
     """Returns the name of the kind that the content is of. Raises DataError, one line."""
-    if not path.exists():
-        raise DataError(f"{path}: missing; expected a checkpoint, a file or a folder")
-    for name in names():
-        if kind(name).recognizes(path):
-            return name
+    with _readable(path):
+        if not path.exists():
+            raise DataError(f"{path}: missing; expected a checkpoint, a file or a folder")
+        for name in names():
+            if kind(name).recognizes(path):
+                return name
     titles = ", ".join(kind(name).TITLE for name in names())
     raise DataError(f"{path}: no checkpoint that is known, expected one of: {titles}")
 
 
 def read(path: Path) -> Foreign:
     """Opens the checkpoint at the path, whatever its kind. Raises DataError, one line."""
-    return kind(recognized(path)).read(path)
+    name = recognized(path)
+    with _readable(path):
+        return kind(name).read(path)
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Raises DataError, one line, for what the system does not let anybody read."""
+    try:
+        yield
+    except OSError as fault:
+        raise DataError(
+            f"{path}: {fault.strerror or fault}; make it readable, or copy it elsewhere"
+        ) from None

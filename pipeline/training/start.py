@@ -63,6 +63,11 @@ class Start:
         weights = Lazily(match.pairs, origin.weights.__getitem__)
         whole = train.start_with == "optimizer"
         states = (origin.optimizer, origin.scheduler) if whole else (None, None)
+        if whole and origin.optimizer is None:
+            raise ModelError(
+                f"{self.path}: has no optimizer's state that could be taken, but train.start_with "
+                "is optimizer; set it to weights"
+            )
         try:
             notes = self.framework.start(training, origin.naming, weights, *states)
         except ValueError as fault:
