@@ -2,13 +2,14 @@
 its checksum the first time."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import DataError
 from pipeline.text import escaped
 
+from ._contents import made_in
 from ._pickle import Made
 from ._tensors import SUBCLASS, Tensors, reason
 from ._torch_file import Piece, TorchFile
@@ -59,7 +60,7 @@ class Brought:
 
     def state(self, value: Any) -> Any:
         """Returns an optimizer's state, of which each tensor is known to be whole."""
-        for each in _leaves(value):
+        for each in made_in(value):
             self(each)
         return Lazily(value, self)
 
@@ -92,14 +93,3 @@ def _refusal(value: Any) -> str:
         )
     advice = ADVICE.get(made.name) if made else None
     return f"{reason(value)}, expected a dense tensor; {advice or 'save its values'} before saving"
-
-
-def _leaves(value: Any) -> Iterator[Any]:
-    if isinstance(value, Mapping):
-        for each in value.values():
-            yield from _leaves(each)
-    elif isinstance(value, list | tuple):
-        for each in value:
-            yield from _leaves(each)
-    elif isinstance(value, Made):
-        yield value

@@ -18,11 +18,13 @@ USUAL = (
 )
 """Keys that people save weights under; the first that is there is taken."""
 AVERAGES = re.compile(r"ema|averag|swa|shadow", re.IGNORECASE)
-EPOCHS = ("epoch", "epochs", "current_epoch", "last_epoch", "num_epochs", "epochs_trained")
+EPOCHS = ("epoch", "current_epoch", "last_epoch", "epochs_trained")
 VERSIONS = ("torch_version", "pytorch_version", "torch", "pytorch")
 TENSORS = frozenset({*PLAIN, *REASONS, *WRAPPED, TYPED, SUBCLASS})
 EXTRA = "_extra_state"
-DEEPEST, WITHIN, MOST = 16, 3, 1_000_000
+DEEPEST, WITHIN, MOST = 16, 3, 200_000
+"""Dicts within each other, those around the weights, and tensors: a few bytes may say that one dict
+is within others again and again."""
 
 
 @dataclass
@@ -41,10 +43,12 @@ class Contents:
 def contents(value: Any, depth: int = 0) -> Contents | None:
     """Returns what is in it, or in a dict within it; None where there are no weights."""
     value = mapping(value)
+    if is_optimizer(value):
+        return None
     keys = _keys(value)
     if keys is None:
-        inner = [(key, each) for key, each in value.items() if _may_hold(each) and depth < WITHIN]
-        below = [(k, found) for k, each in inner if (found := contents(each, depth + 1))]
+        inner = {id(each): key for key, each in value.items() if _may_hold(each, depth)}
+        below = [(k, found) for k in inner.values() if (found := contents(value[k], depth + 1))]
         if len(below) != 1:
             return None
         [(key, found)] = below
@@ -70,14 +74,18 @@ def is_optimizer(value: Any) -> bool:
     return isinstance(value, dict) and {"state", "param_groups"} <= set(value)
 
 
-def _may_hold(value: Any) -> bool:
-    return isinstance(value, dict) and not is_optimizer(value) and not _is_schedule("", value)
+def _may_hold(value: Any, depth: int) -> bool:
+    return isinstance(value, dict) and depth < WITHIN and not _is_schedule("", value)
 
 
 def _keys(value: Dict) -> list[Any] | None:
     """Returns the keys that the weights lie under, [] where they are the dict's own tensors, and
     None where there are none."""
-    states = [key for key, each in value.items() if not _is_around(each) and flat(each)]
+    known: dict[int, bool] = {}  # one object may be there under many keys
+    for each in value.values():
+        if id(each) not in known:
+            known[id(each)] = not _is_around(each) and bool(flat(each))
+    states = [key for key, each in value.items() if known[id(each)]]
     if usual := next((key for key in USUAL if key in states), None):
         return [usual]
     own = [key for key, each in value.items() if is_tensor(each)]
@@ -200,16 +208,20 @@ def _only(what: str, states: list[tuple[Any, Any]], notes: list[str]) -> Any:
 
 
 def _holds_tensors(value: Any) -> bool:
+    return any(map(is_tensor, made_in(value)))
+
+
+def made_in(value: Any) -> Iterator[Made]:
+    """Yields what a pickle would make within dicts, lists and tuples, each once."""
     waiting, seen = [value], set[int]()
-    while waiting and len(seen) < MOST:
+    while waiting:
         each = waiting.pop()
         if id(each) in seen:
             continue
         seen.add(id(each))
-        if is_tensor(each):
-            return True
-        if isinstance(each, dict):
+        if isinstance(each, Made):
+            yield each
+        elif isinstance(each, dict):
             waiting += each.values()
         elif isinstance(each, list | tuple):
             waiting += each
-    return False

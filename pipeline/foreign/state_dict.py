@@ -2,6 +2,8 @@
 
 import re
 import struct
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,10 @@ from pipeline.text import escaped
 
 from . import _torch_file
 from ._brought import Brought
-from ._contents import EXTRA, contents, is_tensor, mapping
+from ._contents import EXTRA, contents, is_tensor, made_in, mapping
 from ._pickle import Made
 from ._plain import Plain
-from ._tensors import is_plain, said_places
+from ._tensors import said_places
 from ._torch_file import UNREADABLE, TorchFile
 from .contract import Foreign
 
@@ -25,6 +27,8 @@ FIRST = re.compile(r"[^/]+/(data\.pkl|data/\d+|version|byteorder|\.format_versio
 TARRED = (b"sys_info", b"pickle", b"tensors", b"storages")
 """Members of what torch before 0.1.10 wrote."""
 DEEPSPEED = frozenset({"ds_config", "ds_version", "param_shapes", "zero_stage"})
+MOST = 1_000_000
+"""Values of an optimizer's state: a few for each parameter."""
 FLAT = "flat_param"
 """What FSDP calls the part of all parameters that a process holds."""
 
@@ -38,12 +42,12 @@ def recognizes(path: Path) -> bool:
     if pickle is None:
         return _looks_damaged(path)
     value = mapping(pickle.value)
+    if LIGHTNING in value or not value:
+        return False
     try:
-        there = contents(value) is not None
+        return contents(value) is not None or all(map(is_tensor, made_in(value)))
     except UNREADABLE:
         return False
-    plain = bool(value) and all(is_tensor(each) or is_plain(each) for each in value.values())
-    return LIGHTNING not in value and (there or plain)
 
 
 def read(path: Path) -> Foreign:
@@ -96,8 +100,10 @@ def _state(what: str, state: Any, brought: Brought, notes: list[str]) -> Any:
     """Returns it with its tensors; None, with a note, where it holds an object: none is made."""
     if state is None:
         return None
+    if sum(1 for _ in islice(_all_within(state), MOST + 1)) > MOST:
+        raise ValueError(f"its {what} holds more than {MOST} values")
     state = _without_counters(state)
-    if odd := next((each for each in _objects(state) if not is_tensor(each)), None):
+    if odd := next((each for each in made_in(state) if not is_tensor(each)), None):
         notes.append(
             f"its {what} holds an object ({odd.name[:100] or 'a call'}), which is not made, and is "
             "left"
@@ -118,7 +124,7 @@ def state_of(path: Path, what: str) -> tuple[Any, list[str]]:
 
 
 def _without_counters(value: Any) -> Any:
-    """Returns it with numbers in place of numpy's, and with dicts in place of Counters."""
+    """Returns a state with numbers in place of numpy's, and with dicts in place of Counters."""
     if isinstance(value, Made) and value.name == "collections.Counter":
         return dict(value.args[0]) if value.args else {}
     if isinstance(value, Made) and value.name.endswith("multiarray.scalar"):
@@ -128,16 +134,19 @@ def _without_counters(value: Any) -> Any:
     return [_without_counters(e) for e in value] if isinstance(value, list) else value
 
 
-def _objects(value: Any) -> list[Made]:
-    if isinstance(value, Made):
-        return [value]
-    members = value.values() if isinstance(value, dict) else value
-    nested = isinstance(value, dict | list | tuple)
-    return [made for each in members for made in _objects(each)] if nested else []
+def _all_within(value: Any) -> Iterator[Any]:
+    """Yields all that a walk through the value meets, as often as it meets it."""
+    waiting = [value]
+    while waiting:
+        yield (each := waiting.pop())
+        if isinstance(each, dict):
+            waiting += each.values()
+        elif isinstance(each, list | tuple):
+            waiting += each
 
 
 def _without_weights(path: Path, value: Any) -> DataError:
-    objects = sorted({each.name for each in _objects(value) if not is_tensor(each)})
+    objects = sorted({each.name for each in made_in(value) if not is_tensor(each)})
     if objects:
         return DataError(
             f"{path}: holds objects in the place of weights ({escaped(', '.join(objects))[:200]}), "

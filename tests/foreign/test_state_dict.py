@@ -283,6 +283,31 @@ def test_huge_declared_sizes_allocate_nothing(tmp_path: Path) -> None:
     refused(tmp_path / "bomb")
 
 
+def copied(value, times: int):
+    """A few bytes that say a value again and again, in lists or dicts within each other."""
+    for _ in range(times):
+        value = [value] * 9 if isinstance(value, list) else {str(n): value for n in range(9)}
+    return value
+
+
+def test_what_is_in_itself_or_copied_without_end_is_refused_at_once(tmp_path: Path) -> None:
+    endless: list = []
+    endless.append(endless)
+    deep = copied({"a": torch.ones(1)}, 20)
+    for value in (
+        {"state": {0: {}}, "param_groups": [{"a": endless}]},
+        {"state": {0: copied([1], 20)}, "param_groups": []},
+    ):
+        refused(saved(tmp_path, {"model": net().state_dict(), "optimizer": value}))
+    for value in ({"a": endless}, deep, {"a": deep, "b": {"c": deep}}):
+        refused(saved(tmp_path, value))
+
+
+def test_an_optimizer_alone_is_no_net(tmp_path: Path) -> None:
+    state = {"state": {"fc.weight": {"exp_avg": torch.ones(1)}}, "param_groups": [{"lr": 1}]}
+    assert "found state, param_groups" in refused(saved(tmp_path, state))
+
+
 def test_a_zip_bomb_is_refused_by_its_directory(tmp_path: Path) -> None:
     path = saved(tmp_path, {"w": torch.zeros(1 << 20)})
     packed_again(path, tmp_path / "packed", zipfile.ZIP_DEFLATED)
