@@ -20,6 +20,7 @@ from pipeline.errors import DataError, ParamsError, PipelineError
 from pipeline.files import translate_os_errors, write_atomically
 from pipeline.foreign.contract import Foreign
 from pipeline.project import CHECKPOINTS, CONF, ROOT
+from pipeline.provenance import git
 from pipeline.run import start
 from pipeline.run.parent import track
 from pipeline.run.signals import Interrupted
@@ -30,6 +31,8 @@ USAGE = """usage: python -m pipeline.adopt <checkpoint> [override ...]
 Makes a complete model of a checkpoint, a file or a folder, that was made elsewhere: verified,
 logged, and with all that is known of it in its statement. The net is that of the configuration.
 Overrides as in `python -m pipeline`, for instance: model=torch_mlp data=digits"""
+SETS = ("train.start", "train.start_with", "train.epochs", "train.early_stopping")
+"""Keys that are set by the command and not by whoever types it."""
 CHUNK = 1 << 22
 """Bytes that are copied at once."""
 
@@ -47,7 +50,7 @@ def main(arguments: list[str]) -> int:
         values, lock = composed(CONF, overrides)
         digest, checkpoint = take_in(path)
         adopt(values, overrides, digest, checkpoint)
-        return reproduce(values, overrides, lock)
+        return reproduce(values, [*overrides, *SETS], lock)
     except PipelineError as error:
         print(f"error: adopt: {escaped(str(error))}", file=sys.stderr)
         return 1
@@ -110,6 +113,7 @@ def take_in(path: Path) -> tuple[str, Foreign]:
         described = _described(path.name, kind, digest, checkpoint)
         write_atomically(start.described(digest), json.dumps(described, indent=1) + "\n")
     track(start.place(digest))
+    git.run(ROOT, "add", str(start.described(digest)))  # as DVC does with its own
     print(f"{escaped(str(path))}: {foreign.kind(kind).TITLE}, kept as {start.place(digest)}")
     return digest, foreign.read(start.place(digest))
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import provenance
-from pipeline.project import CONF_LOCK, PARAMS, PARENTS
+from pipeline.project import CHECKPOINTS, CONF_LOCK, PARAMS, PARENTS
 from pipeline.provenance import git
 from pipeline.run import versions
 
@@ -15,9 +15,9 @@ ARTIFACTS = (
     "artifacts/checkpoint",
     "artifacts/complete-model",
 )
-WRITTEN = (Path("dvc.lock"), PARAMS, CONF_LOCK)
-"""What a run writes of what git tracks: its inputs' and outputs' digests, its values, and which of
-them conf/ chose."""
+WRITTEN = (Path("dvc.lock"), PARAMS, CONF_LOCK, CHECKPOINTS, PARENTS)
+"""What a run writes of what git tracks: its inputs' and outputs' digests, its values, which of them
+conf/ chose, and what names the checkpoints and complete models that it started from."""
 MODEL = Path("artifacts/complete-model")
 VERIFICATION = Path("reports/verify.json")
 RUN = Path("reports/mlflow.json")
@@ -52,6 +52,7 @@ def _uncommitted() -> dict[str, str]:
     """Returns a line where a commit would make this run one that can be found again."""
     changed = git.line(Path(), "status", "--porcelain", "--", *map(str, WRITTEN)) or ""
     names = [line.split()[-1] for line in changed.splitlines()]
+    names = [str(Path(each).parent) if len(Path(each).parts) > 1 else each for each in names]
     files = " ".join(str(path) for path in WRITTEN if str(path) in names)
     kept = f"`git commit --message '…' -- {files}` keeps what names this run: they changed with it"
     return {"git": kept} if files else {}

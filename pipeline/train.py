@@ -201,7 +201,8 @@ def _progress(
 
 def _report(row: Row, epochs: int) -> None:
     values = "  ".join(f"{name} {value:.4f}" for name, value in row.items() if name != "epoch")
-    print(f"epoch {row['epoch']:.0f}/{epochs}  {values}", flush=True)
+    epoch = f"epoch {row['epoch']:.0f}/{epochs}" if epochs else "as it came"
+    print(f"{epoch}  {values}", flush=True)
 
 
 if __name__ == "__main__":
