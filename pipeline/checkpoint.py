@@ -66,9 +66,9 @@ def checkpoint(
     schema |= {"epochs_before": before, "seed": seed(params.train.seed, before + chosen + 1)}
     schema["decisions"] = {name: each.as_mapping() for name, each in decisions.items()}
     schema["predictions"] = predictions and predictions.as_mapping()
-    write_atomically(output / "schema.json", json.dumps(schema, indent=1) + "\n")
     if (train / start.TAKEN).is_file():
         schema["start"] = json.loads((train / start.TAKEN).read_text())
+    write_atomically(output / "schema.json", json.dumps(schema, indent=1) + "\n")
     metrics = {k: v for k, v in reached.items() if k != "epoch"}
     labels = schema["targets"][predictions.target]["labels"] if predictions else None
     judged = (data, output, params, decisions, predictions, labels)
