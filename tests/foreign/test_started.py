@@ -9,7 +9,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn, optim
+from torch.distributed.checkpoint.state_dict import get_state_dict
 from torch.optim import lr_scheduler
+from torch.optim.swa_utils import AveragedModel
 
 from pipeline import foreign
 from pipeline.errors import ModelError
@@ -100,13 +102,21 @@ def epoch(training: Any) -> list[float]:
     return losses
 
 
-@pytest.mark.parametrize("prefix", ["module.", "_orig_mod."])
-@pytest.mark.parametrize("how", [{}, {"_use_new_zipfile_serialization": False}])
-def test_more_steps_equal_those_of_the_script(tmp_path: Path, prefix: str, how) -> None:
+WRAPPERS = {
+    "module": nn.DataParallel,
+    "_orig_mod": partial(torch.compile, backend="eager"),
+    "n_averaged": AveragedModel,
+}
+OLDER = {"_use_new_zipfile_serialization": False}
+
+
+@pytest.mark.parametrize("how", [{}, OLDER], ids=["zip", "older"])
+@pytest.mark.parametrize("said", WRAPPERS)
+def test_more_steps_equal_those_of_the_script(tmp_path: Path, said: str, how) -> None:
     script = Script()
     script.epoch()
     content = {
-        "model": {f"{prefix}{name}": each for name, each in script.net.state_dict().items()},
+        "model": WRAPPERS[said](script.net).state_dict(),
         "optimizer": script.optimizer.state_dict(),
         "scheduler": script.scheduler.state_dict(),
         "iter_num": 3,
@@ -118,8 +128,20 @@ def test_more_steps_equal_those_of_the_script(tmp_path: Path, prefix: str, how) 
     answered, _ = answers(framework, training, ROWS)
     assert answered["logits"].tobytes() == expected.tobytes()
     assert epoch(training) + epoch(training) == script.epoch() + script.epoch()
-    assert any(prefix.strip(".") in note for note in notes)
+    assert any(said in note for note in notes)
     assert any("weight_decay is 0.1 and 0.0 by groups" in note for note in notes)
+
+
+def test_a_state_by_names_needs_no_order(tmp_path: Path) -> None:
+    """As torch.distributed.checkpoint.state_dict has it."""
+    script = Script()
+    script.epoch()
+    weights, state = get_state_dict(script.net, script.optimizer)
+    torch.save({"model": weights, "optim": state}, tmp_path / "ckpt.pt")
+    training, _ = started(tmp_path / "ckpt.pt")
+    for group in training.optimizer.param_groups:  # the schedule of the file is not in it
+        group["lr"] = script.optimizer.param_groups[0]["lr"]
+    assert epoch(training) == script.epoch()
 
 
 def test_a_tied_weight_may_be_in_the_file_once(tmp_path: Path) -> None:
