@@ -19,6 +19,8 @@ SUFFIX, INDEX = ".safetensors", ".safetensors.index.json"
 TORCH_FILE, TORCH_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 OTHERS = ("config.json", ".metadata")
 """Folders with these are kinds of their own."""
+UNPICKLED = frozenset({"weights.safetensors", "checkpoint.json"})
+"""What is made of a pickle that somebody said to trust, likewise."""
 BESIDE = {"optimizer": "optimizer.bin", "schedule": "scheduler.bin"}
 """What accelerate's save_state writes beside the weights."""
 
@@ -28,7 +30,7 @@ def recognizes(path: Path) -> bool:
     if path.is_dir():
         there = {each.name for each in path.iterdir()}
         named = there & {TORCH_INDEX, TORCH_FILE} or any(n.endswith((SUFFIX, INDEX)) for n in there)
-        return bool(named) and not there & set(OTHERS)
+        return bool(named) and not there & set(OTHERS) and not there >= UNPICKLED
     return path.is_file() and has_header(path)
 
 

@@ -121,6 +121,10 @@ def test_other_folders_are_other_kinds(tmp_path: Path) -> None:
         folder = sharded(tmp_path / name.strip("."))
         (folder / name).touch()
         assert not recognizes(folder)
+    unpickled = written(tmp_path / "unpickled", "weights.safetensors").parent
+    assert recognizes(unpickled)
+    (unpickled / "checkpoint.json").touch()
+    assert not recognizes(unpickled)
     (tmp_path / "nothing").mkdir()
     assert not recognizes(tmp_path / "nothing")
     assert not recognizes(tmp_path / "missing")

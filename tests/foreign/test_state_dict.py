@@ -336,7 +336,6 @@ def test_what_is_no_file_of_torch_is_nothing_of_this_kind(tmp_path: Path) -> Non
     np.savez(tmp_path / "arrays.npz", a=np.ones(3))
     (tmp_path / "empty").touch()
     (tmp_path / "text").write_text("epoch 1\n")
-    (tmp_path / "pickle").write_bytes(pickle.dumps({"a": 1}))
     (tmp_path / "folder").mkdir()
     (tmp_path / "loop").symlink_to("loop")
     os.mkfifo(tmp_path / "pipe")
