@@ -39,11 +39,12 @@ def assign(
             f"model.optimizer: the checkpoint's is of {len(keys)} parameters, expected the "
             f"{len(held)} of the net; set train.start_with to weights"
         )
-    if len(its_groups) == 1:
+    sizes = [len(group["params"]) for group in its_groups]
+    if len(sizes) == 1 or sizes == [len(g["params"]) for g in training.optimizer.param_groups]:
         return dict(zip(keys, names, strict=True))
     known = {name: weights[name] for name in names}
     ways: list[list[str]] = []
-    for way in _orders(known, [len(group["params"]) for group in its_groups], training.net):
+    for way in _orders(known, sizes, training.net):
         if way not in ways and _fits(way, keys, state, known, named):
             ways.append(way)
     if len(ways) == 1:
@@ -139,11 +140,13 @@ def set_groups(
     """Gives the optimizer's groups these settings, and makes as many as differ in them; returns
     notes on what was set otherwise."""
     optimizer = training.optimizer
-    before = optimizer.param_groups[0]
+    held = optimizer.param_groups
+    before = held if len(held) == len(settings) else [held[0]] * len(settings)
     changed = {
-        key: (before.get(key), [group[key] for group in settings])
+        key: ([group.get(key) for group in before], [group[key] for group in settings])
         for key in settings[0]
-        if any(group.get(key) != before.get(key) for group in settings) and key != "initial_lr"
+        if any(group[key] != own.get(key) for group, own in zip(settings, before, strict=True))
+        and key != "initial_lr"
     }
     if all(each == settings[0] for each in settings):
         for group in optimizer.param_groups:
@@ -153,7 +156,8 @@ def set_groups(
         rest = [name for name in own_names(training) if name not in set(assigned.values())]
         regroup(training, [named[0] + rest, *named[1:]], settings)
     return [
-        f"the optimizer's {key} is {_listed(its)} as in the checkpoint, for {ours} in params.yaml"
+        f"the optimizer's {key} is {_listed(its)} as in the checkpoint, for {_listed(ours)} in "
+        "params.yaml"
         for key, (ours, its) in changed.items()
     ]
 

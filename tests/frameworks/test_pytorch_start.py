@@ -209,6 +209,22 @@ def test_groups_whose_settings_differ_stay_apart_and_are_resumed(groups, tmp_pat
     assert epoch(resumed) + epoch(resumed) == script.epoch() + script.epoch()
 
 
+class Split(optim.Adam):
+    """An optimizer that makes groups itself, which no rule would find again."""
+
+    def __init__(self, params: Any) -> None:
+        weights = list(params)
+        super().__init__([{"params": weights[1::2], "lr": 0.3}, {"params": weights[::2]}])
+
+
+def test_groups_that_the_optimizer_makes_itself_are_those_of_the_script() -> None:
+    script = Script(Split, None)
+    script.epoch()
+    started = training(Split)
+    assert framework.start(started, "own", *script.saved()) == []
+    assert epoch(started) == script.epoch()
+
+
 def test_groups_with_equal_settings_become_one() -> None:
     script = Script(ADAM, None, lambda net: [{"params": m.parameters()} for m in net.children()])
     script.epoch()
