@@ -47,6 +47,7 @@ def main(arguments: list[str]) -> int:
     try:
         demand_repository()
         demand_no_other_start(overrides)
+        overrides = with_options(overrides)
         values, lock = composed(CONF, overrides)
         digest, checkpoint = take_in(path)
         adopt(values, overrides, digest, checkpoint)
@@ -69,6 +70,15 @@ def demand_no_other_start(overrides: Sequence[str]) -> None:
             )
 
 
+def with_options(overrides: list[str]) -> list[str]:
+    """Adds the options that claim no metric where the rows are made up, unless others are named."""
+    named = {each.partition("=")[0] for each in overrides}
+    values, _ = composed(CONF, overrides)
+    made_up = values["data"]["made_up"]
+    options = {"train": "plain", "checkpoint": "regression"} if made_up else {}
+    return [*(f"{k}={v}" for k, v in options.items() if k not in named), *overrides]
+
+
 def adopt(
     values: dict[str, Any], overrides: Sequence[str], digest: str, checkpoint: Foreign
 ) -> None:
@@ -78,9 +88,6 @@ def adopt(
     if "train.start_with" not in named:
         whole = checkpoint.optimizer is not None
         values["train"]["start_with"] = "optimizer" if whole else "weights"
-    if values["data"]["made_up"]:
-        values["train"]["metrics"] = {}
-        values["checkpoint"] |= {"metric": "val/loss", "mode": "min"}
     for key, value in checkpoint.model.items():
         *path, name = key.split(".")
         if not any(f"model.{key}".startswith(each) for each in named):
