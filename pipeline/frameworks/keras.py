@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from . import _keras_state, _keras_steps
+from . import _keras_start, _keras_state, _keras_steps
 from ._filling import filled
 from ._keras_building import build as build
 from ._keras_demands import demand_own_randomness
 from ._keras_import import keras, tf
 from ._keras_training import Training as Training
 from ._keras_training import one_or_all
+from .contract import Spec
 
 SUFFIX = ".npz"
 FAULTS = (tf.errors.OpError,)
@@ -190,6 +191,19 @@ def _averaged(training: Training, arrays: dict[str, np.ndarray]) -> dict[str, np
 def set_weights(training: Training, weights: Arrays) -> None:
     """Sets variables of the model, named net/<path>, to what `state` gave or the like."""
     _keras_state.assign(training.predicting.model, weights)
+
+
+def weight_specs(training: Training, naming: str) -> dict[str, Spec]:
+    """Returns every tensor that a checkpoint of this model holds, by the names of its kind."""
+    return _keras_start.weight_specs(training, naming)
+
+
+def start(
+    training: Training, naming: str, weights: Mapping[str, Any], optimizer: Any, scheduler: Any
+) -> list[str]:
+    """Sets these tensors and, where it is given, the optimizer's state; Keras has the schedule's in
+    that. Returns notes. Raises ValueError."""
+    return _keras_start.start(training, naming, weights, optimizer)
 
 
 def save(training: Training, path: Path) -> None:
