@@ -104,6 +104,7 @@ that of a format is in pipeline/formats, and is reached by `loader` and `trainin
 LOADED = {
     "pipeline/complete_model/attempts.py": "own: what export-complete has just written",
     "pipeline/diff/weights.py": "confined: read_alone runs in reproduce/reading.py's process",
+    "pipeline/foreign/_hdf5.py": "screened: by itself, before a value is read",
     "pipeline/frameworks/_pytorch_training.py": "own: a net that was built here",
     "pipeline/frameworks/keras.py": "own: an epoch that train wrote, plain arrays",
     "pipeline/frameworks/pytorch.py": "own: an epoch that train wrote, weights_only",
