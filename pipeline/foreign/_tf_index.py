@@ -162,8 +162,7 @@ def latest(folder: Path) -> str:
 
 
 def indices(path: Path) -> Mapping[str, Path]:
-    """Returns the indices in a folder, or of the prefix or index that the path is."""
+    """Returns the indices in a folder by name, or the index that the path is."""
     if path.is_dir():
         return {each.name: each for each in sorted(path.glob(f"*{SUFFIX}")) if is_index(each)}
-    both = (path, path.with_name(path.name + SUFFIX))
-    return {each.name: each for each in both if is_index(each)}
+    return {path.name: path} if is_index(path) else {}

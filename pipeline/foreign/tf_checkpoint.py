@@ -21,13 +21,6 @@ def recognizes(path: Path) -> bool:
     return bool(indices(path))
 
 
-def files(path: Path) -> list[Path]:
-    """Returns the files of the checkpoint that the path, a prefix, an index or a folder, names.
-    Raises DataError, one line."""
-    index = _opened(path)
-    return [index.path, *(index.data(number) for number in range(index.shards))]
-
-
 def read(path: Path) -> Foreign:
     """Opens the checkpoint. Raises DataError, one line."""
     index = _opened(path)
@@ -39,17 +32,18 @@ def read(path: Path) -> Foreign:
 
 def _opened(path: Path) -> Index:
     """Returns the index: in a folder the latest, as its file `checkpoint` says."""
-    found = indices(path)
-    if path.is_dir():
-        name = latest(path)
-        chosen = [found[name]] if name in found else list(found.values())
-    else:
-        chosen = [each for name, each in found.items() if name.endswith(SUFFIX)]
-    if len(chosen) != 1:
-        names = ", ".join(escaped(name.removesuffix(SUFFIX)) for name in found)
+    if not path.is_dir():
         raise DataError(
-            f"{path}: found the indices {names}, expected one that ends in {SUFFIX} and has its "
-            "data beside it; name a folder with one checkpoint"
+            f"{path}: an index, whose data lie in other files, expected the folder with all of "
+            f"them; name {path.parent}"
+        )
+    found, name = indices(path), latest(path)
+    chosen = [found[name]] if name in found else list(found.values())
+    if len(chosen) != 1:
+        names = ", ".join(escaped(each.removesuffix(SUFFIX)) for each in found)
+        raise DataError(
+            f"{path}: found the checkpoints {names}, expected one, or a file `checkpoint` that "
+            "says which; put one into a folder of its own"
         )
     try:
         return Index(chosen[0])

@@ -30,6 +30,11 @@ def recognizes(path: Path) -> bool:
 def read(path: Path) -> Foreign:
     """Opens the file, or all that the index names. Raises DataError, one line."""
     index = index_of(path)
+    if index == path:
+        raise DataError(
+            f"{path}: an index, whose weights lie in other files, expected the folder with all of "
+            f"them; name {path.parent}"
+        )
     with _hdf5.one_line(path):
         files = [path] if index is None else _demanded(index)
         arrays: dict[str, Lazy] = {}
@@ -106,12 +111,6 @@ def _shards(index: Path) -> dict[str, list[str]]:
     every = [name for names in lists.values() for name in names]
     fits = all(isinstance(name, str) and name.endswith(".h5") for name in every)
     return lists if fits else {}
-
-
-def companions(path: Path) -> list[Path]:
-    """Returns the files that belong to the checkpoint, where it is an index of several."""
-    index = index_of(path) if path.is_file() else None
-    return [] if index is None else _demanded(index)
 
 
 def _demanded(index: Path) -> list[Path]:

@@ -26,8 +26,11 @@ class Words:
         self.layer = layer
 
     def assign(self, value: Any) -> None:
-        """Sets it. Raises ValueError for words that the layer does not take."""
-        self.layer.set_vocabulary(list(value[()]))
+        """Sets it, as numbers where the layer looks numbers up. Raises ValueError for words that it
+        does not take."""
+        inner, words = getattr(self.layer, "_lookup_layer", self.layer), value[()]
+        numbers = "int" in str(inner.vocabulary_dtype)
+        self.layer.set_vocabulary([int(word) for word in words] if numbers else list(words))
 
 
 def places(model: keras.Model, naming: str) -> dict[str, Any]:

@@ -6,10 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
 from pipeline import foreign
+from pipeline.errors import DataError, ModelError
 from pipeline.foreign import matching
 from pipeline.foreign.contract import Foreign
 from pipeline.frameworks import _keras_state
@@ -103,11 +105,13 @@ def on(model: keras.Model, steps: int) -> None:
     model.fit(rows, labels, batch_size=SIZE, shuffle=False, verbose=0)
 
 
-def built(net: Net, optimizer: Callable[[], Any] = keras.optimizers.Adam) -> framework.Training:
+def built(
+    net: Net, optimizer: Callable[[], Any] = keras.optimizers.Adam, inputs: Any = ONE
+) -> framework.Training:
     keras.utils.clear_session(free_memory=False)
     framework.seed(7)
     loss = keras.losses.SparseCategoricalCrossentropy
-    return framework.build(parts(net, loss, optimizer, None, ONE, None, targets=LABEL))
+    return framework.build(parts(net, loss, optimizer, None, inputs, None, targets=LABEL))
 
 
 def taken(training: framework.Training, checkpoint: Foreign, whole: bool = True) -> list[str]:
@@ -203,3 +207,140 @@ def test_three_more_steps_are_those_of_the_original_script(
     ):
         for one, other in zip(ours, theirs, strict=False):
             assert np.array_equal(one.numpy(), other.numpy()), one.path
+
+
+def words() -> keras.Model:
+    """Learns the words that it knows, which no variable holds."""
+    rows = keras.Input((2,), dtype="int64", name="rows")
+    values = layers.Flatten()(layers.Embedding(8, 3)(layers.IntegerLookup()(rows)))
+    return keras.Model(rows, layers.Dense(2, activation="softmax")(values))
+
+
+def test_a_vocabulary_is_taken_or_found_missing_and_is_never_learnt_anew(tmp_path: Path) -> None:
+    keras.utils.set_random_seed(1)
+    model, rows = words(), np.array([[50, 40], [40, 9], [7, 50]])
+    model.layers[1].adapt(np.array([50, 50, 50, 40, 40, 9]))
+    ids = {"rows": {"dtype": "int64", "shape": [2]}}
+    training = built(words, inputs=ids)
+    model.save(tmp_path / "it.keras")
+    taken(training, foreign.read(tmp_path / "it.keras"), whole=False)
+    assert np.array_equal(np.asarray(training.model(rows)), np.asarray(model(rows)))
+    assert training.model.layers[1].get_vocabulary() == model.layers[1].get_vocabulary()
+    model.save_weights(tmp_path / "it.weights.h5")
+    for way in ("weights.h5", "model only"):
+        with pytest.raises(ModelError, match=r"vocabulary\.txt"):
+            taken(built(words, inputs=ids), foreign.read(kept(model, way, tmp_path)), whole=False)
+
+
+def test_another_optimizers_state_is_one_line_and_nothing_is_set(tmp_path: Path) -> None:
+    model = made(sequential)
+    for way in ("keras", "weights.h5", "h5", "checkpoint"):
+        checkpoint = foreign.read(kept(model, way, tmp_path))
+        for other in (
+            MOMENTUM,
+            keras.optimizers.RMSprop,
+            partial(keras.optimizers.Adam, amsgrad=True),
+        ):
+            training = built(sequential, other)
+            before = training.model.get_weights()
+            with pytest.raises(
+                ValueError, match=r"^model\.optimizer: .*train\.start_with"
+            ) as caught:
+                taken(training, checkpoint)
+            assert "\n" not in str(caught.value)
+            pairs = zip(before, training.model.get_weights(), strict=True)
+            assert all(np.array_equal(one, other) for one, other in pairs)
+
+
+def test_a_setting_and_a_rate_that_differ_are_said(tmp_path: Path) -> None:
+    model = made(sequential, keras.optimizers.Adam(0.25, beta_1=0.5))
+    training = built(sequential)
+    notes = taken(training, foreign.read(kept(model, "keras", tmp_path)))
+    assert notes == [
+        "the learning rate is the checkpoint's, 0.25 in place of 0.001",
+        "model.optimizer.beta_1 is 0.9 and was 0.5 in the checkpoint's training",
+    ]
+    assert float(training.model.optimizer.learning_rate) == 0.25
+
+
+def test_another_net_is_told_by_names_of_both_and_nothing_of_a_file_is_left_over(
+    tmp_path: Path,
+) -> None:
+    def more() -> keras.Model:
+        return keras.Sequential(
+            [keras.Input((4,), name="rows"), *(layers.Dense(4) for _ in "abcd")]
+        )
+
+    model = made(sequential)
+    for way in KINDS:
+        (folder := tmp_path / way).mkdir()
+        checkpoint = foreign.read(kept(model, way, folder))
+        with pytest.raises(ModelError, match="2 are missing"):
+            taken(built(more), checkpoint, whole=False)
+        lacking = {name: v for name, v in checkpoint.weights.items() if not name.endswith("/0")}
+        specs = framework.weight_specs(built(sequential), checkpoint.naming)
+        extra = {**checkpoint.weights, "more/vars/0": next(iter(checkpoint.weights.values()))}
+        with pytest.raises(ModelError):
+            matching.match(specs, extra)
+        if len(lacking) < len(specs):
+            with pytest.raises(ModelError):
+                matching.match(specs, lacking)
+
+
+def keras_2(folder: Path, model: keras.Model) -> None:
+    """Writes the weights as Keras 2 did: a .h5 of layers that were counted on, and a checkpoint."""
+    one, two, three = model.layers
+    with h5py.File(folder / "it.h5", "w") as file:
+        file.attrs["layer_names"] = np.array([b"input_7", b"dense_9", b"dense_10", b"dense_11"])
+        file.create_group("input_7").attrs["weight_names"] = np.array([])
+        for number, layer in zip((9, 10, 11), (one, two, three), strict=True):
+            names = [f"dense_{number}/{part}:0" for part in ("kernel", "bias")]
+            group = file.create_group(f"dense_{number}")
+            group.attrs["weight_names"] = np.array([name.encode() for name in names])
+            for name, value in zip(names, layer.get_weights(), strict=True):
+                group[name] = value
+    net = tf.train.Checkpoint()
+    for place, layer in enumerate((one, two, three)):
+        kernel, bias = map(tf.Variable, layer.get_weights())
+        held = tf.train.Checkpoint(kernel=kernel, bias=bias)
+        setattr(net, f"layer-{place + 1}", held)
+        setattr(net, f"layer_with_weights-{place}", held)
+    net.write(str(folder / "checkpoint/it"))
+
+
+def test_what_keras_2_wrote_is_taken_though_it_counted_layers_on(tmp_path: Path) -> None:
+    model = made(sequential)
+    keras_2(tmp_path, model)
+    for name in ("it.h5", "checkpoint"):
+        training = built(sequential)
+        taken(training, foreign.read(tmp_path / name))
+        assert np.array_equal(np.asarray(training.model(ROWS)), np.asarray(model(ROWS))), name
+
+
+def test_a_checkpoint_of_tensorflow_that_is_spoiled_is_one_line(tmp_path: Path) -> None:
+    folder = kept(made(sequential), "checkpoint", tmp_path)
+    index, data = folder / "ckpt-1.index", folder / "ckpt-1.data-00000-of-00001"
+    whole = index.read_bytes(), data.read_bytes()
+
+    def line() -> str:
+        with pytest.raises(DataError) as caught:
+            for value in foreign.read(folder).weights.values():
+                np.asarray(value)
+        assert "\n" not in str(caught.value)
+        return str(caught.value)
+
+    for place in (3, 20, len(whole[0]) // 2):
+        index.write_bytes(whole[0][:place] + b"\xff\xff" + whole[0][place + 2 :])
+        line()
+    index.write_bytes(whole[0])
+    kernel = whole[1].index(
+        np.asarray(foreign.read(folder).weights["layer_with_weights-0/kernel"]).tobytes()
+    )
+    data.write_bytes(whole[1][:kernel] + b"\xff" + whole[1][kernel + 1 :])
+    assert "is damaged" in line()
+    data.write_bytes(whole[1][:-9])
+    assert "not whole" in line()
+    data.unlink()
+    assert "missing, expected it beside" in line()
+    index.write_bytes(whole[0][:-1])
+    assert "no checkpoint that is known" in line()

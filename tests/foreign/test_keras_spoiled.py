@@ -205,9 +205,7 @@ def sharded(folder: Path, *names: str) -> Path:
 def test_a_shard_that_is_missing_outside_or_there_twice_is_refused(tmp_path: Path) -> None:
     whole = sharded(tmp_path / "whole")
     assert len(foreign.read(whole).weights) == 3
-    assert (
-        foreign.read(whole / "it.weights.json").weights.keys() == foreign.read(whole).weights.keys()
-    )
+    assert "expected the folder" in refused(whole / "it.weights.json")
     (whole / "it_00001.weights.h5").unlink()
     assert "it_00001.weights.h5 is missing" in refused(whole)
     shutil.copy(whole / "it_00000.weights.h5", whole / "it_00001.weights.h5")
