@@ -25,4 +25,5 @@ def settings_of(**changed: Any) -> Train:
         "precision": "float32",
         "class_weights": None,
     }
+    values |= {"start": None, "start_with": "weights", "new_weights": ()}
     return Train(**{**values, **changed})

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ from pipeline.config.params import Model
 from pipeline.config.reading import Component
 from pipeline.errors import PipelineError
 from pipeline.frameworks.contract import Framework
+from pipeline.training.epochs import adapt
 from pipeline.training.trial import demand_trainable
 from testing.parts import parts
 from testing.training import settings_of
@@ -49,7 +51,7 @@ def fault(
     name: str,
     folder: Path,
     net: Callable[[], Any],
-    loss: Callable[[], Any],
+    loss: Callable[[], Any] | None,
     optimizer: Callable[..., Any],
     *,
     target: np.ndarray = TWO,
@@ -71,14 +73,15 @@ def fault(
         return framework.build(chosen)
 
     components = dict.fromkeys(("net", "loss", "optimizer"), Component(_target_="of.the.test"))
-    fixed: dict[str, Any] = {"scheduler": None, "augment": None, "formats": ()}
+    fixed: dict[str, Any] = {"scheduler": None, "augment": None, "formats": (), "rename": {}}
     model = Model(name="tried", framework=name, **components, outputs=outputs, **fixed)
     if metrics is None:
         metrics = {"accuracy": "accuracy_score"} if classes else {}
     chosen = {k: Component(_target_=f"sklearn.metrics.{v}") for k, v in metrics.items()}
     train = settings_of(batch_size=batch_size, metrics=chosen)
     try:
-        demand_trainable(SimpleNamespace(model=model, train=train), build, data)
+        begin = partial(adapt, framework)
+        demand_trainable(SimpleNamespace(model=model, train=train), build, begin, data)
     except PipelineError as error:
         return str(error)
     return None
