@@ -9,8 +9,6 @@ from torch import Tensor, nn
 
 from ._pytorch_state import MODULES_OWN
 
-OWN_LOOP = ("training_step", "configure_optimizers")
-"""Methods of nets that bring a loop of their own, as Lightning's do."""
 NUMPY_HAS = (
     *(torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64),
     *(torch.float16, torch.float32, torch.float64),
@@ -42,17 +40,6 @@ def demand_names(
             f"target {without[0]} as an optional parameter, too"
         )
     return called[: len(inputs)] == list(inputs)
-
-
-def demand_no_own_loop(net: nn.Module) -> None:
-    """It must not bring a training loop, which would never be called."""
-    own = [name for name in OWN_LOOP if hasattr(type(net), name)]
-    if own:
-        raise ValueError(
-            f"model.net: {type(net).__name__} defines {' and '.join(own)}, which this training "
-            "never calls; name the module that it wraps, and its loss and optimizer as model.loss "
-            "and model.optimizer"
-        )
 
 
 def parameters(module: nn.Module) -> list[str]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from . import _pytorch_demands as demands
+from ._pytorch_own_step import demand_no_own_backward
 from ._pytorch_training import Training
 
 Tensors = Mapping[str, Tensor]
@@ -38,11 +39,13 @@ def take(training: Training, inputs: Tensors, targets: Tensors) -> Tensor:
 def _gradient(training: Training, inputs: Tensors, targets: Tensors) -> Tensor:
     """Adds the gradient of each batch of a step, weighted by its rows; returns the step's loss."""
     rows = len(next(iter(inputs.values())))
-    losses = []
+    losses: list[Tensor] = []
     for part in training.accumulation.batches_of(rows):
         share = (part.stop - part.start) / rows
         with training.autocast():
             _, loss = judged(training, _part(inputs, part, share), _part(targets, part, share))
+        if training.own_step is not None and not losses:
+            demand_no_own_backward(training.net)
         loss = loss if share == 1 else loss * share
         (loss if training.scaler is None else training.scaler.scale(loss)).backward()
         losses.append(loss.detach())
@@ -61,9 +64,14 @@ def judged(
     """Returns the outputs, which are tensors of these rows, and the loss."""
     rows = len(next(iter(inputs.values())))
     narrow = training.net.training and training.precision != "float32"
-    return training.judge(
-        inputs, targets, lambda outputs: demands.demand_outputs(outputs, rows, narrow)
-    )
+
+    def look(outputs: Tensors) -> None:
+        demands.demand_outputs(outputs, rows, narrow)
+
+    if training.own_step is None:
+        return training.judge(inputs, targets, look)
+    with training.own_step.demand_no_plain_draws(training.net):
+        return training.judge(inputs, targets, look)
 
 
 def advance(scheduler: Any, val_loss: float = float("nan")) -> None:

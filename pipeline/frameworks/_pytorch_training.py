@@ -13,11 +13,10 @@ from torch import Tensor, nn
 
 from . import _pytorch_demands as demands
 from ._accumulation import WHOLE, Accumulation
-from ._filling import fillings
 from ._leaves import is_in_order, leaves, pick
 from ._pytorch_average import Average
-from ._terms import Compared, compared
-from .contract import Parts
+from ._pytorch_own_step import OwnStep
+from ._terms import Compared
 
 Tensors = Mapping[str, Tensor]
 
@@ -28,7 +27,7 @@ class Training:
 
     net: nn.Module
     loss: nn.Module
-    """The only term, or the terms by name; of a net that computes its loss it has nothing."""
+    """The only term, or the terms by name; of a net that computes its loss it is empty."""
     optimizer: torch.optim.Optimizer
     scheduler: torch.optim.lr_scheduler.LRScheduler | None
     clip_norm: float | None
@@ -41,6 +40,8 @@ class Training:
     """Name in `loss`, what it compares, weight."""
     own_loss: str | None = None
     """The path of the net's own loss in what it returns."""
+    own_step: OwnStep | None = None
+    """What makes the loss instead, of a net that has a training_step."""
     by_position: bool = True
     fills: Mapping[str, np.ndarray] = field(default_factory=dict)
     """What stands for a missing value of an input; a buffer of the net holds it, too."""
@@ -61,6 +62,11 @@ class Training:
         if self.precision == "float32":
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, getattr(torch, self.precision))
+
+    @property
+    def computes_loss(self) -> bool:
+        """Whether the net makes the loss itself, of inputs and targets."""
+        return self.own_loss is not None or self.own_step is not None
 
     @property
     def predicting(self) -> "Training":
@@ -118,9 +124,13 @@ class Training:
     ) -> tuple[dict[str, Tensor], Tensor]:
         """Returns the outputs by name, and the loss, in the mode that the net is in.
 
-        `look` sees the outputs before any loss gets them.
+        `look` sees the outputs before any loss gets them; a net's own training_step returns none.
         """
         inputs, targets = self.augmented(inputs, targets)
+        if self.own_step is not None:
+            outputs = {} if self.net.training else self.answer(inputs)
+            look(outputs)
+            return outputs, self.own_step.loss(self.net, {**self.known(inputs), **targets})
         if self.own_loss is None:
             outputs = self.answer(inputs)
             look(outputs)
@@ -158,7 +168,7 @@ class Training:
     def compared(self) -> list[str]:
         """Returns what a program of the loss alone takes: all outputs, all targets, and those of
         the inputs that are compared; of a net that computes its loss the inputs and targets."""
-        if self.own_loss is not None:
+        if self.computes_loss:
             return [*self.inputs, *self.targets]
         names = {name for _, takes, _ in self.terms for name in takes.names}
         inputs = [name for name in self.inputs if name in names]
@@ -166,7 +176,7 @@ class Training:
 
     def loss_of(self, values: Tensors) -> Tensor:
         """Returns the loss of what `compared` names, in the mode that the net is in."""
-        if self.own_loss is None:
+        if not self.computes_loss:
             return self.total(values)
         inputs = {name: values[name] for name in self.inputs}
         return self.judge(inputs, {name: values[name] for name in self.targets})[1]
@@ -199,48 +209,3 @@ class Training:
 def buffer_name(name: str) -> str:
     """Returns the name of the buffer that holds what stands for a missing value of an input."""
     return f"missing_{name}"
-
-
-def hold_fillings(net: nn.Module, inputs: Mapping[str, Mapping[str, Any]]) -> Any:
-    """Returns what stands for missing values, by input, now that the net has it as buffers. Raises
-    ValueError, one line, where the net has something else of that name."""
-    fills = fillings(inputs)
-    for name, fill in fills.items():
-        if hasattr(net, buffer_name(name)):
-            raise ValueError(
-                f"model.net: {type(net).__name__} has a {buffer_name(name)}, which is the name of "
-                f"what stands for a missing value of data.inputs.{name}; rename it"
-            )
-        net.register_buffer(buffer_name(name), torch.from_numpy(fill))
-    return fills
-
-
-def built(parts: Parts, net: nn.Module) -> dict[str, Any]:
-    """Returns what a Training knows of calls and loss. Raises ValueError, one line."""
-    inputs, targets = tuple(parts.inputs), tuple(parts.targets)
-    by_position = demands.demand_names(net, inputs, targets, isinstance(parts.loss, str))
-    known: dict[str, Any] = {"inputs": inputs, "targets": targets, "outputs": parts.outputs}
-    known |= {"by_position": by_position, "fills": hold_fillings(net, parts.inputs)}
-    if parts.loss is None:
-        raise ValueError(
-            "model.loss: found null, expected a loss, its terms, or the name of the output that is "
-            "the net's own loss"
-        )
-    if isinstance(parts.loss, str):
-        return known | {"loss": nn.Module(), "own_loss": parts.loss}
-    modules = {key: term.loss() for key, term in parts.loss.items()}
-    for key, module in modules.items():
-        demands.demand_trained(key, module)
-    outputs = list(parts.outputs) or ["output"]
-    terms = [
-        (
-            key.rpartition(".")[2],
-            compared(key, modules[key], term.compares, outputs, targets, inputs),
-            term.weight,
-        )
-        for key, term in parts.loss.items()
-    ]
-    single = len(modules) == 1 and next(iter(parts.loss.values())).weight == 1.0
-    by_name = {key.rpartition(".")[2]: module for key, module in modules.items()}
-    loss = next(iter(modules.values())) if single else nn.ModuleDict(by_name)
-    return known | {"loss": loss, "terms": terms}

@@ -18,6 +18,7 @@ from ._filling import filled
 from ._pytorch_average import average_of
 from ._pytorch_building import build as build
 from ._pytorch_groups import like_saved
+from ._pytorch_own_step import judging
 from ._pytorch_start import start as start
 from ._pytorch_start import weight_specs as weight_specs
 from ._pytorch_training import Training as Training
@@ -109,7 +110,7 @@ def evaluate(
     training = training.predicting
     training.net.eval()
     batch = _tensors(training, inputs, ...)
-    with torch.inference_mode():
+    with torch.inference_mode(), judging(training.own_step, training.device):
         if targets is None:
             outputs, loss = training.answer(batch), float("nan")
             demands.demand_outputs(outputs, len(next(iter(batch.values()))))
@@ -124,7 +125,7 @@ def evaluate(
 def loss_of(training: Training, inputs: Arrays, outputs: Arrays, targets: Arrays) -> float | None:
     """Returns the loss of these outputs, whatever the net answers; None where the net computes its
     loss itself."""
-    if training.own_loss is not None:
+    if training.computes_loss:
         return None
     values = {name: np.asarray(array) for name, array in {**inputs, **outputs, **targets}.items()}
     with torch.inference_mode():

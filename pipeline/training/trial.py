@@ -41,7 +41,15 @@ class _Trial:
     targets: dict[str, np.ndarray]
 
     def answers(self) -> dict[str, np.ndarray]:
-        return self.framework.evaluate(self.training, self.inputs, self.targets)[0]
+        return self.judged()[0]
+
+    def judged(self) -> tuple[dict[str, np.ndarray], float]:
+        return self.framework.evaluate(self.training, self.inputs, self.targets)
+
+    def loss_of(
+        self, outputs: Mapping[str, np.ndarray], targets: Mapping[str, np.ndarray]
+    ) -> float | None:
+        return self.framework.loss_of(self.training, self.inputs, outputs, targets)
 
     def step(self) -> Any:
         rows = np.arange(prepared.count(self.inputs))
@@ -74,7 +82,10 @@ def demand_trainable(params: TrainParams, build: Build, begin: Begin, data: Path
         deciding = Deciding(trial.training, *given)
         decisions = deciding.of_metrics()
         predictions = deciding.of_predictions(decisions)
-        _demand_pairs(trial, outputs, [*decisions.values(), *filter(None, [predictions])])
+        if trial.loss_of(outputs, trial.targets) is None:
+            _demand_only_judged(trial)
+        else:
+            _demand_pairs(trial, outputs, [*decisions.values(), *filter(None, [predictions])])
         _demand_metrics(data, params, trial, outputs, decisions)
         _demand_sizes(trial, schema, {**inputs, **targets})
         if changed:
@@ -106,6 +117,23 @@ def _demand_same_answers(
             )
 
 
+def _demand_only_judged(trial: _Trial) -> None:
+    """A model that computes its loss itself may change in a step alone, and must judge the same
+    rows alike."""
+    before, (_, loss) = trial.framework.state(trial.training), trial.judged()
+    after, (_, again) = trial.framework.state(trial.training), trial.judged()
+    if changed := [name for name, one in before.items() if one.tobytes() != after[name].tobytes()]:
+        raise ModelError(
+            f"model.net: {changed[0]} changes where the loss is only looked at, so that the next "
+            "step would begin elsewhere; change it in training alone"
+        )
+    if np.float64(loss).tobytes() != np.float64(again).tobytes():
+        raise ModelError(
+            f"model.net: found the loss {loss} and then {again} for the same rows; in evaluation "
+            "mode nothing may be drawn at random"
+        )
+
+
 def _demand_pairs(
     trial: _Trial, outputs: Mapping[str, np.ndarray], decisions: Iterable[Decision]
 ) -> None:
@@ -132,8 +160,9 @@ def _demand_pair(
 
     def loss_of(truth: np.ndarray) -> float:
         truths = {**trial.targets, target: truth}
-        loss = trial.framework.loss_of(trial.training, trial.inputs, answers, truths)
-        return float("nan") if loss is None else loss
+        loss = trial.loss_of(answers, truths)
+        assert loss is not None  # of a model that computes it there are no pairs
+        return loss
 
     loss, *others = map(loss_of, orders)
     if any(abs(each - loss) > ALIKE * abs(loss) for each in others):
@@ -151,7 +180,7 @@ def _is_compared(trial: _Trial, answers: Mapping[str, np.ndarray], target: str) 
     """Whether the loss is handed this target: one that is for metrics alone may be left out."""
     others = {name: array for name, array in trial.targets.items() if name != target}
     try:
-        trial.framework.loss_of(trial.training, trial.inputs, answers, others)
+        trial.loss_of(answers, others)
     except (KeyError, ValueError):
         return True
     return False

@@ -224,7 +224,12 @@ REFUSED = {
     "random": (Drawing, Classes, {}, r"^model.net: answers the same rows otherwise"),
     "calls": (Counting, Classes, {}, r"second time in answer; model.net.calls changed"),
     "list": (Listed, Classes, {}, r"^model.net.more\[0\]: is to be trained, but no optimizer"),
-    "lightning": (Lightning, Classes, {}, r"^model.net: Lightning defines training_step, which"),
+    "lightning": (
+        Lightning,
+        Classes,
+        {},
+        r"^model.loss: found one, but Lightning defines training_",
+    ),
     "loss with weights": (Net, Centres, {}, r"^model.loss: Centres has weights .* centres"),
     "column": (
         *(partial(Net, 1), nn.MSELoss, NUMBERS),

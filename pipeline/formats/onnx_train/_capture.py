@@ -8,6 +8,7 @@ from typing import Any
 
 from .._examples import Examples
 from .._onnx_export import TORCHVISION, reason, silenced
+from .._torch_tracing import assigned_in_place
 
 EXAMPLE_ROWS = 11  # no other batch has so many, so that a fixed number of rows shows
 
@@ -27,7 +28,8 @@ def capture(source: Any, names: list[str], examples: Examples) -> Any:
             values = dict(zip(names, given, strict=True))
             inputs = {name: values.pop(name) for name in source.inputs}
             if hasattr(self, "loss"):
-                return source.judge(inputs, values)[1]
+                with assigned_in_place(source.net):
+                    return source.judge(inputs, values)[1]
             return tuple(source.answer(inputs).values())
 
     given, shapes = examples.tensors(EXAMPLE_ROWS), (examples.shapes(1),)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._examples import Examples
 from ._errors import in_one_line
+from ._regions import give_results
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,6 +40,7 @@ def trace(
     except RuntimeError as error:
         reason = in_one_line(error)
         raise ValueError(f"torch_export: {what} cannot be traced: {reason}") from error
+    give_results(program)
     _check_outputs(program, outputs)
     _check_operators(program)
     return program

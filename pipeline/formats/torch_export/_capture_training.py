@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._examples import Examples
 from .._torch import in_numpy
+from .._torch_tracing import assigned_in_place, unchecked_distributions
 from ._capture import EXAMPLE_ROWS, trace
 from ._cumulative import own_means
 from ._names import LOSS, TRAIN
@@ -27,14 +28,15 @@ def capture_training(training: Any, given: Examples) -> dict[str, "ExportedProgr
     with torch.no_grad():
         answers = training.predicting.answer(dict(zip(training.inputs, tensors, strict=True)))
     step, loss = _modules(training, [name.partition(".")[2] for name in values])
-    with _training_mode(training), own_means(net):
-        train = _trace_loss(given, step, "its training step")
-    demand_own_gradients(step, train, given)
+    with _mode(net, training.training_mode):
+        with own_means(net), unchecked_distributions():
+            train = _trace_loss(given, step, "its training step")
+        demand_own_gradients(step, train, given)
     _clean(train, net)
     values |= {f"output.{name}": in_numpy(each) for name, each in answers.items()}
     known = {name.partition(".")[2]: name for name in values}
     compared = {known[name]: values[known[name]] for name in training.compared()}
-    with torch.no_grad():  # as where a loss is only looked at
+    with torch.no_grad(), _mode(net, net.eval), unchecked_distributions():
         of_answers = _trace_loss(Examples(compared, given.dimensions), loss, "its loss")
     _clean(of_answers, net)
     return {TRAIN: train, LOSS: of_answers}
@@ -57,7 +59,7 @@ def _modules(training: Any, names: list[str]) -> tuple["nn.Module", "nn.Module"]
         def __init__(self) -> None:
             super().__init__()
             self.add_module(name, training.loss)
-            if training.own_loss is not None:
+            if training.computes_loss:
                 self.net = net
 
         def forward(self, *arguments: Any) -> Any:
@@ -73,7 +75,8 @@ def _modules(training: Any, names: list[str]) -> tuple["nn.Module", "nn.Module"]
             values = dict(zip(names, arguments, strict=True))
             inputs = {each: values[each] for each in training.inputs}
             targets = {each: values[each] for each in training.targets}
-            return training.judge(inputs, targets)[1]
+            with assigned_in_place(net):
+                return training.judge(inputs, targets)[1]
 
     return Step(), Loss()
 
@@ -88,10 +91,10 @@ def _free_name(net: "nn.Module") -> str:
 
 
 @contextmanager
-def _training_mode(training: Any) -> Iterator[None]:
-    """Brings each part back to the mode it was in."""
-    modes = {module: module.training for module in training.net.modules()}
-    training.training_mode()
+def _mode(net: "nn.Module", choose: Callable[[], Any]) -> Iterator[None]:
+    """Brings each part back to the mode it was in before `choose`."""
+    modes = {module: module.training for module in net.modules()}
+    choose()
     try:
         yield
     finally:

@@ -41,6 +41,8 @@ def export(
     if training is not None:
         assert targets is not None
         signature |= {"targets": list(targets), "loss": training.compared()}
+        if training.own_step is not None:
+            signature["own"] = [training.own_step.step.name, training.own_step.judge.name]
         saved = _optimizer_file.content(training, seed)
         given = examples(dimensions, input=inputs, target=targets)
         programs |= capture_training(training, given)

@@ -26,7 +26,7 @@ MEMBER = re.compile(
     re.ASCII,
 )
 
-SIGNED = {"inputs", "outputs", "targets", "loss"}
+SIGNED = {"inputs", "outputs", "targets", "loss", "own"}
 """What signature.json may name."""
 
 
@@ -75,8 +75,8 @@ def _check_members(path: Path, members: dict[str, Span]) -> None:
 
 
 def _check_signature(content: Any, where: str) -> None:
-    """Raises ValueError unless it names inputs and outputs and, of a training, targets and what the
-    loss compares."""
+    """Raises ValueError unless it names inputs and outputs and, of a training, targets, what the
+    loss compares, and the net's own methods that make the loss."""
     kinds = set(content)
     lists = [content[kind] for kind in SIGNED & kinds]
     plain = all(isinstance(each, list) and all(isinstance(n, str) for n in each) for each in lists)

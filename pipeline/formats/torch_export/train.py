@@ -12,6 +12,7 @@ from .._zip import data_offset
 from ..contract import Arrays, Place
 from . import _average
 from ._gradient import gradient
+from ._judging import judging
 from ._names import FILE, LOSS, MODEL, OPTIMIZER, SIGNATURE, TRAIN
 from ._optimizer import advance, restore, scaler_of
 from ._write import write
@@ -125,7 +126,7 @@ class Trainer:
 
         answers = self.predict(inputs)
         names = self.signature.get("loss", [*self.signature["outputs"], *self.targets])
-        with torch.no_grad():
+        with torch.no_grad(), judging("own" in self.signature):
             loss = self.loss(*tensors({**inputs, **answers, **self._named(targets)}, names))
         return answers, np.asarray(loss)
 
