@@ -9,6 +9,7 @@ from ._keras_average import Average
 from ._keras_filling import filling
 from ._keras_freezing import freeze
 from ._keras_import import keras, tf
+from ._keras_own_step import demand_fits, own_step
 from ._keras_training import Training, built
 from .contract import Parts
 
@@ -30,8 +31,10 @@ def build(parts: Parts) -> Training:
     if fills:
         model = filling(inner, specs, fills)
     terms, loss = built(parts)
+    own = own_step(model)
+    demand_fits(model, own, parts, terms)
     model.compile(optimizer=parts.optimizer(), loss=loss, jit_compile=False)
-    demands.demand_loss(model, bool(terms))
+    demands.demand_loss(model, own, bool(terms))
     schedule = parts.scheduler() if parts.scheduler else None
     demands.demand_callable(model, specs)
     demands.demand_whole_steps(model.optimizer)
@@ -44,7 +47,7 @@ def build(parts: Parts) -> Training:
     if parts.averaging is not None:
         average = Average(parts.averaging, _another(parts, specs, loss))
         average.copy(model)
-    weighed = demands.weighed(parts, loss, terms)
+    weighed = demands.weighed(parts, own, loss, terms)
     return Training(
         model=model,
         weighed=weighed,
@@ -58,6 +61,7 @@ def build(parts: Parts) -> Training:
         targets=_specs(parts.targets),
         outputs=parts.outputs,
         terms=terms,
+        own=own,
         inner=inner,
         fills=fills,
     )

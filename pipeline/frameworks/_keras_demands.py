@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ._keras_import import keras, tf
+from ._keras_own_step import OwnStep, is_own
 from ._keras_state import layers
-from ._keras_training import one_or_all
+from ._keras_training import Training, one_or_all
+from ._plain_draws import demand_none
 from .contract import Parts
 
 LOOP = (
-    *("fit", "train_step", "train_on_batch", "make_train_function", "evaluate", "test_step"),
+    *("fit", "train_on_batch", "make_train_function", "evaluate"),
     *("test_on_batch", "make_test_function", "predict", "predict_step", "predict_on_batch"),
     *("make_predict_function", "compute_metrics"),
 )
@@ -38,26 +40,31 @@ def demand_names(model: keras.Model, inputs: list[str]) -> None:
 
 def demand_no_own_loop(model: keras.Model) -> None:
     """It must not define what only Keras' own loop calls."""
-    own = [name for name in LOOP if not _is_of_keras(_definer(type(model), name))]
+    own = [name for name in LOOP if is_own(model, name)]
     if own:
         raise ValueError(
             f"model.net: {type(model).__name__} defines {' and '.join(own)}, which this training "
-            "never calls; put what it computes into call, compute_loss, add_loss or model.loss"
+            "never calls; put what it computes into call, compute_loss, train_step, test_step, "
+            "add_loss or model.loss"
+        )
+    taken = inspect.signature(model.compile).parameters
+    if is_own(model, "compile") and not {"optimizer", "kwargs"} & set(taken):
+        raise ValueError(
+            f"model.net: the compile of {type(model).__name__} takes {list(taken)}, expected "
+            "optimizer and loss: a training has one optimizer, model.optimizer"
         )
 
 
-def _definer(kind: type, name: str) -> type:
-    return next(each for each in kind.__mro__ if name in vars(each))
-
-
-def _is_of_keras(kind: type) -> bool:
-    return kind.__module__.partition(".")[0] == "keras"
-
-
-def demand_loss(model: keras.Model, has_terms: bool) -> None:
+def demand_loss(model: keras.Model, own: OwnStep, has_terms: bool) -> None:
     """It must have a loss: one that it is compiled with, terms, or one that it computes itself."""
-    own = not _is_of_keras(_definer(type(model), "compute_loss"))
-    if model.loss is None and not has_terms and not own:
+    if model.loss is not None or has_terms or is_own(model, "compute_loss"):
+        return
+    if own.trains and not own.judges:
+        raise ValueError(
+            f"model.net: {type(model).__name__} defines train_step, but nothing judges the "
+            "validation rows; define test_step, or compute_loss, or name a model.loss"
+        )
+    if not own.trains:
         raise ValueError(
             f"model.loss: found null, but {type(model).__name__} does not define compute_loss; "
             "expected a loss"
@@ -125,16 +132,37 @@ def demand_own_randomness(model: keras.Model, inputs: Mapping[str, tf.TensorSpec
     """Its random states must be its own: any other would neither be seeded nor saved."""
     call = tf.function(lambda batch: model(batch, training=True), autograph=False)
     graph = call.get_concrete_function(one_or_all(inputs)).graph
-    definition = graph.as_graph_def()
-    nodes = [*definition.node, *(n for f in definition.library.function for n in f.node_def)]
-    names = [node.name for node in nodes if node.op.startswith(DRAWS)]
-    own = {id(variable.value) for variable in model.variables}
-    names += [variable.name for variable in graph.variables if id(variable) not in own]
-    if names:
+    if names := _foreign(graph, model.variables):
         raise ValueError(
             f"{names[0]} holds a state that is not the model's, so that a resumed run "
             "would differ; draw from keras.random with a SeedGenerator that a layer keeps"
         )
+
+
+def demand_own_states(training: Training, program: Any) -> None:
+    """What a step of the model's own goes by must be in checkpoints; the step is traced for it."""
+    with demand_none("train_step", "keras.random and a SeedGenerator that the model keeps"):
+        graph = program.get_concrete_function().graph
+    models = [training.model, *([training.average.model] if training.average else [])]
+    known = [variable for model in models for variable in model.variables]
+    known += [*training.model.optimizer.variables, *training.metric_variables]
+    counts = [training.average.epochs, training.average.steps] if training.average else []
+    if names := _foreign(graph, known, counts):
+        raise ValueError(
+            f"model.net: its train_step goes by {names[0]}, a state that is neither the model's "
+            "nor that of model.optimizer, so that a resumed run would differ; expected one "
+            "optimizer, self.optimizer, weights by add_weight, and random numbers from "
+            "keras.random with a SeedGenerator that the model keeps"
+        )
+
+
+def _foreign(graph: Any, variables: Sequence[Any], counts: Sequence[Any] = ()) -> list[str]:
+    """Returns the names of operators that hold a random state, and of other variables."""
+    definition = graph.as_graph_def()
+    nodes = [*definition.node, *(n for f in definition.library.function for n in f.node_def)]
+    names = [node.name for node in nodes if node.op.startswith(DRAWS)]
+    own = {*(id(variable.value) for variable in variables), *map(id, counts)}
+    return names + [variable.name for variable in graph.variables if id(variable) not in own]
 
 
 def demand_schedule_fits(model: keras.Model) -> None:
@@ -146,12 +174,14 @@ def demand_schedule_fits(model: keras.Model) -> None:
         )
 
 
-def weighed(parts: Parts, loss: Any, terms: Sequence[Any]) -> str | None:
-    """Returns the target whose classes are weighed, if any, which a loss must judge."""
+def weighed(parts: Parts, own: OwnStep, loss: Any, terms: Sequence[Any]) -> str | None:
+    """Returns the target whose classes are weighed, if any, which a loss must judge, or a model's
+    own step get as sample weights."""
     if parts.class_weights is None:
         return None
     name = next(name for name, spec in parts.targets.items() if spec["classes"])
-    judged = [each.truth for each in terms] or ([name] if loss is not None else [])
+    judged = [each.truth for each in terms]
+    judged += [name] if (loss is not None and not terms) or own.trains else []
     if name not in judged:
         raise ValueError(
             f"train.class_weights: no loss judges {name}, expected one; set them to null"

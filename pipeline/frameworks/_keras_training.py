@@ -8,6 +8,7 @@ from ._accumulation import WHOLE, Accumulation
 from ._keras_average import Average
 from ._keras_gradient import accumulated
 from ._keras_import import keras, tf
+from ._keras_own_step import OwnStep, data, metric_variables
 from ._leaves import pick
 from ._terms import compared
 from .contract import Parts
@@ -49,6 +50,8 @@ class Training:
     """The model that `adapt` fits, where another one fills its missing values."""
     fills: Mapping[str, Any] = field(default_factory=dict)
     """What stands for a missing value of an input."""
+    own: OwnStep = field(default_factory=lambda: OwnStep(trains=False, judges=False))
+    """Which of Keras' steps the model defines itself."""
     accumulation: Accumulation = WHOLE
     schedule_by: str = "epoch"
     average: Average | None = None
@@ -65,6 +68,19 @@ class Training:
 
     def take_step(self, inputs: Mapping[str, Any], targets: Mapping[str, Any]) -> Any:
         """Takes a step, in a graph; returns its loss."""
+        if self.own.trains:
+            shares = next(iter(self._weights(targets).values()), None)
+            loss = self.own.train(self.model, self._data(inputs, targets, shares))
+        else:
+            loss = self._take_step(inputs, targets)
+        if self.average is not None:
+            self.average.add(self.model)
+        return loss
+
+    def _data(self, inputs: Mapping[str, Any], targets: Mapping[str, Any], shares: Any) -> Any:
+        return data(one_or_all(inputs), one_or_all(targets) if targets else None, shares)
+
+    def _take_step(self, inputs: Mapping[str, Any], targets: Mapping[str, Any]) -> Any:
         weights = self.model.trainable_variables
 
         def of_batch(values: Any) -> tuple[Any, list[Any]]:
@@ -80,9 +96,14 @@ class Training:
         if self.clip_norm is not None:
             gradients, _ = tf.clip_by_global_norm(gradients, self.clip_norm)
         self.model.optimizer.apply(gradients, weights)
-        if self.average is not None:
-            self.average.add(self.model)
         return loss
+
+    @property
+    def metric_variables(self) -> list[Any]:
+        """Returns what the model's own steps count with, and leave as new."""
+        if not (self.own.trains or self.own.judges):
+            return []
+        return metric_variables([self.model, *([self.average.model] if self.average else [])])
 
     @property
     def predicting(self) -> "Training":
@@ -101,6 +122,8 @@ class Training:
     ) -> tuple[dict[str, Any], Any]:
         """Returns the outputs by name, and the loss."""
         outputs = self.answer(inputs, training)
+        if self.own.judges and not training:
+            return outputs, self.own.judge(self.model, self._data(inputs, targets, None))
         return outputs, self.total(inputs, outputs, targets, training)
 
     def total(

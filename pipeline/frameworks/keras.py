@@ -10,7 +10,7 @@ import numpy as np
 from . import _keras_start, _keras_state, _keras_steps
 from ._filling import filled
 from ._keras_building import build as build
-from ._keras_demands import demand_own_randomness
+from ._keras_demands import demand_own_randomness, demand_own_states
 from ._keras_import import keras, tf
 from ._keras_training import Training as Training
 from ._keras_training import one_or_all
@@ -157,14 +157,18 @@ def _program(
     if make not in training.programs:
         targets = training.targets if has_targets else {}
         signature = _keras_steps.arguments(training.inputs, targets)
-        training.programs[make] = tf.function(
-            make(training), input_signature=signature, autograph=False
-        )
+        program = tf.function(make(training), input_signature=signature, autograph=False)
+        if training.own.trains and make is _keras_steps.stepping:
+            demand_own_states(training, program)
+        training.programs[make] = program
     return training.programs[make]
 
 
-def loss_of(training: Training, inputs: Arrays, outputs: Arrays, targets: Arrays) -> float:
-    """Returns the loss of these outputs, whatever the model answers."""
+def loss_of(training: Training, inputs: Arrays, outputs: Arrays, targets: Arrays) -> float | None:
+    """Returns the loss of these outputs, whatever the model answers; None where its own test_step
+    makes it."""
+    if training.own.judges:
+        return None
     batch, answers, truths = map(_keras_steps.tensors, (inputs, outputs, targets))
     return float(training.total(batch, answers, truths))
 

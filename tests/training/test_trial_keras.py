@@ -111,7 +111,6 @@ def recurrent() -> keras.Model:
 REFUSED: dict[str, Any] = {
     "attribute": (Scaled, Classes, Adam, {}, r"^model.net(\.\w+)?.mean.*: changed in training"),
     "layer's": (scaled_by_a_layer, Classes, Adam, {}, r"^model.net.scaling_layer.mean: changed"),
-    "train_step": (OwnStep, Classes, Adam, {}, r"^model.net: OwnStep defines train_step, which"),
     "fit": (OwnFit, Classes, Adam, {}, r"^model.net: OwnFit defines fit, which"),
     "stateful": (recurrent, Classes, Adam, {}, r"^model.net: gru: found stateful=True"),
     "column": (
@@ -155,6 +154,7 @@ def test_what_could_not_be_trained_is_refused_in_one_line(case: str, tmp_path: P
 
 ACCEPTED: dict[str, Any] = {
     "adapted layers": (normalised, Classes, Adam, {}),
+    "own step": (OwnStep, Classes, Adam, {}),
     "own loss": (OwnLoss, Classes, Adam, {}),
     "one sigmoid": (
         lambda: functional(keras.layers.Dense(1, activation="sigmoid")),

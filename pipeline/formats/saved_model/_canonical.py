@@ -35,7 +35,12 @@ def canonicalise(folder: Path) -> None:
 
 
 def _forget(graph: Any) -> None:
-    """Removes devices, where in the source a node came from, and numbers as names."""
+    """Removes devices, where in the source a node came from, numbers as names, and how a metric's
+    variables are summed over several devices, for there is one."""
+    for item in graph.object_graph_def.nodes:
+        if item.WhichOneof("kind") == "variable":
+            item.variable.ClearField("synchronization")
+            item.variable.ClearField("aggregation")
     for node in nodes(graph):
         node.ClearField("experimental_debug_info")
         node.attr.pop("config_proto", None)

@@ -39,6 +39,8 @@ def add_training(
     else:
         root.epochs, root.average_steps = training.average.epochs, training.average.steps
         root.trained, root.trained_tables = variables_of(training.model), tables_of(training.model)
+    if training.metric_variables:
+        root.metrics = by_path(training.metric_variables)
     rate, root.schedule = rate_after(training.schedule)
     each_step = training.schedule_by == "step"
 
@@ -90,6 +92,8 @@ def _check_step(root: Any, training: Any) -> None:
     variables = [*root.weights.values(), *root.optimizer.values(), *root.schedule]
     if training.average is not None:
         variables += [*root.trained.values(), root.epochs, root.average_steps]
+    if training.metric_variables:
+        variables += root.metrics.values()
     own = {id(variable) for variable in variables}
     foreign = [variable.name for variable in graph.variables if id(variable) not in own]
     if foreign:
