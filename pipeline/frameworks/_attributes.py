@@ -3,6 +3,7 @@
 import hashlib
 import random
 from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,6 @@ def _parts(value: Any) -> list[tuple[str, Any]]:
         return [(str(index), part) for index, part in enumerate(value)]
     if isinstance(value, set | frozenset):
         return [("", part) for part in sorted(value, key=repr)]
-    if isinstance(value, type) or callable(value):
+    if isinstance(value, type | ModuleType) or callable(value):
         return []
     return list(getattr(value, "__dict__", {}).items())

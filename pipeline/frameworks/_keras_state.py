@@ -10,6 +10,8 @@ from ._keras_import import keras, tf
 
 KERAS_OWN = frozenset({*vars(keras.Layer()), *vars(keras.Model()), *vars(keras.losses.Loss())})
 """Attributes that every layer, model and loss has."""
+HELD = (keras.Layer, keras.Variable, keras.Optimizer, keras.random.SeedGenerator)
+"""Of these a checkpoint holds the state."""
 Adapted = tuple[Callable[[], Any], Callable[[Any], Any]]
 """What reads a value that `adapt` learnt, and what sets it."""
 
@@ -74,8 +76,8 @@ def outside(model: keras.Model, losses: Iterable[Any]) -> dict[str, bytes]:
 
 
 def _as_bytes(value: Any) -> bytes | None:
-    if isinstance(value, keras.Layer | keras.Variable | keras.Optimizer):
-        return b""  # a checkpoint holds it
+    if isinstance(value, HELD):
+        return b""
     if isinstance(value, tf.Variable) or (tf.is_tensor(value) and hasattr(value, "numpy")):
         return f"{value.dtype} {value.shape} ".encode() + np.asarray(value.numpy()).tobytes()
     return None

@@ -14,7 +14,7 @@ import pytest
 
 from pipeline.frameworks import keras as framework
 from pipeline.frameworks.contract import Accumulation, Averaging, Term
-from testing.trial import fault
+from testing.trial import THREE, fault
 from tests.frameworks import test_keras_steps as steps
 
 import keras  # isort: skip  # by now the framework has chosen the backend
@@ -286,6 +286,14 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "the test_step of Mine returned a dict of nothing",
     ),
 }
+
+
+@pytest.mark.parametrize("net", [Compiled, Tracking, Variational])
+def test_steps_as_people_write_them_are_taken(net: Any, tmp_path: Path) -> None:
+    (tmp_path / "trial").mkdir()
+    optimizer = partial(keras.optimizers.Adam, 0.01)
+    folder, rows = tmp_path / "trial", {"target": THREE, "classes": 3}
+    assert fault(framework, "keras", folder, net, Classes, optimizer, **rows) is None
 
 
 @pytest.mark.parametrize("name", REFUSED)
