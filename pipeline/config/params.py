@@ -35,8 +35,8 @@ class Model:
     net: Component
     loss: Component | Mapping[str, LossTerm] | str | None
     """Called as loss(output, target), or with what its parameters name; several terms by name; or,
-    of a PyTorch net that is called with the targets too, the output that is its loss, and of a
-    Keras model that defines compute_loss null."""
+    of a PyTorch net that is called with the targets too, the output that is its loss. Null is for a
+    net with a training_step, and for a Keras model that defines compute_loss or its steps."""
     augment: Component | None
     """A module of PyTorch that takes inputs and targets by name, and returns them changed at random
     (one tensor, a tuple in its order, or a dict); it acts in training alone. In Keras such layers

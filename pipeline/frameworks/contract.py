@@ -51,7 +51,8 @@ class Parts:
     net: Callable[..., Any]
     loss: Mapping[str, Term] | str | None
     """Terms by the parameter that describes each; the path of the output that is the loss, for a
-    model that computes it, given the targets; or None, for one that has a loss of its own."""
+    model that computes it, given the targets; or None, for one that has a loss, or a step, of its
+    own."""
     optimizer: Callable[..., Any]
     scheduler: Callable[..., Any] | None
     inputs: Mapping[str, Mapping[str, Any]]

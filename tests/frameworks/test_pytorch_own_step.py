@@ -20,6 +20,7 @@ from tests.frameworks import test_pytorch_steps as steps
 
 SEED, ROWS, LABELS = steps.SEED, steps.ROWS, steps.LABELS
 Net = steps.Net
+RANDOM = np.random.default_rng(1)
 
 
 class Variational(nn.Module):
@@ -84,6 +85,13 @@ class Smoothing(Net):
         return {"loss": loss, "level": loss.item()}
 
 
+class Noisy(nn.Module):
+    """What makes other rows of them in a step."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + torch.randn_like(x)
+
+
 def lightning() -> nn.Module:
     """A LightningModule as it is, without its Trainer."""
     package = pytest.importorskip("lightning")
@@ -119,6 +127,7 @@ CASES: dict[str, tuple[Callable[[], nn.Module], dict[str, Any]]] = {
     "accumulated and clipped": (Variational, {"accumulation": Accumulation(3), "clip_norm": 0.1}),
     "averaged": (Variational, {"averaging": Averaging("ema", 0.9, 1)}),
     "narrow": (Mixing, {"precision": "bfloat16", "clip_norm": 0.1}),
+    "augmented": (Smoothing, {"augment": Noisy}),
     "frozen": (Variational, {"freeze": ["norm", "decoder"]}),
 }
 
@@ -179,6 +188,19 @@ def test_a_step_is_that_of_a_loop_by_hand() -> None:
     assert by_hand == losses
     for name, tensor in net.state_dict().items():
         assert torch.equal(tensor, training.net.state_dict()[name])
+
+
+def test_its_batch_has_what_stands_for_missing_values() -> None:
+    described = {"x": {"dtype": "float32", "shape": [4], "missing": [1.0, 2.0, 3.0, 4.0]}}
+    holes = {"x": np.where(RANDOM.random((64, 4)) < 0.2, np.float32(np.nan), ROWS["x"])}
+    filled = {"x": np.where(np.isnan(holes["x"]), np.float32([1, 2, 3, 4]), holes["x"])}
+    losses = []
+    for rows in (holes, filled):
+        training = steps.built(Mixing, loss=None, inputs=described)
+        framework.seed(SEED)
+        losses.append(float(framework.step(training, rows, LABELS, np.arange(16))))
+        losses.append(framework.evaluate(training, rows, LABELS)[1])
+    assert losses[:2] == losses[2:] and np.isfinite(losses).all()
 
 
 def test_without_a_validation_step_the_training_step_judges_in_evaluation_mode() -> None:
