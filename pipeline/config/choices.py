@@ -47,9 +47,10 @@ def names(values: Mapping[str, Any]) -> dict[str, str]:
 def necessary(conf: Path, chosen: Sequence[str]) -> list[str]:
     """Leaves out each override without which the same is composed."""
     result = list(chosen)
+    whole = composition(conf, result) if result else None
     for each in chosen:
         others = [other for other in result if other != each]
-        if composition(conf, others) == composition(conf, result):
+        if composition(conf, others) == whole:
             result = others
     return result
 
@@ -66,9 +67,7 @@ def _inferred(
         fewer, more = _other_choices(chosen, base.options, unnamed)
         candidates = [(each, 1) for each in fewer]
         candidates += [(each, ENOUGH) for each in more if len(changed) >= ENOUGH]
-        gains = [
-            _gain(conf, each, base.values, now, changed, enough) for each, enough in candidates
-        ]
+        gains = _gains(conf, candidates, base.values, now, changed)
         if max(gains, default=0) <= 0:
             break
         chosen = candidates[gains.index(max(gains))][0]
@@ -91,23 +90,44 @@ def _other_choices(
     return fewer, more
 
 
-def _gain(
-    conf: Path, candidate: list[str], base: Values, now: Leaves, changed: set[str], enough: int
-) -> int:
-    """Returns how many values more than `base` the candidate explains; 0 where that is uncertain.
+def _gains(
+    conf: Path,
+    candidates: Sequence[tuple[list[str], int]],
+    base: Values,
+    now: Leaves,
+    changed: set[str],
+) -> list[int]:
+    """Returns how many values more than `base` each candidate explains; 0 where that is uncertain.
 
-    Most of what it sets, and `enough` of it, must have been changed just now and stand as it says.
+    Most of what it sets, and as many values as stand beside it, must have been changed just now and
+    stand as it says.
     """
+    written = flatten(base)
     try:
-        values = composition(conf, candidate).values
-        resolved, resolved_base = flatten(interpolated(values)), flatten(interpolated(base))
+        resolved = flatten(interpolated(base))
     except ParamsError:
+        return []
+    gains = []
+    for overrides, enough in candidates:
+        try:
+            values = composition(conf, overrides).values
+            gains.append(_gain(values, enough, written, resolved, now, changed))
+        except ParamsError:
+            gains.append(0)
+    return gains
+
+
+def _gain(
+    values: Values, enough: int, base: Leaves, resolved_base: Leaves, now: Leaves, changed: set[str]
+) -> int:
+    written = flatten(values)
+    paths = {**written, **base}
+    effect = [p for p in paths if written.get(p, ABSENT) != base.get(p, ABSENT)]
+    explained = [p for p in effect if p in changed]
+    if len(explained) < enough or len(effect) >= 2 * len(explained):
         return 0
-    written, written_base = flatten(values), flatten(base)
-    paths = {**written, **written_base}
-    effect = [p for p in paths if written.get(p, ABSENT) != written_base.get(p, ABSENT)]
-    stands = [p for p in effect if now.get(p, ABSENT) == resolved.get(p, ABSENT)]
-    explained = [p for p in stands if p in changed]
+    resolved = flatten(interpolated(values))
+    explained = [p for p in explained if now.get(p, ABSENT) == resolved.get(p, ABSENT)]
     lost = [p for p in effect if now.get(p, ABSENT) == resolved_base.get(p, ABSENT)]
     if len(explained) < enough or len(effect) >= 2 * len(explained):
         return 0

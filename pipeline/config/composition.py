@@ -1,6 +1,7 @@
 """conf/ composes as in any Hydra app; what belongs to one machine or moment is refused."""
 
 import copy
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,13 +25,44 @@ class Composition:
     """Group -> the stem of its file, a list of them, or None."""
 
 
+REMEMBERED = 200
+"""Compositions; a merge has some fifty."""
+_COMPOSED: dict[str, Composition] = {}
+"""By a digest of what each is made of."""
+
+
 def compose_conf(conf: Path, overrides: Sequence[str]) -> Values:
     """Returns what Hydra composes, interpolations as written. Raises ParamsError in one line."""
     return composition(conf, overrides).values
 
 
 def composition(conf: Path, overrides: Sequence[str]) -> Composition:
-    """Returns what Hydra composes, and of which options. Raises ParamsError in one line."""
+    """Returns what Hydra composes, and of which options. Raises ParamsError in one line.
+
+    A merge asks for the same again and again; what the same files give is composed once in a
+    process, and each caller's own.
+    """
+    key = _content(conf, overrides)
+    if key is None:
+        return _composed(conf, overrides)
+    if key not in _COMPOSED:
+        if len(_COMPOSED) == REMEMBERED:
+            _COMPOSED.clear()
+        _COMPOSED[key] = _composed(conf, overrides)
+    return copy.deepcopy(_COMPOSED[key])
+
+
+def _content(conf: Path, overrides: Sequence[str]) -> str | None:
+    """Returns a digest of all that a composition is made of; None where more than conf/ is."""
+    try:
+        files = [(str(path.relative_to(conf)), path.read_bytes()) for path in conf.rglob("*.yaml")]
+    except OSError:  # Hydra says what is wrong with a file that it needs
+        return None
+    content = repr((sorted(files), list(overrides))).encode()
+    return None if b"searchpath" in content else hashlib.sha256(content).hexdigest()
+
+
+def _composed(conf: Path, overrides: Sequence[str]) -> Composition:
     from hydra import compose, initialize_config_dir
     from hydra.errors import HydraException
     from omegaconf import OmegaConf, flag_override

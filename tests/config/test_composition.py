@@ -1,11 +1,13 @@
 """conf/ composes, or says in one line what is wrong."""
 
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
-from pipeline.config.composition import compose_conf, interpolated
+from pipeline.config import composition as compositions
+from pipeline.config.composition import compose_conf, composition, interpolated
 from pipeline.errors import ParamsError
 from testing.project import ROOT
 
@@ -134,3 +136,52 @@ def test_a_file_that_is_no_yaml_is_named(conf, content, said):
     with pytest.raises(ParamsError, match=said) as refusal:
         compose_conf(conf, ["model=mine"])
     assert "\n" not in str(refusal.value)
+
+
+@pytest.fixture
+def composed(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The overrides of each composition that Hydra makes, with none remembered."""
+    asked: list[list[str]] = []
+    real = compositions._composed
+
+    def made(conf, overrides):
+        asked.append(list(overrides))
+        return real(conf, overrides)
+
+    monkeypatch.setattr(compositions, "_COMPOSED", {})
+    monkeypatch.setattr(compositions, "_composed", made)
+    return asked
+
+
+def test_what_the_same_files_give_is_composed_once_and_is_each_callers_own(conf, composed):
+    first = composition(conf, ["model=torch_cnn"])
+    first.values["train"]["epochs"] = "changed"
+    first.options.clear()
+    again = composition(conf, ["model=torch_cnn"])
+    assert again.values["train"]["epochs"] != "changed" and again.options["model"] == "torch_cnn"
+    assert composition(conf, []).options["model"] == "torch_mlp"
+    assert composed == [["model=torch_cnn"], []]
+
+
+def test_a_changed_a_new_and_a_removed_file_are_composed_anew(conf, composed):
+    before = composition(conf, [])
+    file = conf / "train/default.yaml"
+    text = file.read_text()
+    file.write_text(re.sub(r"^epochs: \d+", "epochs: 77", text, flags=re.MULTILINE))
+    assert composition(conf, []).values["train"]["epochs"] == 77
+    file.write_text(text)
+    (conf / "train/quick.yaml").write_text("defaults: [default]\nepochs: 1\n")
+    assert composition(conf, ["train=quick"]).values["train"]["epochs"] == 1
+    (conf / "train/quick.yaml").unlink()
+    with pytest.raises(ParamsError, match="no such option"):
+        composition(conf, ["train=quick"])
+    assert composition(conf, []) == before
+
+
+def test_a_composition_of_files_beside_conf_is_never_remembered(conf, composed, tmp_path):
+    file = tmp_path / "shared/train/shared.yaml"
+    file.parent.mkdir(parents=True)
+    overrides = ["train=shared", f"hydra.searchpath=[file://{tmp_path / 'shared'}]"]
+    for epochs in (3, 4):
+        file.write_text(f"defaults: [default]\nepochs: {epochs}\n")
+        assert composition(conf, overrides).values["train"]["epochs"] == epochs

@@ -117,6 +117,15 @@ def test_numbers_are_read_as_dvc_reads_them():
     assert load_yaml("lr: 1e-3\nflag: no\n", "here") == {"lr": 0.001, "flag": "no"}
 
 
+def test_values_are_the_callers_own_though_a_text_is_parsed_once():
+    text = "a: {b: [1, 2]}\n"
+    load_yaml(text, "here")["a"]["b"].append(3)
+    assert load_yaml(text, "there") == {"a": {"b": [1, 2]}}
+    for where in ("here", "there"):
+        with pytest.raises(ParamsError, match=f"^{where}: line 2"):
+            load_yaml("a: 1\nb: [", where)
+
+
 def test_broken_yaml_names_file_and_line():
     with pytest.raises(ParamsError, match=r"params.yaml: line 2: no YAML: "):
         load_yaml("a: 1\nb: [", "params.yaml")
