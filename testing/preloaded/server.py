@@ -23,8 +23,10 @@ import tempfile
 import threading
 from pathlib import Path
 
+import compiled
 from parents import ABSENT, IMPORTS, SANDBOXES, SET_BEFORE, foreign
 
+ROOT = Path(__file__).resolve().parents[2]
 SPACES = ("mnt", "net", "pid", "user", "ipc", "uts")
 
 
@@ -73,6 +75,7 @@ def _preload(name: str) -> None:
     # MLflow's entry point brings in the installed pipeline; a job's is that of its folder.
     for each in [each for each in sys.modules if each.partition(".")[0] == "pipeline"]:
         del sys.modules[each]
+    compiled.hand_out(ROOT)
     if threading.active_count() > 1:
         raise RuntimeError(f"{name}: an import has started a thread, which no fork would have")
     gc.freeze()

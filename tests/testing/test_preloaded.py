@@ -191,6 +191,36 @@ def test_a_stage_runs_the_code_of_the_project_that_it_is_run_in(project: Project
     assert "its own" in project.run("python", "-m", "pipeline.relog", check=False).stdout
 
 
+WHERE = """
+import importlib.machinery, pipeline.files, pipeline.other
+code = pipeline.files.write_atomically.__code__
+print(importlib.machinery.SourceFileLoader.source_to_code.__module__)
+print(code.co_filename, *{each.co_filename for each in code.co_consts if hasattr(each, "co_code")})
+print(pipeline.__file__, pipeline.other.__file__, getattr(pipeline.files, "CHANGED", None))
+"""
+
+
+def test_a_file_of_known_bytes_is_not_compiled_again_and_a_changed_one_is(place: Project) -> None:
+    file = place.root / "pipeline/files.py"
+    file.write_bytes((ROOT / "pipeline/files.py").read_bytes())
+    for name in ("other", "errors"):  # one text in two places
+        text = (ROOT / "pipeline/errors.py").read_bytes()
+        (place.root / f"pipeline/{name}.py").write_bytes(text)
+    (place.root / "pipeline/where.py").write_text(WHERE)
+
+    def said() -> list[list[str]]:
+        lines = place.run("python", "-m", "pipeline.where").stdout.splitlines()
+        return [line.split() for line in lines]
+
+    package = place.root / "pipeline"
+    by, named, last = said()
+    assert by == ["compiled"], preloaded.refused()
+    assert set(named) == {str(file)}
+    assert last == [str(package / "__init__.py"), str(package / "other.py"), "None"]
+    file.write_bytes(file.read_bytes() + b"CHANGED = True\n")
+    assert said()[2][2] == "True"
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 def test_a_fork_server_of_the_sandbox_has_a_parent_if_its_variables_are_those(
     threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
