@@ -70,12 +70,14 @@ class Project:
         return stages[name]["cmd"].split()
 
     def params(self, *overrides: str) -> None:
-        """params.yaml as these overrides compose it."""
-        from pipeline.config.composition import compose_conf, interpolated
+        """params.yaml and conf.lock.yaml as `python -m pipeline` with these overrides leaves them,
+        so that `compose` need not find out of which options the values are."""
+        from pipeline.config.merge import composed, write_lock
         from pipeline.config.reading import dump_yaml
 
-        values = interpolated(compose_conf(self.root / "conf", overrides))
+        values, lock = composed(self.root / "conf", overrides)
         (self.root / "params.yaml").write_text(dump_yaml(values))
+        write_lock(self.root / "conf.lock.yaml", lock)
 
     def read(self, path: str) -> str:
         return (self.root / path).read_text()
