@@ -35,6 +35,8 @@ class Node:
     children: dict[str, int] = field(default_factory=dict)
     key: str | None = None
     """Of the variable that it is, in the index."""
+    tables: list[str] = field(default_factory=list)
+    """Keys of what else the index holds of it: the words of a lookup table."""
     slots: list[tuple[int, str, int]] = field(default_factory=list)
     """A variable, what Keras 2's optimizers keep of it, and the variable that this is."""
 
@@ -145,6 +147,8 @@ def _node(message: Message) -> Node:
             node.children[value.text(2)] = value.integer(1)
         elif number == 2 and value.text(1) == "VARIABLE_VALUE":
             node.key = value.text(3)
+        elif number == 2:
+            node.tables.append(value.text(3))
         elif number == 3:
             node.slots.append((value.integer(1), value.text(2), value.integer(3)))
     return node

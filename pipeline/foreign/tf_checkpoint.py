@@ -14,6 +14,8 @@ from ._tf_index import FAULTS, SUFFIX, Index, indices, latest
 from .contract import Foreign
 
 TITLE = "TensorFlow checkpoint"
+TABLE = ("", "-keys", "-values")
+"""What follows on the key of a lookup table."""
 
 
 def recognizes(path: Path) -> bool:
@@ -61,7 +63,9 @@ def _damaged(path: Path, fault: Exception) -> DataError:
 
 def _foreign(path: Path, graph: Graph, tensors: Mapping[str, Lazy]) -> Foreign:
     keys = {node.key for node in graph.nodes if node.key is not None}
-    if lacking := sorted(keys ^ set(tensors)):
+    held = {f"{key}{part}" for node in graph.nodes for key in node.tables for part in TABLE}
+    tables = held & set(tensors)
+    if lacking := sorted(keys ^ (set(tensors) - tables)):
         raise DataError(
             f"{path}: {escaped(lacking[0][:200])} belongs to no object or is missing, expected "
             "arrays of the objects that it lists; get it again"
@@ -74,11 +78,13 @@ def _foreign(path: Path, graph: Graph, tensors: Mapping[str, Lazy]) -> Foreign:
     notes = [f"the net is the checkpoint's object {escaped(name[:200])}"] if name else []
     if len(optimizers) > 1:
         notes.append(f"it has {len(optimizers)} optimizers, of which none is taken")
-    held = {child for child in graph.nodes[0].children.items() if child[1] not in named}
-    counters = [each for each, node in held if graph.nodes[node].key and each != COUNTER]
+    others = {child for child in graph.nodes[0].children.items() if child[1] not in named}
+    counters = [each for each, node in others if graph.nodes[node].key and each != COUNTER]
     if counters:
         shown = ", ".join(sorted(escaped(each[:200]) for each in counters))
         notes.append(f"left aside, for they are no part of the net: {shown}")
+    if tables:
+        notes.append("it holds tables of words, which are not taken from this kind of checkpoint")
     listed = any(each.startswith(TRAINABLE) for each in weights)
     return Foreign(
         framework="keras",
