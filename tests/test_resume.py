@@ -21,7 +21,8 @@ import sys
 from pathlib import Path
 from pipeline.resume import store_parent, values
 from pipeline.config.reading import dump_yaml
-Path("params.yaml").write_text(dump_yaml(values(store_parent(Path(sys.argv[1])), sys.argv[2:])))
+params, _ = values(store_parent(Path(sys.argv[1])), sys.argv[2:])
+Path("params.yaml").write_text(dump_yaml(params))
 """
 STAGES = ("prepare", "train", "checkpoint", "export-complete")
 LAST_EPOCH = ("checkpoint.metric=train/loss", "checkpoint.mode=min")
@@ -79,18 +80,14 @@ def test_a_chain_of_three_leads_back_to_the_first_and_each_is_verified_and_logge
             (project.root / "models/torch_mlp.py").unlink()
             (project.root / "conf/model/torch_mlp.yaml").unlink()
             config = project.root / "conf/config.yaml"
-            config.write_text(config.read_text().replace("torch_mlp", "torch_cnn"))
+            text = config.read_text().replace("torch_mlp", "torch_cnn")
+            config.write_text(text.replace("data: digits", "data: shapes_boxes"))
         if len(chain) < 3:
             split = f"data.split.seed={len(chain)}"
-            given = (
-                str(chain[-1]),
-                "data=digits",
-                split,
-                "train.epochs=1",
-                "export.attempt=[onnx]",
-            )
+            given = (str(chain[-1]), split, "train.epochs=1", "export.attempt=[onnx]")
             done = project.run("python", "-m", "pipeline.resume", *given)
             assert "verified: passed" in done.stdout
+            assert "\ndata: digits, as it was trained with, byte for byte\n" in done.stdout
     first, second, third = chain
     assert [parent_of(each) for each in chain] == [None, first.name, second.name]
     kept = project.root / "parents" / str(parent_of(third))

@@ -3,7 +3,7 @@
 `python -m pipeline` says which it chose; of `dvc exp run -S` nothing is left but the values.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +19,20 @@ option was taken away shows in one."""
 
 
 def choose(
-    conf: Path, current: Values, before: Values, last: Sequence[str], has_parent: bool
+    conf: Path, current: Values, before: Values, last: Sequence[str], parent: Values
 ) -> tuple[list[str], bool]:
     """Returns the overrides that choose the options of `current`, and whether it was composed anew.
 
-    An option is in force until another is named in params.yaml, or its values stand there. A
-    parent's model is no option.
+    An option is in force until another is named in params.yaml, or its values stand there. What
+    is a `parent`'s, by section, is no option.
     """
-    named = names(current)
-    if has_parent:
-        named.pop("model", None)
-        last = [each for each in last if group_of(each) != "model"]
+    named = {group: name for group, name in names(current).items() if group not in parent}
+    last = [each for each in last if group_of(each) not in parent]
     was = names(before)
     changed = {group: name for group, name in named.items() if was.get(group, name) != name}
     result = [each for each in last if group_of(each) not in changed]
     result += [f"{group}={name}" for group, name in changed.items()]
-    inferred = _inferred(conf, current, before, result, set(named))
+    inferred = _inferred(conf, current, before, result, parent)
     return necessary(conf, inferred), inferred != result
 
 
@@ -56,18 +54,23 @@ def necessary(conf: Path, chosen: Sequence[str]) -> list[str]:
 
 
 def _inferred(
-    conf: Path, current: Values, before: Values, chosen: list[str], named: set[str]
+    conf: Path, current: Values, before: Values, chosen: list[str], parent: Values
 ) -> list[str]:
     """Adds and takes away options of groups without names, as long as one explains more values."""
+    named = {*names(current), *parent}
     now, was = flatten(current), flatten(before)
     changed = {path for path in {**now, **was} if now.get(path, ABSENT) != was.get(path, ABSENT)}
+
+    def composed(overrides: list[str]) -> Values:
+        return composition(conf, overrides).values | parent
+
     while changed:
         base = composition(conf, chosen)
         unnamed = [each for each in options(conf) if each[0] not in named]
         fewer, more = _other_choices(chosen, base.options, unnamed)
         candidates = [(each, 1) for each in fewer]
         candidates += [(each, ENOUGH) for each in more if len(changed) >= ENOUGH]
-        gains = _gains(conf, candidates, base.values, now, changed)
+        gains = _gains(composed, candidates, base.values | parent, now, changed)
         if max(gains, default=0) <= 0:
             break
         chosen = candidates[gains.index(max(gains))][0]
@@ -91,7 +94,7 @@ def _other_choices(
 
 
 def _gains(
-    conf: Path,
+    composed: Callable[[list[str]], Values],
     candidates: Sequence[tuple[list[str], int]],
     base: Values,
     now: Leaves,
@@ -110,8 +113,7 @@ def _gains(
     gains = []
     for overrides, enough in candidates:
         try:
-            values = composition(conf, overrides).values
-            gains.append(_gain(values, enough, written, resolved, now, changed))
+            gains.append(_gain(composed(overrides), enough, written, resolved, now, changed))
         except ParamsError:
             gains.append(0)
     return gains

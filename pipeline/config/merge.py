@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import choices
+from pipeline.config import choices, of_parent
 from pipeline.config.composition import Values, compose_conf, interpolated
 from pipeline.config.interpolation import demand_no_resolvers
 from pipeline.config.option_files import choosing
@@ -57,10 +57,14 @@ def write_lock(path: Path, lock: Lock) -> None:
 
 def composed(conf: Path, overrides: Sequence[str]) -> tuple[Values, Lock]:
     """Returns what the command line composes to, and what the next merge needs to know of it."""
-    options = choosing(conf, overrides)
-    base = compose_conf(conf, options)
-    lock = Lock(options=choices.necessary(conf, options), own={}, removed=[], conf=base)
+    lock = lock_of(conf, choosing(conf, overrides))
     return interpolated(compose_conf(conf, overrides)), lock
+
+
+def lock_of(conf: Path, options: Sequence[str], parent: Values | None = None) -> Lock:
+    """Returns what the next merge needs to know of these options, and of a parent's sections."""
+    base = compose_conf(conf, options) | (parent or {})
+    return Lock(options=choices.necessary(conf, options), own={}, removed=[], conf=base)
 
 
 def merge(conf: Path, current: Values | None, last: Lock | None) -> tuple[Values, Lock]:
@@ -70,16 +74,14 @@ def merge(conf: Path, current: Values | None, last: Lock | None) -> tuple[Values
     current = before if current is None else current
     demand_no_resolvers(current, "params.yaml: ")
     _demand_no_new_dots(before, current)
-    has_parent = current.get("train", {}).get("parent") is not None
-    options, anew = choices.choose(conf, current, before, last.options, has_parent)
-    base = compose_conf(conf, options)
+    parent, parent_before = (of_parent.sections(conf, each) for each in (current, before))
+    options, anew = choices.choose(conf, current, before, last.options, parent)
+    base = compose_conf(conf, options) | parent
     own: Leaves = {}
     removed: list[str] = []
-    for section in {**before, **current}:
-        if has_parent and section == "model":
-            section_own, section_removed = _all_own(section, current, base)
-        else:
-            section_own, section_removed = _changes(section, current, before, base, last, anew)
+    for section in (each for each in {**before, **current} if each not in parent):
+        own_now = anew or section in parent_before
+        section_own, section_removed = _changes(section, current, before, base, last, own_now)
         own |= section_own
         removed += section_removed
     own = _necessary(own, base)
@@ -105,12 +107,6 @@ def _dotted(values: Any, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], An
     for key, value in values.items() if isinstance(values, Mapping) else ():
         found |= _dotted(value, (*path, str(key)))
     return found
-
-
-def _all_own(section: str, current: Values, base: Values) -> tuple[Leaves, list[str]]:
-    """Takes the whole section as the user's: a parent's model stays, whatever conf/ says."""
-    own = _leaves(current, section)
-    return own, [path for path in _leaves(base, section) if path not in own]
 
 
 def _changes(

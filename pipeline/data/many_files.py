@@ -33,7 +33,7 @@ def open_splits(data: Path, config: Data, named: Files) -> Table:
 def open_files(data: Path, config: Data, file: str) -> Table:
     """Returns the table of all files that `file` names below `data`. Raises DataError."""
     path = below(data, file)
-    paths = _located(data, file)
+    paths = located(data, file)
     kinds = {each.suffix.lower() for each in paths}
     if not kinds & {*suffixes(), NPY} and (path.is_dir() or kinds & set(folders.SUFFIXES)):
         return FileTable(data, path, columns.claimed(config))
@@ -50,7 +50,7 @@ def open_files(data: Path, config: Data, file: str) -> Table:
     return Parts(path, tables) if len(tables) > 1 else tables[0]
 
 
-def _located(data: Path, file: str) -> list[Path]:
+def located(data: Path, file: str) -> list[Path]:
     """Returns the files that are named, in the order of their names."""
     path = data / file
     if path.is_file():

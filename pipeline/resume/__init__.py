@@ -1,7 +1,8 @@
-"""`python -m pipeline.resume <complete-model> data=parcels train.epochs=5`: train it on.
+"""`python -m pipeline.resume <complete-model> train.epochs=5`: train it on.
 
 It needs none of the model's source: the complete model is kept in parents/ under its digest, and
-the pipeline trains on from there. Model and training are the parent's, but for what is overridden.
+the pipeline trains on from there. Model, data, training and the choice of the epoch are the
+parent's, but for what is overridden.
 """
 
 import os
@@ -13,20 +14,25 @@ from typing import Any
 
 from pipeline import provenance
 from pipeline.__main__ import reproduce
-from pipeline.config.composition import compose_conf, interpolated
-from pipeline.config.merge import composed
+from pipeline.config import of_parent
+from pipeline.config.composition import compose_conf
+from pipeline.config.merge import Lock, lock_of
+from pipeline.config.of_parent import name_of
+from pipeline.config.option_files import choosing, group_of
 from pipeline.errors import IncompleteArtifact, ParamsError, PipelineError, VerificationFailed
 from pipeline.examine import demand_admitted
 from pipeline.examine.loading import loadable
-from pipeline.project import CONF, PARENTS, ROOT
+from pipeline.project import CONF, PARENTS, PREPARE, ROOT
+from pipeline.resume import own_data as own
 from pipeline.run.parent import track, training_format
 from pipeline.run.signals import Interrupted
 from pipeline.text import escaped
 
 USAGE = """usage: python -m pipeline.resume <complete-model> [override ...]
 
-Trains a complete model on with none of its source, and verifies and logs what comes out.
-Overrides as in `python -m pipeline`, for instance: data=digits train.epochs=5 train.lr=0.0001"""
+Trains a complete model on with none of its source, and verifies and logs what comes out; with the
+data that it was made with, unless others are named. Overrides as in `python -m pipeline`, for
+instance: train.epochs=5 train.lr=0.0001 data=digits"""
 
 
 def main(arguments: list[str]) -> int:
@@ -43,8 +49,10 @@ def main(arguments: list[str]) -> int:
             "the stages that load it screen it again, and are not confined",
             flush=True,
         )
-        lock = composed(CONF, arguments[1:])[1]
-        return reproduce(values(parent, arguments[1:]), arguments[1:], lock)
+        params, own_data = values(parent, arguments[1:])
+        data = f"data: {params['data']['name']}, {origin(parent, params, own_data)}"
+        print(escaped(data), flush=True)
+        return reproduce(params, arguments[1:], remembered(params, arguments[1:]))
     except PipelineError as error:
         print(f"error: resume: {escaped(str(error))}", file=sys.stderr)
         return 1
@@ -54,7 +62,7 @@ def main(arguments: list[str]) -> int:
 
 def names(overrides: list[str]) -> list[str]:
     """Returns the keys that the overrides set."""
-    return [override.lstrip("+~").partition("=")[0] for override in overrides]
+    return [name_of(override) for override in overrides]
 
 
 def demand_same_model(overrides: list[str]) -> None:
@@ -93,24 +101,33 @@ def store_parent(complete_model: Path) -> str:
     return digest
 
 
-def values(parent: str, overrides: list[str]) -> dict[str, Any]:
-    """Returns the params of the run: the parent's model and training, everything else as
-    `python -m pipeline` composes it, and what is overridden."""
-    named = names(overrides)
-    params, default = (interpolated(compose_conf(CONF, each)) for each in (overrides, []))
-    recorded = provenance.params(PARENTS / parent)
-    own = {name.split(".")[1] for name in named if name.startswith("train.")}
-    # An experiment sets values without naming them on the command line.
-    own |= {k for k, v in params["train"].items() if v != default["train"].get(k)}
-    if "train" not in named:
-        params["train"] |= {k: v for k, v in recorded["train"].items() if k not in own}
+def values(parent: str, overrides: list[str]) -> tuple[dict[str, Any], bool]:
+    """Returns the params of the run, and whether its data are the parent's: the parent's data,
+    model and training, everything else as `python -m pipeline` composes it, and what is
+    overridden."""
+    complete_model = PARENTS / parent
+    params, own_data = of_parent.composed(CONF, overrides, own.recorded(complete_model))
     params["train"] |= {"parent": parent, "start": None, "new_weights": []}
-    params["train"]["epochs"] = params["train"]["epochs"] or default["train"]["epochs"]
-    params["model"] = recorded["model"]
-    if not {"export", "export.formats"} & set(named):
-        params["export"]["formats"] = [training_format(PARENTS / parent)]
-    return params
+    if not params["train"]["epochs"]:
+        params["train"]["epochs"] = compose_conf(CONF, [])["train"]["epochs"]
+    if not {"export", "export.formats"} & set(names(overrides)):
+        params["export"]["formats"] = [training_format(complete_model)]
+    return params, own_data
 
 
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def origin(parent: str, params: dict[str, Any], own_data: bool) -> str:
+    """Returns in words where the data of the run come from. Raises ParamsError or DataError where
+    they are the parent's and not here."""
+    made = own.upstream(PARENTS / parent, PREPARE)
+    if own_data and made is not None:
+        return own.described(own.demand_here(params["data"]), made)
+    return "as it is named here" if made else "for the complete model does not say which it had"
+
+
+def remembered(params: dict[str, Any], overrides: list[str]) -> Lock:
+    """Returns what the next merge needs to know of the run: data that are an option of conf/ are
+    chosen by their name."""
+    parent = of_parent.sections(CONF, params)
+    chosen = [each for each in choosing(CONF, overrides) if group_of(each) != "data"]
+    named = [] if "data" in parent else [f"data={params['data']['name']}"]
+    return lock_of(CONF, [*chosen, *named], parent)
