@@ -103,6 +103,8 @@ that of a format is in pipeline/formats, and is reached by `loader` and `trainin
 
 LOADED = {
     "pipeline/complete_model/attempts.py": "own: what export-complete has just written",
+    "pipeline/data/media/worker.py": "own: what the process that started it hands it",
+    "pipeline/data/media/workers.py": "own: what the processes that it started hand it",
     "pipeline/diff/weights.py": "confined: read_alone runs in reproduce/reading.py's process",
     "pipeline/foreign/_hdf5.py": "screened: by itself, before a value is read",
     "pipeline/frameworks/_pytorch_training.py": "own: a net that was built here",

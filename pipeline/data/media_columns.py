@@ -11,7 +11,7 @@ import numpy as np
 from pipeline.config.data_params import Data, Input, Target
 from pipeline.data import columns
 from pipeline.data.media import Decode, Place, audio, image
-from pipeline.data.media.decoded import Column
+from pipeline.data.media.column import Column
 from pipeline.errors import ParamsError
 
 Entry = TypeVar("Entry", Input, Target)

@@ -449,7 +449,7 @@ def test_memory_does_not_grow_with_the_images(tmp_path) -> None:
     from pipeline.data.raw import open_raw
 
     values = {"name": "x", "file": "shapes", "rows": None, "csv": None, "id": None, "ignore": []}
-    values["dimensions"] = {}
+    values |= {"dimensions": {}, "made_up": False}
     values |= {"inputs": pixels(shape=[400, 500, 3]), "targets": CLASSES}
     values |= {"split": NO_SPLIT | {"val": 0.2, "test": 0.2, "seed": 0}}
     table, _ = open_raw(raw.data, convert(values, Data, "data"))

@@ -1,6 +1,7 @@
 """A sound file becomes an array of samples of a stated rate and length, or is named as the one that
 does not."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,23 +27,25 @@ def decoder(config: Audio, shape: tuple[int, ...], dtype: str, key: str) -> Deco
     if dtype not in ("float32", "float64"):
         raise ParamsError(f"{key}.dtype: found {dtype}, expected float32 or float64: -1 to 1")
     try:
-        import soundfile
+        import soundfile  # noqa: F401
     except (ImportError, OSError) as fault:  # the library beneath it is missing
         text = " ".join(str(fault).split())
         way_out = "`pip install soundfile`, the extra `audio` of pyproject.toml"
         raise CannotRun(f"{key}.audio: needs soundfile ({text}); {way_out}") from None
     sizes = dict(zip(layout, shape, strict=True))
-
-    def decode(file: Path) -> Array:
-        samples = _decoded(soundfile, file, config, sizes["T"], sizes.get("C", 1), dtype)
-        return np.ascontiguousarray({"T": samples[:, 0], "TC": samples, "CT": samples.T}[layout])
-
-    return decode
+    return partial(_decode, config, sizes["T"], sizes.get("C", 1), layout, dtype)
 
 
-def _decoded(
-    soundfile: Any, file: Path, config: Audio, samples: int, channels: int, dtype: str
+def _decode(
+    config: Audio, samples: int, channels: int, layout: str, dtype: str, file: Path
 ) -> Array:
+    values = _decoded(file, config, samples, channels, dtype)
+    return np.ascontiguousarray({"T": values[:, 0], "TC": values, "CT": values.T}[layout])
+
+
+def _decoded(file: Path, config: Audio, samples: int, channels: int, dtype: str) -> Array:
+    import soundfile
+
     try:
         with soundfile.SoundFile(file) as sound:
             _demand_as_stated(file, sound, config, samples, channels)

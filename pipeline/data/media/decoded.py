@@ -1,35 +1,14 @@
 """A table some of whose columns name files is read as one that holds what is in them."""
 
-import os
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-
-from pipeline.data.media import Decode, Place, Undecodable, demand_file
-from pipeline.data.tables import BATCH, Array, Batch, Kind, Table
+from pipeline.data.media.column import Chunk, Column, Fault
+from pipeline.data.tables import BATCH, Batch, Kind, Table
 from pipeline.errors import DataError
 
-THREADS = min(8, os.cpu_count() or 1)
-"""Decoders leave Python's lock while they work; the order of the rows does not hang on it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Column:
-    """A column of arrays, by the column that names their files."""
-
-    source: str
-    place: Place
-    decode: Decode
-    shape: tuple[int, ...]
-    bytes: int
-    """Of one row's array."""
-
-    def array(self, name: str) -> Array:
-        file = self.place.file(name)
-        demand_file(file, self.place)
-        return self.decode(file)
+ROWS = 256
+"""Of a chunk that one process decodes, at most."""
 
 
 class Decoded(Table):
@@ -72,31 +51,31 @@ class Decoded(Table):
         if not decoded:
             yield from self.table.batches(kinds)
             return
-        from concurrent.futures import ThreadPoolExecutor
+        from pipeline.data.media.workers import in_order
 
-        most, row = max(1, BATCH // sum(column.bytes for column in decoded.values())), 0
-        with ThreadPoolExecutor(THREADS) as threads:
-            for whole in self.table.batches(self._kinds_within(kinds)):
-                rows = len(next(iter(whole.values())))
-                for start in range(0, rows, most):
-                    cells = {n: values[start : start + most] for n, values in whole.items()}
-                    arrays = {
-                        name: self._arrays(threads, row + start, column, cells[column.source])
-                        for name, column in decoded.items()
-                    }
-                    yield {name: arrays[name] if name in arrays else cells[name] for name in kinds}
-                row += rows
+        most = BATCH // sum(column.bytes for column in decoded.values())
+        chunks = self._chunks(self._kinds_within(kinds), max(1, min(ROWS, most)))
+        with contextlib.closing(in_order(decoded, chunks)) as results:
+            for (row, cells), arrays in results:
+                for name, found in arrays.items():
+                    if isinstance(found, Fault):
+                        raise self.table.fault(row + found.at, decoded[name].source, found.text)
+                yield {name: arrays[name] if name in arrays else cells[name] for name in kinds}
 
-    def _arrays(self, threads: Any, row: int, column: Column, names: Array) -> Array:
-        """Returns the decoded arrays of one batch, whose first row is `row`, from 0."""
-        if names.ndim > 1:
-            raise self.broken(f"column {column.source!r}: found several names a row, expected one")
-        arrays: list[Array] = []
-        for each in threads.map(lambda name: _array_or_fault(column, name), names):
-            if isinstance(each, Undecodable):
-                raise self.table.fault(row + len(arrays), column.source, str(each))
-            arrays.append(each)
-        return np.stack(arrays)
+    def _chunks(self, kinds: Mapping[str, Kind], most: int) -> Iterator[Chunk]:
+        """Yields the rows of the table within, a few at once. Raises DataError where a cell would
+        name several files."""
+        row, sources = 0, {column.source for column in self.columns.values()} & set(kinds)
+        for whole in self.table.batches(kinds):
+            for source in sources:
+                if whole[source].ndim > 1:
+                    found = "found several names a row, expected one"
+                    raise self.broken(f"column {source!r}: {found}")
+            rows = len(next(iter(whole.values())))
+            for start in range(0, rows, most):
+                cells = {name: values[start : start + most] for name, values in whole.items()}
+                yield row + start, cells
+            row += rows
 
     def line(self, row: int) -> int | None:
         return self.table.line(row)
@@ -118,10 +97,3 @@ class Decoded(Table):
                 return str(batch[column][row])
             row -= len(batch[column])
         raise self.broken("changed while it was read; run `dvc repro` again")
-
-
-def _array_or_fault(column: Column, name: str) -> Array | Undecodable:
-    try:
-        return column.array(name)
-    except Undecodable as fault:
-        return fault

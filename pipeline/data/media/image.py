@@ -4,6 +4,7 @@ does not."""
 import struct
 import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,11 @@ def decoder(config: Image, shape: tuple[int, ...], dtype: str, key: str) -> Deco
         of = f"of {config.mode} pixels"
         raise ParamsError(f"{key}.dtype: found {dtype}, expected {' or '.join(allowed)} {of}")
     size = sizes["W"], sizes["H"]
-    return lambda file: np.ascontiguousarray(_laid_out(_decoded(file, config, size), layout))
+    return partial(_decode, config, size, layout)
+
+
+def _decode(config: Image, size: tuple[int, int], layout: str, file: Path) -> Array:
+    return np.ascontiguousarray(_laid_out(_decoded(file, config, size), layout))
 
 
 def _laid_out(pixels: Array, layout: str) -> Array:
