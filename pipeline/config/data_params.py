@@ -176,6 +176,8 @@ class Target:
 class Csv:
     """How a text file of rows is written, where that is not as most are."""
 
+    header: bool = True
+    """Whether the first line names the columns; if not, they are column_1, column_2 and so on."""
     separator: str | None = None
     """One character; null is a comma in .csv and a tab in .tsv."""
     decimal: Literal[".", ","] = "."

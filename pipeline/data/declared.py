@@ -20,10 +20,10 @@ def demand(table: Table, data: Data, arrays: Mapping[str, ArraySpec]) -> None:
     known |= set(columns.split_by(data))
     ignored = set(columns.names(data.ignore))
     for column in sorted((known | ignored) - set(table.shapes)):
-        raise table.broken(f"no column {column!r}; {_columns_there(table, column)}")
+        raise table.broken(f"no column {column!r}; {_columns_there(table, column)}{table.hint}")
     for column in table.shapes:
         if column not in known | ignored:
-            way_out = "declare it, or name it in data.ignore"
+            way_out = f"declare it, or name it in data.ignore{table.hint}"
             raise table.broken(f"column {column!r} is no input, target or id: {way_out}")
     table.let_vary(n for each in arrays.values() if each.dimension for n in each.columns)
     table.demand_kinds(columns.kinds_of(arrays) | ids)

@@ -49,6 +49,8 @@ class Table(ABC):
 
     optional: frozenset[str] = frozenset()
     """Columns that may lack values, which arrive as NaN, NaT or an empty text."""
+    hint: str = ""
+    """What else may be wrong where a column's name is."""
 
     def __init__(self, path: Path, csv: Csv | None = None) -> None:
         self.path = path
@@ -138,7 +140,7 @@ class Table(ABC):
         shapes: dict[str, tuple[int | None, ...]] = {}
         for name in names:
             if name in shapes:
-                raise self.broken(f"column {name!r} is there twice; rename one of them")
+                raise self.broken(f"column {name!r} is there twice; rename one of them{self.hint}")
             shapes[name] = ()
         return shapes
 

@@ -22,6 +22,7 @@ LARGEST_CELL = 2**31 - 1
 LOOKED_AT = 1000
 """Rows in which a column shows whether it has true and false, and how its times are written."""
 WHOLE = re.compile(r"\s*[-+]?[0-9]+\s*")
+NUMBER = re.compile(r"\s*[-+]?[0-9]*\.?[0-9]+([eE][-+]?[0-9]+)?\s*")
 UTF8 = ("utf-8", "utf8", "utf-8-sig")
 
 
@@ -35,18 +36,24 @@ class Reader(Table):
         written = csv or Csv()
         self.written = replace(written, separator=written.separator or self.SEPARATOR)
         self.is_utf8 = written.encoding.lower().replace("_", "-") in UTF8
+        self.above = 1 if self.written.header else 0
+        """Records above the first row."""
         super().__init__(path, csv)
 
     def _shapes(self) -> dict[str, tuple[int | None, ...]]:
         records = self.records()
-        line, header = next(records, (1, []))
-        if not header:
-            raise self.broken("empty, expected a header line and rows below it")
+        line, cells = next(records, (1, []))
+        if not cells:
+            expected = "a header line and rows below it" if self.above else "rows"
+            raise self.broken(f"empty, expected {expected}")
         following = [cells for _, cells in islice(records, 5)]
-        if problem := _csv_faults.of_header(header, following, self.written, self.is_utf8):
+        if problem := _csv_faults.of_header(cells, following, self.written, self.is_utf8):
             raise self.broken(f"line {line}: {problem}")
-        self.first = dict(zip(header, self._first_cells(len(header)), strict=True))
-        return self._cells(header)
+        names = cells if self.above else [f"column_{at}" for at in range(1, len(cells) + 1)]
+        self.first = dict(zip(names, self._first_cells(len(names)), strict=False))
+        if self.above and any(NUMBER.fullmatch(self._number(cell)) for cell in cells):
+            self.hint = "; where its first line has no names, set data.csv.header=false"
+        return self._cells(names)
 
     def demand_kinds(self, kinds: Mapping[str, Kind]) -> None:
         """Refuses nothing: what a cell is shows when it is read."""
@@ -77,7 +84,7 @@ class Reader(Table):
         return self.broken(f"{found}; correct data.csv.encoding")
 
     def line(self, row: int) -> int | None:
-        return next(islice(self.records(), row + 1, None), (None, []))[0]
+        return next(islice(self.records(), row + self.above, None), (None, []))[0]
 
     def batches(self, kinds: Mapping[str, Kind]) -> Iterator[Batch]:
         import pyarrow as pa
@@ -117,7 +124,7 @@ class Reader(Table):
         """Returns each column's first value as it is written, of the first rows."""
         nothing = {"", *self.written.missing}
         first, missing = [""] * columns, set(range(columns))
-        for _, cells in islice(self.records(), 1, LOOKED_AT):
+        for _, cells in islice(self.records(), self.above, LOOKED_AT):
             for at in [at for at in missing if at < len(cells) and cells[at] not in nothing]:
                 first[at] = cells[at].strip()
                 missing.remove(at)
@@ -135,6 +142,7 @@ class Reader(Table):
             arrow.ReadOptions(
                 block_size=max(BLOCK, 256 * len(self.shapes)),
                 encoding="utf8" if self.is_utf8 else written.encoding,
+                column_names=None if self.above else list(self.shapes),
             ),
             arrow.ParseOptions(
                 newlines_in_values=True,
@@ -156,7 +164,7 @@ class Reader(Table):
     ) -> DataError | None:
         """Names the first cell from `row` on that Arrow refuses: its own message names no line."""
         nothing = {"", *self.written.missing}
-        for at, (_, cells) in enumerate(islice(self.records(), row + 1, None), row):
+        for at, (_, cells) in enumerate(islice(self.records(), row + self.above, None), row):
             if len(cells) != len(self.shapes):
                 last = list(self.shapes)[min(len(cells), len(self.shapes)) - 1]
                 problem = f"the row ends after {len(cells)} cells, expected {len(self.shapes)}"

@@ -67,6 +67,42 @@ def test_a_declared_way_of_writing_gives_the_same_rows(tmp_path: Path, kind: str
     assert list(zip(x, towns, labels, strict=True)) == ROWS
 
 
+NAMELESS = {
+    "inputs": {"x": an_input("column_1"), "town": an_input("column_2", "string")},
+    "targets": {"label": {"source": "column_3", "classes": 2}},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_a_header_columns_are_named_by_their_place(tmp_path: Path, kind: str) -> None:
+    content, settings = KINDS[kind]
+    encoding = settings.get("encoding", "utf-8-sig" if kind == "with_a_bom" else "utf-8")
+    rows = content.decode(encoding).partition("\n")[2]
+    (tmp_path / "t.csv").write_bytes(rows.encode(encoding))
+    arrays = prepared(tmp_path, "t.csv", csv=settings | {"header": False}, **NAMELESS)
+    columns = [together(arrays, name) for name in ("inputs/x", "inputs/town", "targets/label")]
+    found = zip(*(column.tolist() for column in columns), strict=True)
+    assert sorted(found) == sorted(ROWS)
+
+
+def test_without_a_header_the_first_row_is_row_1_of_line_1(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("1,a,0\n2,b,1\nthree,c,0\n")
+    said = refusal(tmp_path, "t.csv", csv={"header": False}, **NAMELESS)
+    assert "row 3 (line 3), column 'column_1': found 'three', expected a number" in said
+    (tmp_path / "t.csv").write_text("x,town,label\n2,b,1\n3,c,0\n")
+    said = refusal(tmp_path, "t.csv", csv={"header": False}, **NAMELESS)
+    assert "row 1 (line 1), column 'column_1': found 'x', expected a number" in said
+    (tmp_path / "t.csv").write_text("")
+    assert "empty, expected rows" in refusal(tmp_path, "t.csv", csv={"header": False}, **NAMELESS)
+
+
+@pytest.mark.parametrize("first", ["1.5,Rome,0", "0,Rome,0"])
+def test_values_where_the_names_should_be_say_what_to_set(tmp_path: Path, first: str) -> None:
+    (tmp_path / "t.csv").write_text(f"{first}\n2,b,1\n3,c,0\n")
+    said = refusal(tmp_path, "t.csv", **NAMELESS)
+    assert said.endswith("where its first line has no names, set data.csv.header=false")
+
+
 def test_a_tsv_has_tabs(tmp_path: Path) -> None:
     (tmp_path / "t.tsv").write_text(written(delimiter="\t"))
     assert kept(tmp_path, "t.tsv")[0] == [x for x, _, _ in ROWS]
