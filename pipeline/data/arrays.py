@@ -58,6 +58,13 @@ def varies(array: Any) -> bool:
     return isinstance(array, ragged.Ragged | ragged.Mask)
 
 
+def places_of(arrays: Mapping[str, Any], rows: Any) -> dict[str, np.ndarray]:
+    """Returns of each array whose rows differ in length where these rows have values, as they are
+    padded: (rows, longest)."""
+    varying = {name: array for name, array in arrays.items() if isinstance(array, ragged.Ragged)}
+    return {name: array.places(rows) for name, array in varying.items()}
+
+
 def is_mask(array: Any) -> bool:
     """Whether an array says of rows that differ in length where they have values."""
     return isinstance(array, ragged.Mask)

@@ -68,6 +68,11 @@ class _Padded:
         numbers = self._numbers(rows)
         return np.asarray(self._offsets[numbers + 1] - self._offsets[numbers])
 
+    def places(self, rows: Rows = slice(None)) -> Array:
+        """Returns where these rows have values, as long as the longest of them."""
+        lengths = self.lengths(rows)
+        return np.asarray(np.arange(int(lengths.max(initial=0)))[None] < lengths[:, None])
+
     def row_of(self, position: int) -> int:
         """Returns the row that a value belongs to."""
         return int(np.searchsorted(self._offsets, position, side="right")) - 1
@@ -123,9 +128,7 @@ class Mask(_Padded):
         return Mask(self._offsets[: rows + 1], self.dtype)
 
     def __getitem__(self, rows: Rows) -> Array:
-        lengths = self.lengths(rows)
-        places = np.arange(int(lengths.max(initial=0)))
-        return np.asarray(places[None] < lengths[:, None], self.dtype)
+        return self.places(rows).astype(self.dtype)
 
 
 def write_offsets(folder: Path, dimension: str, lengths: Array) -> None:

@@ -44,13 +44,22 @@ class Decision:
         return answers
 
     def pairs(
-        self, truth: np.ndarray, answers: np.ndarray, decide: Callable[[Any], Any] | None = None
+        self,
+        truth: np.ndarray,
+        answers: np.ndarray,
+        decide: Callable[[Any], Any] | None = None,
+        places: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Returns what is true and what is decided, in one shape; of labels for each place by
-        itself, and those without a class, which is below 0, left out."""
+        itself, and those without a class, which is below 0, left out.
+
+        `places` says of rows that differ in length where they have values; nothing else counts.
+        """
         decided = np.asarray((decide or self.decide)(answers))
         if decided.size == truth.size:
             decided = decided.reshape(truth.shape)
+        if places is not None and decided.shape[:2] == truth.shape[:2]:
+            truth, decided = truth[places], decided[places]
         if self.classes is None or decided.shape != truth.shape:
             return truth, decided
         return truth[truth >= 0], decided[truth >= 0]

@@ -101,16 +101,16 @@ def batches_of(
     data: Path,
     split: str,
     batch_size: int,
-) -> Iterator[tuple[prepared.Arrays, dict[str, np.ndarray], float]]:
-    """Yields what is true (targets and inputs), the outputs and the loss of one batch of a split
-    after the other, in its order."""
+) -> Iterator[tuple[prepared.Arrays, dict[str, np.ndarray], prepared.Arrays, float]]:
+    """Yields what is true (targets and inputs), the outputs, where what is true has values, and the
+    loss of one batch of a split after the other, in its order."""
     inputs, targets = prepared.split(data, split)
     for start in range(0, prepared.count(inputs), batch_size):
         rows = slice(start, start + batch_size)
         batch, truths = prepared.rows_of(inputs, rows), prepared.rows_of(targets, rows)
         with translate_model_faults(framework, f"in judging the {split} split"):
             outputs, loss = framework.evaluate(training, batch, truths)
-        yield {**batch, **truths}, outputs, loss
+        yield {**batch, **truths}, outputs, prepared.places_of({**inputs, **targets}, rows), loss
 
 
 def judge(
@@ -126,12 +126,12 @@ def judge(
     is shown to `look`."""
     scores, total, count = Scores(train.metrics, decisions), 0.0, 0
     size = max(256, train.batch_size)
-    for truths, outputs, loss in batches_of(framework, training, data, split, size):
+    for truths, outputs, places, loss in batches_of(framework, training, data, split, size):
         rows = prepared.count(truths)
         total, count = total + loss * rows, count + rows
         if not math.isfinite(loss):
             return {f"{split}/loss": loss}
-        scores.add(truths, outputs)
+        scores.add(truths, outputs, places)
         look(truths, outputs)
     values = {f"{split}/{name}": value for name, value in scores.values().items()}
     return {f"{split}/loss": total / count, **values}

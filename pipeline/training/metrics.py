@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.config.component import component
+from pipeline.config.data_params import IGNORED
 from pipeline.config.params import Metric
 from pipeline.config.reading import Component
 from pipeline.config.targets import Kind
@@ -27,6 +28,7 @@ LABELS, PROBABILITIES = ("y_pred", "labels_pred", "y2"), ("y_score", "y_proba")
 RANKS = ("roc_auc_score", "average_precision_score")
 """Functions that go by the order of the answers alone: a logit does as well as a probability."""
 Arrays = Mapping[str, np.ndarray]
+Places = np.ndarray | None
 Metrics = Mapping[str, Component | Metric]
 
 
@@ -49,13 +51,13 @@ class Scores:
             for name, config in metrics.items()
         }
 
-    def add(self, truths: Arrays, outputs: Arrays) -> None:
-        """Takes a batch; `truths` are targets and inputs. Raises ParamsError for a metric that does
-        not fit."""
+    def add(self, truths: Arrays, outputs: Arrays, places: Arrays | None = None) -> None:
+        """Takes a batch; `truths` are targets and inputs, and `places` says of those that differ in
+        length where they have values. Raises ParamsError for a metric that does not fit."""
         for score in self._scores.values():
-            truth = truths[score.decision.target]
+            target, output = score.decision.target, score.decision.output
             with _translated(score):
-                score.add(np.asarray(truth), outputs[score.decision.output])
+                score.add(np.asarray(truths[target]), outputs[output], (places or {}).get(target))
 
     def values(self) -> dict[str, float]:
         """Returns name -> value. Raises ParamsError for a metric that does not fit."""
@@ -80,7 +82,7 @@ class _Score:
         )
         self.metric: Any = metric(config, name, decision.classes)
 
-    def add(self, truth: np.ndarray, answers: np.ndarray) -> None: ...
+    def add(self, truth: np.ndarray, answers: np.ndarray, places: Places) -> None: ...
 
     def value(self) -> Any: ...
 
@@ -94,17 +96,18 @@ class _Held(_Score):
         self.of_probabilities = _second_argument(self.config) in PROBABILITIES
         self.ranks = self.config["_target_"].rpartition(".")[2] in RANKS
 
-    def add(self, truth: np.ndarray, answers: np.ndarray) -> None:
+    def add(self, truth: np.ndarray, answers: np.ndarray, places: Places) -> None:
         if self.of_probabilities and self.decision.kind != "value":
             unknown = self.decision.kind == "threshold" and self.decision.threshold is None
             chances = answers if unknown and self.ranks else self.decision.probabilities(answers)
             if self.decision.kind == "threshold":
-                self.pairs.append((truth, chances.reshape(truth.shape)))
+                self.pairs.append(_where(places, truth, chances.reshape(truth.shape)))
             else:
-                labels = truth.reshape(-1)
+                labels = truth if places is None else np.where(places, truth, IGNORED)
+                labels = labels.reshape(-1)
                 self.pairs.append((labels[labels >= 0], chances[labels >= 0]))
         else:
-            self.pairs.append(self.decision.pairs(truth, answers, self.decide))
+            self.pairs.append(self.decision.pairs(truth, answers, self.decide, places))
 
     def value(self) -> Any:
         truths, decided = zip(*self.pairs, strict=True)
@@ -119,9 +122,11 @@ class _Streamed(_Score):
         self.metric = self.metric()
         self.is_keras = self.config["_target_"].startswith("keras.")
 
-    def add(self, truth: np.ndarray, answers: np.ndarray) -> None:
+    def add(self, truth: np.ndarray, answers: np.ndarray, places: Places) -> None:
         if self.decide is not None or self.decision.kind != "value":
-            truth, answers = self.decision.pairs(truth, answers, self.decide)
+            truth, answers = self.decision.pairs(truth, answers, self.decide, places)
+        elif self.decision.classes is None:
+            truth, answers = _where(places, truth, answers)
         if self.is_keras:
             self.metric.update_state(truth, answers)
             return
@@ -130,6 +135,14 @@ class _Streamed(_Score):
 
     def value(self) -> Any:
         return self.metric.result() if self.is_keras else self.metric.compute()
+
+
+def _where(places: Places, truth: np.ndarray, answers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns what is true and answered at these places, and all of it where none are told, or
+    where the answers have others."""
+    if places is None or answers.shape[:2] != places.shape:
+        return truth, answers
+    return truth[places], answers[places]
 
 
 class _translated:  # noqa: N801
@@ -153,12 +166,12 @@ class _translated:  # noqa: N801
 def score(
     metrics: Metrics,
     decisions: Mapping[str, Decision],
-    batches: Iterable[tuple[Arrays, Arrays]],
+    batches: Iterable[tuple[Arrays, ...]],
 ) -> dict[str, float]:
-    """Returns name -> value over batches of what is true (targets and inputs) and the outputs."""
+    """Returns name -> value over batches of what `Scores.add` takes."""
     scores = Scores(metrics, decisions)
-    for truths, outputs in batches:
-        scores.add(truths, outputs)
+    for batch in batches:
+        scores.add(*batch)
     return scores.values()
 
 

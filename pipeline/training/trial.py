@@ -39,6 +39,8 @@ class _Trial:
     training: Any
     inputs: dict[str, np.ndarray]
     targets: dict[str, np.ndarray]
+    places: dict[str, np.ndarray]
+    """Of those that differ in length from row to row, where they have values."""
 
     def answers(self) -> dict[str, np.ndarray]:
         return self.judged()[0]
@@ -69,7 +71,8 @@ def demand_trainable(params: TrainParams, build: Build, begin: Begin, data: Path
     )
     batch = prepared.rows_of(inputs, rows)
     with translate_model_faults(framework, WHEN):
-        trial = _Trial(framework, build(), batch, prepared.rows_of(targets, rows))
+        places = prepared.places_of({**inputs, **targets}, rows)
+        trial = _Trial(framework, build(), batch, prepared.rows_of(targets, rows), places)
         before = framework.state_outside(trial.training)
         first = {name: prepared.head(array, ROWS) for name, array in inputs.items()}
         begin(trial.training, first)
@@ -208,13 +211,14 @@ def _demand_metrics(
     """Scores the batch's answers as if they were those to the validation split, whose labels the
     metrics will see; where rows differ in length, with their own labels."""
     inputs, targets = prepared.split(data, "val")
-    truths = prepared.rows_of({**inputs, **targets}, slice(ROWS))
+    both = (prepared.rows_of, prepared.places_of)
+    truths, places = (of({**inputs, **targets}, slice(ROWS)) for of in both)
     if any(map(prepared.varies, targets.values())):
-        truths = {**trial.inputs, **trial.targets}
+        truths, places = {**trial.inputs, **trial.targets}, trial.places
     rows = np.arange(prepared.count(truths)) % prepared.count(outputs)
     answers = {name: array[rows] for name, array in outputs.items()}
     if all(np.isfinite(each).all() for each in answers.values() if each.dtype.kind == "f"):
-        score(params.train.metrics, decisions, [(truths, answers)])
+        score(params.train.metrics, decisions, [(truths, answers, places)])
 
 
 def _demand_sizes(
@@ -238,7 +242,7 @@ def _demand_whole_state(trial: _Trial, build: Build, changed: list[str]) -> None
         file = Path(scratch) / f"trial{framework.SUFFIX}"
         framework.save(trial.training, file)
         framework.load(other, file)
-    loaded = _Trial(framework, other, trial.inputs, trial.targets)
+    loaded = _Trial(framework, other, trial.inputs, trial.targets, trial.places)
     for when in ("answers", "goes on"):
         ours, theirs = (each.answers() for each in (trial, loaded))
         if any(a.tobytes() != theirs[name].tobytes() for name, a in ours.items()):

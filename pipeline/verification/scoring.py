@@ -43,12 +43,13 @@ def score(
     batches = _batches(written, names, evidence.params.verify.limits.memory_gib * GIB)
     try:
         for start in range(0, prepared.count(inputs), rows):
-            truths = prepared.rows_of(known, slice(start, start + rows))
+            batch = slice(start, start + rows)
+            truths = prepared.rows_of(known, batch)
             outputs = next(batches, {})
             faults = list(_unfit(evidence, names, outputs, prepared.count(truths), numbers))
             if faults:
                 return {}, tuple(faults)
-            scores.add(truths, outputs)
+            scores.add(truths, outputs, prepared.places_of(known, batch))
         if next(batches, None):
             return {}, ("test: found more rows than the test split has",)
         return {f"test/{name}": value for name, value in scores.values().items()}, ()

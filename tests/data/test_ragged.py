@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from pipeline.data import arrays
 from pipeline.data.ragged import Lists, Mask, Ragged, chosen, offsets_of
 
 LENGTHS = [2, 0, 3, 1]
@@ -47,3 +48,13 @@ def test_rows_of_lists_are_chosen_and_found_again() -> None:
         (2, 2),
         (3, 0),
     ]
+
+
+def test_where_rows_have_values_is_as_wide_as_the_longest_of_them() -> None:
+    rows = Ragged(np.arange(6.0), np.array([0, 3, 4, 6]), 0.0)
+    assert rows.places(slice(1, 3)).tolist() == [[True, False], [True, True]]
+    assert rows.places(np.array([0])).tolist() == [[True, True, True]]
+    mask = Mask(np.array([0, 3, 4, 6]), "float32")
+    known = arrays.places_of({"x": rows, "m": mask, "y": np.zeros((3, 2))}, slice(0, 2))
+    assert list(known) == ["x"]
+    assert known["x"].tolist() == [[True, True, True], [True, False, False]]

@@ -80,6 +80,48 @@ def test_places_without_a_class_do_not_count() -> None:
     assert (true.tolist(), decided.tolist()) == ([0, 1, 2], [0, 1, 1])
 
 
+LONGEST = 5
+LENGTHS = np.array([5, 1, 3, 2, 4, 1])
+PLACES = np.arange(LONGEST)[None] < LENGTHS[:, None]
+MEASURED = np.random.default_rng(3).normal(size=(6, LONGEST, 2)).astype(np.float32)
+ANSWERED = (MEASURED + np.where(PLACES, 0.5, 100.0)[..., None]).astype(np.float32)
+"""What is padded is answered, too, and far off."""
+
+
+@pytest.mark.parametrize("size", [6, 4])
+@pytest.mark.parametrize(
+    "target",
+    [
+        "sklearn.metrics.mean_absolute_error",
+        "torchmetrics.MeanAbsoluteError",
+        "keras.metrics.MeanAbsoluteError",
+    ],
+)
+def test_numbers_where_rows_are_padded_do_not_count(target: str, size: int) -> None:
+    batches = []
+    for start in range(0, 6, size):
+        rows = slice(start, start + size)
+        longest = LENGTHS[rows].max()
+        truth, answers, places = (each[rows, :longest] for each in (MEASURED, ANSWERED, PLACES))
+        batches.append(({"t": truth}, {"o": answers}, {"t": places}))
+    it = {"it": Component(_target_=target)}
+    decisions = {"it": Decision(output="o", target="t", kind="value")}
+    assert score(it, decisions, batches)["it"] == pytest.approx(0.5, abs=1e-6)
+    padded = [each[:2] for each in batches[:1]]
+    if size == 6 and not target.startswith("sklearn"):  # which takes no three dimensions
+        assert score(it, decisions, padded)["it"] > 10
+
+
+@pytest.mark.parametrize("function", ["accuracy_score", "log_loss"])
+def test_labels_that_are_padded_with_a_class_do_not_count_either(function: str) -> None:
+    truth = np.where(PLACES, 1, 0)
+    answers = np.where(PLACES[..., None], [0.0, 9.0], [0.0, 9.0]).astype(np.float32)
+    it = {"it": Component(_target_=f"sklearn.metrics.{function}")}
+    decisions = {"it": Decision(output="o", target="t", kind="argmax", classes=2, axis=2)}
+    value = score(it, decisions, [({"t": truth}, {"o": answers}, {"t": PLACES})])["it"]
+    assert value == pytest.approx(1.0 if function == "accuracy_score" else 0.0, abs=1e-3)
+
+
 def test_several_labels_a_row_are_decided_each_for_itself() -> None:
     truth = np.array([[1, 0, 1], [0, 0, 1]], np.float32)
     decision = Decision(output="o", target="t", kind="threshold", threshold=0.0)
