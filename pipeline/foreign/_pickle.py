@@ -8,50 +8,18 @@ lists, dicts, numbers and text are themselves. Opcodes are those of Python's pic
 import io
 import pickletools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, BinaryIO
+
+from ._pickle_values import Global, Made, Stored, key_of, plain
+
+__all__ = ["UNREADABLE", "Global", "Made", "Pickle", "Stored", "read", "read_bytes"]
 
 UNREADABLE = (
     *(ValueError, LookupError, TypeError, ArithmeticError, AttributeError, EOFError),
     *(OSError, RecursionError, MemoryError),
 )
 """What reading raises where bytes are not a pickle."""
-LONGEST_KEY = 16
-"""Members of a tuple that is a key of a dict."""
-
-
-@dataclass(frozen=True)
-class Global:
-    """Something that the pickle would import."""
-
-    module: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.module}.{self.name}"
-
-
-@dataclass(eq=False)
-class Made:
-    """What the pickle would make by a call, and would give a state, items and pairs afterwards."""
-
-    what: Any
-    args: tuple[Any, ...]
-    state: Any = None
-    items: list[Any] = field(default_factory=list)
-    pairs: list[tuple[Any, Any]] = field(default_factory=list)
-
-    @property
-    def name(self) -> str:
-        """Returns the dotted name of what would be called; "" where that is made, too."""
-        return str(self.what) if isinstance(self.what, Global) else ""
-
-
-@dataclass(eq=False)
-class Stored:
-    """A piece that lies beside the pickle, by what the pickle calls it."""
-
-    key: Any
 
 
 @dataclass(frozen=True)
@@ -68,16 +36,6 @@ class _Mark:
 
 
 MARK = _Mark()
-DICTS = frozenset(
-    {"collections.OrderedDict", "collections.defaultdict", "__builtin__.dict", "builtins.dict"}
-)
-SEQUENCES = frozenset(
-    {
-        *("builtins.set", "builtins.frozenset", "builtins.list", "builtins.tuple", "torch.Size"),
-        *("__builtin__.set", "__builtin__.frozenset", "__builtin__.list", "__builtin__.tuple"),
-    }
-)
-"""What is made of one sequence, which stands for it."""
 CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 EMPTY: dict[str, Callable[[], Any]] = {
     "EMPTY_LIST": list,
@@ -211,7 +169,7 @@ class _Machine:
             if isinstance(target, Made):
                 target.pairs.append((key, value))
             elif isinstance(target, dict):
-                target[_key(key)] = value
+                target[key_of(key)] = value
             else:
                 raise ValueError(f"a {type(target).__name__} gets an item by key")
 
@@ -252,13 +210,13 @@ class _Machine:
     def _make(self, what: Any, args: Any) -> None:
         if not isinstance(what, Global | Made) or not isinstance(args, tuple):
             raise ValueError(f"a call of a {type(what).__name__}")
-        plain = None
+        made = None
         if isinstance(what, Global):
             self.left -= len(args[0]) if args and isinstance(args[0], str | list | tuple) else 0
             if self.left < 0:
                 raise ValueError("copies that are larger than the pickle")
-            plain = _plain(str(what), args)
-        self.stack.append(Made(what, args) if plain is None else plain)
+            made = plain(str(what), args)
+        self.stack.append(Made(what, args) if made is None else made)
 
     def _build(self, _: Any) -> None:
         state, target = self.stack.pop(), self.stack[-1]
@@ -272,28 +230,3 @@ class _Machine:
 
     def _binpersid(self, _: Any) -> None:
         self.stack.append(Stored(self.stack.pop()))
-
-
-def _key(key: Any) -> Any:
-    """Returns it, where it can be told from others at once: a tuple within tuples within others
-    would be gone through by the interpreter with no bound."""
-    flat = key if isinstance(key, tuple) else (key,)
-    if len(flat) > LONGEST_KEY or any(isinstance(each, tuple) and each for each in flat):
-        raise ValueError("a key that is nested")
-    return key
-
-
-def _plain(name: str, args: tuple[Any, ...]) -> Any:
-    """Returns what stands for the few things that are data, though a call makes them; None for
-    any other."""
-    if name in DICTS:
-        pairs = args[0] if name.endswith("OrderedDict") and args else []
-        return {_key(key): value for key, value in pairs}
-    if name in SEQUENCES and len(args) <= 1:
-        members = args[0] if args else ()
-        return members if isinstance(members, list | tuple) else None
-    if name == "_codecs.encode" and len(args) == 2 and args[1] == "latin1":
-        return args[0].encode("latin1")
-    if name in ("copyreg._reconstructor", "copy_reg._reconstructor") and len(args) == 3:
-        return Made(args[0], ())
-    return None

@@ -32,12 +32,12 @@ MOST_EXPANDED = 1 << 31
 class Tensors:
     """Brings the tensors of a file in place of what its pickle says of them."""
 
-    def __init__(self, file: TorchFile) -> None:
+    def __init__(self, file: TorchFile, content: mmap.mmap | None = None) -> None:
         self.file = file
         self.places: Counter[str] = Counter()
         """Where tensors lay when they were written, other than on the CPU -> how many."""
         self._storages: dict[str, Tensor] = {}
-        self._bytes: mmap.mmap | None = None
+        self._bytes = content
         self._known: dict[int, Any] = {}
 
     def within(self, value: Any) -> Any:

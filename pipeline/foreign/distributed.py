@@ -1,0 +1,168 @@
+"""A folder of torch.distributed.checkpoint: what ranks saved together, each its own part, as FSDP
+and others do."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from . import _torch_file
+from ._plain import Plain
+from ._shards import METADATA, Folder, Reader, Sharded, folder
+from ._tensors import is_plain, said_places
+from .contract import Foreign
+
+TITLE = "folder of torch.distributed.checkpoint"
+MODELS = ("model", "state_dict", "model_state_dict", "net", "network", "module", "weights")
+"""Keys that a model's tensors are saved under."""
+OPTIMIZERS = ("optimizer", "optimizers", "optim", "optimizer_state_dict", "optimizer_states")
+SCHEDULES = ("scheduler", "lr_scheduler", "schedulers", "lr_schedulers", "scheduler_state_dict")
+Path_ = tuple[Any, ...]
+
+
+def recognizes(path: Path) -> bool:
+    """Whether it is a folder with metadata of torch.distributed.checkpoint."""
+    return path.is_dir() and (path / METADATA).is_file()
+
+
+def read(path: Path) -> Foreign:
+    """Opens it. Raises DataError, one line."""
+    with _torch_file.reading(path, TITLE):
+        return _read(folder(path))
+
+
+def _read(saved: Folder) -> Foreign:
+    reader, notes = Reader(saved), list[str]()
+    roots = _optimizers(saved.paths)
+    weights = _weights(reader, _of_model(saved, roots, notes))
+    optimizer = _optimizer(reader, roots, notes)
+    rest = _rest(reader, roots)
+    scheduler = next((rest.pop(key) for key in SCHEDULES if key in rest), None)
+    if scheduler is not None and not is_plain(scheduler):
+        notes.append("The schedule holds objects, which are not made, and is left.")
+        scheduler = None
+    plain = Plain()
+    epoch = rest.pop("epoch", None)
+    return Foreign(
+        framework="pytorch",
+        weights=weights,
+        optimizer=optimizer,
+        scheduler=scheduler if optimizer is not None else None,
+        epoch=epoch if type(epoch) is int and 0 <= epoch < 1 << 31 else None,
+        hyperparameters=plain.of(rest),
+        notes=(*notes, *said_places(reader.places)),
+    )
+
+
+def _optimizers(paths: Mapping[str, Path_]) -> list[Path_]:
+    """Returns where the states of optimizers stood: what has groups of parameters."""
+    roots = {
+        path[: path.index("param_groups")] for path in paths.values() if "param_groups" in path
+    }
+    return sorted(roots, key=str)
+
+
+def _of_model(saved: Folder, roots: list[Path_], notes: list[str]) -> dict[str, str]:
+    """Returns the model's name of each of its tensors -> the folder's."""
+    paths = {
+        name: path
+        for name, path in saved.paths.items()
+        if name in saved.tensors
+        and not _below(path, roots)
+        and not any(part in (*OPTIMIZERS, *SCHEDULES) for part in path[:-1])
+    }
+    parents = {path[: _key(path) + 1] for path in paths.values() if _key(path) >= 0}
+    if len(parents) > 1:
+        raise ValueError(
+            f"tensors of {len(parents)} models, {', '.join(map(_dotted, sorted(parents, key=str)))}"
+            ", expected those of one"
+        )
+    parent = next(iter(parents), ())
+    own = {name: path for name, path in paths.items() if path[: len(parent)] == parent}
+    if left := [name for name in paths if name not in own]:
+        notes.append(f"{len(left)} tensors beside the model's are left: {', '.join(left[:5])}.")
+    if not own:
+        raise ValueError("no tensors of a model")
+    return {_dotted(path[len(parent) :]): name for name, path in own.items()}
+
+
+def _key(path: Path_) -> int:
+    return next((i for i, part in enumerate(path[:-1]) if part in MODELS), -1)
+
+
+def _below(path: Path_, roots: list[Path_]) -> bool:
+    return any(path[: len(root)] == root for root in roots if root)
+
+
+def _dotted(path: Path_) -> str:
+    return ".".join(map(str, path))
+
+
+def _weights(reader: Reader, names: Mapping[str, str]) -> dict[str, Any]:
+    return {own: reader.value(name) for own, name in names.items()}
+
+
+def _optimizer(reader: Reader, roots: list[Path_], notes: list[str]) -> Any:
+    """Returns the only optimizer's state, a parameter's of which is read when it is asked for."""
+    if len(roots) != 1:
+        if roots:
+            notes.append(
+                f"It has {len(roots)} optimizers, of which none is taken: a training has one."
+            )
+        return None
+    (root,) = roots
+    groups: dict[int, dict[str, Any]] = {}
+    states: dict[Any, dict[str, str]] = {}
+    odd = False
+    for name, path in reader.folder.paths.items():
+        kind, *rest = path[len(root) :] if path[: len(root)] == root else (None,)
+        if kind == "param_groups" and len(rest) == 2 and type(rest[0]) is int:
+            groups.setdefault(rest[0], {})[str(rest[1])] = reader.value(name)
+        elif kind == "state" and len(rest) == 2:
+            states.setdefault(rest[0], {})[str(rest[1])] = name
+        else:
+            odd |= kind in ("param_groups", "state")
+    if odd or not is_plain(groups):
+        notes.append("The optimizer's state is not as torch's optimizers have theirs; it is left.")
+        return None
+    numbers = {each for group in groups.values() for each in group.get("params", ())}
+    states = {_number(key, numbers): names for key, names in states.items()}
+    return {"state": States(reader, states), "param_groups": [groups[k] for k in sorted(groups)]}
+
+
+def _number(key: Any, numbers: set[Any]) -> Any:
+    """Returns the key as the groups have it: where parameters have numbers, it is saved as text."""
+    is_text = isinstance(key, str) and key.isdecimal() and len(key) < 10
+    return int(key) if is_text and key not in numbers and int(key) in numbers else key
+
+
+class States(Mapping[Any, Any]):
+    """An optimizer's slots by parameter, read when they are asked for."""
+
+    def __init__(self, reader: Reader, names: Mapping[Any, Mapping[str, str]]) -> None:
+        self._reader, self._names = reader, names
+
+    def __getitem__(self, key: Any) -> dict[str, Any]:
+        read = {slot: self._reader.value(name) for slot, name in self._names[key].items()}
+        return {k: v.tensor() if isinstance(v, Sharded) else v for k, v in read.items()}
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def _rest(reader: Reader, roots: list[Path_]) -> dict[str, Any]:
+    """Returns what else was saved that is no tensor, as it was nested."""
+    result: dict[str, Any] = {}
+    for name in reader.folder.values:
+        path = reader.folder.paths[name]
+        if _below(path, roots):
+            continue
+        inner = result
+        for part in path[:-1]:
+            inner = inner.setdefault(str(part), {})
+            if not isinstance(inner, dict):
+                raise ValueError(f"{name} in what is no dict")
+        inner[str(path[-1])] = reader.value(name)
+    return result
