@@ -18,6 +18,7 @@ from pipeline.__main__ import demand_repository, reproduce
 from pipeline.config.merge import composed
 from pipeline.errors import DataError, ParamsError, PipelineError
 from pipeline.files import translate_os_errors, write_atomically
+from pipeline.foreign import pickled
 from pipeline.foreign.contract import Foreign
 from pipeline.project import CHECKPOINTS, CONF, ROOT
 from pipeline.provenance import git
@@ -26,10 +27,12 @@ from pipeline.run.parent import track
 from pipeline.run.signals import Interrupted
 from pipeline.text import escaped
 
-USAGE = """usage: python -m pipeline.adopt <checkpoint> [override ...]
+TRUST = "--trust-pickle"
+USAGE = f"""usage: python -m pipeline.adopt <checkpoint> [{TRUST}] [override ...]
 
 Makes a complete model of a checkpoint, a file or a folder, that was made elsewhere: verified,
 logged, and with all that is known of it in its statement. The net is that of the configuration.
+A pickle of whole objects is opened with {TRUST} alone, in a process that can do nothing else.
 Overrides as in `python -m pipeline`, for instance: model=torch_mlp data=digits"""
 SETS = ("train.start", "train.start_with", "train.epochs", "train.early_stopping")
 """Keys that are set by the command and not by whoever types it."""
@@ -42,14 +45,14 @@ def main(arguments: list[str]) -> int:
         wanted = arguments[:1] in (["-h"], ["--help"])
         print(USAGE, file=sys.stdout if wanted else sys.stderr)
         return 0 if wanted else 2
-    path, overrides = Path(arguments[0]).absolute(), arguments[1:]
+    path, overrides = Path(arguments[0]).absolute(), [a for a in arguments[1:] if a != TRUST]
     os.chdir(ROOT)
     try:
         demand_repository()
         demand_no_other_start(overrides)
         overrides = with_options(overrides)
         values, lock = composed(CONF, overrides)
-        digest, checkpoint = take_in(path)
+        digest, checkpoint = take_in_pickle(path) if TRUST in arguments else take_in(path)
         adopt(values, overrides, digest, checkpoint)
         return reproduce(values, [*overrides, *SETS], lock)
     except PipelineError as error:
@@ -90,7 +93,7 @@ def adopt(
         values["train"]["start_with"] = "optimizer" if whole else "weights"
     for key, value in checkpoint.model.items():
         *path, name = key.split(".")
-        if not any(f"model.{key}".startswith(each) for each in named):
+        if not any(f"model.{key}.".startswith(f"{each}.") for each in named if "." in each):
             section = values["model"]
             for part in path:
                 section = section[part]
@@ -123,6 +126,19 @@ def take_in(path: Path) -> tuple[str, Foreign]:
     git.run(ROOT, "add", str(start.described(digest)))  # as DVC does with its own
     print(f"{escaped(str(path))}: {foreign.kind(kind).TITLE}, kept as {start.place(digest)}")
     return digest, foreign.read(start.place(digest))
+
+
+def take_in_pickle(path: Path) -> tuple[str, Foreign]:
+    """Takes in what a pickle holds, which is opened where it can do nothing else. Raises DataError,
+    one line, also for what needs no such trust; nothing is written then."""
+    if (kind := foreign.recognized(path)) != "pickled":
+        raise DataError(
+            f"{path}: a {foreign.kind(kind).TITLE}, which runs no code, but found {TRUST}; leave "
+            "it out"
+        )
+    with tempfile.TemporaryDirectory(prefix="pickle-") as scratch:
+        pickled.extract(path, Path(scratch) / path.name, ROOT)
+        return take_in(Path(scratch) / path.name)
 
 
 def _copy(source: Path, target: Path) -> str:

@@ -107,6 +107,7 @@ LOADED = {
     "pipeline/data/media/workers.py": "own: what the processes that it started hand it",
     "pipeline/diff/weights.py": "confined: read_alone runs in reproduce/reading.py's process",
     "pipeline/foreign/_hdf5.py": "screened: by itself, before a value is read",
+    "pipeline/foreign/_unpickle.py": "confined: pickled.extract runs it where it can do nothing",
     "pipeline/frameworks/_pytorch_training.py": "own: a net that was built here",
     "pipeline/frameworks/keras.py": "own: an epoch that train wrote, plain arrays",
     "pipeline/frameworks/pytorch.py": "own: an epoch that train wrote, weights_only",
@@ -120,8 +121,9 @@ LOADED = {
 }
 """Who loads one -> whether it is confined, screened, or of our own making; docs/decisions.md has
 the same with the reasons."""
-FULL_PICKLE = {"pipeline/formats/torch_pickle/load.py"}
-"""A format that promises nothing else, and that no command loads of a stranger."""
+FULL_PICKLE = {"pipeline/formats/torch_pickle/load.py", "pipeline/foreign/_unpickle.py"}
+"""A format that promises nothing else, and that no command loads of a stranger; and what a confined
+process does with a pickle that somebody says to trust."""
 
 
 def calls(path: Path) -> list[ast.Call]:

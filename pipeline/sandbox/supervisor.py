@@ -125,16 +125,31 @@ def run(
     It runs in an empty directory, or in its source, and in a pool begins with `imports` done.
     Returns how it died if it left no report.
     """
-    terms = _terms(work_dir, readable, limits, job.threads)
-    for name, content in {"job": dataclasses.asdict(job), "terms": terms}.items():
-        (work_dir / f"{name}.json").write_text(json.dumps(content))
+    (work_dir / "job.json").write_text(json.dumps(dataclasses.asdict(job)))
+    directory = Path(job.source or work_dir / "empty")
+    return confined(work_dir, directory, readable, limits, job.threads, Path(job.report), imports)
+
+
+def confined(
+    work_dir: Path,
+    directory: Path,
+    readable: Iterable[Path],
+    limits: Limits,
+    threads: int,
+    report: Path,
+    imports: tuple[str, ...] = (),
+) -> str | None:
+    """Runs the script in `work_dir`/ALONE with `work_dir`/job.json, confined as `run` says, in a
+    directory. Returns how it died if it left no report."""
+    terms = _terms(work_dir, readable, limits, threads)
+    (work_dir / "terms.json").write_text(json.dumps(terms))
     said, stderr = os.pipe()
     with open(said, "rb", buffering=0) as words:  # noqa: PTH123 - a descriptor
         with open(stderr, "wb", buffering=0) as errors:  # noqa: PTH123
             start = processes.Start(
                 arguments=[str(work_dir / name) for name in ("terms.json", ALONE, "job.json")],
-                directory=Path(job.source or work_dir / "empty"),
-                environment=environment(job.threads, work_dir),
+                directory=directory,
+                environment=environment(threads, work_dir),
                 stderr=errors,
             )
             servers = _SERVERS.get()
@@ -142,13 +157,13 @@ def run(
             process = forks.start(imports, start) if forks else processes.started(start)
         watch = Watch(process, words, work_dir, limits)
         try:
-            stopped = watch.until_its_end(job.threads, _ENDING)
+            stopped = watch.until_its_end(threads, _ENDING)
         finally:
             process.kill()
             code = process.wait()
     if stopped is not None:
         disk.empty(work_dir)
-    elif Path(job.report).is_file():
+    elif report.is_file():
         return None
     return stopped or _death(code, watch.last_words)
 

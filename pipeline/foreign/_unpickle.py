@@ -1,0 +1,189 @@
+"""Run alone, `python -I … job.json`, by a process that is confined: unpickles a file, which may run
+whatever code it names, and writes of it tensors, names and plain values alone.
+
+It knows nothing of ours. job.json has `path`, `source` (a folder with the user's own packages),
+`answer` (a folder to write: weights.safetensors, checkpoint.json) and `report`, a file that
+is written last; without it, nothing came of it.
+"""
+
+import json
+import pickle
+import struct
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+WEIGHTS = (
+    *("model", "state_dict", "model_state_dict", "net", "network", "module", "weights", "params"),
+    *("ema", "model_state", "module_state_dict"),
+)
+OPTIMIZERS = ("optimizer", "optimizer_state_dict", "optim", "opt", "optimizer_state")
+SCHEDULES = ("scheduler", "lr_scheduler", "scheduler_state_dict", "lr_scheduler_state_dict")
+DEEPEST, MOST, LONGEST = 16, 10_000, 10_000
+_NAMES = (
+    "float64:F64 float32:F32 float16:F16 bfloat16:BF16 bool:BOOL int64:I64 int32:I32 int16:I16 "
+    "int8:I8 uint8:U8 uint16:U16 uint32:U32 uint64:U64"
+)
+NAMES = dict(each.split(":") for each in _NAMES.split())
+"""torch's dtype -> safetensors'."""
+
+
+def main(place: Path) -> None:
+    job = json.loads(place.read_text())
+    sys.path[:0] = [job["source"], f"{job['source']}/src"]
+    _extract(Path(job["path"]), Path(job["answer"]))
+    Path(job["report"]).write_text("{}")
+
+
+def _extract(path: Path, answer: Path) -> None:
+    value = _loaded(path)
+    weights = _weights(value)
+    if not weights:
+        raise ValueError(f"a {type(value).__name__} without tensors by name")
+    tensors = {f"weights/{name}": _tensor(each) for name, each in weights.items()}
+    beside = value if isinstance(value, Mapping) else {}
+    content: dict[str, Any] = {
+        "optimizer": _tree(_state(beside, OPTIMIZERS), "optimizer", tensors),
+        "scheduler": _tree(_state(beside, SCHEDULES), "scheduler", tensors),
+        "class": f"{type(value).__module__}.{type(value).__qualname__}",
+    }
+    known = {*WEIGHTS, *OPTIMIZERS, *SCHEDULES}
+    rest = {k: v for k, v in beside.items() if k not in known and not _is_array(v)}
+    epoch = rest.pop("epoch", None)
+    content["epoch"] = epoch if type(epoch) is int and epoch >= 0 else None
+    content["hyperparameters"] = {str(key): _plain(each) for key, each in rest.items()}
+    answer.mkdir()
+    _write(answer / "weights.safetensors", tensors)
+    (answer / "checkpoint.json").write_text(json.dumps(content))
+
+
+def _loaded(path: Path) -> Any:
+    with path.open("rb") as file:
+        head = file.read(64)
+    if head[:2] == b"PK" or (0x1950A86A20F9469CFC6C).to_bytes(10, "little") in head:
+        import torch
+
+        return torch.load(path, map_location="cpu", weights_only=False)
+    with path.open("rb") as file:
+        return pickle.load(file)
+
+
+def _weights(value: Any) -> dict[str, Any]:
+    """Returns the tensors of a net, a mapping or a list; of what holds several the one under a key
+    that people use, or the only net."""
+    import torch
+
+    if isinstance(value, torch.nn.Module):
+        state = value.state_dict()
+        return {name: each for name, each in state.items() if _is_array(each)}
+    if isinstance(value, list | tuple) and value and all(map(_is_array, value)):
+        return {str(index): each for index, each in enumerate(value)}
+    if not isinstance(value, Mapping):
+        return {}
+    if value and all(map(_is_array, value.values())):
+        return {str(name): each for name, each in value.items()}
+    nets = [each for each in value.values() if isinstance(each, torch.nn.Module)]
+    for each in [value[key] for key in WEIGHTS if key in value] + (nets if len(nets) == 1 else []):
+        if found := _weights(each):
+            return found
+    return {}
+
+
+def _is_array(value: Any) -> bool:
+    import numpy as np
+    import torch
+
+    return isinstance(value, torch.Tensor) or (
+        isinstance(value, np.ndarray) and value.dtype.kind in "fiub"
+    )
+
+
+def _tensor(value: Any) -> Any:
+    import numpy as np
+    import torch
+
+    if isinstance(value, np.ndarray):
+        value = torch.from_numpy(value.astype(value.dtype.newbyteorder("="), order="C"))
+    plain = value.detach().cpu()
+    if plain.layout is not torch.strided or plain.is_quantized:
+        raise ValueError("a tensor that is sparse or quantized")
+    return plain.contiguous()
+
+
+def _state(beside: Mapping[Any, Any], keys: tuple[str, ...]) -> Any:
+    value: Any = next((beside[key] for key in keys if key in beside), None)
+    return value.state_dict() if hasattr(value, "state_dict") else value
+
+
+def _tree(value: Any, name: str, tensors: dict[str, Any]) -> Any:
+    """Returns the value as JSON has it, each tensor in `tensors` by a name; None for what holds
+    anything else, which is left as a whole."""
+    try:
+        return _branch(value, name, tensors)
+    except TypeError:
+        for each in [key for key in tensors if key.startswith(f"{name}/")]:
+            del tensors[each]
+        return None
+
+
+def _branch(value: Any, name: str, tensors: dict[str, Any]) -> Any:
+    if isinstance(value, Mapping):
+        pairs = [(key, _branch(each, f"{name}/{key}", tensors)) for key, each in value.items()]
+        if not all(isinstance(key, str | int) for key, _ in pairs):
+            raise TypeError
+        return {"mapping": pairs}
+    if isinstance(value, list | tuple):
+        parts = [_branch(each, f"{name}/{i}", tensors) for i, each in enumerate(value)]
+        return {type(value).__name__ if type(value) is tuple else "list": parts}
+    if _is_array(value):
+        tensors[name] = _tensor(value)
+        return {"tensor": name}
+    if value is None or type(value) in (str, int, float, bool):
+        return {"value": value}
+    raise TypeError
+
+
+def _plain(value: Any, depth: int = 0) -> Any:
+    if depth > DEEPEST:
+        return "…"
+    if isinstance(value, Mapping):
+        return {str(k)[:LONGEST]: _plain(v, depth + 1) for k, v in list(value.items())[:MOST]}
+    if isinstance(value, list | tuple):
+        return [_plain(each, depth + 1) for each in value[:MOST]]
+    if value is None or type(value) in (int, float, bool):
+        return value
+    if depth < DEEPEST and type(value).__name__ == "Namespace":
+        return _plain(vars(value), depth + 1)
+    return str(value)[:LONGEST] if _says_itself(value) else type(value).__name__
+
+
+def _says_itself(value: Any) -> bool:
+    return isinstance(value, str | Path) or type(value).__module__ == "numpy"
+
+
+def _write(path: Path, tensors: Mapping[str, Any]) -> None:
+    """Writes a file of safetensors: a header, then each tensor's bytes."""
+    import torch
+
+    header, at = {}, 0
+    for name, each in tensors.items():
+        size = each.numel() * each.element_size()
+        dtype = NAMES[str(each.dtype).removeprefix("torch.")]
+        header[name] = {
+            "dtype": dtype,
+            "shape": list(each.shape),
+            "data_offsets": [at, at + size],
+        }
+        at += size
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with path.open("wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for each in tensors.values():
+            if each.numel():
+                file.write(memoryview(each.reshape(-1).view(torch.uint8).numpy()))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
