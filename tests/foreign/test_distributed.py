@@ -6,11 +6,15 @@ import sys
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.distributed import checkpoint
 
 from pipeline import foreign
 from pipeline.errors import DataError
 from pipeline.foreign.distributed import recognizes
+from pipeline.foreign.matching import match
+from pipeline.frameworks import pytorch
+from pipeline.frameworks.contract import Parts, Term
 from testing import ranks
 from testing.project import ROOT
 from testing.spoiled import RunsCode, content_of, cuts, one_line
@@ -79,6 +83,34 @@ def test_a_tensor_in_pieces_is_put_together_only_when_it_is_asked_for(saved):
     assert not isinstance(opened, torch.Tensor)
     assert (opened.shape, opened.dtype, len(opened)) == ((6, 4), "float32", 6)
     assert np.array_equal(np.asarray(opened), torch.as_tensor(opened).numpy())
+
+
+def test_a_training_starts_from_shards_with_their_optimizer(saved, original):
+    net, optimizer = original
+    opened = foreign.read(saved / "two")
+    training = pytorch.build(
+        Parts(
+            net=ranks.net,
+            loss={"loss": Term(loss=nn.MSELoss)},
+            optimizer=torch.optim.AdamW,
+            scheduler=None,
+            inputs={"input": {"dtype": "float32", "shape": [4]}},
+            targets={"target": {"dtype": "float32", "shape": [2]}},
+            outputs={},
+            device="cpu",
+            clip_norm=None,
+        )
+    )
+    matched = match(pytorch.weight_specs(training, "own"), opened.weights)
+    weights = {own: opened.weights[name] for own, name in matched.pairs.items()}
+    pytorch.start(training, "own", weights, opened.optimizer, None)
+    expected = net.state_dict()
+    assert all(torch.equal(expected[k], v) for k, v in training.net.state_dict().items())
+    theirs = {n: optimizer.state[p] for n, p in net.named_parameters()}
+    for name, parameter in training.net.named_parameters():
+        slots = training.optimizer.state[parameter]
+        assert all(torch.equal(slots[slot], value) for slot, value in theirs[name].items())
+    assert [group["weight_decay"] for group in training.optimizer.param_groups] == [0.01, 0.0]
 
 
 def test_a_bare_state_dict_and_an_optimizer_without_names_are_read(original, tmp_path):

@@ -13,6 +13,7 @@ from transformers.trainer_pt_utils import get_parameter_names
 
 from models.hugging_face import from_config
 from pipeline import foreign
+from pipeline.adopt import adopt
 from pipeline.errors import DataError
 from pipeline.foreign.hugging_face import recognizes
 from pipeline.foreign.matching import match
@@ -266,6 +267,18 @@ def test_the_class_may_be_chosen_by_what_it_is_for():
             from_config(architecture, config)
     with pytest.raises(ValueError, match=r"config\.model_type: found 'none'"):
         from_config("BertModel", {"model_type": "none"})
+
+
+def test_the_net_is_as_the_checkpoint_says_but_for_what_is_on_the_line(saved):
+    opened = foreign.read(saved[0] / "BertForSequenceClassification")
+    config = {"model_type": "bert", "hidden_dropout_prob": 0.0}
+    net = {"_target_": "", "architecture": "", "config": config}
+    values = {"train": {}, "data": {"made_up": False}, "model": {"net": net}}
+    line = ["model=hugging_face", "model.net.config.hidden_dropout_prob=0.0"]
+    adopt(values, line, "digest", opened)
+    assert net["architecture"] == "BertForSequenceClassification"
+    assert (config["hidden_size"], config["hidden_dropout_prob"]) == (8, 0.0)
+    assert values["model"]["outputs"] == ["logits"]
 
 
 def changed(folder, **values):
