@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipeline.errors import DataError
 from pipeline.untrusted import documents
@@ -11,9 +11,7 @@ from pipeline.untrusted import documents
 from . import _torch_file
 from ._safetensors_file import mapped, places
 from ._tensors import Tensors, said_places, tensors_of
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from .lazily import Lazily
 
 FILES = ("model.safetensors", "pytorch_model.bin")
 """What the weights are called, the one that is taken where both are there first; several have an
@@ -28,7 +26,7 @@ def are_there(folder: Path) -> bool:
     return any((folder / f"{name}{more}").is_file() for name in FILES for more in ("", INDEX))
 
 
-def weights(folder: Path, notes: list[str]) -> "dict[str, Tensor]":
+def weights(folder: Path, notes: list[str]) -> Mapping[str, Any]:
     """Returns the tensors, mapped. Raises DataError, one line, or one of UNREADABLE."""
     there = [name for name in FILES if any((folder / f"{name}{m}").is_file() for m in ("", INDEX))]
     if not there:
@@ -45,13 +43,13 @@ def weights(folder: Path, notes: list[str]) -> "dict[str, Tensor]":
     return _of_index(folder, name, notes)
 
 
-def _of_index(folder: Path, name: str, notes: list[str]) -> "dict[str, Tensor]":
+def _of_index(folder: Path, name: str, notes: list[str]) -> Mapping[str, Any]:
     path = folder / f"{name}{INDEX}"
     content = documents.read_json(path, LONGEST_INDEX)
     shards = content.get("weight_map") if isinstance(content, dict) else None
     if not isinstance(shards, dict) or not shards:
         raise DataError(f"{path}: no weight_map, expected the file of each tensor by name")
-    result: dict[str, Tensor] = {}
+    result: dict[str, Any] = {}
     for shard in sorted(set(map(str, shards.values()))):
         place = folder / shard
         if Path(shard).name != shard or shard in (".", ".."):
@@ -66,14 +64,14 @@ def _of_index(folder: Path, name: str, notes: list[str]) -> "dict[str, Tensor]":
                 f"{place}: {there} {differing[0][:200]}, other than {path.name} says; copy the "
                 "whole folder again"
             )
-        result |= read
-    return result
+        result |= {name: (read, name) for name in read}
+    return Lazily(result, lambda place: place[0][place[1]])
 
 
-def _read(path: Path, notes: list[str]) -> "dict[str, Tensor]":
+def _read(path: Path, notes: list[str]) -> Mapping[str, Any]:
     with _torch_file.reading(path, "file of weights"):
         if path.suffix == ".safetensors":
-            return {name: mapped(place) for name, place in places(path)[0].items()}
+            return Lazily(places(path)[0], mapped)
         file, left = _torch_file.opened(path), list[str]()
         tensors = Tensors(file)
         state = tensors.within(file.pickle.value)

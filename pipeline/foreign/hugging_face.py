@@ -13,6 +13,7 @@ from . import _hugging_face_trainer as trainer
 from . import _hugging_face_weights as files
 from . import _torch_file
 from .contract import Foreign
+from .lazily import Lazily
 
 TITLE = "folder of Hugging Face"
 NET = "models.hugging_face.from_config"
@@ -53,7 +54,7 @@ def read(path: Path) -> Foreign:
         notes.append(f"{renamed} tensors are called otherwise in transformers today.")
     return Foreign(
         framework="pytorch",
-        weights={own: weights[name] for own, name in names.items()},
+        weights=Lazily(names, weights.__getitem__),
         optimizer=optimizer,
         scheduler=scheduler,
         epoch=epoch,

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from . import _torch_file
+from ._brought import Brought
+from ._contents import EXTRA
 from ._plain import Plain
-from ._tensors import Tensors, is_plain, reason, said_places, tensors_of
+from ._tensors import Tensors, is_plain, reason, said_places
 from .contract import Foreign
 
 TITLE = "Lightning checkpoint"
@@ -37,11 +39,12 @@ def read(path: Path) -> Foreign:
 def _read(path: Path) -> Foreign:
     file = _torch_file.opened(path)
     content: dict[str, Any] = file.pickle.value
-    tensors, plain, left = Tensors(file), Plain(), list[str]()
+    tensors, plain = Tensors(file), Plain()
     state = content.get("state_dict")
     if not isinstance(state, Mapping):
         raise ValueError(f"its state_dict {reason(state)}, expected tensors by name")
-    weights = tensors_of(tensors.within(state), left)
+    brought, left = Brought(file), [name for name in state if str(name).endswith(EXTRA)]
+    weights = brought.all_of({name: each for name, each in state.items() if name not in left})
     notes = [f"{name} is no tensor, and is left." for name in left]
     optimizer = _only("optimizer", tensors.within(content.get("optimizer_states")), notes)
     scheduler = _only("schedule", tensors.within(content.get("lr_schedulers")), notes)
@@ -66,7 +69,7 @@ def _read(path: Path) -> Foreign:
         epoch=_epochs(content),
         versions={"lightning": str(content[MARK])[:50]},
         hyperparameters=hyperparameters,
-        notes=(*notes, *said_places(tensors.places)),
+        notes=(*notes, *said_places(brought.places)),
     )
 
 
