@@ -6,12 +6,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from pipeline.formats.contract import Program
+
 
 @dataclass(frozen=True, kw_only=True)
 class Foreign:
     """A checkpoint that was made elsewhere, opened."""
 
-    framework: Literal["pytorch", "keras"]
+    framework: Literal["pytorch", "keras"] | None
+    """None of a program that no framework runs."""
+    program: Program | None = None
+    """What the program takes and answers, of one that is complete already; it takes the place of a
+    net, and has no weights to match."""
     weights: Mapping[str, Any]
     """What the file calls a tensor -> the tensor, which has `shape` and `dtype` and is read when it
     is asked for: torch's own, mapped from the file, or what `numpy.asarray` takes."""

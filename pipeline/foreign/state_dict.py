@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import DataError
+from pipeline.formats.torch_export import foreign as programs
 from pipeline.text import escaped
 
 from . import _torch_file
@@ -36,8 +37,8 @@ FLAT = "flat_param"
 def recognizes(path: Path) -> bool:
     """Whether it is a file of torch.save with weights in it, or a damaged one of which nobody can
     say; what holds whole objects in their place is a kind of its own, as Lightning's file is."""
-    if not path.is_file():
-        return False
+    if not path.is_file() or programs.is_program(programs.members_of(path)):
+        return False  # a program that is cut off ends in an archive of torch.save, its examples
     pickle = _torch_file.unpickled(path)
     if pickle is None:
         return _looks_damaged(path)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from .contract import (
+    Adopter,
     Exporter,
     Format,
     Loader,
@@ -54,6 +55,11 @@ def training_loader(name: str) -> TrainingLoader:
 def screen(name: str) -> Screen:
     """Of a format that screens."""
     return cast(Screen, _part(name, "screen"))
+
+
+def adopter(name: str) -> Adopter:
+    """Of a format that adopts."""
+    return cast(Adopter, _part(name, "adopt"))
 
 
 def card(name: str) -> TrainingCard:

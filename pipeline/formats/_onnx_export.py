@@ -18,11 +18,11 @@ def write(model: Any, path: Path) -> None:
     import onnx_ir
 
     proto = onnx_ir.to_proto(model)
-    _strip(proto)
+    strip(proto)
     path.write_bytes(proto.SerializeToString(deterministic=True))
 
 
-def _strip(message: Any) -> None:
+def strip(message: Any) -> None:
     """Clears doc strings and metadata throughout: names, paths and lines of the source stand in
     them."""
     for field, value in message.ListFields():
@@ -30,7 +30,7 @@ def _strip(message: Any) -> None:
             message.ClearField(field.name)
         elif field.message_type is not None:
             for each in [value] if hasattr(value, "ListFields") else value:
-                _strip(each)
+                strip(each)
 
 
 def reason(error: BaseException) -> str:

@@ -14,7 +14,7 @@ class Function:
 
 
 class Graph:
-    INITIALIZER = 5
+    NODE, INITIALIZER = 1, 5
 
 
 class Node:
@@ -22,7 +22,7 @@ class Node:
 
 
 class Attribute:
-    NAME, TEXT, REFERENCE = 1, 4, 21
+    NAME, TEXT, TENSOR, FLOATS, REFERENCE = 1, 4, 5, 7, 21
 
 
 class Tensor:

@@ -63,6 +63,17 @@ def spans(path: Path) -> dict[str, Span]:
     return dict(entries)
 
 
+def first_member(path: Path) -> list[str]:
+    """Returns the name of the first member alone, which a file that is cut off still has; none of
+    what does not begin as an archive does."""
+    with path.open("rb") as file:
+        header = file.read(_LOCAL.size)
+        if len(header) < _LOCAL.size or header[:4] != b"PK\3\4":
+            return []
+        *_, length, _ = _LOCAL.unpack(header)
+        return [file.read(length).decode(errors="replace")]
+
+
 def read_span(path: Path, span: Span) -> bytes:
     """Returns the bytes of one of `spans`."""
     start, size = span

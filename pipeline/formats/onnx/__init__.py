@@ -20,5 +20,6 @@ FORMAT = Format(
     entries=("model.onnx", "model.onnx.data"),
     after=("torch_export", "saved_model"),
     serves=True,
+    adopts=True,
     tolerance=Tolerance(atol=0.0001, rtol=0.0001),
 )

@@ -1,18 +1,20 @@
 """Loads the graph, and says where its weights lie."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from .._arrays import at_least_one_row
-from .._onnx_proto import DTYPES, Entry, Graph, Model, Tensor
+from .._onnx_proto import DTYPES, Attribute, Entry, Graph, Model, Node, Tensor
 from .._onnxruntime import names, refusals, session
 from .._protobuf import Message
 from ..contract import Arrays, Place
 from ..places import within
 from ._files import EXTERNAL, FILE
 from .screen import screen
+
+LEARNT, MODELS = "ai.onnx.ml", ("TreeEnsemble", "Linear", "SVM")
 
 __all__ = ["load", "refusals", "weights"]
 
@@ -42,6 +44,7 @@ def weights(directory: Path) -> dict[str, Place]:
         model = Message(memoryview((directory / FILE).read_bytes()))
         (graph,) = model.all(Model.GRAPH)
         places = {each.text(Tensor.NAME): _place(each) for each in graph.all(Graph.INITIALIZER)}
+        places |= {name: place for node in graph.all(Graph.NODE) for name, place in _learnt(node)}
         return within(places, directory, [FILE, *EXTERNAL])
     except (ValueError, LookupError) as error:
         raise ValueError(f"{FILE}: {error}") from error
@@ -56,6 +59,19 @@ def _place(tensor: Message) -> Place:
     for raw in tensor.all(Tensor.RAW_DATA):
         return FILE, raw.start, len(raw), dtype
     return FILE, tensor.start, 0, dtype
+
+
+def _learnt(node: Message) -> Iterator[tuple[str, Place]]:
+    """Yields the numbers that an operator of classical learning has in its attributes: those of
+    trees, of linear models and of support vectors."""
+    if node.text(Node.DOMAIN) != LEARNT or not node.text(Node.OPERATOR).startswith(MODELS):
+        return
+    for each in node.all(Node.ATTRIBUTE):
+        name = f"{node.text(Node.OPERATOR)}/{each.text(Attribute.NAME)}"
+        for values in each.all(Attribute.FLOATS):
+            yield name, (FILE, values.start, len(values), "float32")
+        for tensor in each.all(Attribute.TENSOR):
+            yield name, _place(tensor)
 
 
 def _with_text(array: np.ndarray) -> np.ndarray:

@@ -20,6 +20,7 @@ FORMAT = Format(
     weight_files=("saved_model/variables/variables.data-00000-of-00001",),
     optimizer_files=("saved_model/variables/variables.data-00000-of-00001",),
     serves=True,
+    adopts=True,
     evaluates=True,
     tolerance=Tolerance(atol=1e-06, rtol=1e-05),
     continuation=Tolerance(atol=0.0, rtol=0.0),

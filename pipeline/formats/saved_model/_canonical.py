@@ -26,7 +26,7 @@ def canonicalise(folder: Path) -> None:
         raise ValueError(f"reads {assets} while loading; give vocabularies as lists, not as files")
     content = read_graphs(folder)
     for graph in content.meta_graphs:
-        _forget(graph)
+        forget(graph)
         _forget_gradients(graph)
         _renumber(graph)
     (folder / "saved_model.pb").write_bytes(content.SerializeToString(deterministic=True))
@@ -34,7 +34,7 @@ def canonicalise(folder: Path) -> None:
     (folder / "assets").rmdir()
 
 
-def _forget(graph: Any) -> None:
+def forget(graph: Any) -> None:
     """Removes devices, where in the source a node came from, numbers as names, and how a metric's
     variables are summed over several devices, for there is one."""
     for item in graph.object_graph_def.nodes:

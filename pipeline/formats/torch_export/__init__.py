@@ -20,6 +20,7 @@ FORMAT = Format(
     weight_files=("model.pt2",),
     optimizer_files=("optimizer.pt",),
     serves=True,
+    adopts=True,
     evaluates=True,
     tolerance=Tolerance(atol=0.0, rtol=0.0),
     continuation=Tolerance(atol=0.0, rtol=0.0),
