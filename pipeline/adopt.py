@@ -91,6 +91,8 @@ def adopt(
     if "train.start_with" not in named:
         whole = checkpoint.optimizer is not None
         values["train"]["start_with"] = "optimizer" if whole else "weights"
+    if "formats" in checkpoint.model and not {"export", "export.formats"} & named:
+        values["export"]["formats"] = checkpoint.model["formats"]
     for key, value in checkpoint.model.items():
         *path, name = key.split(".")
         if not any(f"model.{key}.".startswith(f"{each}.") for each in named if "." in each):

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import frameworks
 from pipeline.config.params import CheckpointParams
 from pipeline.data import arrays as prepared
 from pipeline.files import write_atomically
@@ -58,12 +57,13 @@ def checkpoint(
     source = Source(
         framework=framework,
         training=training,
-        refusals=PYTHONS + frameworks.framework(params.model.framework).FAULTS,
+        refusals=PYTHONS + _refusing(params, framework).FAULTS,
     )
     outputs, notes = record(source, data, output / "reference", params.checkpoint.many)
     tokenized.record(data, output, schema)
     schema |= {"outputs": outputs, "sources": framework.sources(training), "epoch": chosen}
-    schema |= {"epochs_before": before, "seed": seed(params.train.seed, before + chosen + 1)}
+    if framework.TRAINS:
+        schema |= {"epochs_before": before, "seed": seed(params.train.seed, before + chosen + 1)}
     schema["decisions"] = {name: each.as_mapping() for name, each in decisions.items()}
     schema["predictions"] = predictions and predictions.as_mapping()
     if (train / start.TAKEN).is_file():
@@ -80,8 +80,15 @@ def checkpoint(
     print(
         "  ".join(f"{name} {value}" for name, value in shown.items()), *notes, sep="\n", flush=True
     )
-    reference = output / "reference"
-    _record_steps(framework, training, data, reference, schema, params, reached["val/loss"])
+    if framework.TRAINS:
+        reference = output / "reference"
+        _record_steps(framework, training, data, reference, schema, params, reached["val/loss"])
+
+
+def _refusing(params: CheckpointParams, framework: TrainingModule[Any]) -> TrainingModule[Any]:
+    """Returns what raises on rows that are refused: the framework, also of a complete model in its
+    place, or the program that has none."""
+    return framework if params.model.program else parts.framework_of(params.model)
 
 
 def _record_steps(

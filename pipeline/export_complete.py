@@ -11,15 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import formats, frameworks, provenance
+from pipeline import formats, provenance
 from pipeline.complete_model import attempts, card, mlmodel
-from pipeline.config.params import ExportParams
+from pipeline.config.params import ExportParams, Model
 from pipeline.errors import FormatError, ParamsError
 from pipeline.files import write_atomically
 from pipeline.formats.dimensions import Dimensions, declared
 from pipeline.provenance import lineage
 from pipeline.run import stage
 from pipeline.training import parent, parts
+from pipeline.training.program import ProgramModule
 
 EXAMPLES = ("one", "seven")
 """Batches of the reference that travel with the model."""
@@ -81,6 +82,8 @@ class TrainedModel:
 
     def trains_on(self, name: str) -> bool:
         """Whether the format is to hold what it takes to train on."""
+        if self.params.model.program:
+            return False
         if self.params.train.parent is not None:
             return bool(name == self.training.form)
         return self.params.export.train and formats.declared(name).promises.trainable
@@ -88,12 +91,14 @@ class TrainedModel:
     def export(self, name: str, output: Path) -> None:
         """Raises ValueError in one line where the model does not fit the format."""
         example = (self.inputs, self.outputs, output)
+        if self.params.model.program:
+            module = ProgramModule(self.params.model.program)
+            module.export(self.training, name, *example, self.dimensions)
+            return
         if self.params.train.parent is not None:
             parent.export(self.training, name, *example, self.dimensions)
             return
-        predictor = frameworks.framework(self.params.model.framework).predictor(
-            self.training, self.inputs
-        )
+        predictor = parts.framework_of(self.params.model).predictor(self.training, self.inputs)
         if self.trains_on(name):
             step = {"training": self.training, "targets": self.targets, "seed": self.seed}
             exporter = formats.training_exporter(name)
@@ -106,15 +111,16 @@ def _load(checkpoint: Path, schema: dict[str, Any], params: ExportParams) -> Tra
     module = parts.training_module(params.model, params.train)
     training = parts.build(params.model, params.train, schema, "cpu")
     module.load(training, checkpoint / f"checkpoint{module.SUFFIX}")
-    module.seed(schema["seed"], training)
-    steps = np.load(checkpoint / "reference" / f"{STEPS}.npz")
+    module.seed(schema.get("seed", 0), training)
+    batch = STEPS if module.TRAINS else EXAMPLES[-1]
+    steps = np.load(checkpoint / "reference" / f"{batch}.npz")
     return TrainedModel(
         params=params,
         training=training,
         inputs={name: steps[f"input.{name}"] for name in schema["inputs"]},
-        targets={name: steps[f"target.{name}"] for name in schema["targets"]},
+        targets={k: steps[f"target.{k}"] for k in schema["targets"] if module.TRAINS},
         outputs=list(schema["outputs"]),
-        seed=schema["seed"],
+        seed=schema.get("seed", 0),
         dimensions=declared(schema),
     )
 
@@ -160,16 +166,20 @@ def demand_commit(checkpoint: Path) -> None:
 
 def chosen(params: ExportParams) -> list[str]:
     """Returns the required formats, then those to attempt that take the framework's models."""
-    framework, export = params.model.framework, params.export
+    model, export = params.model, params.export
     for name in export.formats:
-        takes = formats.declared(name).frameworks
-        if framework not in takes:
+        if not _takes(name, model):
+            takes = formats.declared(name).frameworks
             raise ParamsError(
                 f"export.formats: found {name}, which takes models of {', '.join(takes)}, "
-                f"expected formats for {framework}"
+                f"expected formats for {model.framework or model.program}"
             )
-    fitting = [n for n in export.attempt if framework in formats.declared(n).frameworks]
+    fitting = [name for name in export.attempt if _takes(name, model)]
     return list(dict.fromkeys([*export.formats, *fitting]))
+
+
+def _takes(name: str, model: Model) -> bool:
+    return name == model.program or model.framework in formats.declared(name).frameworks
 
 
 def _leave_out(name: str, fault: str, params: ExportParams, output: Path, before: set[str]) -> None:

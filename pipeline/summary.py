@@ -32,7 +32,7 @@ def summary() -> str:
     run: dict[str, Any] = json.loads(RUN.read_text())
     params = provenance.params(MODEL)
     formats = json.loads((MODEL / "formats.json").read_text())["held"]
-    checks = ", ".join(verified["checks"])
+    checks = ", ".join(k for k, each in verified["checks"].items() if not each.get("not_done"))
     scores = "  ".join(f"{k} {v:.4f}" for k, v in metrics.items() if k.startswith("test/"))
     first = "" if run["tracking_uri"].startswith("http") else "  (`make ui` first)"
     lines = {

@@ -143,7 +143,7 @@ def _start(
     history = read_history(output / HISTORY) if (output / HISTORY).is_file() else []
     done = checkpoints.last_epoch(framework, output, history, params.train.keep)
     history = history[:done]
-    if not done and params.train.parent is None:
+    if not done and params.train.parent is None and not params.model.program:
         demand_trainable(params, built, begin, data)
     training = built()
     if done:

@@ -58,7 +58,8 @@ def verify(
     write_atomically(report, json.dumps(written, indent=1, ensure_ascii=False) + "\n")
     write_atomically(page, as_page(written, pictures(checkpoint, data)))
     for name, judged in written["checks"].items():
-        print(f"{name}: {'passed' if judged['passed'] else 'FAILED'}", flush=True)
+        passed = f"not done: {judged['not_done']}" if judged["not_done"] else "passed"
+        print(f"{name}: {passed if judged['passed'] else 'FAILED'}", flush=True)
     for line in _words(written):
         print(line, flush=True)
     _demand_passed(written["faults"], page)

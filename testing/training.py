@@ -18,6 +18,9 @@ def settings_of(**changed: Any) -> Train:
     values |= {"clip_norm": None, "parent": None, "early_stopping": None, "metrics": {}}
     values |= {
         "keep": None,
+        "start": None,
+        "start_with": "weights",
+        "new_weights": (),
         "accumulate": 1,
         "schedule_by": "epoch",
         "freeze": (),

@@ -117,7 +117,9 @@ LOADED = {
     "pipeline/sandbox/launcher.py": "confined: runs the worker",
     "pipeline/sandbox/launcher/__init__.py": "confined: runs the worker",
     "pipeline/sandbox/worker/tasks.py": "confined: verify's and examine's process",
+    "pipeline/training/as_one.py": "own: files that train packed",
     "pipeline/training/parent.py": "screened: by examine's admission, in resume and in the stage",
+    "pipeline/training/program.py": "screened: what a confined process wrote, by its format",
 }
 """Who loads one -> whether it is confined, screened, or of our own making; docs/decisions.md has
 the same with the reasons."""

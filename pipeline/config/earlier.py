@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-ADDED: dict[str, Any] = {"augment": None, "rename": {}}
+ADDED: dict[str, Any] = {"augment": None, "rename": {}, "program": None}
 """Keys of `model` that not every version had."""
 
 

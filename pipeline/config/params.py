@@ -31,8 +31,12 @@ class LossTerm:
 @dataclass(frozen=True, kw_only=True)
 class Model:
     name: str
-    framework: Annotated[str, Plugin("frameworks")]
-    net: Component
+    framework: Annotated[str, Plugin("frameworks")] | None
+    """Null of a program that none of them runs."""
+    program: Annotated[str, Plugin("formats")] | None
+    """The format of a program that is complete already: what train.start names takes the place of a
+    net, and there is no loss and no optimizer then; null builds the net."""
+    net: Component | None
     loss: Component | Mapping[str, LossTerm] | str | None
     """Called as loss(output, target), or with what its parameters name; several terms by name; or,
     of a PyTorch net that is called with the targets too, the output that is its loss. Null is for a
@@ -44,7 +48,7 @@ class Model:
     rename: Mapping[str, str | None]
     """Names that the checkpoint in train.start has for tensors, and those of the model: * stands
     for any text, the same in both; null leaves a tensor of the checkpoint out."""
-    optimizer: Component
+    optimizer: Component | None
     """With PyTorch it gets the net's parameters as its first argument, with Keras nothing."""
     scheduler: Component | None
     """Advances once an epoch, or a step (train.schedule_by). With PyTorch it gets the optimizer as
@@ -59,6 +63,15 @@ class Model:
     def __post_init__(self) -> None:
         if self.loss == {}:
             raise ParamsError("model.loss: found no term, expected a loss or terms by name")
+        for key in () if self.program else ("framework", "net", "optimizer"):
+            if getattr(self, key) is None:
+                raise ParamsError(f"model.{key}: found null, expected one; a program has none")
+        for key in ("net", "loss", "augment", "optimizer", "scheduler") if self.program else ():
+            if getattr(self, key) is not None:
+                raise ParamsError(
+                    f"model.{key}: found one beside model.program, expected null: a program is "
+                    "complete as it is"
+                )
         if not self.outputs:
             raise ParamsError("model.outputs: found none, expected a name at least")
 
@@ -183,10 +196,29 @@ class PrepareParams:
     data: Data
 
 
+def _demand_start(model: Model, train: Train) -> None:
+    """Raises ParamsError for a program that is nowhere, or is to take steps."""
+    if not model.program:
+        return
+    if train.start is None:
+        raise ParamsError(
+            f"model.program: found {model.program}, but train.start is null; take the program in "
+            "with `python -m pipeline.adopt <program>`"
+        )
+    if train.epochs:
+        raise ParamsError(
+            f"train.epochs: found {train.epochs}, expected 0: model.program predicts alone, and "
+            "takes no steps"
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainParams:
     model: Model
     train: Train
+
+    def __post_init__(self) -> None:
+        _demand_start(self.model, self.train)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,6 +259,7 @@ class Params:
     tracking: Tracking
 
     def __post_init__(self) -> None:
+        _demand_start(self.model, self.train)
         if self.data.made_up and self.train.metrics:
             raise ParamsError(
                 f"train.metrics: found {', '.join(self.train.metrics)}, but data.made_up says that "

@@ -97,6 +97,10 @@ class TrainingModule(Protocol[T_contra]):
         """The ending of the files that `save` writes."""
 
     @property
+    def TRAINS(self) -> bool:  # noqa: N802
+        """Whether it has steps and a loss; a program that was made elsewhere has neither."""
+
+    @property
     def FAULTS(self) -> tuple[type[Exception], ...]:  # noqa: N802
         """What the library raises of its own for a model or a batch that it cannot compute."""
 

@@ -17,6 +17,7 @@ from ._keras_training import one_or_all
 from .contract import Spec
 
 SUFFIX = ".npz"
+TRAINS = True
 FAULTS = (tf.errors.OpError,)
 BASES = {
     "net": keras.Model,

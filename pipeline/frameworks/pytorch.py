@@ -24,6 +24,7 @@ from ._pytorch_start import weight_specs as weight_specs
 from ._pytorch_training import Training as Training
 
 SUFFIX = ".pt"
+TRAINS = True
 BASES = {
     "net": nn.Module,
     "loss": nn.Module,

@@ -15,8 +15,6 @@ from pipeline.errors import IncompleteArtifact, PipelineError
 from pipeline.project import PARENTS
 from pipeline.run import start
 
-FORMATS = Path("pipeline/formats")
-
 
 def training_format(complete_model: Path) -> str:
     """Returns the format that the complete model is trained on in. Raises IncompleteArtifact.
@@ -71,9 +69,7 @@ def code(params: Mapping[str, Any]) -> list[str]:
         return start.code(params)
     parent = PARENTS / params["train"]["parent"]
     demand_present(parent)
-    shared = (path for path in FORMATS.iterdir() if path.is_file() or path.name.startswith("_"))
-    names = [path.name for path in shared if path.name != "__pycache__"]
-    return [(FORMATS / name).as_posix() for name in sorted([*names, training_format(parent)])]
+    return start.format_code(training_format(parent))
 
 
 def code_digest(params: Mapping[str, Any]) -> str | None:

@@ -10,6 +10,7 @@ from pipeline import provenance
 from pipeline.errors import IncompleteArtifact
 from pipeline.project import CHECKPOINTS, TRAIN
 
+FORMATS = Path("pipeline/formats")
 READERS = "pipeline/foreign"
 """The code that opens it."""
 TAKEN = "start.json"
@@ -68,5 +69,16 @@ def deps(stage: str, start: str | None) -> dict[str, dict[str, Any]]:
 
 
 def code(params: Mapping[str, Any]) -> list[str]:
-    """Returns the paths of the code that opens the checkpoint; none without one."""
-    return [READERS] if params["train"]["start"] else []
+    """Returns the paths of the code that opens the checkpoint, and that of the format which holds a
+    program; none without one."""
+    if not params["train"]["start"]:
+        return []
+    program = params["model"].get("program")
+    return [READERS, *(format_code(program) if program else ())]
+
+
+def format_code(name: str) -> list[str]:
+    """Returns the paths of a format's folder and of what formats share."""
+    shared = (path for path in FORMATS.iterdir() if path.is_file() or path.name.startswith("_"))
+    names = [path.name for path in shared if path.name != "__pycache__"]
+    return [(FORMATS / each).as_posix() for each in sorted([*names, name])]

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import frameworks
 from pipeline.config.params import Metric, Model, Train
 from pipeline.config.reading import Component
 from pipeline.errors import ParamsError
@@ -36,8 +35,7 @@ class Deciding:
         self.inputs = {name: np.array(array[:ROWS]) for name, array in inputs.items()}
         self.targets = {name: np.array(array[:ROWS]) for name, array in targets.items()}
         module: TrainingModule[Any] = parts.training_module(model, train)
-        framework = frameworks.framework(model.framework)
-        with translate_model_faults(framework, "in two training rows"):
+        with translate_model_faults(module, "in two training rows"):
             self.outputs, _ = module.evaluate(training, self.inputs, self.targets)
 
     def of_metrics(self) -> dict[str, Decision]:
@@ -136,7 +134,9 @@ class Deciding:
     def _threshold(self, output: str, target: str) -> float | None:
         if self.train.parent is not None:
             return parent.threshold(self.train.parent, output, target)
-        framework = frameworks.framework(self.model.framework)
+        if self.model.program:
+            return None
+        framework = parts.framework_of(self.model)
         with translate_model_faults(framework, "in two training rows"):
             return threshold(
                 framework, self.training, self.inputs, self.outputs, self.targets, output, target

@@ -122,16 +122,16 @@ def judge(
     decisions: Mapping[str, Decision],
     look: Callable[[prepared.Arrays, dict[str, np.ndarray]], None] = lambda truths, outputs: None,
 ) -> Row:
-    """Returns <split>/loss and <split>/<metric>; a loss that is not finite stands alone. Each batch
-    is shown to `look`."""
+    """Returns <split>/loss, where there is one, and <split>/<metric>; a loss that is not finite
+    stands alone. Each batch is shown to `look`."""
     scores, total, count = Scores(train.metrics, decisions), 0.0, 0
     size = max(256, train.batch_size)
     for truths, outputs, places, loss in batches_of(framework, training, data, split, size):
         rows = prepared.count(truths)
         total, count = total + loss * rows, count + rows
-        if not math.isfinite(loss):
+        if framework.TRAINS and not math.isfinite(loss):
             return {f"{split}/loss": loss}
         scores.add(truths, outputs, places)
         look(truths, outputs)
     values = {f"{split}/{name}": value for name, value in scores.values().items()}
-    return {f"{split}/loss": total / count, **values}
+    return {f"{split}/loss": total / count, **values} if framework.TRAINS else values

@@ -40,6 +40,8 @@ def best_epoch(history: list[Row], metric: str, mode: str, key: str) -> int:
 
     Raises ParamsError that names `key`, the parameter, where no column is called `metric`.
     """
+    if [row["epoch"] for row in history] == [0]:
+        return 0
     if metric not in history[0]:
         columns = ", ".join(name for name in history[0] if name != "epoch")
         raise ParamsError(f"{key}: found {metric}, expected a metric of history.csv: {columns}")

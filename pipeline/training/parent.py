@@ -4,7 +4,6 @@ It is a frameworks.contract.TrainingModule; what its functions do is the format'
 """
 
 import json
-import tarfile
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,9 +23,11 @@ from pipeline.formats.dimensions import Dimensions
 from pipeline.frameworks.contract import Framework
 from pipeline.project import PARENTS
 from pipeline.run.parent import demand_whole, training_format
+from pipeline.training import as_one
 
 COPY = "model"
-SUFFIX = ".tar"
+SUFFIX = as_one.SUFFIX
+TRAINS = True
 OF_STEP: dict[str, Any] = {
     "clip_norm": None,
     "accumulate": 1,
@@ -202,7 +203,7 @@ def save(training: Training, path: Path) -> None:
     """Writes the format's files as one; the same state gives the same bytes."""
     with tempfile.TemporaryDirectory() as scratch:
         training.trainer.save(Path(scratch))
-        _write(Path(scratch), path)
+        as_one.pack(Path(scratch), path)
 
 
 def snapshot(training: Training) -> Callable[[Path], None]:
@@ -212,24 +213,15 @@ def snapshot(training: Training) -> Callable[[Path], None]:
 
     def write(path: Path) -> None:
         with scratch:
-            _write(Path(scratch.name), path)
+            as_one.pack(Path(scratch.name), path)
 
     return write
 
 
-def _write(directory: Path, path: Path) -> None:
-    with tarfile.open(path, "w") as archive:
-        for name in provenance.files(directory):
-            info = tarfile.TarInfo(name)
-            info.size = (directory / name).stat().st_size
-            with (directory / name).open("rb") as file:
-                archive.addfile(info, file)
-
-
 def load(training: Training, path: Path) -> None:
     """Reads what `save` wrote."""
-    with tempfile.TemporaryDirectory() as scratch, tarfile.open(path) as archive:
-        archive.extractall(scratch, filter="data")
+    with tempfile.TemporaryDirectory() as scratch:
+        as_one.unpack(path, Path(scratch))
         loader = formats.training_loader(training.form)
         training.trainer = loader.load_training(Path(scratch))
 

@@ -11,8 +11,15 @@ from pipeline.config.params import LossTerm, Model, Train
 from pipeline.config.reading import Component
 from pipeline.config.targets import Kind
 from pipeline.errors import ParamsError
-from pipeline.frameworks.contract import Accumulation, Averaging, Parts, Term, TrainingModule
-from pipeline.training import parent
+from pipeline.frameworks.contract import (
+    Accumulation,
+    Averaging,
+    Framework,
+    Parts,
+    Term,
+    TrainingModule,
+)
+from pipeline.training import parent, program
 from pipeline.training.class_weights import class_weights
 
 
@@ -26,8 +33,17 @@ def seed(base: int, epoch: int) -> int:
 
 
 def training_module(model: Model, train: Train) -> TrainingModule[Any]:
-    """Returns what trains: the model's framework, or a complete model in its place."""
-    return frameworks.framework(model.framework) if train.parent is None else parent
+    """Returns what trains: the model's framework, or in its place a complete model, or a program
+    that was made elsewhere."""
+    if model.program:
+        return program.ProgramModule(model.program)
+    return framework_of(model) if train.parent is None else parent
+
+
+def framework_of(model: Model) -> Framework[Any]:
+    """Returns the framework that builds the model's net."""
+    assert model.framework is not None, "model.program has none"
+    return frameworks.framework(model.framework)
 
 
 def epochs_before(train: Train) -> int:
@@ -45,7 +61,9 @@ def build(
 ) -> Any:
     """Returns the training as configured; `schema` is that of the data, and `targets` are those of
     the training rows, where it begins. Raises ParamsError."""
-    framework = frameworks.framework(model.framework)
+    if model.program:
+        return program.ProgramModule(model.program).build(train, schema)
+    framework = framework_of(model)
     if train.parent is not None:
         return parent.build(framework, train, schema)
     framework.configure(train.threads)
@@ -63,6 +81,8 @@ def build(
         loss = {f"model.loss.{name}": _term(name, each, part) for name, each in model.loss.items()}
     else:
         loss = model.loss
+    assert model.net is not None
+    assert model.optimizer is not None
     chosen = Parts(
         net=part("net", model.net, "net"),
         loss=loss,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import foreign, frameworks
+from pipeline import foreign
 from pipeline.config.params import TrainParams
 from pipeline.errors import ModelError
 from pipeline.files import write_atomically
@@ -19,6 +19,7 @@ from pipeline.foreign.lazily import Lazily
 from pipeline.frameworks.contract import Framework, TrainingModule
 from pipeline.run import start
 from pipeline.training.epochs import adapt
+from pipeline.training.parts import framework_of
 
 Begin = Callable[[Any, Mapping[str, np.ndarray]], Any]
 """Brings a training that was just built to where it begins, given the training rows' inputs."""
@@ -31,8 +32,11 @@ def beginning(framework: TrainingModule[Any], params: TrainParams) -> Begin:
         return lambda training, inputs: adapt(framework, training, inputs)
     start.demand_whole(params.train.start)
     path = start.place(params.train.start)
-    base = frameworks.framework(params.model.framework)
-    return Start(base, params, path, foreign.read(path))
+    if params.model.program:
+        from pipeline.training.program_start import ProgramStart
+
+        return ProgramStart(params, path, foreign.read(path))
+    return Start(framework_of(params.model), params, path, foreign.read(path))
 
 
 @dataclass(frozen=True)

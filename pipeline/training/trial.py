@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import frameworks
 from pipeline.config.params import TrainParams
 from pipeline.data import arrays as prepared
 from pipeline.data import sizes
@@ -19,6 +18,7 @@ from pipeline.training.deciding import Deciding
 from pipeline.training.decision import Decision
 from pipeline.training.metrics import score
 from pipeline.training.model_faults import translate_model_faults
+from pipeline.training.parts import framework_of
 from pipeline.training.start import Begin
 
 ROWS = 4096
@@ -63,7 +63,7 @@ def demand_trainable(params: TrainParams, build: Build, begin: Begin, data: Path
 
     `build` makes the training anew, and always the same; `begin` brings it to where it begins.
     """
-    framework = frameworks.framework(params.model.framework)
+    framework = framework_of(params.model)
     schema = prepared.schema(data)
     inputs, targets = prepared.split(data, "train")
     rows = slice(

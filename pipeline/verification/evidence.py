@@ -61,7 +61,8 @@ class Evidence:
     notes: tuple[str, ...] = ()
     """What `checkpoint` noticed of the trained model, for people."""
     steps: Mapping[str, np.ndarray]
-    """The steps that the source took on: `rows` of each, its `loss`, whether it `ends_epoch`."""
+    """The steps that the source took on: `rows` of each, its `loss`, whether it `ends_epoch`; none
+    of a program that was made elsewhere."""
     trained: Batches
     """What came of them, by the kinds that Training.results has."""
     test_rows: int
@@ -101,12 +102,14 @@ def read_evidence(
     schema = prepared.schema(checkpoint)
     batches = (*BATCHES, *sizes.of_batches(schema))
     paths = {batch: checkpoint / "reference" / f"{batch}.npz" for batch in batches}
-    for path in (*paths.values(), *(checkpoint / "reference" / f"{each}.npz" for each in STEPS)):
+    trains = "seed" in schema or any(each["trainable"] for each in promises.values())
+    more = [checkpoint / "reference" / f"{each}.npz" for each in STEPS if trains]
+    for path in (*paths.values(), *more):
         if not path.is_file():
             raise IncompleteArtifact(f"{path}: missing; run `dvc repro --force checkpoint`")
     wide = {batch: checkpoint / "reference" / f"{batch}.npz" for batch in WIDE}
     inputs, _ = prepared.split(data, "test")
-    steps, trained = _steps(checkpoint / "reference")
+    steps, trained = _steps(checkpoint / "reference") if trains else ({}, {})
     of_files = {n: (complete_model / n).stat().st_size for n in provenance.files(complete_model)}
     return Evidence(
         complete_model=complete_model,

@@ -41,6 +41,7 @@ def summarise(evidence: Evidence, results: Mapping[str, Result]) -> dict[str, An
             name: {
                 "about": checks.about(name),
                 "passed": not result.faults and (name in WHOLE or not silent),
+                "not_done": "" if result.done else result.summary,
                 "measured": result.measured,
             }
             for name, result in results.items()

@@ -24,6 +24,8 @@ def model(*outputs: str) -> Model:
         "scheduler": None,
         "formats": (),
         "augment": None,
+        "rename": {},
+        "program": None,
     }
     return Model(**named, **fixed, outputs=outputs)
 

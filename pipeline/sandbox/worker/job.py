@@ -9,11 +9,12 @@ from typing import Any, Literal
 class Job:
     """Says what one process does; job.json is this, with every path as text."""
 
-    task: Literal["answer", "train", "screen", "tokenize"]
+    task: Literal["answer", "train", "screen", "tokenize", "adopt"]
     format: str
     complete_model: str
     copy: str | None = None
-    """Where a copy with one changed weight may be written; null for none."""
+    """Where a copy with one changed weight, or an adopted program, may be written; null for
+    none."""
     batches: Mapping[str, str]
     """Batch -> .npz whose arrays `input.<name>` are given to the model."""
     training: str
@@ -29,6 +30,8 @@ class Job:
     """Input whose rows differ in length -> what schema.json says of it."""
     texts: str | None = None
     """A .json with the texts of each input that has a tokenizer, and the tokenizer's file."""
+    ports: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """`inputs` and `outputs`, each name that they get -> that in the program to adopt."""
     test: Mapping[str, str] = field(default_factory=dict)
     """Input -> .npy with the rows of the test split."""
     scored: list[str] = field(default_factory=list)

@@ -249,4 +249,20 @@ def _tokenize(job: Job, report: Report) -> None:
             report.keep(f"ids/{name}", {str(number): np.array(ids, np.int64)})
 
 
-TASKS = {"answer": _answer, "train": _train, "screen": _screen, "tokenize": _tokenize}
+def _adopt(job: Job, report: Report) -> None:
+    """Writes a program that was made elsewhere as the format has it."""
+    report.start("adopt")
+    target = Path(str(job.copy))
+    target.mkdir()
+    with _without_unused(job):
+        adopter = _formats().adopter(job.format)
+        adopter.adopt(Path(job.complete_model), target, job.ports["inputs"], job.ports["outputs"])
+
+
+TASKS = {
+    "answer": _answer,
+    "train": _train,
+    "screen": _screen,
+    "tokenize": _tokenize,
+    "adopt": _adopt,
+}

@@ -23,6 +23,8 @@ def check(evidence: Evidence) -> Result:
     """
     faults: list[Fault] = []
     measured: dict[str, dict[str, Any]] = {}
+    if not evidence.trainings:
+        return Result(summary="no format holds a training, and none is claimed", done=False)
     for name, training in evidence.trainings.items():
         tolerance = tolerances.of_training(evidence.params.verify, name)
         faults += [Fault(fault, name) for fault in _faults(evidence, training, tolerance)]

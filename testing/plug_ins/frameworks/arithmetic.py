@@ -11,6 +11,7 @@ from .contract import Parts
 
 SUFFIX = ".npz"
 FAULTS = ()
+TRAINS = True
 BASES = {"net": object, "loss": object, "optimizer": object, "scheduler": object}
 PARTS: Mapping[str, Any] = {"packages": ("numpy",), "parts": ()}
 
