@@ -28,7 +28,7 @@ from pipeline.run.signals import Interrupted
 from pipeline.text import escaped
 
 TRUST = "--trust-pickle"
-USAGE = f"""usage: python -m pipeline.adopt <checkpoint> [{TRUST}] [override ...]
+USAGE = f"""usage: python -m pipeline.adopt [{TRUST}] <checkpoint> [override ...]
 
 Makes a complete model of a checkpoint, a file or a folder, that was made elsewhere: verified,
 logged, and with all that is known of it in its statement. The net is that of the configuration.
@@ -41,18 +41,19 @@ CHUNK = 1 << 22
 
 
 def main(arguments: list[str]) -> int:
+    trusted, arguments = TRUST in arguments, [each for each in arguments if each != TRUST]
     if not arguments or arguments[0].startswith("-"):
         wanted = arguments[:1] in (["-h"], ["--help"])
         print(USAGE, file=sys.stdout if wanted else sys.stderr)
         return 0 if wanted else 2
-    path, overrides = Path(arguments[0]).absolute(), [a for a in arguments[1:] if a != TRUST]
+    path, overrides = Path(arguments[0]).absolute(), arguments[1:]
     os.chdir(ROOT)
     try:
         demand_repository()
         demand_no_other_start(overrides)
         overrides = with_options(overrides)
         values, lock = composed(CONF, overrides)
-        digest, checkpoint = take_in_pickle(path) if TRUST in arguments else take_in(path)
+        digest, checkpoint = take_in_pickle(path) if trusted else take_in(path)
         adopt(values, overrides, digest, checkpoint)
         return reproduce(values, [*overrides, *SETS], lock)
     except PipelineError as error:

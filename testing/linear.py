@@ -141,9 +141,6 @@ def params(
         "averaging": None,
         "precision": "float32",
         "class_weights": None,
-        "start": None,
-        "start_with": "weights",
-        "new_weights": [],
         "metrics": {"accuracy": accuracy},
     }
     allowed = {"onnx": {"atol": atol, "rtol": rtol}}
