@@ -15,7 +15,8 @@ prepare          checks each value of the raw data, splits the rows, and hands o
                  (<split>/inputs/<name>.npy, <split>/targets/<name>.npy) with schema.json;
                  rows that differ in length lie unpadded, with <split>/offsets/<dimension>.npy.
 train            builds the model that params.model names, and hands on one checkpoint an epoch with
-                 history.csv. Killed, it goes on after the last epoch, bit for bit.
+                 history.csv. Killed, it goes on after the last epoch, bit for bit. A command in the
+                 loop's place leaves the one that is taken in.
 checkpoint       chooses the epoch, and hands on its weights with the reference: inputs, the trained
                  model's answers to them, and the losses and weights of a few more steps, as plain
                  arrays. It says what the model was, so verify and log-to-mlflow need no models/.

@@ -130,7 +130,8 @@ def _remember_options(lock: Lock, changed: bool) -> None:
     """Leaves conf.lock.yaml alone where it has the same options, and params their values."""
     last = read_lock(CONF_LOCK)
     if last is None or changed or last.options != lock.options:
-        write_lock(CONF_LOCK, replace(lock, parent_code=last.parent_code if last else None))
+        digests = (last.parent_code, last.command_code) if last else (None, None)
+        write_lock(CONF_LOCK, replace(lock, parent_code=digests[0], command_code=digests[1]))
 
 
 def _environment() -> dict[str, str]:

@@ -26,7 +26,7 @@ from pipeline.training import checkpoints, parts
 from pipeline.training.deciding import Deciding
 from pipeline.training.decision import Decision
 from pipeline.training.epochs import end_epoch, epoch_batches, judge
-from pipeline.training.history import HISTORY, best_epoch, read_history, row_of
+from pipeline.training.history import HISTORY, best_epoch, judged_here, read_history, row_of
 from pipeline.training.model_faults import PYTHONS, translate_model_faults
 from pipeline.training.parts import build, seed
 from pipeline.training.recomputed import demand_recomputed
@@ -38,7 +38,7 @@ def checkpoint(
     """Picks the epoch by params.checkpoint.metric and judges it on the test split."""
     schema = prepared.schema(data)
     framework = parts.training_module(params.model, params.train)
-    history = read_history(train / HISTORY)
+    history = checkpoints.at_hand(framework, train, read_history(train / HISTORY))
     metric, mode = params.checkpoint.metric, params.checkpoint.mode
     chosen = best_epoch(history, metric, mode, "checkpoint.metric")
     epoch_file = checkpoints.epoch_file(framework, train, chosen)
@@ -69,7 +69,7 @@ def checkpoint(
     if (train / start.TAKEN).is_file():
         schema["start"] = json.loads((train / start.TAKEN).read_text())
     write_atomically(output / "schema.json", json.dumps(schema, indent=1) + "\n")
-    metrics = {k: v for k, v in reached.items() if k != "epoch"}
+    metrics = {k: v for k, v in reached.items() if k in judged_here(reached, params.train)}
     labels = schema["targets"][predictions.target]["labels"] if predictions else None
     judged = (data, output, params, decisions, predictions, labels)
     metrics |= _judge(framework, training, *judged)

@@ -10,7 +10,7 @@ from pipeline.config.option_files import group_of
 from pipeline.config.params import Params
 from pipeline.config.reading import dump_yaml, flatten, load_yaml, read
 from pipeline.files import write_atomically
-from pipeline.run import parent, stage
+from pipeline.run import command, parent, stage
 
 LISTED = 8
 """Values in one line."""
@@ -27,6 +27,7 @@ def compose(conf: Path, params: Path, lock: Path) -> None:
     merged, new_lock = merge(conf, current, last)
     read(Params, merged)
     new_lock = replace(new_lock, parent_code=parent.code_digest(merged))
+    new_lock = replace(new_lock, command_code=command.code_digest(merged))
     if merged != current:
         write_atomically(params, dump_yaml(merged))
     write_lock(lock, new_lock)

@@ -42,6 +42,11 @@ longer than the writing, and a copy would cost memory."""
 def train(data: Path, models: Path, output: Path, params: TrainParams) -> None:
     """Writes epoch_0001.pt and on, and history.csv; goes on from what a killed run left there."""
     clock = Clock(output / HISTORY, params.train.device)
+    if params.train.command is not None:
+        from pipeline.training.by_command import train_by_command
+
+        train_by_command(data, output, params, clock)
+        return
     framework = parts.training_module(params.model, params.train)
     training, decisions, history = _start(framework, data, output, params)
     before = parts.epochs_before(params.train)
@@ -206,4 +211,4 @@ def _report(row: Row, epochs: int) -> None:
 
 
 if __name__ == "__main__":
-    stage.main(train, resumes=True, code_by_params=parent.code)
+    stage.main(train, resumes=True, code_by_params=parent.code_of_training)

@@ -14,7 +14,7 @@ import pytest
 from testing import preloaded
 
 ROOT = Path(__file__).parent.parent
-PARTS = ("conf", "data", "models", "pipeline", "dvc.yaml", "params.yaml", "conf.lock.yaml")
+PARTS = ("conf", "data", "loops", "models", "pipeline", "dvc.yaml", "params.yaml", "conf.lock.yaml")
 PARTS += (".dvcignore", ".gitignore", "requirements.lock")
 TINY = ("experiment=smoke", "export.attempt=[]", "train.epochs=2")
 PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

@@ -34,6 +34,8 @@ class Lock:
     removed: list[str]
     parent_code: str | None = None
     """sha256 of the code that trains the parent on, a param of the stages that it can change."""
+    command_code: str | None = None
+    """That of the files that train.command runs."""
     conf: Values
 
 

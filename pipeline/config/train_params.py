@@ -3,9 +3,10 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pipeline.config import metric_names
+from pipeline.config import command_params, metric_names
+from pipeline.config.command_params import CommandHistory
 from pipeline.config.reading import Component, Range
 from pipeline.errors import ParamsError
 
@@ -107,6 +108,22 @@ class Train:
     metrics: Mapping[str, Component | Metric]
     """A function by itself judges the first output and the only target. Logged as val/<name> and
     test/<name>."""
+    command: str | None
+    """A program of your own that trains in the place of the loop here, with its words; {output} is
+    the folder that it writes its checkpoint and its log to, {data} the prepared rows, {arguments} a
+    JSON file of `arguments`, {options} the same as --name value (or they come last), {resume} the
+    last checkpoint of one that was killed, or nothing; {seed}, {threads}, {device}, {epochs},
+    {batch_size} and {lr} are those of this section."""
+    code: tuple[str, ...]
+    """Files and folders that the command runs or reads, beside those that stand in it and what they
+    import of the repository."""
+    arguments: Mapping[str, Any]
+    """Whatever the command is to know."""
+    checkpoint: str | None
+    """The checkpoint below {output} that is taken in, a file or folder, where * stands for any text
+    and the newest of several counts; null is the newest of all."""
+    history: str | CommandHistory | None
+    """The log below {output}, or how it is read; null finds it."""
 
     def __post_init__(self) -> None:
         for name in self.metrics:
@@ -123,3 +140,4 @@ class Train:
             )
         if not self.epochs and not self.start:
             raise ParamsError("train.epochs: found 0, expected 1 at least without train.start")
+        command_params.demand_consistent(self)

@@ -47,8 +47,9 @@ def _demand_origin(origin: Any) -> None:
 
 def _environment(definition: Mapping[str, Any]) -> list[Any]:
     environment = definition["internalParameters"]
-    packages = environment["packages"]
-    return [environment["python"], environment["platform"], *packages, *packages.values()]
+    packages, variables = environment["packages"], environment.get("variables", {})
+    named = [*packages, *packages.values(), *variables, *variables.values()]
+    return [environment["python"], environment["platform"], *named]
 
 
 def _demand_names(names: list[str]) -> None:

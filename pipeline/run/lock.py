@@ -8,6 +8,13 @@ from pathlib import Path
 
 from pipeline.errors import IncompleteArtifact
 
+_held: list[int] = []
+
+
+def held() -> tuple[int, ...]:
+    """Returns the open files that hold this process' locks: who inherits one holds it too."""
+    return tuple(_held)
+
 
 @contextlib.contextmanager
 def exclusive_writer(path: Path) -> Iterator[None]:
@@ -25,4 +32,8 @@ def exclusive_writer(path: Path) -> Iterator[None]:
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
-        yield
+        _held.append(file.fileno())
+        try:
+            yield
+        finally:
+            _held.remove(file.fileno())

@@ -13,7 +13,7 @@ from typing import Any
 from pipeline import formats, provenance
 from pipeline.errors import IncompleteArtifact, PipelineError
 from pipeline.project import PARENTS
-from pipeline.run import start
+from pipeline.run import command, start
 
 
 def training_format(complete_model: Path) -> str:
@@ -70,6 +70,11 @@ def code(params: Mapping[str, Any]) -> list[str]:
     parent = PARENTS / params["train"]["parent"]
     demand_present(parent)
     return start.format_code(training_format(parent))
+
+
+def code_of_training(params: Mapping[str, Any]) -> list[str]:
+    """Returns the code that trains with these params and with no others: that, or a command's."""
+    return list(dict.fromkeys([*code(params), *command.code(params)]))
 
 
 def code_digest(params: Mapping[str, Any]) -> str | None:

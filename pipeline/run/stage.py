@@ -14,9 +14,18 @@ from typing import Any
 from pipeline import provenance
 from pipeline.errors import ChangedMeanwhile, IncompleteArtifact, PipelineError
 from pipeline.files import translate_os_errors
-from pipeline.project import PARENTS
+from pipeline.project import PARENTS, TRAIN
 from pipeline.provenance import lineage
-from pipeline.run import backup, dvc_file, killed_experiment, resume_state, signals, start, versions
+from pipeline.run import (
+    backup,
+    command,
+    dvc_file,
+    killed_experiment,
+    resume_state,
+    signals,
+    start,
+    versions,
+)
 from pipeline.run.arguments import Stage, arguments, params_file, sections
 from pipeline.run.lock import exclusive_writer
 from pipeline.run.scratch import scratch_beside
@@ -167,7 +176,10 @@ def _definition(
     deps = dvc_file.deps(_name(stage)) + ([str(PARENTS / parent)] if parent else [])
     origin = start.deps(_name(stage), used.get("train", {}).get("start"))
     deps += [*origin, *code_by_params(used)]
-    return provenance.build_definition(_name(stage), used, deps, code, origin)
+    definition = provenance.build_definition(_name(stage), used, deps, code, origin)
+    if _name(stage) == TRAIN and used["train"].get("command"):
+        definition["internalParameters"]["variables"] = command.variables(used["train"])
+    return definition
 
 
 def _parent(stage: Stage) -> str | None:

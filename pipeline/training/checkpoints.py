@@ -21,6 +21,11 @@ def epoch_file(framework: TrainingModule[Any], output: Path, epoch: int) -> Path
     return output / f"epoch_{epoch:04d}{framework.SUFFIX}"
 
 
+def at_hand(framework: TrainingModule[Any], folder: Path, history: Sequence[Row]) -> list[Row]:
+    """Returns the rows of the epochs whose checkpoints are there; a command leaves one."""
+    return [row for row in history if epoch_file(framework, folder, int(row["epoch"])).is_file()]
+
+
 def save_epoch(
     framework: TrainingModule[Any],
     write: Callable[[Path], None],

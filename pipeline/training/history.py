@@ -4,6 +4,7 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline.config.params import Train
 from pipeline.errors import ParamsError
 from pipeline.files import replacing
 
@@ -14,8 +15,9 @@ from."""
 
 
 def read_history(path: Path) -> list[Row]:
+    """Returns a row for each epoch, without what was not measured in it."""
     with path.open(newline="") as file:
-        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+        return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
 
 
 def read_curves(path: Path) -> dict[str, list[tuple[int, float]]]:
@@ -27,9 +29,11 @@ def read_curves(path: Path) -> dict[str, list[tuple[int, float]]]:
 
 
 def write_history(path: Path, history: list[Row]) -> None:
-    """Writes the shortest decimals that read back as the same floats."""
+    """Writes the shortest decimals that read back as the same floats; a cell is empty where nothing
+    was measured."""
+    columns = list(dict.fromkeys(name for row in history for name in row))
     with replacing(path) as partial, partial.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(history[0]), lineterminator="\n")
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows({**row, "epoch": int(row["epoch"])} for row in history)
 
@@ -42,17 +46,25 @@ def best_epoch(history: list[Row], metric: str, mode: str, key: str) -> int:
     """
     if [row["epoch"] for row in history] == [0]:
         return 0
-    if metric not in history[0]:
+    measured = [row for row in history if metric in row]
+    if not measured:
         columns = ", ".join(name for name in history[0] if name != "epoch")
         raise ParamsError(f"{key}: found {metric}, expected a metric of history.csv: {columns}")
-    values = [row[metric] for row in history]
+    values = [row[metric] for row in measured]
     best = values.index(max(values) if mode == "max" else min(values))
-    return int(history[best]["epoch"])
+    return int(measured[best]["epoch"])
 
 
 def row_of(history: Sequence[Row], epoch: int) -> Row:
     """Returns the epoch's row."""
     return next(row for row in history if row["epoch"] == epoch)
+
+
+def judged_here(row: Row, train: Train) -> list[str]:
+    """Returns the columns of what was computed here: of a command's epoch its log says more."""
+    if train.command is None:
+        return [name for name in row if name != "epoch"]
+    return ["val/loss", *(f"val/{name}" for name in train.metrics)]
 
 
 def retained(history: Sequence[Row], keep: int | None) -> list[int]:

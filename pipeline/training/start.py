@@ -49,6 +49,15 @@ class Start:
     checkpoint: Foreign
 
     def __call__(self, training: Any, inputs: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        """Returns what is known of the checkpoint, and what `take` returns."""
+        return {
+            "sha256": self.params.train.start,
+            "known": start.known(self.path.name),
+            "unknown": list(start.UNKNOWN),
+            **self.take(training, inputs),
+        }
+
+    def take(self, training: Any, inputs: Mapping[str, np.ndarray]) -> dict[str, Any]:
         """Returns what was taken, and what was not. Raises ModelError where the two differ.
 
         New weights are adapted to the rows, as far as the model adapts any, before the others are
@@ -77,9 +86,6 @@ class Start:
         except ValueError as fault:
             raise ModelError(f"{self.path}: {' '.join(str(fault).split())}") from None
         return {
-            "sha256": train.start,
-            "known": start.known(self.path.name),
-            "unknown": list(start.UNKNOWN),
             "tensors": len(match.pairs),
             "new": sorted(match.new),
             "left_out": sorted(match.left_out),
@@ -89,8 +95,13 @@ class Start:
 
 
 def write(output: Path, taken: Mapping[str, Any]) -> None:
-    """Writes what was taken of the checkpoint, and prints what a person should know of it."""
+    """Writes what was taken of the checkpoint, and shows it."""
     write_atomically(output / start.TAKEN, json.dumps(taken, indent=1) + "\n")
+    show(taken)
+
+
+def show(taken: Mapping[str, Any]) -> None:
+    """Prints what a person should know of what was taken."""
     for note in taken["notes"]:
         print(note, flush=True)
     for name in ("new", "left_out"):

@@ -22,8 +22,8 @@ def test_every_stage_depends_in_dvc_on_the_params_it_reads():
         named = entry.get("params", [])
         assert sorted(read) == sorted(param for param in named if isinstance(param, str)), name
         others = [param for param in named if not isinstance(param, str)]
-        by_parent = [{"conf.lock.yaml": ["parent_code"]}] if name in ("train", "checkpoint") else []
-        assert others == by_parent, name
+        code = {"train": ["command_code", "parent_code"], "checkpoint": ["parent_code"]}.get(name)
+        assert others == ([{"conf.lock.yaml": code}] if code else []), name
 
 
 def test_a_missing_params_file_is_one_line(project):
