@@ -14,7 +14,7 @@ from pipeline.config.reading import load_yaml
 from pipeline.errors import IncompleteArtifact
 from pipeline.provenance import lineage
 from pipeline.run.parent import training_format
-from testing.project import TINY, Project, make_project
+from testing.project import ROOT, TINY, Project, make_project
 
 WRITE_PARAMS = """
 import sys
@@ -354,3 +354,22 @@ def test_generators_are_saved_within_an_epoch_of_a_model_that_is_trained_on() ->
     assert not torch.equal(torch.rand(5), drawn)
     training_parent.set_randomness(training, before)
     assert torch.equal(torch.rand(5), drawn)
+
+
+def test_a_command_that_came_with_a_model_is_not_run():
+    """Its parameters are a stranger's words, and a complete model trains on without it."""
+    from pipeline.config import command_params, of_parent
+    from pipeline.config.composition import compose_conf, interpolated
+
+    recorded = interpolated(compose_conf(ROOT / "conf", ["train=command", "train.seed=7"]))
+    recorded["train"] |= {"arguments": {"a": 1}, "code": ["x"], "checkpoint": "x", "history": "y"}
+    parent = {name: recorded[name] for name in ("model", "train", "checkpoint")}
+    train = of_parent.composed(ROOT / "conf", [], parent)[0]["train"]
+    assert train["seed"] == 7
+    assert {key: train[key] for key in command_params.KEYS} == {
+        "command": None,
+        "code": [],
+        "arguments": {},
+        "checkpoint": None,
+        "history": None,
+    }

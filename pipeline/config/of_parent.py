@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import earlier
+from pipeline.config import command_params, earlier
 from pipeline.config.composition import Values, composition, interpolated
 from pipeline.config.option_files import CONFIG, options
 from pipeline.config.reading import dump_yaml, load_yaml
@@ -79,7 +79,9 @@ def _recorded(
         return {}
     changed = {k for k, v in result[section].items() if v != default[section].get(k)}
     of_section = {name.split(".")[1] for name in named if name.startswith(f"{section}.")}
-    return {key: value for key, value in recorded.items() if key not in changed | of_section}
+    # A stranger's command is not run; the complete model trains on without it.
+    left = changed | of_section | set(command_params.KEYS if section == "train" else ())
+    return {key: value for key, value in recorded.items() if key not in left}
 
 
 def sections(conf: Path, params: Values) -> Values:

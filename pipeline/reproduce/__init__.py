@@ -144,6 +144,8 @@ def _called(nodes: list[Node], codes: list[Code], source: Repository) -> list[st
     for node, code in zip(nodes, codes, strict=True):
         named = reproduce_code.targets(node.params)
         found += trust.unnamed(source.top, code.commit, named) if named else []
+        words = trust.commands(node.params)
+        found += trust.unsaid(source.top, code.commit, words) if words else []
     return list(dict.fromkeys(found))
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from pipeline.project import ARTIFACTS
 from pipeline.reproduce import code as reproduce_code
+from pipeline.reproduce import trust
 from pipeline.reproduce.changes import Changes
 from pipeline.reproduce.code import Code
 from pipeline.reproduce.compare import NEW, Difference, Stage, Verdict
@@ -38,6 +39,7 @@ def announcement(report: Report, foreign: Mapping[Code, Changes]) -> str:
         name, unknown = origin["known"].get("name"), ", ".join(origin["unknown"])
         lines.append(f"  from the checkpoint {name} on, trained elsewhere: {unknown} not known")
     calls = [t for node in report.nodes for t in reproduce_code.targets(node.params)]
+    calls += [each for node in report.nodes for each in trust.commands(node.params)[:1]]
     if calls:
         lines.append(f"  which the recorded parameters have call {', '.join(dict.fromkeys(calls))}")
     lines.append("in a clone of its own; your files are only read.")

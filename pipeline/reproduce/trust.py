@@ -4,11 +4,15 @@ A tag, a stash, an experiment, what was fetched from somebody else's repository 
 the objects by itself are not of the clone's own making.
 """
 
+import contextlib
 import fnmatch
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
+from pipeline.config.reading import load_yaml
+from pipeline.errors import ParamsError
 from pipeline.provenance import git
 
 OWN = "origin"
@@ -29,6 +33,37 @@ def unnamed(root: Path, commit: str, targets: Iterable[str]) -> list[str]:
     listed = git.output(root, "grep", "-h", "-I", "-e", "_target_", commit, "--", "*.yaml") or b""
     words = set(NAME.findall(listed.decode(errors="replace")))
     return [name for name in targets if name not in words]
+
+
+def commands(params: Mapping[str, object]) -> list[str]:
+    """Returns the words that the parameters have a command of the training's own called with."""
+    train = params.get("train")
+    command = train.get("command") if isinstance(train, Mapping) else None
+    if not isinstance(train, Mapping) or command is None:
+        return []
+    return [str(command), *texts(train.get("arguments"))]
+
+
+def unsaid(root: Path, commit: str, words: Iterable[str]) -> list[str]:
+    """Returns those words of a command, and of its arguments, that no configuration in the commit
+    has as a name or a value: a whole program may stand in one."""
+    patterns = ("-e", "command:", "-e", "arguments:")
+    listed = git.line(root, "grep", "-l", "-I", *patterns, commit, "--", "*.yaml") or ""
+    said: set[str] = set()
+    for name in listed.splitlines():
+        content = git.file_at(root, commit, name.removeprefix(f"{commit}:")) or b""
+        with contextlib.suppress(ParamsError):
+            said |= set(texts(load_yaml(content.decode(errors="replace"), name)))
+    return [word for word in words if word not in said]
+
+
+def texts(value: Any) -> list[str]:
+    """Returns each text in a value of the parameters, names of keys as well."""
+    if isinstance(value, Mapping):
+        return [text for name, each in value.items() for text in (str(name), *texts(each))]
+    if isinstance(value, list):
+        return [text for each in value for text in texts(each)]
+    return [value] if isinstance(value, str) else []
 
 
 def base(root: Path, commit: str) -> str | None:

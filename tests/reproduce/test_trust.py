@@ -66,3 +66,22 @@ def test_a_commit_that_shares_no_history_has_no_base(repository: Project, tmp_pa
     alone = repository.run("git", "commit-tree", "-m", "alone", tree).stdout.strip()
     assert not trust.is_own(repository.root, alone)
     assert trust.base(repository.root, alone) is None
+
+
+def test_words_of_a_command_are_known_where_the_commit_s_configuration_has_them(
+    repository: Project,
+) -> None:
+    """A program stands in them: parameters that came with an artifact are a stranger's."""
+    folded = (
+        "train:\n  command: python mine.py --out {output}\n    --fast\n  arguments: {name: big}\n"
+    )
+    (repository.root / "params.yaml").write_text(folded)
+    (repository.root / "notes.txt").write_text("command: rm -rf {output}\n")
+    commit = repository.commit("a command")
+    own = {"command": "python mine.py --out {output} --fast", "arguments": {"name": "big", "n": 3}}
+    assert trust.commands({"train": {"command": None}}) == []
+    words = trust.commands({"train": own})
+    assert words == [own["command"], "name", "big", "n"]
+    assert trust.unsaid(repository.root, commit, words) == ["n"]
+    others = ["rm -rf {output}", "python mine.py", "python mine.py --out {output} --fast; x"]
+    assert trust.unsaid(repository.root, commit, others) == others
