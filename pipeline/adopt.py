@@ -9,13 +9,14 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pipeline import foreign, provenance
 from pipeline.__main__ import demand_repository, reproduce
 from pipeline.config.merge import composed
+from pipeline.config.reading import flatten
 from pipeline.errors import DataError, ParamsError, PipelineError
 from pipeline.files import translate_os_errors, write_atomically
 from pipeline.foreign import pickled
@@ -35,6 +36,7 @@ logged, and with all that is known of it in its statement. The net is that of th
 A pickle of whole objects is opened with {TRUST} alone, in a process that can do nothing else.
 Overrides as in `python -m pipeline`, for instance: model=torch_mlp data=digits"""
 SETS = ("train.start", "train.start_with", "train.epochs", "train.early_stopping")
+SETS += ("model.scheduler",)
 """Keys that are set by the command and not by whoever types it."""
 CHUNK = 1 << 22
 """Bytes that are copied at once."""
@@ -55,6 +57,7 @@ def main(arguments: list[str]) -> int:
         values, lock = composed(CONF, overrides)
         digest, checkpoint = take_in_pickle(path) if trusted else take_in(path)
         adopt(values, overrides, digest, checkpoint)
+        drop_schedule_of_epochs(values, lock.conf)
         return reproduce(values, [*overrides, *SETS], lock)
     except PipelineError as error:
         print(f"error: adopt: {escaped(str(error))}", file=sys.stderr)
@@ -101,6 +104,16 @@ def adopt(
             for part in path:
                 section = section[part]
             section[name] = value
+
+
+def drop_schedule_of_epochs(values: dict[str, Any], written: Mapping[str, Any]) -> None:
+    """Leaves out a schedule that conf/ stretches over the epochs: there is none."""
+    schedule = written["model"].get("scheduler")
+    if values["model"]["scheduler"] and "${train.epochs}" in flatten({"": schedule}).values():
+        values["model"]["scheduler"] = None
+        print(
+            "model.scheduler: left out, for it goes by train.epochs, and an adopted model has none"
+        )
 
 
 def take_in(path: Path) -> tuple[str, Foreign]:

@@ -32,7 +32,7 @@ TAKEN = "taken.json"
 def train_by_command(data: Path, output: Path, params: TrainParams, clock: Clock) -> None:
     """Writes the checkpoint that the command left, and history.csv with what it logged. The model
     of the configuration has shown before that it could be trained, judged and resumed."""
-    framework: Framework[Any] = frameworks.framework(params.model.framework)
+    framework: Framework[Any] = frameworks.framework(str(params.model.framework))
     schema = prepared.schema(data)
     inputs, targets = prepared.split(data, "train")
     demand_metrics(params.train.metrics, schema)
