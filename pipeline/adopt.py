@@ -35,8 +35,10 @@ Makes a complete model of a checkpoint, a file or a folder, that was made elsewh
 logged, and with all that is known of it in its statement. The net is that of the configuration.
 A pickle of whole objects is opened with {TRUST} alone, in a process that can do nothing else.
 Overrides as in `python -m pipeline`, for instance: model=torch_mlp data=digits"""
-SETS = ("train.start", "train.start_with", "train.epochs", "train.early_stopping")
-SETS += ("model.scheduler",)
+SETS = (
+    *("train.start", "train.start_with", "train.epochs", "train.early_stopping"),
+    "model.scheduler",
+)
 """Keys that are set by the command and not by whoever types it."""
 CHUNK = 1 << 22
 """Bytes that are copied at once."""

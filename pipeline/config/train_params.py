@@ -139,5 +139,5 @@ class Train:
                 "checkpoints/; `python -m pipeline train.start=<path>` takes one in"
             )
         if not self.epochs and not self.start:
-            raise ParamsError("train.epochs: found 0, expected 1 at least without train.start")
+            raise ParamsError("train.epochs: found 0, expected at least 1 without train.start")
         command_params.demand_consistent(self)

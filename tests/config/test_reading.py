@@ -63,7 +63,7 @@ def test_a_target_from_before_targets_had_names_is_called_target(values):
         ("train", "epochs", "3", "train.epochs: found '3', expected an integer"),
         ("train", "epochs", 3.0, "train.epochs: found 3.0, expected an integer"),
         ("train", "epochs", True, "train.epochs: found True, expected an integer"),
-        ("train", "epochs", 0, "train.epochs: found 0, expected at least 1"),
+        ("train", "epochs", 0, "train.epochs: found 0, expected at least 1 without train.start"),
         ("train", "lr", float("nan"), "train.lr: found nan, expected a finite number"),
         ("train", "lr", 0, "train.lr: found 0.0, expected above 0"),
         ("train", "device", "gpu", "train.device: found 'gpu', expected one of cpu, cuda, auto"),
