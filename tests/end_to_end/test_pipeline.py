@@ -193,7 +193,7 @@ def test_a_queued_sweep_makes_one_experiment_a_value(project):
         ("train.epohcs=3", "error: train.epohcs: no such key; did you mean epochs? allowed: "),
         ("model=torch_mpl", "error: model=torch_mpl: no such option; did you mean torch_mlp? "),
         ("train.epochs=many", "error: train.epochs: found 'many', expected an integer"),
-        ("train.epochs=0", "error: train.epochs: found 0, expected at least 1"),
+        ("train.epochs=0", "error: train.epochs: found 0, expected at least 1 without train.start"),
         ("train.device=tpu", "error: train.device: found 'tpu', expected one of cpu, cuda, auto"),
     ],
 )
