@@ -9,7 +9,7 @@ from typing import Any
 from pipeline import foreign, frameworks
 from pipeline.config.params import TrainParams
 from pipeline.data import arrays as prepared
-from pipeline.errors import DataError, Diverged, ModelError
+from pipeline.errors import DataError, Diverged, ModelError, ParamsError
 from pipeline.files import replacing, write_atomically
 from pipeline.frameworks.contract import Framework
 from pipeline.run import resume_state
@@ -32,7 +32,12 @@ TAKEN = "taken.json"
 def train_by_command(data: Path, output: Path, params: TrainParams, clock: Clock) -> None:
     """Writes the checkpoint that the command left, and history.csv with what it logged. The model
     of the configuration has shown before that it could be trained, judged and resumed."""
-    framework: Framework[Any] = frameworks.framework(str(params.model.framework))
+    if params.model.framework is None:
+        raise ParamsError(
+            "model.framework: found null, expected pytorch or keras with train.command: what it "
+            "leaves are the weights of a net; name a model that has one"
+        )
+    framework: Framework[Any] = frameworks.framework(params.model.framework)
     schema = prepared.schema(data)
     inputs, targets = prepared.split(data, "train")
     demand_metrics(params.train.metrics, schema)

@@ -10,8 +10,9 @@ from pipeline.text import escaped
 
 BESIDE = re.compile("optimizer|scheduler|scaler|rng_state|training_args")
 """What lies beside a model in files of their own: no model."""
-NO_TENSORS = "pickled"
-"""The kind that is opened with --trust-pickle alone."""
+NO_WEIGHTS = ("onnx_graph", "pickled", "saved_model", "torch_program")
+"""Kinds of programs, which a loop may export after its checkpoint, and that which is opened with
+--trust-pickle alone."""
 
 
 def chosen(output: Path, pattern: str | None) -> Path:
@@ -71,7 +72,7 @@ def _below(folder: Path) -> Iterator[Path]:
 
 def _is_one(path: Path) -> bool:
     try:
-        return foreign.recognized(path) != NO_TENSORS
+        return foreign.recognized(path) not in NO_WEIGHTS
     except DataError:
         return False
 

@@ -128,6 +128,12 @@ def test_the_newest_checkpoint_is_taken_and_what_lies_beside_a_model_is_none(tmp
     assert left.chosen(tmp_path, "later/opt*") == tmp_path / "later/optimizer.pt"
 
 
+def test_the_kinds_that_are_passed_over_are_kinds():
+    from pipeline import foreign
+
+    assert set(left.NO_WEIGHTS) < set(foreign.names())
+
+
 def test_what_was_written_by_half_is_not_gone_on_from(tmp_path):
     save(tmp_path / "old.pt", 100)
     save(tmp_path / "new.pt", 200)
