@@ -104,6 +104,3 @@ def show(taken: Mapping[str, Any]) -> None:
     """Prints what a person should know of what was taken."""
     for note in taken["notes"]:
         print(note, flush=True)
-    for name in ("new", "left_out"):
-        if taken[name]:
-            print(f"{name.replace('_', ' ')}: {', '.join(taken[name])}", flush=True)
