@@ -1,8 +1,9 @@
 """`python -m benchmarks.adopted`: what does it take to adopt a large checkpoint?
 
 A net of this size is saved by torch.save in a clone of this repository's HEAD, and adopted, stage
-by stage, without DVC. The figures are in times the weights: the largest memory of each process beyond
-that of the same with a tiny net, and the bytes that it asked the system to read and to write.
+by stage, without DVC. The figures are in times the weights: the largest memory of each process
+beyond that of the same with a tiny net, and the bytes that it asked the system to read and to
+write, DVC's own copy for its cache among them.
 """
 
 import argparse
