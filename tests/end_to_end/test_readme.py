@@ -36,9 +36,11 @@ def test_the_tree_is_what_a_complete_model_holds(trained):
 
 
 def layout() -> list[Path]:
-    """What the layout names; what is indented lies in the folder above it."""
+    """What the layout names; what is indented lies in the folder above it, and what is indented
+    further goes on with what is said of it."""
     paths: list[Path] = []
-    for line in next(block for block in fenced("") if "dvc.yaml  " in block).splitlines():
+    block = next(block for block in fenced("") if "dvc.yaml  " in block)
+    for line in re.findall(r"^ {0,2}\S.*", block, re.MULTILINE):
         above = next(p for p in reversed(paths) if p.parent == ROOT) if line[0] == " " else ROOT
         paths.append(above / line.split()[0])
     return paths
