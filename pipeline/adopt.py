@@ -118,8 +118,9 @@ def drop_schedule_of_epochs(values: dict[str, Any], written: Mapping[str, Any]) 
         )
 
 
-def take_in(path: Path) -> tuple[str, Foreign]:
+def take_in(path: Path, given: Path | None = None) -> tuple[str, Foreign]:
     """Copies the checkpoint to checkpoints/ and has DVC track it; returns its digest, and it.
+    `given` is what it was made of, where that is another.
 
     Raises DataError, one line, for what is none; nothing is written then.
     """
@@ -142,7 +143,9 @@ def take_in(path: Path) -> tuple[str, Foreign]:
         write_atomically(start.described(digest), json.dumps(described, indent=1) + "\n")
     track(start.place(digest))
     git.run(ROOT, "add", str(start.described(digest)))  # as DVC does with its own
-    print(f"{escaped(str(path))}: {foreign.kind(kind).TITLE}, kept as {start.place(digest)}")
+    print(
+        f"{escaped(str(given or path))}: {foreign.kind(kind).TITLE}, kept as {start.place(digest)}"
+    )
     return digest, foreign.read(start.place(digest))
 
 
@@ -156,7 +159,7 @@ def take_in_pickle(path: Path) -> tuple[str, Foreign]:
         )
     with tempfile.TemporaryDirectory(prefix="pickle-") as scratch:
         pickled.extract(path, Path(scratch) / path.name, ROOT)
-        return take_in(Path(scratch) / path.name)
+        return take_in(Path(scratch) / path.name, path)
 
 
 def _copy(source: Path, target: Path) -> str:

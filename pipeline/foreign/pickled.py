@@ -114,7 +114,11 @@ def extract(path: Path, output: Path, root: Path | None = None) -> None:
                 f"{escaped(died)[:400]}; the classes that it names have to be in models/ or src/"
             )
         taken = _taken(path, answer, work.with_name("taken"))
-        unpickled.read(taken)
+        try:
+            unpickled.read(taken)
+        except DataError as fault:
+            what = str(fault).removeprefix(str(taken)).lstrip("/: ")
+            raise DataError(f"{path}: unpickled in a confined process, which left {what}") from None
         with path.open("rb") as file:
             unpickled.name_origin(taken, hashlib.file_digest(file, "sha256").hexdigest())
         taken.rename(output)

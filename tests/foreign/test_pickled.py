@@ -195,8 +195,10 @@ def test_a_false_answer_of_the_pickles_own_making_is_refused(tmp_path):
     """
     path = tmp_path / "file.pkl"
     path.write_bytes(pickle.dumps(Runs(code)))
-    with pytest.raises(DataError):
+    with pytest.raises(DataError, match="which left") as raised:
         extract(path, tmp_path / "output")
+    one_line(raised, path)
+    assert ".unpickling" not in str(raised.value)
     assert sorted(content_of(tmp_path)) == ["file.pkl"]
 
 
@@ -269,7 +271,9 @@ digest, checkpoint = take_in_pickle(Path(sys.argv[1]))
 print(sorted(checkpoint.weights) == sorted(sys.argv[2:]))
 """
     names = list(TorchMLP(4, 3, 2).state_dict())
-    assert project.run("python", "-c", code, str(path), *names).stdout.endswith("True\n")
+    done = project.run("python", "-c", code, str(path), *names).stdout
+    assert done.endswith("True\n")
+    assert f"{path}: folder that --trust-pickle made of a pickle, kept as checkpoints/" in done
     torch.save({"w": torch.ones(2)}, path)
     needless = project.run(
         "python", "-m", "pipeline.adopt", str(path), "--trust-pickle", check=False
