@@ -45,6 +45,9 @@ class Kind(Protocol):
 
     TITLE: str
     """What people call it: "Lightning checkpoint"."""
+    GIVES_WEIGHTS: bool
+    """Whether `read` gives weights of a net: those of a program are its own, and a pickle is opened
+    by `adopt --trust-pickle` alone."""
 
     def recognizes(self, path: Path) -> bool:
         """Whether the content at the path, a file or a folder, whatever its name, is of this kind.

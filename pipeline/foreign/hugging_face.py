@@ -16,6 +16,7 @@ from .contract import Foreign
 from .lazily import Lazily
 
 TITLE = "folder of Hugging Face"
+GIVES_WEIGHTS = True
 NET = "models.hugging_face.from_config"
 NOT_OF_THE_NET = frozenset(
     {"architectures", "transformers_version", "dtype", "torch_dtype", "_name_or_path"}

@@ -20,6 +20,7 @@ from ._lazy import Lazy, words
 from .contract import Foreign
 
 TITLE = "Keras archive (.keras)"
+GIVES_WEIGHTS = True
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 VOCABULARY = "/vocabulary.txt"
 BEGINS = (b"PK\3\4", b"metadata.json", b"config.json", b"model.weights.h5")

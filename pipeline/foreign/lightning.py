@@ -13,6 +13,7 @@ from ._tensors import Tensors, is_plain, reason, said_places
 from .contract import Foreign
 
 TITLE = "Lightning checkpoint"
+GIVES_WEIGHTS = True
 MARK = "pytorch-lightning_version"
 """The key that every such file has."""
 KNOWN = frozenset(

@@ -15,6 +15,7 @@ from .contract import Foreign
 from .lazily import Lazily
 
 TITLE = "safetensors"
+GIVES_WEIGHTS = True
 SUFFIX, INDEX = ".safetensors", ".safetensors.index.json"
 TORCH_FILE, TORCH_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 OTHERS = ("config.json", ".metadata")

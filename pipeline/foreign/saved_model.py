@@ -8,6 +8,7 @@ from . import _programs
 from .contract import Foreign
 
 TITLE = "SavedModel"
+GIVES_WEIGHTS = False
 FILES = ("saved_model.pb", "saved_model.pbtxt")
 
 

@@ -85,6 +85,12 @@ def test_to_what_is_no_checkpoint_none_says_yes_and_it_is_one_line(tmp_path: Pat
         one_line(raised, path)
 
 
+def test_a_kind_says_whether_it_gives_weights_of_a_net() -> None:
+    gives = {name for name in foreign.names() if foreign.kind(name).GIVES_WEIGHTS}
+    programs = {"onnx_graph", "saved_model", "torch_program"}
+    assert {*foreign.names()} - gives == {*programs, "pickled"}
+
+
 def test_every_kind_is_known_by_a_title_that_no_other_has() -> None:
     titles = [foreign.kind(name).TITLE for name in foreign.names()]
     assert len(set(titles)) == len(titles) and {"state_dict", "safetensors"} <= set(foreign.names())

@@ -10,9 +10,6 @@ from pipeline.text import escaped
 
 BESIDE = re.compile("optimizer|scheduler|scaler|rng_state|training_args")
 """What lies beside a model in files of their own: no model."""
-NO_WEIGHTS = ("onnx_graph", "pickled", "saved_model", "torch_program")
-"""Kinds of programs, which a loop may export after its checkpoint, and that which is opened with
---trust-pickle alone."""
 
 
 def chosen(output: Path, pattern: str | None) -> Path:
@@ -71,8 +68,9 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def _is_one(path: Path) -> bool:
+    """Whether it is a checkpoint, and no program that the loop exported after it."""
     try:
-        return foreign.recognized(path) not in NO_WEIGHTS
+        return foreign.kind(foreign.recognized(path)).GIVES_WEIGHTS
     except DataError:
         return False
 

@@ -1,10 +1,12 @@
 """A command writes to its folder, and how it ends is one line."""
 
 import os
+import pickle
 from pathlib import Path
 
 import pytest
 
+from pipeline import foreign
 from pipeline.errors import CannotRun, ModelError, PipelineError
 from pipeline.training import command
 from pipeline.training.command import left
@@ -128,10 +130,17 @@ def test_the_newest_checkpoint_is_taken_and_what_lies_beside_a_model_is_none(tmp
     assert left.chosen(tmp_path, "later/opt*") == tmp_path / "later/optimizer.pt"
 
 
-def test_the_kinds_that_are_passed_over_are_kinds():
-    from pipeline import foreign
+def test_what_gives_no_weights_is_passed_over_though_it_is_newer(tmp_path):
+    from onnx import TensorProto, helper
 
-    assert set(left.NO_WEIGHTS) < set(foreign.names())
+    save(tmp_path / "best.pt", 100)
+    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
+    graph = helper.make_graph([], "graph", [value], [value])
+    (tmp_path / "model.onnx").write_bytes(helper.make_model(graph).SerializeToString())
+    (tmp_path / "whole.pkl").write_bytes(pickle.dumps(Path("an object")))
+    assert foreign.recognized(tmp_path / "model.onnx") == "onnx_graph"
+    assert foreign.recognized(tmp_path / "whole.pkl") == "pickled"
+    assert left.chosen(tmp_path, None) == tmp_path / "best.pt"
 
 
 def test_what_was_written_by_half_is_not_gone_on_from(tmp_path):
