@@ -38,6 +38,13 @@ def accuracy(prediction):
     return {"accuracy": float((prediction.predictions.argmax(1) == prediction.label_ids).mean())}
 
 
+def last_whole(out: Path) -> str | None:
+    """Its last file is trainer_state.json: one that was killed may have left weights without it."""
+    whole = {folder.parent for folder in out.glob("checkpoint-*/trainer_state.json")}
+    last = max(whole, key=lambda folder: int(folder.name.partition("-")[2]), default=None)
+    return str(last) if last else None
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", type=Path, required=True)
@@ -75,8 +82,7 @@ def main() -> None:
         eval_dataset=Rows(options.data / "val"),
         compute_metrics=accuracy,
     )
-    folder = Path(options.resume).parent  # that of the weights, beside all that is gone on from
-    trainer.train(resume_from_checkpoint=str(folder) if options.resume else None)
+    trainer.train(resume_from_checkpoint=last_whole(options.out) if options.resume else None)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from testing import preloaded
 from testing.project import Project, make_project
 from testing.shared import shared
 
-LOOPS = ("keras_fit", "lightning_trainer")
+LOOPS = ("hugging_face_trainer", "keras_fit", "lightning_trainer")
 FEW = ("train.epochs=2", "export.attempt=[]", "checkpoint.many=16")
 
 
