@@ -99,6 +99,7 @@ def main() -> None:
         epochs=options.epochs,
         initial_epoch=done,
         validation_data=read("val"),
+        shuffle=False,  # of whole batches, drawn anew by whoever goes on
         verbose=2,
         callbacks=[
             Noise(),

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.config.reading import load_yaml
+from pipeline.training.command import left
 from testing import preloaded
 from testing.project import Project, make_project
 from testing.shared import shared
 
 LOOPS = ("hugging_face_trainer", "keras_fit", "lightning_trainer")
-FEW = ("train.epochs=2", "export.attempt=[]", "checkpoint.many=16")
+FEW = ("train.epochs=3", "export.attempt=[]", "checkpoint.many=16")
 
 
 @pytest.fixture(scope="module")
@@ -35,20 +37,22 @@ def made(project: Project) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
-def kill_in_its_second_epoch(project: Project) -> None:
+def kill_after_a_checkpoint(project: Project, pattern: str | None) -> None:
+    """One that is whole: of one that is not, nobody could go on."""
     environ = {**os.environ, "PATH": preloaded.path()}
     process = subprocess.Popen(project.stage_command("train"), cwd=project.root, env=environ)
     folder = project.root / "artifacts/train/command"
     end = time.monotonic() + 120
-    while not list(folder.rglob("*")) or not any(map(is_of_an_epoch, folder.rglob("*"))):
+    while not folder.is_dir() or left.last_whole(folder, pattern) is None:
         assert time.monotonic() < end and process.poll() is None
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
     process.wait()
 
 
-def is_of_an_epoch(path: Path) -> bool:
-    return path.is_file() and path.name.startswith(("epoch", "trainer_state"))
+def checkpoint_of(project: Project) -> str | None:
+    train: dict = load_yaml(project.read("params.yaml"), "params.yaml")["train"]
+    return train["checkpoint"]
 
 
 @pytest.mark.parametrize("loop", LOOPS)
@@ -61,9 +65,9 @@ def test_a_loop_is_killed_goes_on_and_comes_to_the_same_bytes(
     whole = made(project)
     history = whole["history.csv"].decode().splitlines()
     assert {"epoch", "train/loss", "val/loss", "val/accuracy"} <= set(history[0].split(","))
-    assert len(history) == 3
-    assert json.loads(whole["taken.json"])["epoch"] == 2
+    assert len(history) == 4
+    assert json.loads(whole["taken.json"])["epoch"] == 3
     (project.root / "artifacts/train/provenance.json").unlink()
-    kill_in_its_second_epoch(project)
-    project.stage("train")
+    kill_after_a_checkpoint(project, checkpoint_of(project))
+    assert "going on after artifacts/train/command/" in project.stage("train").stdout
     assert made(project) == whole
