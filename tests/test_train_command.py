@@ -70,6 +70,37 @@ def test_nothing_else_of_what_it_left_is_part_of_the_training(commanded: Project
     assert "epoch 3: loss" in commanded.read("artifacts/train.log")
 
 
+def test_in_mlflow_its_curves_lie_upon_those_of_our_own_loop(commanded: Project, trained: Project):
+    theirs, ours = logged(commanded), logged(trained)
+    curves = {name for row in ours.values() for name in row}
+    assert {"train/loss", "val/loss", "val/accuracy"} <= curves
+    assert all(row.keys() == curves for row in theirs.values())
+    assert list(theirs) == [1, 2, 3]
+    assert judged(commanded) == judged(trained)
+
+
+def judged(project: Project) -> set[str]:
+    """The final values that are reached here."""
+    final = json.loads(project.read("artifacts/checkpoint/metrics.json"))
+    return {name for name in final if not name.startswith("train/")}
+
+
+def logged(project: Project) -> dict[int, dict[str, float]]:
+    """What is logged to MLflow of each epoch."""
+    from pipeline.tracking.content import RunContent
+
+    folder = project.root / "artifacts"
+    content = RunContent(
+        complete_model=folder / "complete-model",
+        checkpoint=folder / "checkpoint",
+        train=folder / "train",
+        data=folder / "data",
+        verify_report=project.root / "reports/verify.json",
+        sections={},
+    )
+    return dict(content.history)
+
+
 def test_the_statement_names_its_code_and_what_was_set(commanded: Project):
     definition = statement(commanded, "train")
     named = [dep["name"] for dep in definition["resolvedDependencies"]]
@@ -101,10 +132,8 @@ def test_compose_notes_a_change_of_its_code(
     assert before != "command_code: null"
     with (project.root / "loops/pytorch.py").open("a") as file:
         file.write("# another\n")
-    assert noted() != before
-    with (project.root / "loops/keras_fit.py").open("a") as file:
-        file.write("# of no concern\n")
     changed = noted()
+    assert changed != before
     with (project.root / "loops/keras_fit.py").open("a") as file:
         file.write("# of no concern\n")
     assert noted() == changed
@@ -141,11 +170,17 @@ def test_made_again_it_has_the_same_bytes(commanded: Project):
     assert "same bytes" in said
 
 
+def copies(commanded: Project) -> str:
+    """A command that leaves the checkpoint and the log of the one that trained."""
+    folder = commanded.root / "artifacts/train.command"
+    return f'train.command="cp {folder}/last.pt {folder}/log.csv {{output}}"'
+
+
 def test_a_checkpoint_of_another_net_is_one_line_and_trained_for_no_more(
     commanded: Project, copy_of: Callable[[Project], Project]
 ):
     project = copy_of(commanded)
-    project.params(*TINY, "model.net.units=32")
+    project.params(*TINY, "model.net.units=32", copies(commanded))
     ended = project.stage("train", check=False)
     assert ended.returncode == 1
     line = next(line for line in ended.stdout.splitlines() if line.startswith("error: "))
@@ -160,8 +195,14 @@ def test_what_changes_its_inputs_is_not_recorded(
     commanded: Project, copy_of: Callable[[Project], Project]
 ):
     project = copy_of(commanded)
-    with (project.root / "loops/pytorch.py").open("a") as file:
-        file.write("    open('models/torch_mlp.py', 'a').write('# changed')\n")
+    program = """
+import shutil, sys
+shutil.copytree(sys.argv[1], sys.argv[2], dirs_exist_ok=True)
+open("models/torch_mlp.py", "a").write("# changed")
+"""
+    (project.root / "loops/pytorch.py").write_text(program)
+    left = commanded.root / "artifacts/train.command"
+    project.params(*TINY, f'train.command="python loops/pytorch.py {left} {{output}}"')
     ended = project.stage("train", check=False)
     assert ended.returncode == 1
     assert "models: changed while it ran; nothing is recorded" in ended.stdout
