@@ -5,7 +5,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 
 
-def fitting(patterns: Sequence[str], names: Iterable[str], separator: str) -> set[str]:
+def fitting(
+    patterns: Sequence[str],
+    names: Iterable[str],
+    separator: str,
+    key: str = "train.freeze",
+    what: str = "weight",
+) -> set[str]:
     """Returns those of the names of weights that a pattern fits, by themselves or by a part that
     they lie in. Raises ValueError, one line, for a pattern that fits none."""
     known = {name: list(_within(name, separator)) for name in names}
@@ -14,7 +20,7 @@ def fitting(patterns: Sequence[str], names: Iterable[str], separator: str) -> se
         fit = {n for n, places in known.items() if any(fnmatchcase(p, pattern) for p in places)}
         if not fit:
             raise ValueError(
-                f"train.freeze: found {pattern!r}, which fits no weight{_nearest(pattern, known)}; "
+                f"{key}: found {pattern!r}, which fits no {what}{_nearest(pattern, known)}; "
                 "* stands for any text"
             )
         frozen |= fit

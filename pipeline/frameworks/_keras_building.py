@@ -19,6 +19,11 @@ Specs = Mapping[str, Mapping[str, Any]]
 def build(parts: Parts) -> Training:
     """Builds the parts; the scheduler is called for the learning rate with the number of epochs
     trained so far, or of steps taken. Raises ValueError, one line."""
+    if parts.adapter is not None:
+        raise ValueError(
+            "train.adapter: found one, but model.framework is keras, and adapters are of PyTorch "
+            "nets; set it to null, and train.freeze to what is to stay"
+        )
     demands.place(parts.device)
     demands.demand_own_precision(parts.precision)
     specs = _specs(parts.inputs)

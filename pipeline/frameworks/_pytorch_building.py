@@ -8,8 +8,9 @@ from torch import nn
 
 from . import _pytorch_demands as demands
 from ._filling import fillings
+from ._pytorch_adapter import adapt
 from ._pytorch_average import average_of
-from ._pytorch_freezing import freeze
+from ._pytorch_freezing import freeze, still_norms
 from ._pytorch_own_step import own_step
 from ._pytorch_training import Training, buffer_name
 from ._pytorch_weights import weigh
@@ -38,7 +39,12 @@ def build(parts: Parts) -> Training:
     if augment is not None:
         demands.demand_augments(augment, [*parts.inputs, *parts.targets])
     still = freeze(module, parts.freeze)
-    optimizer = parts.optimizer(module.parameters())
+    adapter = adapt(module, parts.adapter) if parts.adapter else None
+    weights = list(module.parameters())
+    if adapter is not None:
+        still = still_norms(module, adapter.still)
+        weights = [weight for weight in weights if weight.requires_grad]
+    optimizer = parts.optimizer(weights)
     scheduler = parts.scheduler(optimizer) if parts.scheduler else None
     demands.demand_goes_by_loss(scheduler, parts.schedule_by)
     return Training(
@@ -50,6 +56,7 @@ def build(parts: Parts) -> Training:
         accumulation=parts.accumulation,
         schedule_by=parts.schedule_by,
         still=still,
+        adapter=adapter,
         precision=parts.precision,
         scaler=torch.amp.GradScaler(device) if parts.precision == "float16" else None,
         average=average_of(module, parts.averaging) if parts.averaging else None,

@@ -1,6 +1,6 @@
 """Weights of a PyTorch net that no step changes."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from torch import nn
 
@@ -21,6 +21,11 @@ def freeze(net: nn.Module, patterns: Sequence[str]) -> tuple[str, ...]:
     for name in frozen & weights.keys():
         weights[name].requires_grad_(False)
     demand_some_left(patterns, any(weight.requires_grad for weight in weights.values()))
+    return still_norms(net, frozen)
+
+
+def still_norms(net: nn.Module, frozen: Set[str]) -> tuple[str, ...]:
+    """Returns the paths of the batch norms all of which is frozen."""
     return tuple(
         path
         for path, module in net.named_modules()

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from . import _pytorch_start_optimizer as optimizers
 from . import _pytorch_start_schedule as schedules
+from ._pytorch_adapter import of_adapters
 from ._pytorch_average import average_of
 from ._pytorch_training import Training, buffer_name
 from .contract import Spec
@@ -39,7 +40,8 @@ def start(
     _set(training, weights)
     if training.average is not None:
         training.average = average_of(training.net, training.average.averaging)
-    notes = [
+    notes = [_of_adapter(training)] if training.adapter is not None else []
+    notes += [
         f"the loss' own {name} is as model.loss makes it" for name in training.loss.state_dict()
     ]
     if optimizer is None and scheduler is None:
@@ -54,7 +56,19 @@ def start(
 def _tensors(training: Training) -> dict[str, Tensor]:
     fills = {buffer_name(name) for name in training.fills}
     saved = training.net.state_dict(keep_vars=True)
-    return {n: t for n, t in saved.items() if isinstance(t, Tensor) and n not in fills}
+    tensors = {n: t for n, t in saved.items() if isinstance(t, Tensor) and n not in fills}
+    if training.adapter is None:
+        return tensors
+    added = of_adapters(training.adapter)
+    return {name: each for name, each in tensors.items() if not name.startswith(added)}
+
+
+def _of_adapter(training: Training) -> str:
+    weights = list(training.net.parameters())
+    trained = sum(each.numel() for each in weights if each.requires_grad)
+    count = len(training.adapter.layers) if training.adapter else 0
+    every = sum(each.numel() for each in weights)
+    return f"adapters in {count} layers: {trained} of {every} weights are trained"
 
 
 def _demand_one_value(weights: Weights, specs: Mapping[str, Spec]) -> None:

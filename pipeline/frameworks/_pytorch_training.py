@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from . import _pytorch_demands as demands
 from ._accumulation import WHOLE, Accumulation
 from ._leaves import is_in_order, leaves, pick
+from ._pytorch_adapter import Adapter
 from ._pytorch_average import Average
 from ._pytorch_own_step import OwnStep
 from ._terms import Compared
@@ -52,6 +53,7 @@ class Training:
     still: tuple[str, ...] = ()
     """Modules that are in evaluation mode in training, too."""
     average: Average | None = None
+    adapter: Adapter | None = None
     precision: str = "float32"
     """Of a step's arithmetic, where autocast narrows it."""
     scaler: torch.amp.GradScaler | None = None
@@ -70,7 +72,10 @@ class Training:
 
     @property
     def predicting(self) -> "Training":
-        """Returns the training with the net that predicts: an average, where there is one."""
+        """Returns the training with the net that predicts: an average, where there is one, or that
+        which an adapter is merged with."""
+        if self.adapter is not None:
+            return replace(self, net=self.adapter.merge(self.net), adapter=None)
         if self.average is None or not self.average.steps:
             return self
         return replace(self, net=self.average.net)
@@ -85,6 +90,8 @@ class Training:
             settings["schedule_by"] = self.schedule_by
         if self.average is not None:
             settings["averaging"] = self.average.settings
+        if self.adapter is not None:
+            settings["adapter"] = self.adapter.settings
         if self.precision != "float32":
             settings["precision"] = self.precision
         if self.scaler is not None:

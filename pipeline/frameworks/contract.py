@@ -12,10 +12,12 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from ._accumulation import WHOLE, Accumulation
+from ._adapting import Adapting
 from ._averaging import Averaging
 
 __all__ = [
     "Accumulation",
+    "Adapting",
     "Arrays",
     "Averaging",
     "Framework",
@@ -76,6 +78,8 @@ class Parts:
     freeze: Sequence[str] = ()
     """Patterns of names of weights, and of parts that they lie in, which no step changes. A batch
     norm all of which is frozen does not learn statistics either."""
+    adapter: Adapting | None = None
+    """What is trained beside new weights, of a net that starts from a checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -203,3 +207,11 @@ class Framework(TrainingModule[T], Protocol[T]):
         brought to the model's dtype and device; then the optimizer's and the schedule's state, as
         pipeline.foreign reads them, or leaves those alone for None. Returns notes, a sentence each.
         Raises ValueError, one line, for a state that does not fit; then nothing counts as set."""
+
+    def save_whole(self, training: T, path: Path) -> None:
+        """Writes what `save` does, and with an adapter the weights that it is of, too, which `load`
+        expects the training to have where a file lacks them."""
+
+    def unmerged(self, training: T, inputs: Arrays) -> dict[str, np.ndarray]:
+        """Returns the outputs by name of the weights and the adapter apart, in evaluation mode;
+        nothing where there is no adapter."""

@@ -216,6 +216,14 @@ def save(training: Training, path: Path) -> None:
     snapshot(training)(path)
 
 
+save_whole = save
+
+
+def unmerged(training: Training, inputs: Arrays) -> dict[str, np.ndarray]:
+    """Returns nothing: an adapter is of a PyTorch net alone."""
+    return {}
+
+
 def snapshot(training: Training) -> Callable[[Path], None]:
     """Returns what writes the checkpoint of now: its arrays are copies."""
     arrays = _averaged(training, _keras_state.arrays(training.model))

@@ -1,24 +1,25 @@
 """PyTorch: one training step after the other, and everything that a bitwise resume needs."""
 
-import copy
 import os
 import random
-from collections.abc import Callable, Mapping
-from functools import partial
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from . import _pytorch_average, _pytorch_state, _pytorch_steps
+from . import _pytorch_adapter, _pytorch_average, _pytorch_state, _pytorch_steps
 from . import _pytorch_demands as demands
 from ._filling import filled
 from ._pytorch_average import average_of
 from ._pytorch_building import build as build
-from ._pytorch_groups import like_saved
 from ._pytorch_own_step import judging
+from ._pytorch_saving import load as load
+from ._pytorch_saving import save as save
+from ._pytorch_saving import save_whole as save_whole
+from ._pytorch_saving import snapshot as snapshot
 from ._pytorch_start import start as start
 from ._pytorch_start import weight_specs as weight_specs
 from ._pytorch_training import Training as Training
@@ -75,7 +76,7 @@ def set_randomness(_: Any, states: Arrays) -> None:
 
 def sources(training: Training) -> list[str]:
     """Returns the top-level packages, other than torch, that the classes of net and loss are of."""
-    modules = [*training.net.modules(), *training.loss.modules()]
+    modules = [*training.predicting.net.modules(), *training.loss.modules()]
     return sorted({type(m).__module__.split(".")[0] for m in modules} - {"torch"})
 
 
@@ -138,6 +139,13 @@ def state_outside(training: Training) -> dict[str, bytes]:
     return _pytorch_state.outside({"model.net": training.net, "model.loss": training.loss})
 
 
+def unmerged(training: Training, inputs: Arrays) -> dict[str, np.ndarray]:
+    """Returns the answers of the net with its adapters in it; nothing where it has none."""
+    if training.adapter is None:
+        return {}
+    return evaluate(replace(training, adapter=None), inputs, None)[0]
+
+
 def predictor(training: Training, inputs: Arrays) -> nn.Module:
     """Returns the net in evaluation mode, or what picks the outputs from all that it returns."""
     return training.predicting.predictor(_tensors(training, inputs, ...))
@@ -157,6 +165,9 @@ def state(training: Training) -> dict[str, np.ndarray]:
             f"trained/{name}": each for name, each in _pytorch_average.tensors(training.net)
         }
         tensors["average/steps"] = torch.tensor(training.average.steps)
+    if training.adapter is not None:
+        adapters = _pytorch_adapter.trained(training.adapter, training.net)
+        tensors |= {f"trained/{name}": each for name, each in adapters.items()}
     if training.scaler is not None:
         scaling = training.scaler.state_dict()
         tensors |= {f"scaling/{name}": torch.tensor(value) for name, value in scaling.items()}
@@ -176,55 +187,6 @@ def set_weights(training: Training, weights: Arrays) -> None:
         tensor = tensors[name.removeprefix("net/")]
         values = torch.from_numpy(np.ascontiguousarray(array))
         tensor.copy_(values.view(tensor.dtype) if tensor.dtype == torch.bfloat16 else values)
-
-
-def save(training: Training, path: Path) -> None:
-    """Writes a checkpoint; the same state gives the same bytes, whatever the file is called."""
-    _write(_whole(training), path)
-
-
-def snapshot(training: Training) -> Callable[[Path], None]:
-    """Returns what writes the checkpoint of now, of a copy, which shares what its tensors share."""
-    return partial(_write, copy.deepcopy(_whole(training)))
-
-
-def _whole(training: Training) -> dict[str, Any]:
-    state = {
-        "net": training.predicting.net.state_dict(),
-        "loss": training.loss.state_dict(),
-        "optimizer": training.optimizer.state_dict(),
-        "scheduler": training.scheduler.state_dict() if training.scheduler else None,
-    }
-    if training.average is not None:
-        counts = {"epochs": training.average.epochs, "steps": training.average.steps}
-        state["average"] = {"trained": training.net.state_dict(), **counts}
-    if training.scaler is not None:
-        state["scaling"] = training.scaler.state_dict()
-    return state
-
-
-def _write(state: dict[str, Any], path: Path) -> None:
-    with path.open("wb") as file:  # a path instead would put its name into the archive
-        torch.save(state, file)
-
-
-def load(training: Training, path: Path) -> None:
-    """Reads what `save` wrote. Raises ValueError for another net's file."""
-    state = torch.load(path, map_location=training.device, weights_only=True)
-    try:
-        if training.average is not None:
-            training.average.restore(state)
-        trained = state["average"]["trained"] if training.average is not None else state["net"]
-        training.net.load_state_dict(trained)
-        training.loss.load_state_dict(state["loss"])
-        like_saved(training, state["optimizer"]["param_groups"])
-        training.optimizer.load_state_dict(state["optimizer"])
-    except (RuntimeError, ValueError) as fault:
-        raise ValueError(f"{path}: of another model: {' '.join(str(fault).split())}") from None
-    if training.scheduler is not None:
-        training.scheduler.load_state_dict(state["scheduler"])
-    if training.scaler is not None:
-        training.scaler.load_state_dict(state["scaling"])
 
 
 def _tensors(training: Training, arrays: Arrays, rows: Any) -> dict[str, Tensor]:

@@ -36,9 +36,10 @@ def capture_training(training: Any, given: Examples) -> dict[str, "ExportedProgr
     values |= {f"output.{name}": in_numpy(each) for name, each in answers.items()}
     known = {name.partition(".")[2]: name for name in values}
     compared = {known[name]: values[known[name]] for name in training.compared()}
-    with torch.no_grad(), _mode(net, net.eval), unchecked_distributions():
+    judged = training.predicting.net if training.adapter is not None else net
+    with torch.no_grad(), _mode(judged, judged.eval), unchecked_distributions():
         of_answers = _trace_loss(Examples(compared, given.dimensions), loss, "its loss")
-    _clean(of_answers, net)
+    _clean(of_answers, judged)
     return {TRAIN: train, LOSS: of_answers}
 
 
@@ -54,16 +55,17 @@ def _modules(training: Any, names: list[str]) -> tuple["nn.Module", "nn.Module"]
     from torch import nn
 
     net, name, compared = training.net, _free_name(training.net), training.compared()
+    judging = training.predicting if training.adapter is not None else training
 
     class Loss(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.add_module(name, training.loss)
             if training.computes_loss:
-                self.net = net
+                self.net = judging.net
 
         def forward(self, *arguments: Any) -> Any:
-            return training.loss_of(dict(zip(compared, arguments, strict=True)))
+            return judging.loss_of(dict(zip(compared, arguments, strict=True)))
 
     class Step(nn.Module):
         def __init__(self) -> None:

@@ -109,6 +109,16 @@ def _is_average(value: Any) -> bool:
     )
 
 
+def _is_adapter(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and set(value) == {"scale", "layers"}
+        and type(value["scale"]) is float
+        and isinstance(value["layers"], list)
+        and all(type(each) is str for each in value["layers"])
+    )
+
+
 def _is_scaling(value: Any) -> bool:
     kinds: dict[str, type] = dict.fromkeys(("scale", "growth_factor", "backoff_factor"), float)
     kinds |= dict.fromkeys(("growth_interval", "_growth_tracker"), int)
@@ -121,6 +131,7 @@ def _is_scaling(value: Any) -> bool:
 
 STEPPING: dict[str, Callable[[Any], bool]] = {
     "accumulate": _are_counts,
+    "adapter": _is_adapter,
     "averaging": _is_average,
     "precision": lambda value: value in ("bfloat16", "float16"),
     "scaling": _is_scaling,

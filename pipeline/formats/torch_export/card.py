@@ -111,6 +111,21 @@ AVERAGED = [
 """After a step: what predicts is an average."""
 
 
+MERGED = [
+    'adapter, trained = saved["stepping"]["adapter"], train.state_dict()',
+    'layers = [f"{each}." if each else "" for each in adapter["layers"]]',
+    'merged = {f"{each}weight" for each in layers}',
+    "own = {name: each for name, each in trained.items() if name not in merged}",
+    "predict.load_state_dict(own, strict=False)",
+    "for each in layers:",
+    '    weight, left = trained[f"{each}weight"], trained[f"{each}adapter.left"]',
+    '    added = (left @ trained[f"{each}adapter.right"].flatten(1)).reshape(weight.shape)',
+    '    weight = (weight + added * adapter["scale"]).to(weight.dtype)',
+    '    predict.state_dict()[f"{each}weight"].copy_(weight)',
+]
+"""What predicts is what was trained, merged with its adapter."""
+
+
 def _gradient(arguments: str, stepping: dict[str, Any]) -> list[str]:
     most, least = stepping.get("accumulate", (1, 2))
     parts = f"numpy.array_split(every, max(1, min({most}, len(every) // {least})))"
@@ -148,6 +163,8 @@ def _predict(saved: dict[str, Any], inputs: list[str]) -> list[str]:
     shared = ["predict.load_state_dict(train.state_dict(), strict=False)"]
     if "averaging" in saved.get("stepping", {}):
         shared = ['if not saved["stepping"]["averaging"]["steps"]:', f"    {shared[0]}"]
+    if "adapter" in saved.get("stepping", {}):
+        shared = MERGED
     return [
         *shared,
         f'torch.export.save(programs["{MODEL}"], "trained.pt2")',

@@ -10,7 +10,7 @@ import numpy as np
 from .._torch import array, predict, set_values, tensors
 from .._zip import data_offset
 from ..contract import Arrays, Place
-from . import _average
+from . import _adapter, _average
 from ._gradient import gradient
 from ._judging import judging
 from ._names import FILE, LOSS, MODEL, OPTIMIZER, SIGNATURE, TRAIN
@@ -62,6 +62,8 @@ class Trainer:
         self.saved = torch.load(directory / OPTIMIZER, weights_only=True)
         self.stepping = self.saved.get("stepping", {})
         self.averaging = self.stepping.get("averaging")
+        self.adapter = self.stepping.get("adapter")
+        self._merged_of: tuple[int, ...] = ()
         self.weights = dict(self.train.named_parameters())
         self.optimizer, self.scheduler = restore(self.saved, self.weights)
         self.scaler = scaler_of(self.stepping)
@@ -151,7 +153,9 @@ class Trainer:
         self._share_weights()
         state = {f"net/{name}": each for name, each in self.model.state_dict().items()}
         for name, each in self.train.state_dict().items():
-            if f"net/{name}" not in state:
+            if _adapter.belongs(name, self.adapter):
+                state[f"trained/{name}"] = each
+            elif f"net/{name}" not in state:
                 state[f"loss/{name.partition('.')[2]}"] = each
         for name, weight in self.weights.items():
             slots = self.optimizer.state.get(weight, {})
@@ -166,11 +170,14 @@ class Trainer:
         return {name: array(each).copy() for name, each in state.items()}
 
     def set_weights(self, weights: Arrays) -> None:
-        """Sets weights and buffers named net/<name>, in each program that has them."""
+        """Sets weights and buffers named net/<name>, in each program that has them; of those that
+        have an adapter, until the next step, what predicts alone."""
+        self._share_weights()
         for program in (self.model, *([] if self._averages else [self.train])):
             own = program.state_dict()
             named = {name.removeprefix("net/"): values for name, values in weights.items()}
-            for name in named.keys() & own.keys():
+            apart = self._merged if program is self.train else set()
+            for name in (named.keys() & own.keys()) - apart:
                 set_values(own[name], named[name])
 
     def save(self, directory: Path) -> None:
@@ -186,10 +193,21 @@ class Trainer:
     def _share_weights(self) -> None:
         """Hands the trained weights to the other programs, or their averages to that of the loss.
         That which trains lacks second names of a weight, the others what they have no use for."""
-        weights = self.train.state_dict()
+        apart = self._merged
+        weights = {n: each for n, each in self.train.state_dict().items() if n not in apart}
         if not self._averages:
             self.model.load_state_dict(weights, strict=False)
+        if self.adapter is not None:
+            changes = _adapter.changes(self.adapter, self.train)
+            if changes != self._merged_of:
+                _adapter.merge(self.adapter, self.model, self.train)
+                self._merged_of = changes
         self.loss.load_state_dict({**weights, **self.model.state_dict()}, strict=False)
+
+    @property
+    def _merged(self) -> set[str]:
+        """Returns the names of the weights that are merged with an adapter in what predicts."""
+        return {name for name, _ in _adapter.names(self.adapter)} if self.adapter else set()
 
     @property
     def _averages(self) -> bool:
