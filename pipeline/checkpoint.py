@@ -44,14 +44,25 @@ def checkpoint(
     epoch_file = checkpoints.epoch_file(framework, train, chosen)
     training = build(params.model, params.train, schema, "cpu")
     before = parts.epochs_before(params.train)
-    framework.load(training, epoch_file)
     inputs, targets = prepared.split(data, "train")
+    if params.train.adapts:
+        from pipeline.training.start import beginning
+
+        beginning(framework, params)(training, inputs)
+    framework.load(training, epoch_file)
     deciding = Deciding(training, params.model, params.train, schema, inputs, targets)
     decisions = deciding.of_metrics()
     predictions = deciding.of_predictions(decisions)
     exact, reached = is_made_here(train / HISTORY), row_of(history, chosen)
     demand_recomputed(framework, training, data, params.train, decisions, reached, exact)
-    shutil.copyfile(epoch_file, output / f"checkpoint{framework.SUFFIX}")
+    if params.train.adapts:
+        from pipeline.training.adapted import demand_merged
+
+        whole = parts.framework_of(params.model)
+        demand_merged(whole, training, data)
+        whole.save_whole(training, output / f"checkpoint{framework.SUFFIX}")
+    else:
+        shutil.copyfile(epoch_file, output / f"checkpoint{framework.SUFFIX}")
     shutil.copyfile(train / HISTORY, output / HISTORY)
 
     source = Source(

@@ -152,6 +152,8 @@ def _start(
         demand_trainable(params, built, begin, data)
     training = built()
     if done:
+        if params.train.adapts:
+            begin(training, inputs)
         framework.load(training, checkpoints.epoch_file(framework, output, done))
     else:
         taken = begin(training, inputs)

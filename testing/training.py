@@ -25,6 +25,7 @@ def settings_of(**changed: Any) -> Train:
         "schedule_by": "epoch",
         "freeze": (),
         "averaging": None,
+        "adapter": None,
         "precision": "float32",
         "class_weights": None,
     }

@@ -23,7 +23,7 @@ CHANGES_NO_RESULT = {
 
 NAMED_BY_A_PARAM = {
     "train": ("pipeline/foreign", "pipeline/formats"),
-    "checkpoint": ("pipeline/formats",),
+    "checkpoint": ("pipeline/foreign", "pipeline/formats"),
 }
 """A format is loaded where a complete model is trained on, and only that model's, and the readers
 of checkpoints where training starts from one: their code is the param parent_code of

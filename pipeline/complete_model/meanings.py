@@ -43,9 +43,12 @@ def origin(schema: Mapping[str, Any]) -> str:
         return ""
     start = schema["start"]
     does = "Trained on here from a checkpoint that was made elsewhere"
+    merged = ""
+    if adapter := start.get("adapter"):
+        merged = f"Adapters of rank {adapter['r']} were trained, and are merged with its weights.\n"
     if not schema["epoch"]:
         does = "Trained elsewhere: the weights are those of the checkpoint"
     return (
         f"{does}, sha256\n`{start['sha256']}`. `start` in `schema.json` says what is known of it;\n"
-        f"not known are its {', '.join(start['unknown'])}.\n\n"
+        f"not known are its {', '.join(start['unknown'])}.\n{merged}\n"
     )

@@ -18,7 +18,7 @@ COLUMN = re.compile(r"(train|val)/[\w. -]+")
 ONLY = ("code", "arguments", "checkpoint", "history")
 """Keys that say something of a command alone."""
 KEYS = ("command", *ONLY)
-OWN_LOOP = ("parent", "early_stopping", "averaging")
+OWN_LOOP = ("parent", "early_stopping", "averaging", "adapter")
 """Keys that say something of the loop in its place."""
 
 

@@ -205,6 +205,11 @@ def _demand_start(model: Model, train: Train) -> None:
             f"model.program: found {model.program}, but train.start is null; take the program in "
             "with `python -m pipeline.adopt <program>`"
         )
+    if train.adapter is not None:
+        raise ParamsError(
+            "train.adapter: found one, expected null: model.program predicts alone, and has no "
+            "layers that one could be added to"
+        )
     if train.epochs:
         raise ParamsError(
             f"train.epochs: found {train.epochs}, expected 0: model.program predicts alone, and "

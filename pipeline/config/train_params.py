@@ -60,6 +60,22 @@ class Averaging:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Adapter:
+    """Low-rank adapters (LoRA) in layers of a net that starts from a checkpoint: they alone are
+    trained, beside new_weights, and what predicts is the net merged with them."""
+
+    r: Annotated[int, Range(least=1)]
+    """Of each; the smaller, the fewer weights are trained."""
+    alpha: Annotated[float, Range(above=0)]
+    """An adapter counts alpha / r times."""
+    dropout: Annotated[float, Range(least=0, below=1)]
+    """Of what goes into an adapter, in training; 0 for none."""
+    targets: tuple[str, ...]
+    """Layers that get one: names, or those of parts that they lie in, where * stands for any
+    text."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Train:
     epochs: Annotated[int, Range(least=0)]
     """None is for a model that stays what train.start has."""
@@ -101,6 +117,7 @@ class Train:
     freeze: tuple[str, ...]
     """Weights that no step changes: names, or those of parts that they lie in, where * stands for
     any text. A batch norm that is frozen as a whole learns no statistics either."""
+    adapter: Adapter | None
     early_stopping: EarlyStopping | None
     keep: Annotated[int, Range(least=1)] | None
     """Epochs whose checkpoints stay, the last ones, beside the best and the worst of every column
@@ -141,3 +158,26 @@ class Train:
         if not self.epochs and not self.start:
             raise ParamsError("train.epochs: found 0, expected at least 1 without train.start")
         command_params.demand_consistent(self)
+        self._demand_adapter_fits()
+
+    @property
+    def adapts(self) -> bool:
+        """Whether an adapter of the checkpoint in `start` is trained; a complete model that is
+        trained on brings its own."""
+        return self.adapter is not None and self.parent is None
+
+    def _demand_adapter_fits(self) -> None:
+        if not self.adapts:
+            return
+        wrong = {
+            "start": self.start is None and "one: an adapter is of the weights of a checkpoint",
+            "start_with": self.start_with == "optimizer" and "weights: an adapter has none of it",
+            "averaging": self.averaging is not None and "null: an adapter is merged as it is",
+        }
+        for name, expected in wrong.items():
+            if expected:
+                found = getattr(self, name)
+                shown = "null" if found is None else "one" if name == "averaging" else found
+                raise ParamsError(
+                    f"train.{name}: found {shown} with train.adapter, expected {expected}"
+                )

@@ -78,7 +78,7 @@ def compare(what: str, other: str, root: Path) -> dict[str, Any]:
         "data": diff_data.compare(a, b),
         "environment": environment(a, b),
         "metrics": metrics(a, b) | {"history": diff_history.compare(a, b)},
-        "weights": tensors(a, b),
+        "weights": tensors(a, b) | {"base": base(a, b)},
         "files": files(a, b),
     }
     differing = [name for name in SECTIONS if sections[name]["differ"]]
@@ -186,6 +186,12 @@ def tensors(a: Side, b: Side) -> dict[str, Any]:
         return diff_weights.compare(a, b)
     note = f"tensors are compared of complete models alone, not of what {a.node.stage} makes"
     return {"differ": None, "unsaid": [note]}
+
+
+def base(a: Side, b: Side) -> dict[str, str] | None:
+    """The digests of the checkpoints that both were trained on from; None without two."""
+    starts = {side.name.lower(): side.params.get("train", {}).get("start") for side in (a, b)}
+    return starts if all(isinstance(each, str) for each in starts.values()) else None
 
 
 def files(a: Side, b: Side) -> dict[str, Any]:

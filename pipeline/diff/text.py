@@ -154,8 +154,9 @@ def metric(each: dict[str, Any]) -> str:
 
 
 def weights(content: Report) -> list[str]:
+    base = [based(content["base"])] if content.get("base") else []
     if "equal" not in content:
-        return []
+        return base
     differing = content["differing"]
     total = content["equal"] + len(differing)
     lines = [f"{content['format']}: {content['equal']} of {total} tensors are equal, bit for bit"]
@@ -164,7 +165,14 @@ def weights(content: Report) -> list[str]:
     for side in ("a", "b"):
         names = [each["name"] for each in content[f"only_{side}"]]
         lines += [f"only in {side.upper()}: {', '.join(shortened(names))}"] if names else []
-    return lines
+    return lines + base
+
+
+def based(base: dict[str, str]) -> str:
+    """Tells of the checkpoints that both were trained on from."""
+    one, other = base["a"][:12], base["b"][:12]
+    same = base["a"] == base["b"]
+    return f"base equal: checkpoint {one}" if same else f"base differs: {one} → {other}"
 
 
 def moved(each: dict[str, Any]) -> str:

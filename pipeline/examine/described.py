@@ -64,6 +64,7 @@ START: dict[str, Callable[[Any], bool]] = {
     "left_out": lambda v: _texts(v),
     "optimizer": lambda v: isinstance(v, bool),
     "notes": lambda v: _texts(v),
+    "adapter": lambda v: _adapter(v),
 }
 """What is said of a checkpoint that training started from."""
 DECISION: dict[str, Callable[[Any], bool]] = {
@@ -142,8 +143,18 @@ def _tensors(value: Any, more: Set[str] = frozenset(), optional: Set[str] = froz
 def _start(value: Any) -> bool:
     return (
         isinstance(value, dict)
-        and set(value) == set(START)
-        and all(is_right(value[key]) for key, is_right in START.items())
+        and {*value, "adapter"} == set(START)
+        and all(START[key](each) for key, each in value.items())
+    )
+
+
+def _adapter(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and set(value) == {"r", "alpha", "dropout", "targets"}
+        and _count(value["r"])
+        and all(isinstance(value[each], int | float) for each in ("alpha", "dropout"))
+        and _texts(value["targets"])
     )
 
 

@@ -1,5 +1,6 @@
 """What a person reads: whose code runs, how it goes, and what came of it."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,7 +36,8 @@ def announcement(report: Report, foreign: Mapping[Code, Changes]) -> str:
         c.label: n.stage for n, c in zip(report.nodes, report.codes, strict=True) if c != code
     }
     lines += [f"  {stage} ran at {label}, and does so again" for label, stage in others.items()]
-    for origin in filter(None, (node.elsewhere for node in report.nodes)):
+    known = {json.dumps(node.elsewhere): node.elsewhere for node in report.nodes}
+    for origin in filter(None, known.values()):
         name, unknown = origin["known"].get("name"), ", ".join(origin["unknown"])
         lines.append(f"  from the checkpoint {name} on, trained elsewhere: {unknown} not known")
     calls = [t for node in report.nodes for t in reproduce_code.targets(node.params)]

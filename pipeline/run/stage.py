@@ -174,7 +174,7 @@ def _definition(
     used = {section: values[section] for section in names}
     parent = _parent(stage)
     deps = dvc_file.deps(_name(stage)) + ([str(PARENTS / parent)] if parent else [])
-    origin = start.deps(_name(stage), used.get("train", {}).get("start"))
+    origin = start.deps(_name(stage), used.get("train", {}))
     deps += [*origin, *code_by_params(used)]
     definition = provenance.build_definition(_name(stage), used, deps, code, origin)
     if _name(stage) == TRAIN and used["train"].get("command"):

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline import provenance
 from pipeline.errors import IncompleteArtifact
-from pipeline.project import CHECKPOINTS, TRAIN
+from pipeline.project import CHECKPOINT, CHECKPOINTS, TRAIN
 
 FORMATS = Path("pipeline/formats")
 READERS = "pipeline/foreign"
@@ -58,10 +58,11 @@ def demand_present(digest: str) -> None:
             )
 
 
-def deps(stage: str, start: str | None) -> dict[str, dict[str, Any]]:
+def deps(stage: str, train: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Returns the paths that a stage reads because of the checkpoint, each with what the statement
-    says of it."""
-    if start is None or stage != TRAIN:
+    says of it. An epoch of an adapter has not the weights that it is of."""
+    start, reading = train.get("start"), (TRAIN, CHECKPOINT) if train.get("adapter") else (TRAIN,)
+    if start is None or stage not in reading:
         return {}
     demand_present(start)
     origin = {"trainedElsewhere": {"known": known(start), "unknown": list(UNKNOWN)}}

@@ -80,6 +80,8 @@ def _started(content: RunContent) -> Iterator[str]:
         name, unknown = _code(str(origin["known"].get("name"))), ", ".join(origin["unknown"])
         yield from ("", f"It was {does} the checkpoint {name}, sha256 `{origin['sha256']}`; not")
         yield f"known are its {unknown}."
+        if adapter := origin.get("adapter"):
+            yield f"Adapters of rank {adapter['r']} were trained, and are merged with its weights."
 
 
 def _elsewhere(content: RunContent) -> Iterator[str]:

@@ -34,6 +34,7 @@ OF_STEP: dict[str, Any] = {
     "schedule_by": "epoch",
     "freeze": [],
     "averaging": None,
+    "adapter": None,
     "precision": "float32",
     "class_weights": None,
 }

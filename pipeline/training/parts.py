@@ -13,6 +13,7 @@ from pipeline.config.targets import Kind
 from pipeline.errors import ParamsError
 from pipeline.frameworks.contract import (
     Accumulation,
+    Adapting,
     Averaging,
     Framework,
     Parts,
@@ -95,6 +96,7 @@ def build(
         device=device,
         clip_norm=train.clip_norm,
         averaging=_averaging(train),
+        adapter=_adapter(train),
         precision=train.precision,
         class_weights=class_weights(train, schema, targets),
         freeze=train.freeze,
@@ -123,6 +125,14 @@ def _averaging(train: Train) -> Averaging | None:
     if given is None:
         return None
     return Averaging(kind=given.kind, decay=given.decay or 0.0, start=given.start)
+
+
+def _adapter(train: Train) -> Adapting | None:
+    given = train.adapter
+    if given is None:
+        return None
+    how = (given.r, given.alpha, given.dropout, given.targets)
+    return Adapting(*how, new=train.new_weights)
 
 
 def _augment(

@@ -3,7 +3,7 @@ checkpoint's, or it is said which are not."""
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +50,13 @@ class Start:
 
     def __call__(self, training: Any, inputs: Mapping[str, np.ndarray]) -> dict[str, Any]:
         """Returns what is known of the checkpoint, and what `take` returns."""
+        taken, adapter = self.take(training, inputs), self.params.train.adapter
         return {
             "sha256": self.params.train.start,
             "known": start.known(self.path.name),
             "unknown": list(start.UNKNOWN),
-            **self.take(training, inputs),
+            **taken,
+            **({"adapter": asdict(adapter)} if adapter else {}),
         }
 
     def take(self, training: Any, inputs: Mapping[str, np.ndarray]) -> dict[str, Any]:

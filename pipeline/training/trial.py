@@ -4,6 +4,7 @@ is compared with what is declared. The training that it takes is thrown away."""
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,15 @@ def demand_trainable(params: TrainParams, build: Build, begin: Begin, data: Path
         _demand_metrics(data, params, trial, outputs, decisions)
         _demand_sizes(trial, schema, {**inputs, **targets})
         if changed:
-            _demand_whole_state(trial, build, changed)
+            anew = partial(_begun, build, begin, first) if params.train.adapts else build
+            _demand_whole_state(trial, anew, changed)
+
+
+def _begun(build: Build, begin: Begin, inputs: Mapping[str, np.ndarray]) -> Any:
+    """Returns a training with the weights that an adapter is of."""
+    training = build()
+    begin(training, inputs)
+    return training
 
 
 def _demand_scalar(loss: Any) -> None:

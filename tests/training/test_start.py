@@ -20,7 +20,7 @@ def start(checkpoint: Foreign, start_with: str = "weights") -> Any:
     net = lambda: nn.Linear(4, 2)  # noqa: E731
     training = framework.build(parts(net, nn.CrossEntropyLoss, optim.Adam, None, INPUTS))
     params: Any = SimpleNamespace(
-        train=SimpleNamespace(start="0" * 64, start_with=start_with, new_weights=[]),
+        train=SimpleNamespace(start="0" * 64, start_with=start_with, new_weights=[], adapter=None),
         model=SimpleNamespace(framework="pytorch", rename={}),
     )
     return Start(framework, params, Path("checkpoints/0"), checkpoint)(training, {})
