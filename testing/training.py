@@ -29,5 +29,5 @@ def settings_of(**changed: Any) -> Train:
         "precision": "float32",
         "class_weights": None,
     }
-    values |= {"start": None, "start_with": "weights", "new_weights": ()}
+    values |= {"command": None, "code": (), "arguments": {}, "checkpoint": None, "history": None}
     return Train(**{**values, **changed})
