@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.frameworks import keras as framework
-from pipeline.frameworks.contract import Accumulation, Averaging, Parts, Term
+from pipeline.frameworks.contract import Accumulation, Adapting, Averaging, Parts, Term
 from testing.formats import form as plugin
 
 import keras  # isort: skip  # by now the framework has chosen the backend
@@ -236,6 +236,11 @@ def test_a_pattern_that_freezes_nothing_or_everything_is_refused() -> None:
         built(freeze=["frist"])
     with pytest.raises(ValueError, match="^train.freeze: .* fit every weight"):
         built(freeze=["*"])
+
+
+def test_an_adapter_is_of_another_framework() -> None:
+    with pytest.raises(ValueError, match="^train.adapter: found one, but model.framework is keras"):
+        built(adapter=Adapting(2, 4.0, 0.0, ["first"], []))
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn, optim
 
 from pipeline.formats.torch_export import _adapter, card, export
+from pipeline.formats.torch_export._screen_optimizer import STEPPING
 from pipeline.formats.torch_export.train import load_training
 from pipeline.frameworks import pytorch as framework
 from pipeline.frameworks.contract import Adapting
@@ -169,6 +170,13 @@ def test_another_scale_in_the_file_is_seen(trained: framework.Training) -> None:
     apart = framework.unmerged(trained, ROWS)["logits"]
     assert np.abs(apart - answers(trained)).max() > 1e-3
     trained.adapter.merged_of = ()
+
+
+@pytest.mark.parametrize("changed", [{"scale": "2"}, {"layers": [1]}, {"more": 0}, {"layers": "a"}])
+def test_a_strangers_file_says_no_more_of_an_adapter_than_what_merges_it(changed: Any) -> None:
+    settings = {"scale": 2.0, "layers": ["lin"]}
+    assert STEPPING["adapter"](settings)
+    assert not STEPPING["adapter"](settings | changed)
 
 
 def test_narrow_weights_are_merged_in_their_own_dtype() -> None:
