@@ -18,6 +18,7 @@ import select
 import signal
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -108,6 +109,7 @@ def _become(job: dict[str, Any], confine: Callable[..., None], seconds: float) -
     os.close(nothing)
     os.environ.clear()
     os.environ.update(job["environment"])
+    tempfile.tempdir = None  # an import may have asked where temporary files go
     os.chdir(job["directory"])
     terms, script, *arguments = job["arguments"]
     sys.argv = [script, *arguments, str(seconds)]
