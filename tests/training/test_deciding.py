@@ -55,6 +55,8 @@ def deciding(size: int, classes: int, metrics: dict[str, Component | Metric]) ->
         net=ACCURACY,
         loss=ACCURACY,
         augment=None,
+        rename={},
+        program=None,
         optimizer=ACCURACY,
         scheduler=None,
         outputs=("beside", "answer"),
