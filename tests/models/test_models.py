@@ -30,6 +30,7 @@ def test_models_import_nothing_of_ours_but_each_other() -> None:
             "models",
             "numpy",
             "torch",
+            "tensorflow",
             "transformers",
             "typing",
         }
