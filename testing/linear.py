@@ -145,7 +145,6 @@ def params(
         "schedule_by": "epoch",
         "freeze": [],
         "averaging": None,
-        "adapter": None,
         "precision": "float32",
         "class_weights": None,
         "metrics": {"accuracy": accuracy},
