@@ -48,14 +48,14 @@ def main(arguments: list[str]) -> int:
 def _with_checkpoint(arguments: list[str]) -> list[str]:
     """Returns the arguments with a path in train.start replaced by the digest of what lies there,
     which is taken in. Raises DataError, one line."""
-    given = [each for each in arguments if each.startswith("train.start=")]
-    path = given[-1].partition("=")[2] if given else "null"
+    starts = [each for each in arguments if each.startswith("train.start=")]
+    path = starts[-1].partition("=")[2] if starts else "null"
     if path == "null" or DIGEST.fullmatch(path):
         return arguments
     from pipeline.adopt import take_in
 
     digest, _ = take_in(Path(path).expanduser())
-    return [f"train.start={digest}" if each in given else each for each in arguments]
+    return [f"train.start={digest}" if each in starts else each for each in arguments]
 
 
 def demand_repository() -> None:

@@ -55,14 +55,7 @@ def checkpoint(
     predictions = deciding.of_predictions(decisions)
     exact, reached = is_made_here(train / HISTORY), row_of(history, chosen)
     demand_recomputed(framework, training, data, params.train, decisions, reached, exact)
-    if params.train.adapts:
-        from pipeline.training.adapted import demand_merged
-
-        whole = parts.framework_of(params.model)
-        demand_merged(whole, training, data)
-        whole.save_whole(training, output / f"checkpoint{framework.SUFFIX}")
-    else:
-        shutil.copyfile(epoch_file, output / f"checkpoint{framework.SUFFIX}")
+    _write_whole(params, training, data, epoch_file, output / f"checkpoint{framework.SUFFIX}")
     shutil.copyfile(train / HISTORY, output / HISTORY)
 
     source = Source(
@@ -94,6 +87,20 @@ def checkpoint(
     if framework.TRAINS:
         reference = output / "reference"
         _record_steps(framework, training, data, reference, schema, params, reached["val/loss"])
+
+
+def _write_whole(
+    params: CheckpointParams, training: Any, data: Path, epoch_file: Path, target: Path
+) -> None:
+    """Writes the epoch with all that it is of: the file of an adapter's epoch lacks the base."""
+    if not params.train.adapts:
+        shutil.copyfile(epoch_file, target)
+        return
+    from pipeline.training.adapted import demand_merged
+
+    framework = parts.framework_of(params.model)
+    demand_merged(framework, training, data)
+    framework.save_whole(training, target)
 
 
 def _refusing(params: CheckpointParams, framework: TrainingModule[Any]) -> TrainingModule[Any]:

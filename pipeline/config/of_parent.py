@@ -32,16 +32,16 @@ def composed(
     default = composition(conf, []).values
     with tempfile.TemporaryDirectory() as scratch:
         own = _with_data(conf, Path(scratch) / conf.name, recorded.get(DATA))
-        found = composition(own, overrides)
-    takes_data = found.options.get(DATA) == OPTION
-    values = dict(found.values)
+        composed_now = composition(own, overrides)
+    takes_data = composed_now.options.get(DATA) == OPTION
+    values = dict(composed_now.values)
     if takes_data:
         values[DATA] = values[DATA] | {"name": recorded[DATA]["name"]}
     before = interpolated(default | {MODEL: recorded[MODEL]})
     result = interpolated(values | {MODEL: recorded[MODEL]}) | {MODEL: recorded[MODEL]}
     for section in BY_KEY:
-        kept = _recorded(section, overrides, result, before, recorded.get(section, {}))
-        result[section] = result[section] | kept
+        own_keys = _recorded(section, overrides, result, before, recorded.get(section, {}))
+        result[section] = result[section] | own_keys
     return result, takes_data
 
 

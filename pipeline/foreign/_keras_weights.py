@@ -42,8 +42,8 @@ def of_optimizer(
     arrays: Mapping[str, Lazy], kind: str | None, settings: Mapping[str, Any]
 ) -> dict[str, Any] | None:
     """Returns the optimizer's state as the framework takes it; None where there is none."""
-    found = {usual(name): array for name, array in arrays.items()}
-    own = {k.removeprefix(OPTIMIZER): v for k, v in found.items() if k.startswith(OPTIMIZER)}
+    usually = {usual(name): array for name, array in arrays.items()}
+    own = {k.removeprefix(OPTIMIZER): v for k, v in usually.items() if k.startswith(OPTIMIZER)}
     if not own or not all(key.isdecimal() and len(key) < 10 for key in own):
         return None
     return state([own[key] for key in sorted(own, key=int)], kind, settings)

@@ -16,10 +16,10 @@ def fitting(key: str, patterns: Sequence[str], names: Iterable[str]) -> set[str]
     known = list(names)
     fit: set[str] = set()
     for pattern in patterns:
-        found = {name for name in known if _fit(_compiled(pattern), name)}
-        if not found:
+        fitted = {name for name in known if _fit(_compiled(pattern), name)}
+        if not fitted:
             raise ParamsError(f"{key}: found {pattern!r}, {_fits_none(pattern, known)}")
-        fit |= found
+        fit |= fitted
     return fit
 
 

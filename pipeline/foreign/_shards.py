@@ -166,8 +166,8 @@ def folder(path: Path) -> Folder:
     values = [name for name in described if name not in tensors]
     if odd := [n for n in values if not _is(described[n], f"{MODULE}.BytesStorageMetadata")]:
         raise ValueError(f"{odd[0]!r:.100} is neither a tensor nor bytes")
-    given = content.state.get("planner_data")
-    paths = given if isinstance(given, dict) else {}
+    planned = content.state.get("planner_data")
+    paths = planned if isinstance(planned, dict) else {}
     pieces = {_index(k): _place(v) for k, v in content.state["storage_data"].items()}
     _demand_there(path, pieces.values())
     return Folder(

@@ -59,8 +59,8 @@ def match(
     Raises ModelError, one line with a table as its notes, where there is none such; ParamsError,
     one line, for a pattern that fits nothing.
     """
-    found = {name: Spec(tuple(map(int, w.shape)), _dtype(w)) for name, w in weights.items()}
-    names, notes = _named(specs, found, rename or {})
+    there = {name: Spec(tuple(map(int, w.shape)), _dtype(w)) for name, w in weights.items()}
+    names, notes = _named(specs, there, rename or {})
     new = fitting("train.new_weights", new_weights, specs)
     _demand_whole_ties(specs, new)
     pairs: dict[str, str] = {}
@@ -79,14 +79,14 @@ def match(
     notes += _tie(specs, pairs)
     misfits = Misfits(
         missing=[name for name in specs if name not in pairs and name not in new],
-        misshaped=[own for own, name in pairs.items() if not _fits(specs[own], found[name])],
+        misshaped=[own for own, name in pairs.items() if not _fits(specs[own], there[name])],
         left=left,
         pairs=pairs,
     )
     if misfits:
-        raise error(misfits, specs, found)
+        raise error(misfits, specs, there)
     _demand_some(specs, pairs)
-    notes += [*_of_dtypes(specs, found, pairs), *_of_new(new), *_of_left_out(gone)]
+    notes += [*_of_dtypes(specs, there, pairs), *_of_new(new), *_of_left_out(gone)]
     return Match(pairs, tuple(sorted(new)), tuple(gone), tuple(map(escaped, notes)))
 
 

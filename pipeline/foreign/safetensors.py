@@ -134,8 +134,8 @@ def _shards(index: Path) -> list[str]:
 def _homes(index: Path) -> dict[str, str]:
     """Returns the file of each tensor, as the index says."""
     try:
-        told = documents.read_json(index, limits.LISTING)
-        homes = told["weight_map"] if isinstance(told, dict) else None
+        listing = documents.read_json(index, limits.LISTING)
+        homes = listing["weight_map"] if isinstance(listing, dict) else None
         if not isinstance(homes, dict) or not homes:
             raise ValueError("expected a weight_map")
         for name in homes.values():
@@ -165,9 +165,9 @@ def _demand_once(folder: Path, name: str, home: dict[str, str], file: Path) -> N
 
 
 def _demand_as_indexed(index: Path, home: Mapping[str, str]) -> None:
-    told = _homes(index)
-    if odd := next((n for n in {**told, **home} if told.get(n) != home.get(n)), None):
+    homes = _homes(index)
+    if odd := next((n for n in {**homes, **home} if homes.get(n) != home.get(n)), None):
         raise DataError(
-            f"{index}: says that {escaped(odd)[:200]} is in {told.get(odd, 'no file')}, found it "
+            f"{index}: says that {escaped(odd)[:200]} is in {homes.get(odd, 'no file')}, found it "
             f"in {home.get(odd, 'no file')}; the files are not those of the index: copy them again"
         )

@@ -74,26 +74,26 @@ def _opened(path: Path) -> TorchFile:
 def _read(file: TorchFile) -> Foreign:
     path = file.path
     _demand_whole(path, mapping(file.pickle.value))
-    found = contents(file.pickle.value)
-    if found is None:
+    content = contents(file.pickle.value)
+    if content is None:
         raise _without_weights(path, file.pickle.value)
-    if flat := [name for name in found.weights if FLAT in name.split(".")[-1]]:
+    if flat := [name for name in content.weights if FLAT in name.split(".")[-1]]:
         raise DataError(
             f"{path}: {escaped(flat[0])[:200]} is one process' part of all parameters (FSDP), "
             "expected the whole; save it with torch.distributed.checkpoint, or as a full state_dict"
         )
     brought = Brought(file)
-    extra = [name for name in found.weights if name.endswith(EXTRA)]
-    weights = {name: each for name, each in found.weights.items() if name not in extra}
-    notes = [*found.notes, *(f"{name} is no tensor, and is left" for name in extra)]
+    extra = [name for name in content.weights if name.endswith(EXTRA)]
+    weights = {name: each for name, each in content.weights.items() if name not in extra}
+    notes = [*content.notes, *(f"{name} is no tensor, and is left" for name in extra)]
     return Foreign(
         framework="pytorch",
         weights=brought.all_of(weights),
-        optimizer=_state("optimizer", found.optimizer, brought, notes),
-        scheduler=_state("schedule", found.scheduler, brought, notes),
-        epoch=found.epoch,
-        versions=found.versions,
-        hyperparameters=found.hyperparameters,
+        optimizer=_state("optimizer", content.optimizer, brought, notes),
+        scheduler=_state("schedule", content.scheduler, brought, notes),
+        epoch=content.epoch,
+        versions=content.versions,
+        hyperparameters=content.hyperparameters,
         notes=tuple(map(escaped, [*notes, *said_places(brought.places)])),
     )
 

@@ -37,17 +37,17 @@ def places(model: keras.Model, naming: str) -> dict[str, Any]:
     """Returns what holds each tensor that a checkpoint of the model has, by the kind's names. What
     such a checkpoint cannot hold has a name, too, which none will have. Raises ValueError."""
     if naming == "own":
-        found = {name.removeprefix("net/"): v for name, v in _keras_state.named(model).items()}
-        found = {name: v for name, v in found.items() if not v.path.endswith(SEED)}
+        variables = {name.removeprefix("net/"): v for name, v in _keras_state.named(model).items()}
+        variables = {name: v for name, v in variables.items() if not v.path.endswith(SEED)}
     elif naming.removesuffix(ASSETS) in ("keras_saved", "keras_2_saved"):
         return _saved(model, naming)
     elif naming == "keras_layer_names":
-        found = _by_layers(model)
+        variables = _by_layers(model)
     elif naming in ("keras_objects", "keras_2_objects"):
-        found = _by_objects(model, naming == "keras_2_objects")
+        variables = _by_objects(model, naming == "keras_2_objects")
     else:
         raise ValueError(f"found the names {naming!r}, expected those of Keras' checkpoints")
-    return {**found, **_unnamed(model, found), **_vocabularies(model, {})}
+    return {**variables, **_unnamed(model, variables), **_vocabularies(model, {})}
 
 
 def _variables(model: keras.Model) -> list[Any]:
@@ -90,9 +90,9 @@ def _saved(model: keras.Model, naming: str) -> dict[str, Any]:
         saving_lib._save_state(model, recorder, None, "", visited)
     own = {id(variable) for variable in _keras_state.named(model).values()}
     paths = public(list(recorder.written))
-    found = {paths[name]: v for name, v in recorder.written.items() if id(v) in own}
+    written = {paths[name]: v for name, v in recorder.written.items() if id(v) in own}
     layers = dict(recorder.layers) if naming.endswith(ASSETS) else {}
-    return {**found, **_unnamed(model, found), **_vocabularies(model, layers)}
+    return {**written, **_unnamed(model, written), **_vocabularies(model, layers)}
 
 
 def _save_as_keras_2(each: Any, recorder: _Recorder, path: str, visited: set[int]) -> None:
@@ -118,14 +118,14 @@ def _save_as_keras_2(each: Any, recorder: _Recorder, path: str, visited: set[int
 
 def _vocabularies(model: keras.Model, paths: Mapping[str, str]) -> dict[str, Any]:
     """Returns the vocabularies that the model was not built with, which only an archive has."""
-    found = {}
+    result = {}
     for layer in _keras_state.layers(model):
         inner = getattr(layer, "_lookup_layer", layer)
         if hasattr(layer, "set_vocabulary") and getattr(inner, "input_vocabulary", None) is None:
             path = paths.get(layer.name)
             name = f"{layer.name}/{VOCABULARY}" if path is None else f"{path}/{VOCABULARY}"
-            found[f"assets/{name}"] = Words(layer)
-    return found
+            result[f"assets/{name}"] = Words(layer)
+    return result
 
 
 def _by_layers(model: keras.Model) -> dict[str, Any]:
@@ -147,11 +147,11 @@ def _by_objects(model: keras.Model, lists: bool) -> dict[str, Any]:
         return {name: id(child) for name, child in reached.items()}
 
     paths = {node: "/".join(path) for node, path in shortest(id(model), children).items()}
-    found = {paths[node]: variable for node, variable in variables.items() if node in paths}
+    result = {paths[node]: variable for node, variable in variables.items() if node in paths}
     for place, variable in enumerate(model.trainable_variables):
         if id(variable) not in paths:
-            found[f"{TRAINABLE}{place}"] = variable
-    return found
+            result[f"{TRAINABLE}{place}"] = variable
+    return result
 
 
 def _children(each: Any, lists: bool) -> dict[str, Any]:

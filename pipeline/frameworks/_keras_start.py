@@ -23,20 +23,20 @@ TOLD_APART = frozenset(
 
 def weight_specs(training: Training, naming: str) -> dict[str, Spec]:
     """Returns every tensor that a checkpoint of this model holds, by the names of its kind."""
-    found = places(_net(training), naming).items()
-    return {name: Spec(tuple(place.shape), str(place.dtype)) for name, place in found}
+    named = places(_net(training), naming).items()
+    return {name: Spec(tuple(place.shape), str(place.dtype)) for name, place in named}
 
 
 def start(training: Training, naming: str, weights: Mapping[str, Any], optimizer: Any) -> list[str]:
     """Sets the tensors and, where it is given, the optimizer's state. Raises ValueError before any
     change; returns notes."""
-    found = places(_net(training), naming)
+    named = places(_net(training), naming)
     for name, value in weights.items():
-        if name not in found or tuple(value.shape) != tuple(found[name].shape):
+        if name not in named or tuple(value.shape) != tuple(named[name].shape):
             raise ValueError(f"{name}: found the shape {tuple(value.shape)}, expected another")
-    state, notes = ([], []) if optimizer is None else _fitting(training, optimizer, found)
+    state, notes = ([], []) if optimizer is None else _fitting(training, optimizer, named)
     for name, value in weights.items():
-        _assign(found[name], value)
+        _assign(named[name], value)
     for variable, value in state:
         _assign(variable, value)
     notes += _settle(training, naming)
@@ -101,8 +101,8 @@ def _fitting(
 def _demand_kind(optimizer: keras.Optimizer, state: Mapping[str, Any]) -> None:
     """Raises ValueError where the file names another optimizer, or lists what another keeps."""
     own, kind, lists = type(optimizer).__name__, state["kind"], state.get("lists")
-    told = kind is not None and (_plain(kind) in TOLD_APART or kind != kind.lower())
-    if told and _plain(kind) != _plain(own):
+    differs = kind is not None and (_plain(kind) in TOLD_APART or kind != kind.lower())
+    if differs and _plain(kind) != _plain(own):
         raise ValueError(
             f"model.optimizer: found {own}, the checkpoint has the state of {kind}; {OTHERWISE}"
         )

@@ -38,10 +38,10 @@ def known(digest: str) -> dict[str, Any]:
 def demand_whole(digest: str) -> None:
     """Raises IncompleteArtifact unless every byte is what its name in checkpoints/ says."""
     demand_present(digest)
-    found = provenance.digest(place(digest))
-    if found != digest:
+    actual = provenance.digest(place(digest))
+    if actual != digest:
         raise IncompleteArtifact(
-            f"{place(digest)}: changed: its sha256 is {found}; fetch it again with "
+            f"{place(digest)}: changed: its sha256 is {actual}; fetch it again with "
             f"`dvc checkout --force {place(digest)}.dvc`"
         )
 

@@ -1,5 +1,6 @@
 """A process that is forked with its imports done is in all else one that was started."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -94,6 +95,18 @@ def test_no_process_meets_what_another_left(servers: Servers, tmp_path: Path) ->
     for name in ("one", "two"):
         start, file = begun(tmp_path / name, PROBE)
         assert not probed(servers.start(("colorsys",), start), start, file)["changed"]
+
+
+@linux
+def test_temporary_files_go_where_the_process_is_told_though_an_import_asked_before(
+    servers: Servers, tmp_path: Path
+) -> None:
+    """As TensorFlow's does, through this module."""
+    code = "import sys, tempfile; open(sys.argv[1], 'w').write(tempfile.gettempdir())"
+    start, file = begun(tmp_path / "one", code)
+    own = dataclasses.replace(start, environment={**start.environment, "TMPDIR": str(file.parent)})
+    assert servers.start(("absl.testing.absltest",), own).wait(60) == 0
+    assert file.read_text() == str(file.parent)
 
 
 @pytest.mark.parametrize(

@@ -114,15 +114,15 @@ def _lift(graph: Any) -> None:
     is known where they lie."""
     from onnx import AttributeProto, numpy_helper
 
-    kept = []
+    result = []
     for node in graph.node:
         values = [each.t for each in node.attribute if each.type == AttributeProto.TENSOR]
         if node.op_type != "Constant" or node.domain not in ("", "ai.onnx") or not values:
-            kept.append(node)
+            result.append(node)
             continue
         graph.initializer.add().CopyFrom(values[0])
         graph.initializer[-1].name = node.output[0]
-    _keep(graph.node, kept)
+    _keep(graph.node, result)
     for tensor in graph.initializer:
         inside = tensor.data_location != tensor.EXTERNAL and not tensor.HasField("raw_data")
         if inside and tensor.data_type in NUMBERS:
@@ -145,12 +145,12 @@ def _rename(graph: Any, inputs: Mapping[str, str], outputs: Mapping[str, str]) -
     before = [_identity(own, theirs) for own, theirs in inputs.items() if own != theirs]
     after = [_identity(theirs, own) for own, theirs in outputs.items() if own != theirs]
     for field, names in ((graph.input, inputs), (graph.output, outputs)):
-        kept = []
+        result = []
         for own, theirs in names.items():
             value = type(values[theirs]).FromString(values[theirs].SerializeToString())
             value.name = own
-            kept.append(value)
-        _keep(field, kept)
+            result.append(value)
+        _keep(field, result)
     _keep(graph.node, [*before, *graph.node, *after])
 
 

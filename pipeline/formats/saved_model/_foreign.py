@@ -64,15 +64,15 @@ def ports(tensors: Any) -> dict[str, Port]:
     """Returns what a signature says of its inputs or outputs, in the order of their names."""
     import tensorflow as tf
 
-    found = {}
+    result = {}
     for name in sorted(tensors):
         info = tensors[name]
         if info.WhichOneof("encoding") != "name":
             raise ValueError(f"{name} is {info.WhichOneof('encoding')}, expected a dense tensor")
         dims = [each.size if each.size > 0 else None for each in info.tensor_shape.dim]
         shape = None if info.tensor_shape.unknown_rank else tuple(dims)
-        found[name] = Port(str(tf.as_dtype(info.dtype).name), shape)
-    return found
+        result[name] = Port(str(tf.as_dtype(info.dtype).name), shape)
+    return result
 
 
 def made_plain(path: Path, folder: Path) -> str:

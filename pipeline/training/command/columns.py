@@ -44,9 +44,9 @@ def named(column: str) -> str | None:
     words = [word for word in re.split(r"[/_.\s-]+", column.strip()) if word]
     split = "train"
     for place in (0, -1):
-        found = [s for s, known in SPLITS.items() if words and words[place].lower() in known]
-        if found and len(words) > 1:
-            split = found[0]
+        splits = [s for s, known in SPLITS.items() if words and words[place].lower() in known]
+        if splits and len(words) > 1:
+            split = splits[0]
             words.pop(place)
             break
     while len(words) > 1 and words[-1].lower() in ("epoch", "step"):

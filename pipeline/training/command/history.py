@@ -24,8 +24,8 @@ def history(output: Path, train: Train) -> tuple[str, list[Row]]:
     Raises ParamsError where train.history names no log, or no column of it; DataError for one that
     cannot be read.
     """
-    given = train.history
-    said = given if isinstance(given, CommandHistory) else CommandHistory(file=given)
+    configured = train.history
+    said = configured if isinstance(configured, CommandHistory) else CommandHistory(file=configured)
     title, values = logs.read(_places(output, said.file))
     if said.file and not title:
         raise ParamsError(f"train.history: found {said.file}, expected a log below {{output}}")

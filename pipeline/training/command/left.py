@@ -45,14 +45,14 @@ def last_whole(output: Path, pattern: str | None) -> Path | None:
 def newest_first(output: Path, pattern: str | None) -> Iterator[Path]:
     """Gives the checkpoints, files and folders; what lies in one that is a folder is part of it."""
     if pattern is None:
-        found = list(_below(output))
+        files = list(_below(output))
     else:
         if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
             raise ParamsError(
                 f"train.checkpoint: found {pattern}, expected a path below {{output}}"
             )
-        found = [path for path in output.glob(pattern) if _is_one(path)]
-    yield from sorted(found, key=lambda path: (_written(path), path.as_posix()), reverse=True)
+        files = [path for path in output.glob(pattern) if _is_one(path)]
+    yield from sorted(files, key=lambda path: (_written(path), path.as_posix()), reverse=True)
 
 
 def _below(folder: Path) -> Iterator[Path]:
