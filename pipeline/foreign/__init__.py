@@ -14,7 +14,7 @@ from pipeline.errors import DataError
 
 from .contract import Foreign, Kind
 
-NOT_KINDS = ("contract", "lazily", "matching")
+NOT_KINDS = ("contract", "lazy_mapping", "matching")
 
 
 def names() -> list[str]:

@@ -13,7 +13,7 @@ from ._contents import made_in
 from ._pickle import Made
 from ._tensors import SUBCLASS, Tensors, reason
 from ._torch_file import Piece, TorchFile
-from .lazily import Lazily
+from .lazy_mapping import LazyMapping
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,17 +52,17 @@ class Brought:
             return tensor
         raise DataError(f"{self.file.path}: {escaped(name)[:200]} {_refusal(tensor)}")
 
-    def all_of(self, weights: Mapping[str, Any]) -> Lazily:
+    def all_of(self, weights: Mapping[str, Any]) -> LazyMapping:
         """Returns the weights by name, now that each is known to be whole."""
         for name, value in weights.items():
             self.dense(name, value)
-        return Lazily(weights, self)
+        return LazyMapping(weights, self)
 
     def state(self, value: Any) -> Any:
         """Returns an optimizer's state, of which each tensor is known to be whole."""
         for each in made_in(value):
             self(each)
-        return Lazily(value, self)
+        return LazyMapping(value, self)
 
 
 class _Once(Tensors):

@@ -17,7 +17,7 @@ import numpy as np
 from pipeline.errors import DataError
 from pipeline.text import escaped
 
-from ._lazy import Lazy
+from ._lazy_array import LazyArray
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 DAMAGE = (
@@ -94,7 +94,7 @@ def opened(source: Any) -> Any:
     return h5py.File(source, "r")
 
 
-def arrays(group: Any, path: Path, size: int) -> dict[str, Lazy]:
+def arrays(group: Any, path: Path, size: int) -> dict[str, LazyArray]:
     """Returns every array below the group by its path in it, none of them read. Raises DataError
     unless each lies whole, as it is, in the file of `size` bytes."""
     found, stored = {}, 0
@@ -109,7 +109,7 @@ def arrays(group: Any, path: Path, size: int) -> dict[str, Lazy]:
     return found
 
 
-def _lazy(data: Any, name: str, path: Path) -> Lazy:
+def _lazy(data: Any, name: str, path: Path) -> LazyArray:
     shown = escaped(name[:200])
     if data.chunks is not None or data.external or data.is_virtual:
         raise DataError(
@@ -130,7 +130,7 @@ def _lazy(data: Any, name: str, path: Path) -> Lazy:
         with one_line(path):
             return np.asarray(data[()]).view(dtype) if dtype.kind == "V" else np.asarray(data[()])
 
-    return Lazy(tuple(map(int, shape)), dtype, read)
+    return LazyArray(tuple(map(int, shape)), dtype, read)
 
 
 def _dtype(data: Any) -> Any:

@@ -11,7 +11,7 @@ from pipeline.untrusted import documents
 from . import _torch_file
 from ._safetensors_file import mapped, places
 from ._tensors import Tensors, said_places, tensors_of
-from .lazily import Lazily
+from .lazy_mapping import LazyMapping
 
 FILES = ("model.safetensors", "pytorch_model.bin")
 """What the weights are called, the one that is taken where both are there first; several have an
@@ -65,13 +65,13 @@ def _of_index(folder: Path, name: str, notes: list[str]) -> Mapping[str, Any]:
                 "whole folder again"
             )
         result |= {name: (read, name) for name in read}
-    return Lazily(result, lambda place: place[0][place[1]])
+    return LazyMapping(result, lambda place: place[0][place[1]])
 
 
 def _read(path: Path, notes: list[str]) -> Mapping[str, Any]:
     with _torch_file.reading(path, "file of weights"):
         if path.suffix == ".safetensors":
-            return Lazily(places(path)[0], mapped)
+            return LazyMapping(places(path)[0], mapped)
         file, left = _torch_file.opened(path), list[str]()
         tensors = Tensors(file)
         state = tensors.within(file.pickle.value)

@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.frameworks._layer_names import public
 
-from ._lazy import Lazy
+from ._lazy_array import LazyArray
 
 OLD = "_layer_checkpoint_dependencies"
 """What TensorFlow 2.12 wrote in place of `layers`."""
@@ -19,7 +19,7 @@ def usual(name: str) -> str:
     return "/".join("layers" if part == OLD else part for part in name.split("/"))
 
 
-def of_net(arrays: Mapping[str, Lazy]) -> dict[str, Lazy]:
+def of_net(arrays: Mapping[str, LazyArray]) -> dict[str, LazyArray]:
     """Returns those of the model."""
     named = {usual(name): array for name, array in arrays.items()}
     own = {k: v for k, v in named.items() if not k.startswith((OPTIMIZER, METRICS))}
@@ -39,7 +39,7 @@ def naming(root: Any, arrays: Mapping[str, Any], version: str | None) -> str:
 
 
 def of_optimizer(
-    arrays: Mapping[str, Lazy], kind: str | None, settings: Mapping[str, Any]
+    arrays: Mapping[str, LazyArray], kind: str | None, settings: Mapping[str, Any]
 ) -> dict[str, Any] | None:
     """Returns the optimizer's state as the framework takes it; None where there is none."""
     usually = {usual(name): array for name, array in arrays.items()}

@@ -19,7 +19,7 @@ from pipeline.formats.saved_model._index import MAGIC, table
 from pipeline.text import escaped
 
 from ._hdf5 import DAMAGE
-from ._lazy import Lazy
+from ._lazy_array import LazyArray
 
 SUFFIX = ".index"
 OBJECTS = "_CHECKPOINTABLE_OBJECT_GRAPH"
@@ -74,12 +74,14 @@ class Index:
         """Returns one of its files of data."""
         return self.path.with_name(f"{self.prefix}.data-{number:05}-of-{self.shards:05}")
 
-    def tensors(self) -> dict[str, Lazy]:
+    def tensors(self) -> dict[str, LazyArray]:
         """Returns the numbers by key; texts are tables of words, which are not taken from here."""
         opened: list[Any] = []
         numbers = {k: e for k, e in self.entries.items() if e.integer(1) != TEXT}
         return {
-            key: Lazy(_shape(entry), _dtype(entry.integer(1)), partial(self._read, key, opened))
+            key: LazyArray(
+                _shape(entry), _dtype(entry.integer(1)), partial(self._read, key, opened)
+            )
             for key, entry in numbers.items()
         }
 

@@ -13,7 +13,7 @@ from . import _hugging_face_trainer as trainer
 from . import _hugging_face_weights as files
 from . import _torch_file
 from .contract import Foreign
-from .lazily import Lazily
+from .lazy_mapping import LazyMapping
 
 TITLE = "folder of Hugging Face"
 GIVES_WEIGHTS = True
@@ -55,7 +55,7 @@ def read(path: Path) -> Foreign:
         notes.append(f"{renamed} tensors are called otherwise in transformers today.")
     return Foreign(
         framework="pytorch",
-        weights=Lazily(names, weights.__getitem__),
+        weights=LazyMapping(names, weights.__getitem__),
         optimizer=optimizer,
         scheduler=scheduler,
         epoch=epoch,

@@ -16,7 +16,7 @@ from pipeline.errors import DataError
 from . import _hdf5
 from ._keras_config import code_notes, compiled
 from ._keras_weights import naming, of_net, of_optimizer
-from ._lazy import Lazy, words
+from ._lazy_array import LazyArray, words
 from .contract import Foreign
 
 TITLE = "Keras archive (.keras)"
@@ -131,7 +131,7 @@ def _weights(path: Path, archive: zipfile.ZipFile) -> tuple[Any, int]:
     return _hdf5.opened(_hdf5.Window(path, start, info.file_size)), info.file_size
 
 
-def _vocabularies(path: Path, archive: zipfile.ZipFile) -> dict[str, Lazy]:
+def _vocabularies(path: Path, archive: zipfile.ZipFile) -> dict[str, LazyArray]:
     """Returns the words that layers learnt, by the names of their members."""
     return {
         name: words(_text(archive, name, path).replace("\r\n", "\n").split("\n"))

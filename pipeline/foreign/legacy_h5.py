@@ -10,7 +10,7 @@ from pipeline.text import escaped
 from . import _hdf5
 from ._keras_config import Compiled, code_notes, compiled
 from ._keras_weights import state
-from ._lazy import Lazy
+from ._lazy_array import LazyArray
 from .contract import Foreign
 from .keras_archive import parse
 from .weights_h5 import layout
@@ -53,7 +53,9 @@ def _json(root: Any, name: str, path: Path) -> Any:
     return {} if content is None else parse(content.encode(), f"{path}: {name}")
 
 
-def _weights(group: Any, prefix: str, arrays: dict[str, Lazy], path: Path) -> dict[str, Lazy]:
+def _weights(
+    group: Any, prefix: str, arrays: dict[str, LazyArray], path: Path
+) -> dict[str, LazyArray]:
     """Returns the weights by layer and name, layers counted from 0. Raises DataError for an array
     that no layer lists, or that is not there."""
     layers = [*_hdf5.texts(group, "layer_names"), *([TOP] if TOP in group else [])]
@@ -73,7 +75,7 @@ def _weights(group: Any, prefix: str, arrays: dict[str, Lazy], path: Path) -> di
 
 
 def _optimizer(
-    root: Any, arrays: dict[str, Lazy], said: Compiled, path: Path
+    root: Any, arrays: dict[str, LazyArray], said: Compiled, path: Path
 ) -> tuple[dict[str, Any] | None, list[str]]:
     """Returns the optimizer's state, as far as its variables stand in Keras 3's order."""
     names = _hdf5.texts(root[OPTIMIZER], "weight_names")

@@ -12,7 +12,7 @@ from pipeline.untrusted import documents, limits
 from . import state_dict
 from ._safetensors_file import Place, has_header, mapped, places
 from .contract import Foreign
-from .lazily import Lazily
+from .lazy_mapping import LazyMapping
 
 TITLE = "safetensors"
 GIVES_WEIGHTS = True
@@ -60,7 +60,7 @@ def _opened(
     optimizer, scheduler = [state for state, _ in beside] or [None, None]
     return Foreign(
         framework="pytorch",
-        weights=Lazily(weights, lambda bring: bring()),
+        weights=LazyMapping(weights, lambda bring: bring()),
         optimizer=optimizer,
         scheduler=None if optimizer is None else scheduler,
         hyperparameters=known,

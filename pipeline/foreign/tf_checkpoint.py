@@ -8,7 +8,7 @@ from pipeline.errors import DataError
 from pipeline.frameworks._object_paths import TRAINABLE
 from pipeline.text import escaped
 
-from ._lazy import Lazy
+from ._lazy_array import LazyArray
 from ._object_graph import COUNTER, Graph, optimizer_state, parse
 from ._tf_index import FAULTS, SUFFIX, Index, indices, latest
 from .contract import Foreign
@@ -62,7 +62,7 @@ def _damaged(path: Path, fault: Exception) -> DataError:
     )
 
 
-def _foreign(path: Path, graph: Graph, tensors: Mapping[str, Lazy]) -> Foreign:
+def _foreign(path: Path, graph: Graph, tensors: Mapping[str, LazyArray]) -> Foreign:
     keys = {node.key for node in graph.nodes if node.key is not None}
     held = {f"{key}{part}" for node in graph.nodes for key in node.tables for part in TABLE}
     tables = held & set(tensors)

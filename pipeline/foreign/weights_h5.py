@@ -9,7 +9,7 @@ from pipeline.text import escaped
 
 from . import _hdf5
 from ._keras_weights import OLD, naming, of_net, of_optimizer, usual
-from ._lazy import Lazy
+from ._lazy_array import LazyArray
 from .contract import Foreign
 from .keras_archive import parse
 
@@ -38,7 +38,7 @@ def read(path: Path) -> Foreign:
         )
     with _hdf5.one_line(path):
         files = [path] if index is None else _demanded(index)
-        arrays: dict[str, Lazy] = {}
+        arrays: dict[str, LazyArray] = {}
         optimizer: str | None = None
         words = ""
         for file in files:

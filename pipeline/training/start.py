@@ -15,7 +15,7 @@ from pipeline.errors import ModelError
 from pipeline.files import write_atomically
 from pipeline.foreign import matching
 from pipeline.foreign.contract import Foreign
-from pipeline.foreign.lazily import Lazily
+from pipeline.foreign.lazy_mapping import LazyMapping
 from pipeline.frameworks.contract import Framework, TrainingModule
 from pipeline.run import start
 from pipeline.training.epochs import adapt
@@ -75,7 +75,7 @@ class Start:
             adapt(self.framework, training, inputs)
         specs = self.framework.weight_specs(training, origin.naming)
         match = matching.match(specs, origin.weights, self.params.model.rename, train.new_weights)
-        weights = Lazily(match.pairs, origin.weights.__getitem__)
+        weights = LazyMapping(match.pairs, origin.weights.__getitem__)
         whole = train.start_with == "optimizer"
         states = (origin.optimizer, origin.scheduler) if whole else (None, None)
         if whole and origin.optimizer is None:

@@ -15,7 +15,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from pipeline import foreign
 from pipeline.errors import ModelError
-from pipeline.foreign.lazily import Lazily
+from pipeline.foreign.lazy_mapping import LazyMapping
 from pipeline.foreign.matching import match
 from pipeline.frameworks import pytorch as framework
 from testing.parts import answers, parts
@@ -87,7 +87,7 @@ def started(path: Path, net: Any = Language, whole: bool = True, **how) -> tuple
     found, training = foreign.read(path), built(net)
     specs = framework.weight_specs(training, found.naming)
     matched = match(specs, found.weights, **how)
-    weights = Lazily(matched.pairs, found.weights.__getitem__)
+    weights = LazyMapping(matched.pairs, found.weights.__getitem__)
     states = (found.optimizer, found.scheduler) if whole else (None, None)
     notes = framework.start(training, found.naming, weights, *states)
     return training, [*found.notes, *matched.notes, *notes]

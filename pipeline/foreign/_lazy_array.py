@@ -8,7 +8,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Lazy:
+class LazyArray:
     """What `numpy.asarray` reads from a file; shape and dtype are known before."""
 
     shape: tuple[int, ...]
@@ -21,7 +21,7 @@ class Lazy:
         return array if dtype is None else array.astype(dtype, copy=False)
 
 
-def words(values: list[str]) -> Lazy:
+def words(values: list[str]) -> LazyArray:
     """Returns a vocabulary, which matches by its name alone: how long it is, the words say."""
 
     def read() -> np.ndarray:
@@ -29,4 +29,4 @@ def words(values: list[str]) -> Lazy:
         array[()] = values
         return array
 
-    return Lazy((), np.dtype(object), read)
+    return LazyArray((), np.dtype(object), read)

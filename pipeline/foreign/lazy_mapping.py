@@ -7,7 +7,7 @@ from typing import Any
 Bring = Callable[[Any], Any]
 
 
-class Lazily(Mapping[Any, Any]):
+class LazyMapping(Mapping[Any, Any]):
     """A mapping of which each value is brought when it is asked for, and mappings within it are the
     same."""
 
@@ -16,7 +16,7 @@ class Lazily(Mapping[Any, Any]):
 
     def __getitem__(self, key: Any) -> Any:
         value = self._values[key]
-        return Lazily(value, self._bring) if isinstance(value, dict) else self._bring(value)
+        return LazyMapping(value, self._bring) if isinstance(value, dict) else self._bring(value)
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self._values)
