@@ -95,7 +95,7 @@ def own_names(path: Path, net: "nn.Module", weights: Mapping[str, "Tensor"]) -> 
     renamings = [each for each in changes if isinstance(each, WeightRenaming)]
     converters = [each for each in changes if isinstance(each, WeightConverter)]
     prefix = getattr(net, "base_model_prefix", None)
-    ignored = [re.compile(each) for each in getattr(net, IGNORED, None) or ()]
+    ignored = getattr(net, IGNORED, None) or ()
     names: dict[str, str] = {}
     for name in weights:
         own, converted = rename_source_key(name, renamings, converters, prefix, expected)
@@ -106,7 +106,7 @@ def own_names(path: Path, net: "nn.Module", weights: Mapping[str, "Tensor"]) -> 
             )
         if own in names:
             raise DataError(f"{path}: {names[own]} and {name} are both transformers' {own}")
-        if own in expected or not any(each.search(own) for each in ignored):
+        if own in expected or not any(re.search(each, own) for each in ignored):
             names[own] = name
     return names
 

@@ -73,7 +73,14 @@ def _demand_as_many_stars(pattern: str, target: str | None) -> None:
 
 
 def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile("(.*)".join(map(re.escape, pattern.split("*"))), re.DOTALL)
+    """Each star stands for as little text as it can. What was found for one is not looked for
+    again, so that no name, however long, takes more than one pass."""
+    texts = [re.escape(text) for text in pattern.split("*")]
+    if len(texts) == 1:
+        return re.compile(texts[0])
+    first, *between, last = texts
+    stars = "".join(f"(?>(.*?){text})" for text in between)
+    return re.compile(f"{first}{stars}(.*){last}", re.DOTALL)
 
 
 def _fit(pattern: re.Pattern[str], name: str) -> re.Match[str] | None:

@@ -1,12 +1,10 @@
 """Weights are named by layers, whose names Keras counts on from model to model in a process: the
 first Dense of a file may be dense_12. Here they count from 0 in each model, in their order."""
 
-import re
 from collections.abc import Sequence
 
 TOP = "top_level_model_weights"
 """The group of weights that no layer holds."""
-NUMBERS = re.compile(r"((?:_\d+)*)$")
 Path = tuple[str, ...]
 
 
@@ -53,14 +51,21 @@ def counted(paths: Sequence[Path]) -> list[Path]:
 
 
 def _renamed(parts: set[str]) -> dict[str, str]:
-    alike: dict[str, list[tuple[list[int], str]]] = {}
+    alike: dict[str, list[tuple[list[tuple[int, str]], str]]] = {}
     for part in parts:
-        numbers = NUMBERS.search(part)
-        assert numbers is not None
-        base = part[: numbers.start()]
-        alike.setdefault(base, []).append(([int(n) for n in numbers[1].split("_")[1:]], part))
+        base, numbers = _numbered(part)
+        alike.setdefault(base, []).append(([(len(each), each) for each in numbers], part))
     return {
         part: base if place == 0 else f"{base}_{place}"
         for base, each in alike.items()
         for place, (_, part) in enumerate(sorted(each))
     }
+
+
+def _numbered(part: str) -> tuple[str, list[str]]:
+    """Returns what stands before the numbers at the end, and these: dense_1_2 is dense, 1 and 2."""
+    words = part.split("_")
+    last = len(words)
+    while last > 1 and words[last - 1].isdecimal():
+        last -= 1
+    return "_".join(words[:last]), words[last:]

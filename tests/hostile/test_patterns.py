@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.foreign import _patterns
 from testing.project import ROOT
 
 METHODS = ("fullmatch", "match", "search", "sub", "findall", "split", "finditer", "subn")
@@ -24,6 +25,11 @@ SOON = 0.02
 """Seconds of processor time, in which nothing is compared."""
 LINEAR = 8
 """Times as long for four times the text: 4 where it grows with the length, 16 with its square."""
+MADE = {
+    "pipeline/foreign/_patterns.py": [_patterns._compiled("*b.*.a*c").pattern],
+    "pipeline/foreign/_hugging_face_nets.py": [r"position_ids", r"model\.mtp\..*"],
+}
+"""What is made as it runs: of what a person writes, and by transformers."""
 GENERIC = "a1 \n_-./\"\\:'@{[(=+"
 
 
@@ -50,11 +56,14 @@ def patterns() -> Iterator[Pattern]:
                 assert isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute)
                 methods = (call.func.attr,)
                 if call.func.attr == "compile":
-                    name = targets[0].id if targets else "?"
+                    name = targets[0].id if targets else None
                     used = [m for m in METHODS if re.search(rf"\b{name}\.{m}\(", everything)]
-                    methods = tuple(used) or METHODS[:3]
-                place = f"{path.relative_to(ROOT).as_posix()}:{call.lineno}"
-                yield Pattern(place, _text(call.args[0], place), _flags(call), methods)
+                    methods = tuple(used) or METHODS[: 3 if name else 1]
+                file = path.relative_to(ROOT).as_posix()
+                place = f"{file}:{call.lineno}"
+                written = isinstance(call.args[0], ast.Constant | ast.JoinedStr | ast.BinOp)
+                for text in [_text(call.args[0], place)] if written else MADE[file]:
+                    yield Pattern(place, text, _flags(call), methods)
 
 
 def _is_of_re(node: ast.AST) -> bool:

@@ -22,7 +22,7 @@ LARGEST_CELL = 2**31 - 1
 LOOKED_AT = 1000
 """Rows in which a column shows whether it has true and false, and how its times are written."""
 WHOLE = re.compile(r"\s*[-+]?[0-9]+\s*")
-NUMBER = re.compile(r"\s*[-+]?[0-9]*\.?[0-9]+([eE][-+]?[0-9]+)?\s*")
+NUMBER = re.compile(r"\s*[-+]?(?:[0-9]++(?:\.[0-9]++)?|\.[0-9]++)(?:[eE][-+]?[0-9]+)?\s*")
 UTF8 = ("utf-8", "utf8", "utf-8-sig")
 
 

@@ -229,7 +229,6 @@ def _demand_runs(path: Path) -> None:
     try:
         session(path, FATAL)
     except (*refused, state.RuntimeException) as error:
-        text = re.sub(
-            r"^\[ONNXRuntimeError\][^:]*:[^:]*:[^:]*: |.*(?=Unsupported model)", "", reason(error)
-        )
+        text = re.sub(r"\[ONNXRuntimeError\]([^:]*:){3} ", "", reason(error), count=1)
+        text = text[max(0, text.find("Unsupported model")) :]
         raise ValueError(f"onnxruntime does not take it: {text[:300]}") from error

@@ -5,6 +5,7 @@ it a program needs is plain JSON and raw bytes, which the screen judges as it ju
 """
 
 import contextlib
+import itertools
 import json
 import re
 import zipfile
@@ -27,13 +28,13 @@ EXPORT = "torch.export.save(torch.export.export(model.eval(), …), path)"
 MODES = ("train", "training")
 """What operators call their mode."""
 OTHERS = {
-    r"data/aotinductor/": "holds native code that AOTInductor compiled, which nothing here can "
+    ("data/aotinductor/",): "holds native code that AOTInductor compiled, which nothing here can "
     "look into; adopt the program that it was compiled from: {export}",
-    r"(serialized_exported_program\.json$|serialized_state_dict)": "is a .pt2 from before torch "
+    ("serialized_exported_program.json", "serialized_state_dict"): "is a .pt2 from before torch "
     "2.8, which keeps its weights in a pickle; load it in the version that wrote it, and save it "
     "again with torch 2.8 or later",
 }
-"""What else is called .pt2, or is a program of torch's, by a member of it; and what to do."""
+"""What else is called .pt2, or is a program of torch's, by a member's beginning; and what to do."""
 
 
 class Archive:
@@ -47,7 +48,9 @@ class Archive:
         if len(roots) != 1:
             raise ValueError(f"has {len(roots)} folders at its top, expected one, as torch writes")
         self.root = roots.pop()
-        programs = [m[1] for name in self.spans if (m := re.search(r"/models/(.+)\.json$", name))]
+        programs = [
+            m[1] for name in self.spans if (m := re.fullmatch(r"[^/]*/models/(.+)\.json", name))
+        ]
         if len(programs) > 1 and MODEL not in programs:
             raise ValueError(
                 f"holds the programs {', '.join(sorted(programs))}, expected one, or one that is "
@@ -90,14 +93,17 @@ def members_of(path: Path) -> list[str]:
 
 def is_program(members: Iterable[str]) -> bool:
     """Whether they are of a program of torch.export, in whichever version."""
-    known = [r"models/.+\.json$", r"archive_format$", r"data/(weights|constants)/", *OTHERS]
-    return any(re.match(pattern, name) for name in members for pattern in known)
+    known = ("archive_format", "data/weights/", "data/constants/", *itertools.chain(*OTHERS))
+    return any(
+        name.startswith(known) or (name.startswith("models/") and name.endswith(".json"))
+        for name in members
+    )
 
 
 def refuse_others(members: Iterable[str]) -> None:
     """Raises ValueError for another kind of archive that holds a program."""
-    for pattern, text in OTHERS.items():
-        if any(re.match(pattern, name) for name in members):
+    for begins, text in OTHERS.items():
+        if any(name.startswith(begins) for name in members):
             raise ValueError(text.format(export=EXPORT))
 
 
