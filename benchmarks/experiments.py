@@ -19,6 +19,7 @@ from benchmarks.reproduced import MODEL, ROOT, again, clone, environment
 SHORT = ("train.epochs=2", "checkpoint.many=16", "export.attempt=[]")
 LONGER = ("train.epochs=1", "export.attempt=[]")
 IN_KERAS = {
+    "any_size": "keras_points",
     "autoencoder": "keras_autoencoder",
     "contrastive": "keras_contrastive",
     "images": "keras_images",

@@ -36,6 +36,15 @@ def rows(count: int, seed: int) -> Iterator[dict[str, Any]]:
         }
 
 
+def cut(count: int, seed: int, least: int) -> Iterator[dict[str, Any]]:
+    """Yields `picture` and `mask` of `rows`, of which each has a height and a width of its own:
+    `least` to SIDE."""
+    generator = np.random.default_rng(seed + 1)
+    for row in rows(count, seed):
+        height, width = generator.integers(least, SIDE + 1, 2)
+        yield {name: row[name][:height, :width] for name in ("picture", "mask")}
+
+
 def _shape(kind: int, generator: np.random.Generator) -> np.ndarray:
     """Returns where a shape is."""
     radius = generator.integers(2, 5)

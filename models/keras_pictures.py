@@ -2,7 +2,7 @@
 each point?"""
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 SIDE = 16
 
@@ -56,3 +56,20 @@ def keras_unet(channels: int, classes: int) -> keras.Model:
     values = _block(layers.Concatenate(name="both")([fine, up]), channels, "joined")
     masks = layers.Conv2D(classes, 1, activation="softmax", name="masks")(values)
     return keras.Model(picture, masks, name="keras_unet")
+
+
+def keras_points(channels: int, classes: int) -> keras.Model:
+    """Image of any size to mask: probabilities (rows, height, width, classes) out. Where `inside`
+    is 0 there is nothing: padding changes no answer."""
+    picture = keras.Input((None, None), dtype="uint8", name="picture")
+    inside = keras.Input((None, None), name="inside")
+    there = ops.expand_dims(inside, -1)
+    scaled = layers.Rescaling(1 / 127.5, offset=-1.0, name="scale")(ops.expand_dims(picture, -1))
+    near = layers.Conv2D(channels, 3, padding="same", activation="relu", name="near")
+    far = layers.Conv2D(
+        2 * channels, 3, padding="same", dilation_rate=3, activation="relu", name="far"
+    )
+    values = far(near(scaled * there) * there)
+    masks = layers.Conv2D(classes, 1, activation="softmax", name="masks")(values)
+    inputs = {"picture": picture, "inside": inside}
+    return keras.Model(inputs, masks, name="keras_points")

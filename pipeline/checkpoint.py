@@ -153,13 +153,15 @@ def _record_steps(
 def _of_steps(
     arrays: Mapping[str, np.ndarray], steps: Sequence[np.ndarray]
 ) -> dict[str, np.ndarray]:
-    """Returns the rows of all steps, which are padded to the longest of them, and the size of each
-    step's own: input.<name>, target.<name>, and size.<array> of an array that varies."""
+    """Returns the rows of all steps, which are padded to the largest of them, and the size of each
+    step's own: input.<name>, target.<name>, and size.<array> of an array that varies, a number a
+    step, or one for each axis of a row until the last that varies."""
     all_rows, result = np.concatenate(steps), {}
     for name, array in arrays.items():
         result[name] = array[all_rows]
         if prepared.varies(array):
-            result[f"size.{name}"] = np.array([array[rows].shape[1] for rows in steps])
+            sizes = np.array([prepared.longest(array, rows) for rows in steps])
+            result[f"size.{name}"] = sizes[:, 0] if sizes.shape[1] == 1 else sizes
     return result
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import keyword
+import math
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -37,9 +38,9 @@ def prepare(data: Path, output: Path, params: PrepareParams) -> None:
 
     Raises DataError naming file, row (from 1; in a CSV the line too) and column, and ParamsError.
     """
+    dimensions.demand_declared(params.data)
     table, config = open_raw(data, params.data)
     _demand_inputs(config)
-    dimensions.demand_declared(config)
     arrays = _array_specs(columns.with_rest(config, table.shapes))
     declared.demand(table, config, arrays)
     _demand_different(table, columns.ids(config))
@@ -53,7 +54,7 @@ def prepare(data: Path, output: Path, params: PrepareParams) -> None:
     made.write(output, splits == SPLITS.index("test"))
     schema = _schema(config, arrays, splits, made)
     for name, entry in config.inputs.items():
-        if entry.masks is None:
+        if not entry.masks:
             learnt = _learnt(table, name, entry, arrays[f"inputs/{name}"], output)
             schema["inputs"][name] |= learnt
     (output / "schema.json").write_text(json.dumps(schema, indent=2) + "\n")
@@ -170,7 +171,8 @@ def _write(
             of_rows = lengths.of(splits == index)
             for key, array in arrays.items():
                 rows = (splits == index).sum()
-                count = of_rows[array.dimension].sum() if array.dimension else rows
+                sizes = [of_rows[name] for name in array.dimensions]
+                count = math.prod(sizes[1:], start=sizes[0]).sum() if sizes else rows
                 file = _npy(output / split / f"{key}.npy", int(count), array)
                 files[index, key] = stack.enter_context(file)
             for dimension, each in of_rows.items():

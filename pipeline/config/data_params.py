@@ -15,9 +15,9 @@ IGNORED = -100
 """Of labels: torch's losses pass over it, and so do metrics over all that is below 0."""
 
 
-def first_name(shape: tuple[int | str, ...]) -> str | None:
-    """Returns the name that a shape begins with, if it does."""
-    return shape[0] if shape and isinstance(shape[0], str) else None
+def names_in(shape: tuple[int | str, ...]) -> tuple[str, ...]:
+    """Returns the names in a shape: the dimensions that vary."""
+    return tuple(size for size in shape if isinstance(size, str))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,10 +68,11 @@ class Input:
     source: str | tuple[str, ...]
     """Column, list of columns or range such as "pixel_{0..63}"; in an .npz the array's name.
     "all but the target" is each column that nothing else names, in the file's order, and "mask of
-    length" is 1 where a row has values along the dimension `length`, and 0 where it is padded."""
+    length" is 1 where a row has values along the dimension `length`, and 0 where it is padded;
+    "mask of height and width" says it of both."""
     shape: tuple[int | str, ...]
-    """Of one row, without the batch dimension; () is a scalar. A name in the first place is a
-    dimension that varies from row to row, within the bounds that data.dimensions has for it."""
+    """Of one row, without the batch dimension; () is a scalar. A name is a dimension that varies
+    from row to row, within the bounds that data.dimensions has for it."""
     dtype: Literal["float32", "float64", "int64", "uint8", "string"]
     image: Image | None = None
     """How the files that the column names are decoded, where they are images."""
@@ -106,24 +107,24 @@ class Input:
                 f"{key}.missing: found {self.missing!r} for {self.dtype}, which has no NaN; "
                 "set dtype to float32, or to categories"
             )
-        if self.missing not in (None, "keep") and self.dimension is not None:
+        if self.missing not in (None, "keep") and self.dimensions:
             raise ParamsError(
-                f"{key}.missing: found {self.missing!r} where {self.dimension} varies; expected "
-                "keep, or a shape of numbers"
+                f"{key}.missing: found {self.missing!r} where {self.dimensions[0]} varies; "
+                "expected keep, or a shape of numbers"
             )
         if self.time and self.dtype == "string":
             raise ParamsError(f"{key}.time: found with dtype string, expected that of a number")
 
     @property
-    def dimension(self) -> str | None:
-        """Returns the dimension that varies, if one does."""
-        return first_name(self.shape)
+    def dimensions(self) -> tuple[str, ...]:
+        """Returns the dimensions that vary, in the order of the shape."""
+        return names_in(self.shape)
 
     @property
-    def masks(self) -> str | None:
-        """Returns the dimension that this is the mask of, if it is one."""
+    def masks(self) -> tuple[str, ...]:
+        """Returns the dimensions that this is the mask of; none where it is no mask."""
         is_mask = isinstance(self.source, str) and self.source.startswith(MASK)
-        return str(self.source).removeprefix(MASK) if is_mask else None
+        return tuple(str(self.source).removeprefix(MASK).split(" and ")) if is_mask else ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,9 +152,9 @@ class Target:
             raise ParamsError(f"data.targets: classes: found {repeated[0]!r} twice; name each once")
 
     @property
-    def dimension(self) -> str | None:
-        """Returns the dimension that varies, if one does."""
-        return first_name(self.shape)
+    def dimensions(self) -> tuple[str, ...]:
+        """Returns the dimensions that vary, in the order of the shape."""
+        return names_in(self.shape)
 
     @property
     def padded_with(self) -> float:

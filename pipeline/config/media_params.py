@@ -41,6 +41,9 @@ class Audio:
     """What becomes of a file with more samples than the shape: an error, or its beginning."""
     shorter: Literal["refuse", "pad"] = "refuse"
     """What becomes of one with fewer: an error, or zeros at its end."""
+    lossy: bool = False
+    """Whether MP3 and Ogg are taken: another version of libsndfile, or another processor, may
+    decode other samples from them."""
     folder: str = "."
     """Below data/, that the names in the column are relative to."""
     suffix: str | None = None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipeline.data import precision
-from pipeline.data.ragged import Lists
+from pipeline.data.ragged import Lists, Template
 from pipeline.data.tables import Array, Kind
 from pipeline.data.times import Clock
 
@@ -34,14 +34,24 @@ class ArraySpec:
     optional: bool = False
     """Whether a value may be missing: NaN, or for a category the number behind the last."""
 
-    dimension: str | None = None
-    """What varies from row to row; `shape` is then that of a row's values, one by one."""
+    row: tuple[int | str, ...] = ()
+    """The shape of a row where dimensions of it vary; `shape` is then what it has beside them."""
     encode: Callable[[Array], Lists] | None = None
     """Makes ids of texts."""
 
     def with_text_length(self, longest: int) -> "ArraySpec":
         """Returns a spec that can be memory-mapped: each text takes the place of the longest."""
         return replace(self, dtype=f"<U{longest}") if self.dtype == "string" else self
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """Returns the dimensions that vary, in the order of the row's shape."""
+        return tuple(size for size in self.row if isinstance(size, str))
+
+    @property
+    def template(self) -> Template:
+        """Returns the shape of a row, with None for each size that varies."""
+        return tuple(size if isinstance(size, int) else None for size in self.row)
 
     @property
     def has_other(self) -> bool:

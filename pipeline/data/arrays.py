@@ -59,8 +59,9 @@ def varies(array: Any) -> bool:
 
 
 def places_of(arrays: Mapping[str, Any], rows: Any) -> dict[str, np.ndarray]:
-    """Returns of each array whose rows differ in length where these rows have values, as they are
-    padded: (rows, longest)."""
+    """Returns of each array whose rows differ in size where these rows have values, as they are
+    padded: (rows, longest), or (rows, highest, widest); the axes behind the last that varies are
+    left out."""
     varying = {name: array for name, array in arrays.items() if isinstance(array, ragged.Ragged)}
     return {name: array.places(rows) for name, array in varying.items()}
 
@@ -79,6 +80,18 @@ def values(array: Any) -> np.ndarray:
     """Returns an array's values: of one whose rows differ in length those of all its rows, one
     after the other."""
     return cast(np.ndarray, array.values if varies(array) else array)
+
+
+def spread(array: Any, values: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """Returns rows of an array that varies, as large as those of a batch `like` them, each of the
+    same values in every place."""
+    return cast(np.ndarray, array.spread(values, like))
+
+
+def longest(array: Any, rows: Any) -> tuple[int, ...]:
+    """Returns how large a batch of these rows of an array that varies is, from its first axis
+    behind the rows to the last that varies."""
+    return cast(tuple[int, ...], array.longest(rows))
 
 
 def rows_at_the_ends(array: Any) -> set[int]:

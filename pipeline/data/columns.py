@@ -11,7 +11,7 @@ from pipeline.config.data_params import Data, Input, Target
 from pipeline.data import precision, times
 from pipeline.data.array_spec import ArraySpec
 from pipeline.data.casting import cast, cast_text
-from pipeline.data.ragged import Lists, as_lists, values_of
+from pipeline.data.ragged import Lists, as_lists, axes_of, values_of
 from pipeline.data.tables import Array, Batch, Kind, RowsOfLists, Table
 from pipeline.errors import ParamsError
 
@@ -92,7 +92,7 @@ def input_array(entry: Input) -> ArraySpec:
         names=listed,
         most_names=None if isinstance(entry.categories, tuple) else entry.categories,
         optional=entry.missing is not None,
-        dimension=entry.dimension,
+        row=entry.shape if entry.dimensions else (),
     )
 
 
@@ -109,12 +109,12 @@ def target_array(target: Target) -> ArraySpec:
         classes=target.number,
         names=target.labels,
         is_target=True,
-        dimension=target.dimension,
+        row=target.shape if target.dimensions else (),
     )
 
 
 def sizes(shape: tuple[int | str, ...]) -> tuple[int, ...]:
-    """Returns a shape without the dimension that varies."""
+    """Returns a shape without the dimensions that vary."""
     return tuple(size for size in shape if isinstance(size, int))
 
 
@@ -161,8 +161,8 @@ def _array(table: Table, row: int, batch: Batch, spec: ArraySpec) -> Array | Lis
     if spec.encode is not None:
         texts = cast_text(table, row, first, batch[first], replace(spec, dtype="string"))
         return spec.encode(texts)
-    if spec.dimension is not None or isinstance(batch[first], Lists):
-        return _lists(table, row, first, as_lists(batch[first]), spec)
+    if spec.row or isinstance(batch[first], Lists):
+        return _lists(table, row, first, as_lists(batch[first], axes_of(spec.template)), spec)
     if not more:
         return cast(table, row, first, batch[first], spec).reshape(rows, *spec.shape)
     dtype = object if spec.dtype == "string" else spec.dtype
@@ -174,12 +174,12 @@ def _array(table: Table, row: int, batch: Batch, spec: ArraySpec) -> Array | Lis
 
 def _lists(table: Table, row: int, column: str, lists: Lists, spec: ArraySpec) -> Array | Lists:
     """Returns rows that have as many values as they have, or of a fixed shape as an array."""
-    shape = spec.shape if spec.dimension is not None else spec.shape[1:]
+    shape = spec.shape if spec.row else spec.shape[1:]
     if lists.values.size and lists.values.shape[1:] != shape:
         found, wanted = lists.values.shape[1:], list(shape)
         raise table.fault(row, column, f"found values of {list(found)}, expected {wanted}")
     values = cast(RowsOfLists(table, row, lists), 0, column, lists.values, spec)
-    if spec.dimension is not None:
+    if spec.row:
         return Lists(values.reshape(-1, *shape), lists.lengths)
     wrong = np.flatnonzero(lists.lengths != spec.shape[0])
     if len(wrong):

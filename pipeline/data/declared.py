@@ -25,7 +25,8 @@ def demand(table: Table, data: Data, arrays: Mapping[str, ArraySpec]) -> None:
         if column not in known | ignored:
             way_out = f"declare it, or name it in data.ignore{table.hint}"
             raise table.broken(f"column {column!r} is no input, target or id: {way_out}")
-    table.let_vary(n for each in arrays.values() if each.dimension for n in each.columns)
+    varying = [each for each in arrays.values() if each.row]
+    table.let_vary({name: each.template for each in varying for name in each.columns})
     table.demand_kinds(columns.kinds_of(arrays) | ids)
     table.demand_kinds(dict.fromkeys(columns.named_split(data), "name"))
     if data.split.time:
@@ -46,14 +47,10 @@ def _columns_there(table: Table, column: str) -> str:
 
 def _demand_shape(table: Table, key: str, array: ArraySpec) -> None:
     shapes = [table.shapes[column] for column in array.columns]
-    cells = not (array.dimension or any(shapes)) and math.prod(array.shape) == len(shapes)
+    cells = not (array.row or any(shapes)) and math.prod(array.shape) == len(shapes)
     if cells or (len(shapes) == 1 and _fits(shapes[0], array)):
         return
-    if (
-        lists := [n for n in array.columns if None in table.shapes[n]]
-        if not array.dimension
-        else []
-    ):
+    if lists := [n for n in array.columns if None in table.shapes[n]] if not array.row else []:
         way_out = "name a dimension that varies in its shape, or make columns of it"
         raise table.broken(
             f"column {lists[0]!r}: found lists, expected shape {array.shape} a row; {way_out}"
@@ -67,7 +64,7 @@ def _demand_shape(table: Table, key: str, array: ArraySpec) -> None:
 
 def _fits(found: tuple[int | None, ...], array: ArraySpec) -> bool:
     """Whether rows of this shape can be the array's; of lists it shows when they are read."""
-    expected = array.shape if array.dimension is None else (None, *array.shape)
+    expected = array.template or array.shape
     pairs = zip(found, expected, strict=False)
     alike = all(one is None or other is None or one == other for one, other in pairs)
     return alike and len(found) == len(expected)

@@ -19,22 +19,20 @@ TAKEN = ("batch", "rows")
 
 
 def demand_declared(data: Data) -> None:
-    """Raises ParamsError for a shape with a name that is not declared, or not in the first place,
-    and for a dimension that no array has."""
+    """Raises ParamsError for a shape with a name that is not declared, and for a dimension that no
+    array has."""
     for name in data.dimensions:
         if name in TAKEN or not name.isidentifier():
             raise ParamsError(f"data.dimensions.{name}: found this name, expected one like length")
     for key, entry in entries(data):
-        if any(isinstance(size, str) for size in entry.shape[1:]):
-            raise ParamsError(
-                f"{key}.shape: found {list(entry.shape)}, expected a name in the first place alone"
-            )
-        if entry.dimension is not None and entry.dimension not in data.dimensions:
-            raise ParamsError(
-                f"{key}.shape: found {entry.dimension!r}, which has no bounds; set "
-                f"data.dimensions.{entry.dimension}: {{least: 1, most: …}}"
-            )
-    with_values = {each.dimension for _, each in entries(data) if not _masked(each)}
+        for name in entry.dimensions:
+            if name not in data.dimensions:
+                raise ParamsError(
+                    f"{key}.shape: found {name!r}, which has no bounds; set "
+                    f"data.dimensions.{name}: {{least: 1, most: …}}"
+                )
+    own = [each.dimensions for _, each in entries(data) if not _masked(each)]
+    with_values = {name for names in own for name in names}
     for name, masked in masks(data).items():
         _demand_mask(f"data.inputs.{name}", data.inputs[name], masked, with_values)
     for name in sorted(data.dimensions.keys() - with_values):
@@ -48,29 +46,29 @@ def entries(data: Data) -> Iterator[tuple[str, Input | Target]]:
     yield from ((f"data.targets.{name}", each) for name, each in data.targets.items())
 
 
-def masks(data: Data) -> dict[str, str]:
-    """Returns the inputs that are masks, with the dimension that each is of."""
-    found = {name: _masked(entry) for name, entry in data.inputs.items()}
-    return {name: dimension for name, dimension in found.items() if dimension is not None}
+def masks(data: Data) -> dict[str, tuple[str, ...]]:
+    """Returns the inputs that are masks, with the dimensions that each is of."""
+    return {name: entry.masks for name, entry in data.inputs.items() if entry.masks}
 
 
-def _masked(entry: Input | Target) -> str | None:
-    return entry.masks if isinstance(entry, Input) else None
+def _masked(entry: Input | Target) -> bool:
+    return isinstance(entry, Input) and bool(entry.masks)
 
 
-def _demand_mask(key: str, entry: Input, masked: str, known: set[str | None]) -> None:
-    if masked not in known:
-        raise ParamsError(f"{key}.source: no other input or target has the dimension {masked!r}")
-    if entry.shape != (masked,) or entry.dtype not in ("float32", "int64", "uint8"):
+def _demand_mask(key: str, entry: Input, masked: tuple[str, ...], known: set[str]) -> None:
+    for name in masked:
+        if name not in known:
+            raise ParamsError(f"{key}.source: no other input or target has the dimension {name!r}")
+    if entry.shape != masked or entry.dtype not in ("float32", "int64", "uint8"):
         raise ParamsError(
             f"{key}: found shape {list(entry.shape)} and {entry.dtype}, expected of a mask shape "
-            f"[{masked}] and float32, int64 or uint8"
+            f"[{', '.join(masked)}] and float32, int64 or uint8"
         )
 
 
 def _demand_tokenized(data: Data) -> None:
     for name, entry in data.inputs.items():
-        fits = entry.dimension and len(entry.shape) == 1 and entry.dtype == "int64"
+        fits = entry.dimensions and len(entry.shape) == 1 and entry.dtype == "int64"
         if entry.tokenizer is not None and not fits:
             raise ParamsError(
                 f"data.inputs.{name}: found shape {list(entry.shape)} and {entry.dtype}, expected "
@@ -79,7 +77,7 @@ def _demand_tokenized(data: Data) -> None:
 
 
 class Lengths:
-    """Lengths are those of all rows, by dimension."""
+    """Lengths are the sizes of all rows, by dimension."""
 
     def __init__(self, table: Table, arrays: Mapping[str, ArraySpec], data: Data) -> None:
         self._table, self._arrays, self._data = table, arrays, data
@@ -89,7 +87,7 @@ class Lengths:
     @classmethod
     def of_rows(cls, table: Table, arrays: Mapping[str, ArraySpec], data: Data) -> "Lengths":
         """Returns the lengths of all rows, of which each is within its bounds."""
-        varying = {key: each for key, each in arrays.items() if each.dimension is not None}
+        varying = {key: each for key, each in arrays.items() if each.row}
         lengths = cls(table, varying, data)
         for batch in shown(array_batches(table, varying), "measuring") if varying else ():
             lengths.add(batch)
@@ -100,42 +98,47 @@ class Lengths:
         arrays say otherwise."""
         seen: dict[str, str] = {}
         for key, spec in self._arrays.items():
-            if spec.dimension is not None:
-                lengths = batch[key].lengths
-                if spec.dimension not in seen:
-                    self._demand_bounds(spec, lengths)
-                    self._parts[spec.dimension].append(lengths)
-                    seen[spec.dimension] = key
+            of_axes = batch[key].sizes.T if spec.row else ()
+            for name, lengths in zip(spec.dimensions, of_axes, strict=True):
+                if name not in seen:
+                    self._demand_bounds(spec, name, lengths)
+                    self._parts[name].append(lengths)
+                    seen[name] = key
                 else:
-                    self._demand_same(spec, lengths, seen[spec.dimension])
+                    self._demand_same(spec, name, lengths, seen[name])
         self._rows += len(next(iter(batch.values())))
 
     def of(self, rows: Array) -> dict[str, Array]:
         """Returns by dimension the lengths of the rows that a mask is true for."""
         return {n: np.concatenate(parts)[rows] for n, parts in self._parts.items() if parts}
 
-    def _demand_bounds(self, spec: ArraySpec, lengths: Array) -> None:
-        bounds = self._data.dimensions[str(spec.dimension)]
+    def _demand_bounds(self, spec: ArraySpec, name: str, lengths: Array) -> None:
+        bounds = self._data.dimensions[name]
         wrong = np.flatnonzero((lengths < bounds.least) | (lengths > bounds.most))
         if len(wrong):
             way_out = "set its tokenizer.truncate, " if spec.encode is not None else ""
             raise self._table.fault(
                 self._rows + int(wrong[0]),
                 spec.columns[0],
-                f"found {lengths[wrong[0]]} values, expected {bounds.least} to {bounds.most}; "
-                f"{way_out}correct the row or data.dimensions.{spec.dimension}",
+                f"found {_sized(spec, name, lengths[wrong[0]])}, expected {bounds.least} to "
+                f"{bounds.most}; {way_out}correct the row or data.dimensions.{name}",
             )
 
-    def _demand_same(self, spec: ArraySpec, lengths: Array, other: str) -> None:
-        expected = self._parts[str(spec.dimension)][-1]
+    def _demand_same(self, spec: ArraySpec, name: str, lengths: Array, other: str) -> None:
+        expected = self._parts[name][-1]
         wrong = np.flatnonzero(lengths != expected)
         if len(wrong):
             raise self._table.fault(
                 self._rows + int(wrong[0]),
                 spec.columns[0],
-                f"found {lengths[wrong[0]]} values, expected {expected[wrong[0]]}, as {other} has: "
-                f"both have the dimension {spec.dimension}; correct the row or name another",
+                f"found {_sized(spec, name, lengths[wrong[0]])}, expected {expected[wrong[0]]}, as "
+                f"{other} has: both have the dimension {name}; correct the row or name another",
             )
+
+
+def _sized(spec: ArraySpec, name: str, size: int) -> str:
+    """Returns a size in words: 9 values, or of several dimensions a height of 9."""
+    return f"{size} values" if len(spec.dimensions) == 1 else f"a {name} of {size}"
 
 
 def bounds(data: Data) -> dict[str, Any]:
@@ -145,8 +148,8 @@ def bounds(data: Data) -> dict[str, Any]:
 
 
 def described(entry: Input | Target, pad: Any) -> dict[str, Any]:
-    """Returns what schema.json says of an entry's dimension: what it is padded with, or that it is
+    """Returns what schema.json says of an entry that varies: what it is padded with, or that it is
     a mask; nothing of one whose shape is fixed."""
-    if entry.dimension is None:
+    if not entry.dimensions:
         return {}
     return {"mask": True} if _masked(entry) else {"pad": pad}

@@ -8,9 +8,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from pipeline.config.data_params import Data, Input, Target
+from pipeline.config.data_params import Data, Dimension, Input, Target
 from pipeline.data import columns
-from pipeline.data.media import Decode, Place, audio, image
+from pipeline.data.media import Bounds, Decode, Place, audio, image
 from pipeline.data.media.column import Column
 from pipeline.errors import ParamsError
 
@@ -20,18 +20,23 @@ Entry = TypeVar("Entry", Input, Target)
 def declared(data: Path, config: Data) -> tuple[dict[str, Column], Data]:
     """Returns the columns that are decoded, and the configuration that names them as sources."""
     decoded: dict[str, Column] = {}
-    inputs = _renamed(data, "inputs", config.inputs, decoded)
-    targets = _renamed(data, "targets", config.targets, decoded)
+    inputs = _renamed(data, "inputs", config.inputs, config.dimensions, decoded)
+    targets = _renamed(data, "targets", config.targets, config.dimensions, decoded)
     return decoded, replace(config, inputs=inputs, targets=targets)
 
 
 def _renamed(
-    data: Path, section: str, entries: Mapping[str, Entry], decoded: dict[str, Column]
+    data: Path,
+    section: str,
+    entries: Mapping[str, Entry],
+    dimensions: Mapping[str, Dimension],
+    decoded: dict[str, Column],
 ) -> dict[str, Entry]:
     renamed = dict(entries)
     for name, entry in entries.items():
         key = f"data.{section}.{name}"
-        if (place_and_decode := _decoder(data, entry, key)) is None:
+        bounds = tuple(_bounds(size, dimensions) for size in entry.shape)
+        if (place_and_decode := _decoder(data, entry, bounds, key)) is None:
             continue
         place, decode = place_and_decode
         sources = columns.names(entry.source)
@@ -39,8 +44,8 @@ def _renamed(
             found = f"found {len(sources)} columns, expected the one that names the files"
             raise ParamsError(f"{key}.source: {found}")
         column = f"{sources[0]} as {name}"
-        shape = columns.sizes(entry.shape)
-        width = math.prod(shape) * np.dtype(_dtype(entry)).itemsize
+        width = math.prod(most for _, most in bounds) * np.dtype(_dtype(entry)).itemsize
+        shape = tuple(None if isinstance(size, str) else size for size in entry.shape)
         decoded[column] = Column(
             source=sources[0], place=place, decode=decode, shape=shape, bytes=width
         )
@@ -48,17 +53,22 @@ def _renamed(
     return renamed
 
 
-def _decoder(data: Path, entry: Input | Target, key: str) -> tuple[Place, Decode] | None:
+def _bounds(size: int | str, dimensions: Mapping[str, Dimension]) -> Bounds:
+    if isinstance(size, int):
+        return size, size
+    return dimensions[size].least, dimensions[size].most
+
+
+def _decoder(
+    data: Path, entry: Input | Target, bounds: tuple[Bounds, ...], key: str
+) -> tuple[Place, Decode] | None:
     if entry.image is not None and entry.audio is not None:
         raise ParamsError(f"{key}: found image and audio, expected one of them")
-    shape = columns.sizes(entry.shape)
-    if entry.dimension is not None and (entry.image or entry.audio):
-        raise ParamsError(f"{key}.shape: found {entry.dimension!r}, expected the size to decode to")
     if entry.image is not None:
-        decode = image.decoder(entry.image, shape, _dtype(entry), key)
+        decode = image.decoder(entry.image, bounds, _dtype(entry), key)
         return Place(data, entry.image.folder, entry.image.suffix), decode
     if entry.audio is not None:
-        decode = audio.decoder(entry.audio, shape, _dtype(entry), key)
+        decode = audio.decoder(entry.audio, bounds, _dtype(entry), key)
         return Place(data, entry.audio.folder, entry.audio.suffix), decode
     return None
 

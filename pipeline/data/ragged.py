@@ -1,6 +1,10 @@
-"""Rows of different lengths: their values lie one row after the other, never padded on the disk."""
+"""Rows of different sizes: their values lie one row after the other, never padded on the disk.
 
-from collections.abc import Callable, Mapping, Sequence
+The axes that vary come first there and are one: rows of [height, width, 3] are (pixels of all rows,
+3), and those of [64, length] are (places of all rows, 64).
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +16,8 @@ OFFSETS = "offsets"
 """The folder that says where rows begin, a file a dimension."""
 Rows = Array | slice
 """Which rows: their numbers, a mask of them, or a slice."""
+Template = tuple[int | None, ...]
+"""The shape of a row, with None for each size that varies."""
 
 
 @dataclass(frozen=True)
@@ -21,24 +27,60 @@ class Lists:
     values: Array
     """Of all rows, one after the other."""
     lengths: Array
-    """How many of them each row has."""
+    """The size of each row: a number, or one for each axis that varies."""
 
     def __len__(self) -> int:
         return len(self.lengths)
 
+    @property
+    def sizes(self) -> Array:
+        """Returns the sizes of each row along the axes that vary: (rows, axes)."""
+        return self.lengths if self.lengths.ndim == 2 else self.lengths[:, None]
+
+    @property
+    def counts(self) -> Array:
+        """Returns how many of the values each row has."""
+        return np.asarray(self.sizes.prod(axis=1))
+
     def row_of(self, position: int) -> tuple[int, int]:
         """Returns the row that a value belongs to, and its place there."""
-        ends = np.cumsum(self.lengths)
+        ends = np.cumsum(self.counts)
         row = int(np.searchsorted(ends, position, side="right"))
-        return row, position - int(ends[row] - self.lengths[row])
+        return row, position - int(ends[row] - self.counts[row])
 
 
-def as_lists(rows: "Array | Lists") -> Lists:
-    """Returns rows of one shape as lists of as many values each."""
+def axes_of(template: Template) -> tuple[int, ...]:
+    """Returns the axes of a row that vary."""
+    return tuple(axis for axis, size in enumerate(template) if size is None)
+
+
+def as_lists(rows: "Array | Lists", axes: Sequence[int] = (0,)) -> Lists:
+    """Returns rows of one shape as lists of as many values each; these axes of a row vary."""
     if isinstance(rows, Lists):
         return rows
-    lengths = np.full(len(rows), rows.shape[1] if rows.ndim > 1 else 1, np.int64)
-    return Lists(rows.reshape(-1, *rows.shape[2:]), lengths)
+    if rows.ndim == 1:
+        return Lists(rows, np.ones(len(rows), np.int64))
+    sizes = [rows.shape[1 + axis] for axis in axes]
+    first = np.moveaxis(rows, [1 + axis for axis in axes], range(1, 1 + len(axes)))
+    lengths = np.tile(np.array(sizes, np.int64), (len(rows), 1))
+    return Lists(first.reshape(-1, *first.shape[1 + len(axes) :]), _lengths(lengths))
+
+
+def lists_of(
+    rows: Sequence[Array],
+    template: Template,
+    join: Callable[[Sequence[Array]], Array] = np.concatenate,
+) -> Lists:
+    """Returns rows, an array each, as lists; they differ in the axes that vary alone."""
+    axes = axes_of(template)
+    sizes = [[row.shape[axis] for axis in axes] for row in rows]
+    first = [np.moveaxis(row, axes, range(len(axes))) for row in rows]
+    values = join([each.reshape(-1, *each.shape[len(axes) :]) for each in first])
+    return Lists(values, _lengths(np.array(sizes, np.int64).reshape(-1, len(axes))))
+
+
+def _lengths(sizes: Array) -> Array:
+    return sizes[:, 0] if sizes.shape[1] == 1 else sizes
 
 
 def values_of(rows: "Array | Lists") -> Array:
@@ -49,33 +91,69 @@ def values_of(rows: "Array | Lists") -> Array:
 def chosen(rows: "Array | Lists", mask: Array) -> Array:
     """Returns the values of the rows that a mask is true for, one row after the other."""
     if isinstance(rows, Lists):
-        return np.asarray(rows.values[np.repeat(mask, rows.lengths)])
+        return np.asarray(rows.values[np.repeat(mask, rows.counts)])
     return np.asarray(rows[mask])
 
 
 class _Padded:
-    """An array of which each batch is as long as its longest row."""
+    """An array of which each batch is as large as its largest row, along each axis that varies."""
 
-    def __init__(self, offsets: Array, dtype: Any):
-        self._offsets = offsets
-        self.dtype = np.dtype(dtype)
+    def __init__(self, offsets: Sequence[Array], axes: Sequence[int], fixed: Iterable[int]):
+        """`offsets` are those of each axis of a row that varies, `axes`; `fixed` are the other
+        sizes of a row."""
+        self.axes = tuple(axes)
+        self._offsets = list(offsets)
+        self._fixed = tuple(fixed)
+        self._starts = offsets[0] if len(offsets) == 1 else offsets_of(self.sizes().prod(axis=1))
 
     def __len__(self) -> int:
-        return len(self._offsets) - 1
+        return len(self._offsets[0]) - 1
 
-    def lengths(self, rows: Rows = slice(None)) -> Array:
-        """Returns the length of each of these rows."""
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        """Returns the rows and the shape of each, with None for what varies."""
+        row: list[int | None] = list(self._fixed)
+        for axis in self.axes:
+            row.insert(axis, None)
+        return (len(self), *row)
+
+    def sizes(self, rows: Rows = slice(None)) -> Array:
+        """Returns the sizes of each of these rows along the axes that vary: (rows, axes)."""
         numbers = self._numbers(rows)
-        return np.asarray(self._offsets[numbers + 1] - self._offsets[numbers])
+        return np.stack([each[numbers + 1] - each[numbers] for each in self._offsets], axis=1)
+
+    def longest(self, rows: Rows = slice(None)) -> tuple[int, ...]:
+        """Returns how large a batch of these rows is, from its first axis behind the rows to the
+        last that varies."""
+        most = iter(self.sizes(rows).max(axis=0, initial=0).tolist())
+        shape = self.shape[1 : 2 + max(self.axes)]
+        return tuple(next(most) if size is None else size for size in shape)
 
     def places(self, rows: Rows = slice(None)) -> Array:
-        """Returns where these rows have values, as long as the longest of them."""
-        lengths = self.lengths(rows)
-        return np.asarray(np.arange(int(lengths.max(initial=0)))[None] < lengths[:, None])
+        """Returns where these rows have values, as large as the largest of them, but for the axes
+        behind the last that varies."""
+        places = self._in_order(self._places(self.sizes(rows)))
+        until_last = places.reshape(places.shape[: 2 + max(self.axes)])
+        return np.broadcast_to(until_last, (len(places), *self.longest(rows))).copy()
 
     def row_of(self, position: int) -> int:
         """Returns the row that a value belongs to."""
-        return int(np.searchsorted(self._offsets, position, side="right")) - 1
+        return int(np.searchsorted(self._starts, position, side="right")) - 1
+
+    def _places(self, sizes: Array) -> Array:
+        """Returns where rows of these sizes have values, the axes that vary first and one of size 1
+        for each other."""
+        result = np.ones((len(sizes), *(1,) * (len(self.axes) + len(self._fixed))), bool)
+        for axis, of_rows in enumerate(sizes.T):
+            known = np.arange(int(of_rows.max(initial=0)))[None] < of_rows[:, None]
+            others = (1,) * (result.ndim - axis - 2)
+            result = result & known.reshape(len(sizes), *(1,) * axis, known.shape[1], *others)
+        return result
+
+    def _in_order(self, batch: Array) -> Array:
+        """Returns rows whose axes that vary come first in the order of a row's shape."""
+        axes = [1 + axis for axis in self.axes]
+        return np.moveaxis(batch, range(1, 1 + len(axes)), axes)
 
     def _numbers(self, rows: Rows) -> Array:
         if isinstance(rows, slice):
@@ -89,34 +167,44 @@ class _Padded:
 
 
 class Ragged(_Padded):
-    """Rows of values, given as a dense array, which ends with `pad` where a row is shorter."""
+    """Rows of values, given as a dense array, which ends with `pad` where a row is smaller."""
 
-    def __init__(self, values: Array, offsets: Array, pad: Any):
-        super().__init__(offsets, values.dtype)
-        self.values, self._pad = values, pad
+    def __init__(
+        self, values: Array, offsets: Sequence[Array], pad: Any, axes: Sequence[int] = (0,)
+    ):
+        super().__init__(offsets, axes, values.shape[1:])
+        self.values, self._pad, self.dtype = values, pad, values.dtype
         """Of all rows, one after the other; mapped."""
-        self.shape: tuple[int | None, ...] = (len(self), None, *values.shape[1:])
 
     def head(self, rows: int) -> "Ragged":
         """Returns the first rows."""
-        offsets = self._offsets[: rows + 1]
-        return Ragged(self.values[: offsets[-1]], offsets, self._pad)
+        offsets = [each[: rows + 1] for each in self._offsets]
+        return Ragged(self.values[: self._starts[: rows + 1][-1]], offsets, self._pad, self.axes)
 
     def __getitem__(self, rows: Rows) -> Array:
-        numbers, lengths = self._numbers(rows), self.lengths(rows)
-        most = int(lengths.max(initial=0))
-        batch = np.full((len(numbers), most, *self.values.shape[1:]), self._pad, self.dtype)
-        for place, (start, length) in enumerate(zip(self._offsets[numbers], lengths, strict=True)):
-            batch[place, :length] = self.values[start : start + length]
-        return batch
+        numbers, sizes = self._numbers(rows), self.sizes(rows)
+        most = sizes.max(axis=0, initial=0)
+        batch = np.full((len(numbers), *most, *self._fixed), self._pad, self.dtype)
+        counts, starts = sizes.prod(axis=1), self._starts[numbers]
+        for place, (start, count, size) in enumerate(zip(starts, counts, sizes, strict=True)):
+            values = self.values[start : start + count].reshape(*size, *self._fixed)
+            batch[(place, *(slice(each) for each in size.tolist()))] = values
+        return np.ascontiguousarray(self._in_order(batch))
+
+    def spread(self, values: Array, like: Array) -> Array:
+        """Returns rows as large as those of a batch `like` them, each of the same values in every
+        place of the axes that vary."""
+        sizes = [like.shape[1 + axis] for axis in self.axes]
+        places = values.reshape(len(values), *(1,) * len(sizes), *self._fixed)
+        return self._in_order(np.broadcast_to(places, (len(values), *sizes, *self._fixed))).copy()
 
 
 class Mask(_Padded):
     """Ones where a row has values, zeros where it is padded."""
 
-    def __init__(self, offsets: Array, dtype: Any):
-        super().__init__(offsets, dtype)
-        self.shape: tuple[int | None, ...] = (len(self), None)
+    def __init__(self, offsets: Sequence[Array], dtype: Any):
+        super().__init__(offsets, range(len(offsets)), ())
+        self.dtype = np.dtype(dtype)
 
     @property
     def values(self) -> Array:
@@ -125,14 +213,14 @@ class Mask(_Padded):
 
     def head(self, rows: int) -> "Mask":
         """Returns the first rows."""
-        return Mask(self._offsets[: rows + 1], self.dtype)
+        return Mask([each[: rows + 1] for each in self._offsets], self.dtype)
 
     def __getitem__(self, rows: Rows) -> Array:
         return self.places(rows).astype(self.dtype)
 
 
 def write_offsets(folder: Path, dimension: str, lengths: Array) -> None:
-    """Writes where each row of a split begins, in all arrays that have this dimension."""
+    """Writes where each row of a split begins along a dimension, in all arrays that have it."""
     path = folder / OFFSETS / f"{dimension}.npy"
     path.parent.mkdir(parents=True, exist_ok=True)
     np.save(path, offsets_of(lengths))
@@ -141,13 +229,14 @@ def write_offsets(folder: Path, dimension: str, lengths: Array) -> None:
 def read(
     folder: Path, kind: str, name: str, entry: Mapping[str, Any], values_in: Callable[[Path], Array]
 ) -> "Ragged | Mask":
-    """Returns an array whose rows differ in length as schema.json describes it; `values_in` opens
+    """Returns an array whose rows differ in size as schema.json describes it; `values_in` opens
     the file of its values."""
-    offsets = np.load(folder / OFFSETS / f"{entry['shape'][0]}.npy")
+    axes = [axis for axis, size in enumerate(entry["shape"]) if not isinstance(size, int)]
+    offsets = [np.load(folder / OFFSETS / f"{entry['shape'][axis]}.npy") for axis in axes]
     if entry.get("mask"):
         return Mask(offsets, entry["dtype"])
     values = values_in(folder / kind / f"{name}.npy")
-    return Ragged(values, offsets, "" if values.dtype.kind == "U" else entry["pad"])
+    return Ragged(values, offsets, "" if values.dtype.kind == "U" else entry["pad"], axes)
 
 
 def offsets_of(lengths: Sequence[int] | Array) -> Array:

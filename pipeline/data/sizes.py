@@ -1,6 +1,6 @@
 """Rows in the sizes that a data set's dimensions may have, whatever sizes its own rows have."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,19 +36,21 @@ def resized(
     all ones."""
     entries = schema["inputs"] | schema["targets"]
     return {
-        name: _resized(array, rows, sizes.get(str(next(iter(entries[name]["shape"]), None)), 0))
-        for name, array in arrays.items()
+        name: _resized(array, rows, entries[name]["shape"], sizes) for name, array in arrays.items()
     }
 
 
-def _resized(array: Any, rows: int, size: int) -> np.ndarray:
+def _resized(array: Any, rows: int, row: Sequence[Any], sizes: Mapping[str, int]) -> np.ndarray:
     rows = min(rows, len(array))
     if isinstance(array, ragged.Mask):
-        return np.ones((rows, size), array.dtype)
+        return np.ones((rows, *(sizes[name] for name in row)), array.dtype)
     if not isinstance(array, ragged.Ragged):
         return np.array(array[:rows])
-    return np.stack([_begun_again(array[n : n + 1][0], size) for n in range(rows)])
+    wanted = {axis: sizes[row[axis]] for axis in array.axes}
+    return np.stack([_begun_again(array[n : n + 1][0], wanted) for n in range(rows)])
 
 
-def _begun_again(values: np.ndarray, size: int) -> np.ndarray:
-    return values[np.resize(np.arange(len(values)), size)]
+def _begun_again(values: np.ndarray, sizes: Mapping[int, int]) -> np.ndarray:
+    for axis, size in sizes.items():
+        values = values.take(np.resize(np.arange(values.shape[axis]), size), axis)
+    return values

@@ -49,7 +49,7 @@ class Tokenizers:
             f"inputs/{name}": replace(
                 arrays[f"inputs/{name}"],
                 dtype="int64",
-                dimension=entry.dimension,
+                row=entry.shape,
                 encode=self._encoder(name, entry),
             )
             for name, entry in self._inputs.items()
@@ -58,7 +58,7 @@ class Tokenizers:
     def _encoder(self, name: str, entry: Input) -> Any:
         whole = tokenizer.whole(self.made[name])
         cut = entry.tokenizer is not None and entry.tokenizer.truncate
-        most = self._data.dimensions[str(entry.dimension)].most if cut else None
+        most = self._data.dimensions[entry.dimensions[0]].most if cut else None
 
         def encode(texts: Array) -> Lists:
             return tokenizer.encoded(whole, texts, most)

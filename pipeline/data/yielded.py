@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,7 +15,7 @@ from pipeline.config.component import component
 from pipeline.config.reading import Component
 from pipeline.config.targets import DATA, MODELS
 from pipeline.config.targets import Kind as TargetKind
-from pipeline.data.ragged import Lists
+from pipeline.data.ragged import Lists, axes_of, lists_of
 from pipeline.data.tables import BATCH, EXACT, NO_LABEL, NO_TEXT, NUMBERS, Array, Batch, Kind, Table
 from pipeline.errors import DataError, ParamsError, PipelineError
 
@@ -92,11 +92,14 @@ class Yielded(Table):
         values = [self._value(row + at, name, each) for at, each in enumerate(part)]
         if name not in self.varying:
             return self._joined(row, name, kind, values, np.stack)
-        lengths = np.array([len(value) for value in values], np.int64)
-        return Lists(self._joined(row, name, kind, values, np.concatenate), lengths)
+
+        def join(rows: Sequence[Array]) -> Array:
+            return self._joined(row, name, kind, rows, np.concatenate)
+
+        return lists_of(values, self.varying[name], join)
 
     def _joined(
-        self, row: int, name: str, kind: Kind, values: list[Array], join: Callable[..., Array]
+        self, row: int, name: str, kind: Kind, values: Sequence[Array], join: Callable[..., Array]
     ) -> Array:
         if kind not in NUMBERS:
             return self.texts(row, name, join([value.astype(object) for value in values]))
@@ -122,8 +125,10 @@ class Yielded(Table):
         return value
 
     def _row_shape(self, name: str, value: Array) -> tuple[int | None, ...]:
-        """Returns the shape that each row must have."""
-        return (None, *value.shape[1:]) if name in self.varying and value.ndim else value.shape
+        """Returns the shape that each row must have, with None for what varies."""
+        template = self.varying.get(name, ())
+        axes = axes_of(template) if len(template) == value.ndim else ()
+        return tuple(None if axis in axes else size for axis, size in enumerate(value.shape))
 
     def fault(self, row: int, column: str, problem: str) -> DataError:
         return DataError(f"{self.path}: row {row + 1}, {column!r}: {problem}")

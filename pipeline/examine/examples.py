@@ -92,7 +92,8 @@ def _demand_shapes(
             all(example[each].shape for each in (*wanted, *truths, "step", "loss")),
             "a row for each",
         )
-        alike = all(example[each].shape == example["loss"].shape[:1] for each in of_steps)
+        steps_there = example["loss"].shape[:1]
+        alike = all(example[n].shape == steps_there + more for n, more in of_steps.items())
         whole = all(example[each].dtype.kind in "iu" for each in of_steps)
         demand(alike and whole, "a size for each step")
         (rows, *_), (count, *_) = example["step"].shape, example["loss"].shape
@@ -126,11 +127,15 @@ def _has_shape(found: tuple[int, ...], expected: list[Any], sizes: dict[str, int
     return True
 
 
-def _sizes(described: Mapping[str, Any]) -> list[str]:
-    """Returns the names of the arrays that say how long the rows of each step are."""
+def _sizes(described: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Returns the names of the arrays that say how large the rows of each step are, with what they
+    have of a step: a number, or one for each axis until the last that varies."""
     arrays = {f"input.{name}": each for name, each in described["inputs"].items()}
     arrays |= {f"target.{name}": each for name, each in described.get("targets", {}).items()}
-    return [f"size.{n}" for n, each in arrays.items() if any(map(_is_name, each["shape"]))]
+    last = {
+        n: [a for a, size in enumerate(e["shape"], 1) if _is_name(size)] for n, e in arrays.items()
+    }
+    return {f"size.{n}": () if axes[-1] == 1 else (axes[-1],) for n, axes in last.items() if axes}
 
 
 def _is_name(size: Any) -> bool:

@@ -13,7 +13,11 @@ def rows_of_step(dimensions: Dimensions, step: str) -> Callable[[str], str]:
     """
 
     def words(array: str) -> str:
-        end = f', :data["size.{array}"][{step}]' if dimensions.of(array) else ""
-        return f'data["{array}"][rows{end}]'
+        axes, sizes = list(dimensions.of(array)), f'data["size.{array}"]'
+        if axes in ([], [1]):
+            ends = [f"{sizes}[{step}]"] if axes else []
+        else:
+            ends = [f"{sizes}[{step}, {axis}]" for axis in range(max(axes))]
+        return f'data["{array}"][{", ".join(["rows", *(f":{end}" for end in ends)])}]'
 
     return words

@@ -78,7 +78,7 @@ def _ends(array: np.ndarray) -> np.ndarray:
 
 
 def of_all(inputs: Mapping[str, np.ndarray], row: Mapping[str, np.ndarray]) -> Arrays:
-    """Returns the five rows of every input; of one whose rows differ in length they are as long as
+    """Returns the five rows of every input; of one whose rows differ in size they are as large as
     `row`, and have the same value throughout, and a mask hides nothing."""
     return {name: _of_any(array, row[name]) for name, array in inputs.items()}
 
@@ -88,7 +88,7 @@ def _of_any(array: np.ndarray, row: np.ndarray) -> np.ndarray:
         return edges(array)
     if prepared.is_mask(array):
         return np.ones((FIVE, *row.shape[1:]), row.dtype)
-    return np.repeat(edges(prepared.values(array))[:, None], row.shape[1], axis=1)
+    return prepared.spread(array, edges(prepared.values(array)), row)
 
 
 def far_of_all(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -55,5 +55,9 @@ def _row_shape(
 
 def _sizes(schema: dict[str, Any], inputs: Mapping[str, np.ndarray]) -> dict[str, int]:
     """Returns the size of each dimension in a batch."""
-    first = {name: next(iter(schema["inputs"][name]["shape"]), 0) for name in inputs}
-    return {str(size): inputs[n].shape[1] for n, size in first.items() if isinstance(size, str)}
+    return {
+        size: inputs[name].shape[axis]
+        for name in inputs
+        for axis, size in enumerate(schema["inputs"][name]["shape"], 1)
+        if isinstance(size, str)
+    }

@@ -58,7 +58,7 @@ class Decision:
         decided = np.asarray((decide or self.decide)(answers))
         if decided.size == truth.size:
             decided = decided.reshape(truth.shape)
-        if places is not None and decided.shape[:2] == truth.shape[:2]:
+        if places is not None and decided.shape[: places.ndim] == places.shape:
             truth, decided = truth[places], decided[places]
         if self.classes is None or decided.shape != truth.shape:
             return truth, decided

@@ -103,8 +103,7 @@ class _Held(_Score):
             if self.decision.kind == "threshold":
                 self.pairs.append(_where(places, truth, chances.reshape(truth.shape)))
             else:
-                labels = truth if places is None else np.where(places, truth, IGNORED)
-                labels = labels.reshape(-1)
+                labels = _known(places, truth).reshape(-1)
                 self.pairs.append((labels[labels >= 0], chances[labels >= 0]))
         else:
             self.pairs.append(self.decision.pairs(truth, answers, self.decide, places))
@@ -140,9 +139,18 @@ class _Streamed(_Score):
 def _where(places: Places, truth: np.ndarray, answers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns what is true and answered at these places, and all of it where none are told, or
     where the answers have others."""
-    if places is None or answers.shape[:2] != places.shape:
+    if places is None or answers.shape[: places.ndim] != places.shape:
         return truth, answers
     return truth[places], answers[places]
+
+
+def _known(places: Places, labels: np.ndarray) -> np.ndarray:
+    """Returns labels that are those of no class where a row has no values."""
+    if places is None:
+        return labels
+    return np.where(
+        places.reshape(*places.shape, *(1,) * (labels.ndim - places.ndim)), labels, IGNORED
+    )
 
 
 class _translated:  # noqa: N801

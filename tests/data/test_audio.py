@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from pipeline.data import arrays
+from pipeline.data.splits import SPLITS
 from pipeline.errors import CannotRun, ParamsError
 from testing.raw_data import RawData
 
@@ -94,7 +96,8 @@ REFUSED = {
     "another rate": (encoded(noise(3), rate=16_000), "16000 samples a second, expected 8000"),
     "two channels": (encoded(noise(3, channels=2)), "2 channels, expected 1"),
     "no number": (encoded(np.full(50, np.nan), subtype="FLOAT"), "found nan"),
-    "lossy": (encoded(noise(3), "OGG"), "found OGG, expected WAV, FLAC or AIFF"),
+    "lossy": (encoded(noise(3), "OGG"), "convert it to FLAC, or set audio.lossy=true"),
+    "another format": (encoded(noise(3), "AU"), "found AU, expected WAV, FLAC or AIFF"),
 }
 
 
@@ -127,3 +130,30 @@ def test_without_the_library_one_line_says_what_to_install(folder, monkeypatch) 
     monkeypatch.setitem(sys.modules, "soundfile", None)
     words = "data.inputs.sound.audio: needs soundfile", "pip install soundfile"
     folder.refuses(*words, error=CannotRun, **config())
+
+
+@pytest.mark.parametrize("form", ["MP3", "OGG"])
+def test_what_loses_samples_is_taken_where_that_is_stated(raw: RawData, form: str) -> None:
+    for n in range(10):
+        name = f"calls/{('frog', 'owl')[n % 2]}/{n}.{form.lower()}"
+        raw.write(name, encoded(noise(n, 3000), form))
+    raw.refuses("which decodes otherwise from version to version", **config([2000]))
+    sound = raw.prepare(**config([2000], lossy=True, longer="crop"))["sound"]
+    assert sound.shape == (10, 2000) and 0.1 < np.abs(sound).mean() < 1
+
+
+def test_sounds_are_as_long_as_they_are_where_their_length_varies(raw: RawData) -> None:
+    for n in range(10):
+        raw.write(f"calls/{('frog', 'owl')[n % 2]}/{n}.wav", encoded(noise(n, 20 + n, 2)))
+    varies = {"dimensions": {"samples": {"least": 22, "most": 27}}}
+    shape = (2, "samples")
+    raw.refuses("found 20 samples, expected 22 to 27; fill", **config(shape, layout="CT") | varies)
+    stated = {"layout": "CT", "shorter": "pad", "longer": "crop"}
+    output = raw.write_arrays(**config(shape, **stated) | varies)
+    found = set()
+    for split in SPLITS:
+        sounds = arrays.split(output, split)[0]["sound"]
+        for row, (length,) in enumerate(sounds.sizes()):
+            found.add((int(length), sounds[row : row + 1][0].tobytes()))
+    expected = [np.pad(noise(n, 20 + n, 2), ((0, max(0, 2 - n)), (0, 0)))[:27] for n in range(10)]
+    assert found == {(len(each), np.ascontiguousarray(each.T).tobytes()) for each in expected}

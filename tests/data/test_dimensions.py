@@ -197,10 +197,6 @@ PARAMS: dict[str, tuple[dict[str, Any], str]] = {
         {"dimensions": BOUNDS | {"width": {"least": 1, "most": 3}}},
         "data.dimensions.width: no input or target has it",
     ),
-    "not the first": (
-        {"inputs": INPUTS | {"x": INPUTS["x"] | {"shape": [2, "length"]}}},
-        "a name in the first place alone",
-    ),
     "a name of the rows'": ({"dimensions": {"batch": BOUNDS["length"]}}, "data.dimensions.batch"),
     "no bounds": ({"dimensions": {"length": {"least": 4, "most": 4}}}, "bounds that differ"),
     "a mask of nothing": (
@@ -221,6 +217,78 @@ def test_dimensions_that_cannot_be_are_refused_before_anything_is_read(
     write_parquet(tmp_path)
     changes, words = PARAMS[case]
     refuses(tmp_path, words, error=ParamsError, **changes)
+
+
+SHAPES = [(1 + n % 3, 2 + n % 4) for n in range(ROWS)]
+PICTURES = [np.arange(3.0 * h * w).reshape(3, h, w) + n for n, (h, w) in enumerate(SHAPES)]
+MARKS = [np.arange(h * w).reshape(h, w) % 3 for h, w in SHAPES]
+TWO: dict[str, Any] = {
+    "inputs": {
+        "x": {"source": "x", "shape": [3, "height", "width"], "dtype": "float32", "pad": -1},
+        "mask": {
+            "source": "mask of height and width",
+            "shape": ["height", "width"],
+            "dtype": "uint8",
+        },
+    },
+    "targets": {"label": {"source": "label", "shape": ["height", "width"], "classes": 3}},
+    "dimensions": {"height": {"least": 1, "most": 3}, "width": {"least": 2, "most": 6}},
+}
+"""Pictures whose axes that vary are two, and not the first."""
+
+
+def two_of_npz(folder: Path) -> None:
+    flat = [np.moveaxis(each, 0, 2).reshape(-1, 3) for each in PICTURES]
+    np.savez(
+        folder / "t.npz",
+        x=np.ascontiguousarray(np.concatenate(flat)),
+        label=np.concatenate([each.ravel() for each in MARKS]),
+        **{"x.lengths": np.array(SHAPES), "label.lengths": np.array(SHAPES)},
+    )
+
+
+def two_of_parquet(folder: Path) -> None:
+    nested = {"x": [each.tolist() for each in PICTURES], "label": [m.tolist() for m in MARKS]}
+    parquet.write_table(pa.table(nested), folder / "t.parquet", row_group_size=7)
+
+
+def test_several_dimensions_in_any_place_are_padded_each_to_its_largest(tmp_path: Path) -> None:
+    written = []
+    for suffix, write in (("parquet", two_of_parquet), ("npz", two_of_npz)):
+        folder = tmp_path / suffix
+        folder.mkdir()
+        write(folder)
+        written.append(run(folder, file=f"t.{suffix}", **TWO))
+    one, other = ({f.relative_to(o): f.read_bytes() for f in o.rglob("*.*")} for o in written)
+    assert one == other
+    inputs, targets = arrays.split(written[0], "train")
+    batch = arrays.rows_of({**inputs, **targets}, slice(0, 5))
+    places = arrays.places_of({**inputs, **targets}, slice(0, 5))
+    most = tuple(np.array([SHAPES[int(row[0, 0, 0])] for row in batch["x"]]).max(axis=0))
+    assert batch["x"].shape == (5, 3, *most) and places["x"].shape == (5, 3, *most)
+    assert (batch["x"] == -1).sum() == 3 * (batch["mask"] == 0).sum()
+    assert (batch["label"] == -100).tolist() == (batch["mask"] == 0).tolist()
+    assert (places["label"] == batch["mask"]).all() and places["x"].all(axis=1).any()
+    for row in batch["x"]:
+        number = int(row[0, 0, 0])
+        height, width = SHAPES[number]
+        assert (row[:, :height, :width] == PICTURES[number]).all()
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        ((4, 3), ["row 6", "'x'", "found a height of 4, expected 1 to 3", "dimensions.height"]),
+        ((2, 4), ["row 6", "'label'", "found a height of 3, expected 2, as inputs/x has"]),
+    ],
+)
+def test_the_dimension_that_is_wrong_is_named(
+    tmp_path: Path, shape: tuple[int, int], words: list[str]
+) -> None:
+    changed = [*PICTURES[:5], np.zeros((3, *shape)), *PICTURES[6:]]
+    nested = {"x": [each.tolist() for each in changed], "label": [m.tolist() for m in MARKS]}
+    parquet.write_table(pa.table(nested), tmp_path / "t.parquet")
+    refuses(tmp_path, *words, **TWO)
 
 
 @pytest.mark.parametrize("name", ["rides.npz", "letters.csv"])

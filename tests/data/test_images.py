@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from pipeline.data import arrays
+from pipeline.data.splits import SPLITS
 from pipeline.errors import ParamsError
 from testing.prepared import NO_SPLIT
 from testing.raw_data import RawData
@@ -334,6 +336,37 @@ def test_images_of_another_size_become_the_stated_one_as_stated(raw: RawData, re
     }
     assert np.array_equal(found, np.array(expected[resize]))
     assert resize != "pad" or (found[:, [0, -1]] == 0).all()
+
+
+VARIES = {"dimensions": {"height": {"least": 1, "most": 9}, "width": {"least": 2, "most": 9}}}
+
+
+def test_images_keep_their_size_where_it_varies_and_their_masks_with_them(raw: RawData) -> None:
+    sizes = [(2 + n, 9 - n) for n in range(6)]
+    for n, size in enumerate(sizes):
+        mask = np.full(size[::-1], n % 3, np.uint8)
+        raw.write(f"scenes/images/{n}.png", encoded(noise(n, size)))
+        raw.write(f"scenes/masks/{n}.png", encoded(Image.fromarray(mask)))
+    config = segmentation()
+    config["inputs"]["pixels"] |= {"shape": ["height", "width", 3]}
+    config["targets"]["mask"] |= {"shape": ["height", "width"]}
+    output, found = raw.write_arrays(**config | VARIES), set()
+    for split in SPLITS:
+        inputs, targets = arrays.split(output, split)
+        rows, masks = inputs["pixels"], targets["mask"]
+        for row, (height, width) in enumerate(rows.sizes()):
+            n = sizes.index((width, height))
+            assert np.array_equal(rows[row : row + 1][0], np.array(noise(n, (width, height))))
+            assert (masks[row : row + 1] == n % 3).all()
+            found.add(n)
+    assert found == set(range(6))
+    raw.write("scenes/masks/0.png", encoded(Image.fromarray(np.zeros((9, 3), np.uint8))))
+    raw.refuses_late("scenes/masks/0.png", "a width of 3, expected 2", **config | VARIES)
+    raw.write("scenes/images/0.png", encoded(noise(0, (10, 2))))
+    words = "found 10 x 2 pixels (width x height), expected 2 to 9 x 1 to 9"
+    raw.refuses_late("scenes/images/0.png", words, "correct data.dimensions", **config | VARIES)
+    config["inputs"]["pixels"]["image"]["resize"] = "pad"
+    raw.refuses_late("image.resize: found pad where the size", error=ParamsError, **config | VARIES)
 
 
 def test_grey_of_16_bits_is_kept_where_it_is_stated(raw: RawData) -> None:

@@ -11,7 +11,7 @@ VALUES = np.arange(12.0).reshape(6, 2)
 
 
 def ragged(pad: float = -1) -> Ragged:
-    return Ragged(VALUES, offsets_of(LENGTHS), pad)
+    return Ragged(VALUES, [offsets_of(LENGTHS)], pad)
 
 
 def test_a_batch_is_as_long_as_its_longest_row_and_ends_with_the_pad() -> None:
@@ -33,7 +33,7 @@ def test_the_shape_says_what_varies() -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "int64", "uint8"])
 def test_a_mask_is_one_where_a_row_has_values(dtype: str) -> None:
-    batch = Mask(offsets_of(LENGTHS), dtype)[slice(0, 3)]
+    batch = Mask([offsets_of(LENGTHS)], dtype)[slice(0, 3)]
     assert batch.tolist() == [[1, 1, 0], [0, 0, 0], [1, 1, 1]] and batch.dtype == dtype
 
 
@@ -51,10 +51,10 @@ def test_rows_of_lists_are_chosen_and_found_again() -> None:
 
 
 def test_where_rows_have_values_is_as_wide_as_the_longest_of_them() -> None:
-    rows = Ragged(np.arange(6.0), np.array([0, 3, 4, 6]), 0.0)
+    rows = Ragged(np.arange(6.0), [np.array([0, 3, 4, 6])], 0.0)
     assert rows.places(slice(1, 3)).tolist() == [[True, False], [True, True]]
     assert rows.places(np.array([0])).tolist() == [[True, True, True]]
-    mask = Mask(np.array([0, 3, 4, 6]), "float32")
+    mask = Mask([np.array([0, 3, 4, 6])], "float32")
     known = arrays.places_of({"x": rows, "m": mask, "y": np.zeros((3, 2))}, slice(0, 2))
     assert list(known) == ["x"]
     assert known["x"].tolist() == [[True, True, True], [True, False, False]]

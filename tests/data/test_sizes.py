@@ -30,12 +30,12 @@ def test_all_sizes_are_least_greatest_between_and_apart() -> None:
 
 
 def test_rows_are_cut_off_or_begun_again() -> None:
-    offsets = offsets_of([2, 3])
+    offsets = [offsets_of([2, 3])]
     arrays = {
         "x": Ragged(np.arange(5), offsets, 0),
         "mask": Mask(offsets, "float32"),
         "fixed": np.zeros((2, 2)),
-        "y": Ragged(np.arange(4), offsets_of([2, 2]), 0),
+        "y": Ragged(np.arange(4), [offsets_of([2, 2])], 0),
     }
     rows = sizes.resized(SCHEMA, arrays, 5, {"length": 4, "width": 1})
     assert rows["x"].tolist() == [[0, 1, 0, 1], [2, 3, 4, 2]]

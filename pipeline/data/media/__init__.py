@@ -6,6 +6,9 @@ from typing import Protocol
 
 from pipeline.data.tables import Array
 
+Bounds = tuple[int, int]
+"""The least and the greatest size along an axis; both are the same where it does not vary."""
+
 
 class Undecodable(Exception):
     """An undecodable file is not as it is declared; the text says what was found and expected."""

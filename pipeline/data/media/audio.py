@@ -8,22 +8,27 @@ from typing import Any
 import numpy as np
 
 from pipeline.config.media_params import Audio
-from pipeline.data.media import Decode, Undecodable
+from pipeline.data.media import Bounds, Decode, Undecodable
 from pipeline.data.tables import Array
 from pipeline.errors import CannotRun, ParamsError
 
 FORMATS = ("WAV", "WAVEX", "RF64", "FLAC", "AIFF")
-"""libsndfile's names of what is read: what keeps each sample, as MP3 and Ogg do not."""
-SUFFIXES = (".wav", ".flac", ".aif", ".aiff")
+"""libsndfile's names of what is read: what keeps each sample."""
+LOSSY = {"MPEG": "MP3", "MP3": "MP3", "OGG": "Ogg"}
+"""Those of what decodes otherwise from version to version."""
+SUFFIXES = (".wav", ".flac", ".aif", ".aiff", ".mp3", ".ogg", ".opus")
 LAYOUTS = {"T": "[samples]", "TC": "[samples, channels]", "CT": "[channels, samples]"}
 
 
-def decoder(config: Audio, shape: tuple[int, ...], dtype: str, key: str) -> Decode:
-    """Returns what decodes a file to an array of this shape. Raises ParamsError for a shape or
-    dtype that sound does not have, and CannotRun without the library."""
+def decoder(config: Audio, shape: tuple[Bounds, ...], dtype: str, key: str) -> Decode:
+    """Returns what decodes a file to an array of a shape within these bounds. Raises ParamsError
+    for a shape or dtype that sound does not have, and CannotRun without the library."""
     layout = config.layout or ("TC" if len(shape) == 2 else "T")
-    if len(shape) != len(layout) or min(shape) < 1:
-        raise ParamsError(f"{key}.shape: found {list(shape)}, expected {LAYOUTS[layout]}")
+    sizes = dict(zip(layout, shape, strict=False))
+    channels, most = sizes.get("C", (1, 1))
+    if len(shape) != len(layout) or min(low for low, _ in shape) < 1 or channels != most:
+        found = [low if low == most else f"{low} to {most}" for low, most in shape]
+        raise ParamsError(f"{key}.shape: found {found}, expected {LAYOUTS[layout]}")
     if dtype not in ("float32", "float64"):
         raise ParamsError(f"{key}.dtype: found {dtype}, expected float32 or float64: -1 to 1")
     try:
@@ -32,35 +37,40 @@ def decoder(config: Audio, shape: tuple[int, ...], dtype: str, key: str) -> Deco
         text = " ".join(str(fault).split())
         way_out = "`pip install soundfile`, the extra `audio` of pyproject.toml"
         raise CannotRun(f"{key}.audio: needs soundfile ({text}); {way_out}") from None
-    sizes = dict(zip(layout, shape, strict=True))
-    return partial(_decode, config, sizes["T"], sizes.get("C", 1), layout, dtype)
+    return partial(_decode, config, sizes["T"], channels, layout, dtype)
 
 
 def _decode(
-    config: Audio, samples: int, channels: int, layout: str, dtype: str, file: Path
+    config: Audio, samples: Bounds, channels: int, layout: str, dtype: str, file: Path
 ) -> Array:
     values = _decoded(file, config, samples, channels, dtype)
     return np.ascontiguousarray({"T": values[:, 0], "TC": values, "CT": values.T}[layout])
 
 
-def _decoded(file: Path, config: Audio, samples: int, channels: int, dtype: str) -> Array:
+def _decoded(file: Path, config: Audio, samples: Bounds, channels: int, dtype: str) -> Array:
     import soundfile
 
+    least, most = samples
     try:
         with soundfile.SoundFile(file) as sound:
             _demand_as_stated(file, sound, config, samples, channels)
-            values: Array = sound.read(samples, dtype=dtype, always_2d=True)
-            if len(values) < min(samples, sound.frames):
+            values: Array = sound.read(most, dtype=dtype, always_2d=True)
+            if len(values) < min(most, sound.frames):
                 text = f"ends after {len(values)} of {sound.frames} samples"
                 raise Undecodable(f"{file}: broken ({text}); bring it again or drop the row")
     except (soundfile.SoundFileError, RuntimeError, OSError) as fault:
         text = " ".join(str(fault).split()).rpartition(": ")[2]
         raise Undecodable(f"{file}: is no sound ({text}), expected WAV, FLAC or AIFF") from None
-    return np.pad(values, ((0, samples - len(values)), (0, 0)))
+    return np.pad(values, ((0, max(0, least - len(values))), (0, 0)))
 
 
-def _demand_as_stated(file: Path, sound: Any, config: Audio, samples: int, channels: int) -> None:
-    if sound.format not in FORMATS:
+def _demand_as_stated(
+    file: Path, sound: Any, config: Audio, samples: Bounds, channels: int
+) -> None:
+    if sound.format in LOSSY and not config.lossy:
+        found = f"found {LOSSY[sound.format]}, which decodes otherwise from version to version"
+        raise Undecodable(f"{file}: {found}; convert it to FLAC, or set audio.lossy=true")
+    if sound.format not in (*FORMATS, *LOSSY):
         raise Undecodable(f"{file}: found {sound.format}, expected WAV, FLAC or AIFF; convert it")
     if sound.samplerate != config.rate:
         found = f"{sound.samplerate} samples a second, expected {config.rate}"
@@ -68,8 +78,10 @@ def _demand_as_stated(file: Path, sound: Any, config: Audio, samples: int, chann
     if sound.channels != channels:
         found = f"{sound.channels} channels, expected {channels}"
         raise Undecodable(f"{file}: found {found}; mix or split it, or correct the shape")
-    found = f"found {sound.frames} samples, expected {samples}"
-    if sound.frames > samples and config.longer == "refuse":
+    least, most = samples
+    expected = f"{least}" if least == most else f"{least} to {most}"
+    found = f"found {sound.frames} samples, expected {expected}"
+    if sound.frames > most and config.longer == "refuse":
         raise Undecodable(f"{file}: {found}; cut it, or set audio.longer=crop")
-    if sound.frames < samples and config.shorter == "refuse":
+    if sound.frames < least and config.shorter == "refuse":
         raise Undecodable(f"{file}: {found}; fill it up, or set audio.shorter=pad")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.data.media import Decode, Place, Undecodable, demand_file
+from pipeline.data.ragged import Lists, Template, lists_of
 from pipeline.data.tables import Array
 
 
@@ -16,9 +17,9 @@ class Column:
     source: str
     place: Place
     decode: Decode
-    shape: tuple[int, ...]
+    shape: Template
     bytes: int
-    """Of one row's array."""
+    """Of one row's array, at most."""
 
     def array(self, name: str) -> Array:
         file = self.place.file(name)
@@ -37,7 +38,7 @@ class Fault:
 Chunk = tuple[int, Mapping[str, Array]]
 """The number of its first row, and its cells by column."""
 Columns = Mapping[str, Column]
-Arrays = dict[str, Array | Fault]
+Arrays = dict[str, Array | Lists | Fault]
 """Of some rows; nothing is decoded behind a fault."""
 
 
@@ -51,11 +52,11 @@ def decoded(columns: Columns, names: Mapping[str, Array]) -> Arrays:
     return result
 
 
-def _stacked(column: Column, names: Array) -> Array | Fault:
+def _stacked(column: Column, names: Array) -> Array | Lists | Fault:
     arrays: list[Array] = []
     for name in names:
         try:
             arrays.append(column.array(name))
         except Undecodable as fault:
             return Fault(len(arrays), str(fault))
-    return np.stack(arrays)
+    return lists_of(arrays, column.shape) if None in column.shape else np.stack(arrays)

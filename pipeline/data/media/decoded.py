@@ -1,7 +1,7 @@
 """A table some of whose columns name files is read as one that holds what is in them."""
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from pipeline.data.media.column import Chunk, Column, Fault
 from pipeline.data.tables import BATCH, Batch, Kind, Table
@@ -28,10 +28,6 @@ class Decoded(Table):
             n: s for n, s in self.table.shapes.items() if n in self.as_they_are or n not in sources
         }
         return own | {name: column.shape for name, column in self.columns.items()}
-
-    def let_vary(self, columns: Iterable[str]) -> None:
-        super().let_vary(columns)
-        self.table.let_vary(self.varying)
 
     def within(self) -> Sequence[Table]:
         return (self.table,)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.config.media_params import Image
-from pipeline.data.media import Decode, Undecodable
+from pipeline.data.media import Bounds, Decode, Undecodable
 from pipeline.data.tables import Array
 from pipeline.errors import ParamsError
 
@@ -41,6 +41,8 @@ LAYOUTS = {
 DTYPES = {"I;16": ("float32", "float64", "int64"), "class": ("int64", "uint8")}
 EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
 SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I")
+Size = tuple[Bounds, Bounds]
+"""Width and height."""
 BROKEN = (
     *(OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, ArithmeticError),
     *(RuntimeError, struct.error, zlib.error),
@@ -48,18 +50,23 @@ BROKEN = (
 """What Pillow raises for a file that it cannot read to its end."""
 
 
-def decoder(config: Image, shape: tuple[int, ...], dtype: str, key: str) -> Decode:
-    """Returns what decodes a file to an array of this shape. Raises ParamsError for a shape or
-    dtype that the mode does not have."""
+def decoder(config: Image, shape: tuple[Bounds, ...], dtype: str, key: str) -> Decode:
+    """Returns what decodes a file to an array of a shape within these bounds. Raises ParamsError
+    for a shape or dtype that the mode does not have, and for resizing to a size that varies."""
     channels = CHANNELS[config.mode]
     layout = config.layout or ("HWC" if len(shape) == 3 else "HW")
     sizes = dict(zip(layout, shape, strict=False))
-    fits = len(shape) == len(layout) and min(shape) > 0 and sizes.get("C", 1) == channels
+    least, colors = min((low for low, _ in shape), default=0), (channels, channels)
+    fits = len(shape) == len(layout) and least > 0 and sizes.get("C", colors) == colors
     if not fits or (layout == "HW" and channels > 1):
         expected = LAYOUTS[layout if channels == 1 or "C" in layout else "HWC"]
         of = f"of {config.mode} pixels" + (f" in {layout}" if config.layout else "")
+        found = [low if low == most else f"{low} to {most}" for low, most in shape]
+        raise ParamsError(f"{key}.shape: found {found}, expected {expected.format(channels)} {of}")
+    if config.resize != "none" and any(low != most for low, most in shape):
         raise ParamsError(
-            f"{key}.shape: found {list(shape)}, expected {expected.format(channels)} {of}"
+            f"{key}.image.resize: found {config.resize} where the size varies; set it to none, or "
+            "numbers in the shape"
         )
     allowed = DTYPES.get(config.mode, ("uint8", "float32", "float64", "int64"))
     if dtype not in allowed:
@@ -69,7 +76,7 @@ def decoder(config: Image, shape: tuple[int, ...], dtype: str, key: str) -> Deco
     return partial(_decode, config, size, layout)
 
 
-def _decode(config: Image, size: tuple[int, int], layout: str, file: Path) -> Array:
+def _decode(config: Image, size: Size, layout: str, file: Path) -> Array:
     return np.ascontiguousarray(_laid_out(_decoded(file, config, size), layout))
 
 
@@ -81,7 +88,7 @@ def _laid_out(pixels: Array, layout: str) -> Array:
     return with_channels if layout == "HWC" else np.moveaxis(with_channels, 2, 0)
 
 
-def _decoded(file: Path, config: Image, size: tuple[int, int]) -> Array:
+def _decoded(file: Path, config: Image, size: Size) -> Array:
     import PIL.Image
     from PIL import ImageOps
 
@@ -162,16 +169,21 @@ def _classes(file: Path, image: Any) -> Any:
     raise Undecodable(f"{file}: {what}; save the class ids themselves")
 
 
-def _resized(file: Path, image: Any, config: Image, size: tuple[int, int]) -> Any:
+def _resized(file: Path, image: Any, config: Image, sizes: Size) -> Any:
     from PIL import ImageOps
 
-    if image.size == size:
+    pairs = zip(image.size, sizes, strict=True)
+    if all(low <= found <= most for found, (low, most) in pairs):
         return image
     if config.resize == "none":
-        width, height = size
+        width, height = (str(low) if low == most else f"{low} to {most}" for low, most in sizes)
         found = f"found {image.width} x {image.height} pixels (width x height)"
-        way_out = "resize the file, or set image.resize"
+        varies = any(low != most for low, most in sizes)
+        way_out = (
+            f"resize the file, or {'correct data.dimensions' if varies else 'set image.resize'}"
+        )
         raise Undecodable(f"{file}: {found}, expected {width} x {height}; {way_out}")
+    size = sizes[0][0], sizes[1][0]
     method = _filter("nearest" if config.mode == "class" else config.filter)
     ways: dict[str, Callable[[], Any]] = {
         "stretch": lambda: image.resize(size, method),

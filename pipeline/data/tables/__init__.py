@@ -5,14 +5,14 @@ The folder is the registry: <suffix>.py has the class Reader for files of that s
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from pipeline.config.data_params import Csv
-from pipeline.data.ragged import Lists
+from pipeline.data.ragged import Lists, Template
 from pipeline.errors import DataError, ParamsError
 
 Array = np.ndarray[Any, Any]
@@ -58,12 +58,15 @@ class Table(ABC):
         self.time_types: dict[str, Any] = {}
         self.shapes = self._shapes()
 
-    varying: frozenset[str] = frozenset()
-    """Columns that are declared with a dimension that varies from row to row."""
+    varying: Mapping[str, Template] = {}
+    """Columns that are declared with dimensions that vary from row to row, with a row's shape."""
 
-    def let_vary(self, columns: Iterable[str]) -> None:
-        """Says which these columns are, before any row but the first is read."""
-        self.varying = frozenset(columns)
+    def let_vary(self, columns: Mapping[str, Template]) -> None:
+        """Says which these columns are, here and in the tables that this is made of, before any
+        row but the first is read."""
+        self.varying = columns
+        for table in self.within():
+            table.let_vary(columns)
 
     @abstractmethod
     def _shapes(self) -> dict[str, tuple[int | None, ...]]: ...
@@ -158,9 +161,10 @@ class RowsOfLists:
         self._table, self._first, self._lists = table, first, lists
 
     def fault(self, position: int, column: str, problem: str) -> DataError:
-        row, place = self._lists.row_of(position)
+        row, at = self._lists.row_of(position)
+        place = map(str, np.unravel_index(at, self._lists.sizes[row]))
         name, bracket, element = column.partition("[")
-        where = f"{name}[{place}]{bracket}{element}"
+        where = f"{name}[{', '.join(place)}]{bracket}{element}"
         return self._table.fault(self._first + row, where, problem)
 
 

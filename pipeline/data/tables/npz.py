@@ -9,7 +9,7 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from pipeline.data.ragged import Lists
+from pipeline.data.ragged import Lists, Template
 from pipeline.data.tables import (
     BATCH,
     NO_DATE,
@@ -50,7 +50,7 @@ class Reader(Table):
     """An archive has arrays with rows along their first axis, never unpickled nor held whole.
 
     Of one with `<name>.lengths` beside it the rows lie one after the other, as many values each as
-    it says there.
+    it says there: a number a row, or one for each axis that varies, which come first.
     """
 
     def _shapes(self) -> dict[str, tuple[int | None, ...]]:
@@ -70,23 +70,42 @@ class Reader(Table):
         for name in sorted(of_lists):
             self._demand_lengths(name)
         return {
-            name: (None, *header.shape) if name in self.lists else header.shape
+            name: self._row(name) if name in self.lists else header.shape
             for name, header in self.headers.items()
             if name not in of_lists
         }
 
+    def _row(self, name: str) -> Template:
+        """Returns the shape of a row of lists, as it is declared where that is known."""
+        axes = math.prod(self.headers[f"{name}{LENGTHS}"].shape)
+        others = self.headers[name].shape
+        template = self.varying.get(name, ())
+        fits = len(template) == axes + len(others) and template.count(None) == axes
+        if not fits:
+            return ((None,) * axes) + others
+        fixed = iter(others)
+        return tuple(None if size is None else next(fixed) for size in template)
+
+    def let_vary(self, columns: Mapping[str, Template]) -> None:
+        super().let_vary(columns)
+        self.shapes |= {name: self._row(name) for name in self.lists}
+
     def _demand_lengths(self, name: str) -> None:
         header, values = self.headers[name], name.removesuffix(LENGTHS)
-        if header.dtype.kind not in "iu" or header.shape:
+        if header.dtype.kind not in "iu" or len(header.shape) > 1 or header.shape == (0,):
             kind = f"{header.dtype} of shape {(header.rows, *header.shape)}"
-            raise self.broken(f"array {name!r}: found {kind}, expected a whole number a row")
+            raise self.broken(
+                f"array {name!r}: found {kind}, expected a whole number a row, or one for each "
+                "axis that varies"
+            )
         with self._open() as archive, archive.open(f"{name}.npy") as member:
             member.read(header.offset)
             lengths = _rows(member, header, header.rows)
-        if (lengths < 0).any() or lengths.sum(dtype=np.int64) != self.headers[values].rows:
+        total = int(_counts(lengths).sum())
+        if (lengths < 0).any() or total != self.headers[values].rows:
             raise self.broken(
-                f"array {name!r}: its lengths sum up to {lengths.sum(dtype=np.int64)}, expected "
-                f"the {self.headers[values].rows} values of {values!r}"
+                f"array {name!r}: its lengths sum up to {total}, expected the "
+                f"{self.headers[values].rows} values of {values!r}"
             )
 
     def _open(self) -> zipfile.ZipFile:
@@ -159,10 +178,15 @@ class Reader(Table):
     ) -> Array | Lists:
         """Returns the next rows of an array."""
         of_rows = lengths.get(f"{name}{LENGTHS}")
-        many = count if of_rows is None else int(of_rows.sum(dtype=np.int64))
+        many = count if of_rows is None else int(_counts(of_rows).sum())
         block = _rows(member, self.headers[name], many)
         values = block if kind in RAW else self.texts(row, name, block)
         return values if of_rows is None else Lists(values, of_rows.astype(np.int64))
+
+
+def _counts(lengths: Array) -> Array:
+    """Returns how many values each row has."""
+    return Lists(lengths, lengths.astype(np.int64)).counts
 
 
 def _npy_header(member: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

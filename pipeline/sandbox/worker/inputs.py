@@ -23,12 +23,13 @@ def inputs_of(path: Path) -> Arrays:
 
 
 def rows_of_step(data: Arrays, step: int) -> Arrays:
-    """Returns a step's inputs and targets, each as long as its own longest row."""
+    """Returns a step's inputs and targets, each as large as its own largest row."""
     rows, result = data["step"] == step, {}
     for name, array in data.items():
         if is_target(name) or name.startswith("input."):
             sizes = data.get(f"size.{name}")
-            result[name] = array[rows] if sizes is None else array[rows, : sizes[step]]
+            own = () if sizes is None else map(slice, np.atleast_1d(sizes[step]))
+            result[name] = array[(rows, *own)]
     return result
 
 
