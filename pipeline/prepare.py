@@ -206,9 +206,9 @@ def _learnt(table: Table, name: str, entry: Input, spec: ArraySpec, output: Path
         result["time"] = entry.time
     if spec.names is not None:
         result["categories"] = list(spec.names)
-    elif entry.missing == "keep":
+    elif entry.missing == "keep" and entry.tokenizer is None:
         result["missing"] = "keep"
-    elif entry.missing is not None:
+    elif entry.missing is not None and entry.tokenizer is None:
         train = output / "train" / "inputs" / f"{name}.npy"
         result["missing"] = learning.filling(table, name, entry, spec, train)
     return result

@@ -24,7 +24,8 @@ def _input(name: str, spec: Mapping[str, Any]) -> Iterator[str]:
         place, count = f"`inputs.{name}.categories` of `schema.json`", len(spec["categories"])
         yield f"* `{name}` is the place of a text in {place}, from 0; {count} is any other text."
     if spec.get("missing") == "keep":
-        yield f"* `{name}` may be NaN where a value is missing."
+        nothing = "empty" if spec["dtype"] == "string" else "NaN"
+        yield f"* `{name}` may be {nothing} where a value is missing."
     elif "missing" in spec:
         place = f"`inputs.{name}.missing` of `schema.json`"
         yield f"* `{name}` may be NaN where a value is missing: the model takes {place} for it."

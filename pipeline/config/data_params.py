@@ -92,7 +92,7 @@ class Input:
     missing: Literal["mean", "median", "most_frequent", "keep"] | float | None = None
     """What the model puts in the place of a NaN: learnt from the training rows, or this number, or
     nothing (keep: the net sees NaN). Null is an error. Of categories: keep, which counts it as
-    none of these."""
+    none of these; of a text: keep, which is the empty one."""
 
     def demand(self, key: str) -> None:
         """Raises ParamsError for settings that do not go together."""
@@ -102,7 +102,14 @@ class Input:
             raise ParamsError(f"{found}, and missing, if it is set, keep")
         if isinstance(self.categories, tuple) and len(set(self.categories)) < len(self.categories):
             raise ParamsError(f"{key}.categories: one is there twice; name each once")
-        if self.missing is not None and self.categories is None and self.dtype[:5] != "float":
+        is_text = self.tokenizer is not None or (self.dtype == "string" and not self.categories)
+        if is_text and not kept:
+            raise ParamsError(
+                f"{key}.missing: found {self.missing!r} for texts, expected keep: the empty text "
+                "is a value to the net, or to the tokenizer; or fill the column"
+            )
+        is_float = self.dtype.startswith("float")
+        if self.missing is not None and not (self.categories or is_text or is_float):
             raise ParamsError(
                 f"{key}.missing: found {self.missing!r} for {self.dtype}, which has no NaN; "
                 "set dtype to float32, or to categories"

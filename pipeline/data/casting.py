@@ -117,7 +117,9 @@ def cast_text(table: Faults, row: int, column: str, values: Array, spec: ArraySp
     An empty text is a missing value in each kind of file, because a CSV does not tell them apart.
     """
     cast = values if spec.dtype == "string" else values.astype(spec.dtype)
-    wrong = (values == "") | (cast.astype(object) != values)
+    wrong = cast.astype(object) != values
+    if not spec.optional:
+        wrong |= values == ""
     wrong |= np.array([not _is_text(v) for v in values.flat], bool).reshape(values.shape)
     if wrong.any():
         at, place, value = _first_wrong(wrong, column, values)

@@ -79,7 +79,13 @@ def with_rest(data: Data, there: Iterable[str]) -> Data:
 def input_array(entry: Input) -> ArraySpec:
     """Returns the input's spec; what a tokenizer will make ids of is a text until there is one."""
     if entry.tokenizer is not None:
-        return ArraySpec(columns=names(entry.source), shape=(), dtype="string", kind="text")
+        return ArraySpec(
+            columns=names(entry.source),
+            shape=(),
+            dtype="string",
+            kind="text",
+            optional=entry.missing is not None,
+        )
     kinds: dict[str, Kind] = {"int64": "integer", "string": "text"}
     kind = kinds.get(entry.dtype, "number")
     listed = entry.categories if isinstance(entry.categories, tuple) else None

@@ -116,7 +116,8 @@ class Lengths:
         bounds = self._data.dimensions[name]
         wrong = np.flatnonzero((lengths < bounds.least) | (lengths > bounds.most))
         if len(wrong):
-            way_out = "set its tokenizer.truncate, " if spec.encode is not None else ""
+            too_long = lengths[wrong[0]] > bounds.most
+            way_out = "set its tokenizer.truncate, " if spec.encode and too_long else ""
             raise self._table.fault(
                 self._rows + int(wrong[0]),
                 spec.columns[0],

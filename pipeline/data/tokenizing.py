@@ -38,7 +38,8 @@ class Tokenizers:
     def _texts(self, entry: Input, rows: Array) -> Iterator[str]:
         """Yields the texts of the rows that a mask is true for."""
         (column,), row = columns.names(entry.source), 0
-        for batch in self._table.batches({column: "text"}):
+        optional = frozenset([column] if entry.missing is not None else [])
+        for batch in self._table.batches_with_gaps({column: "text"}, optional):
             texts = batch[column]
             yield from texts[rows[row : row + len(texts)]]
             row += len(texts)

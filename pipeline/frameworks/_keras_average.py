@@ -22,6 +22,8 @@ class Average:
 
     averaging: Averaging
     model: keras.Model
+    inner: keras.Model
+    """The model itself, where `model` fills its missing values."""
     epochs: Any = field(default_factory=_count)
     """Trained so far; a variable, as what follows."""
     steps: Any = field(default_factory=_count)

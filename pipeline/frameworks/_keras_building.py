@@ -38,8 +38,8 @@ def build(parts: Parts) -> Training:
     terms, loss = built(parts)
     own = own_step(model)
     demand_fits(model, own, parts, terms)
-    model.compile(optimizer=parts.optimizer(), loss=loss, jit_compile=False)
-    demands.demand_loss(model, own, bool(terms))
+    _compile(model, inner, parts, loss)
+    demands.demand_loss(inner, own, bool(terms))
     schedule = parts.scheduler() if parts.scheduler else None
     demands.demand_callable(model, specs)
     demands.demand_whole_steps(model.optimizer)
@@ -50,7 +50,7 @@ def build(parts: Parts) -> Training:
         model.optimizer.learning_rate = schedule(0)
     average = None
     if parts.averaging is not None:
-        average = Average(parts.averaging, _another(parts, specs, loss))
+        average = Average(parts.averaging, *_another(parts, specs, loss))
         average.copy(model)
     weighed = demands.weighed(parts, own, loss, terms)
     return Training(
@@ -72,15 +72,25 @@ def build(parts: Parts) -> Training:
     )
 
 
-def _another(parts: Parts, specs: Mapping[str, tf.TensorSpec], loss: Any) -> keras.Model:
-    """Returns a second model whose variables are called as those of the first."""
-    keras.utils.clear_session(free_memory=False)
-    model = parts.net()
-    if fills := fillings(parts.inputs):
-        model = filling(model, specs, fills)
+def _compile(model: keras.Model, inner: keras.Model, parts: Parts, loss: Any) -> None:
+    """Compiles the model, and the one whose missing values it fills: that may compute the loss."""
     model.compile(optimizer=parts.optimizer(), loss=loss, jit_compile=False)
+    if inner is not model:
+        inner.compile(optimizer=model.optimizer, loss=loss, jit_compile=False)
+
+
+def _another(
+    parts: Parts, specs: Mapping[str, tf.TensorSpec], loss: Any
+) -> tuple[keras.Model, keras.Model]:
+    """Returns a second model whose variables are called as those of the first, and the one whose
+    missing values it fills."""
+    keras.utils.clear_session(free_memory=False)
+    model = inner = parts.net()
+    if fills := fillings(parts.inputs):
+        model = filling(inner, specs, fills)
+    _compile(model, inner, parts, loss)
     demands.demand_callable(model, specs)
-    return model
+    return model, inner
 
 
 def _specs(arrays: Specs) -> dict[str, tf.TensorSpec]:

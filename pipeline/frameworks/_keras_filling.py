@@ -6,7 +6,7 @@ import numpy as np
 
 from ._keras_import import keras, tf
 from ._keras_own_step import JUDGE, STEP, is_own
-from ._keras_training import one_or_all
+from ._keras_training import known, one_or_all
 
 
 def filling(
@@ -14,19 +14,14 @@ def filling(
 ) -> keras.Model:
     """Returns a functional model that fills its inputs and calls this one; it is made of Keras' own
     operations, so that every export holds it. Raises ValueError, one line."""
-    if any(is_own(model, name) for name in ("compute_loss", STEP, JUDGE)):
+    if any(is_own(model, name) for name in (STEP, JUDGE)):
         raise ValueError(
-            f"data.inputs.{next(iter(fills))}.missing: {type(model).__name__} computes its loss "
+            f"data.inputs.{next(iter(fills))}.missing: {type(model).__name__} takes its step "
             "itself, from its inputs as they are; set it to keep, and fill them in call"
         )
     inputs = {
         name: keras.Input(spec.shape[1:], dtype=spec.dtype.name, name=name)
         for name, spec in specs.items()
     }
-    known = {
-        name: keras.ops.where(keras.ops.isnan(values), fills[name], values)
-        if name in fills
-        else values
-        for name, values in inputs.items()
-    }
-    return keras.Model(one_or_all(inputs), model(one_or_all(known)), name="filling")
+    answers = model(one_or_all(known(inputs, fills)))
+    return keras.Model(one_or_all(inputs), answers, name="filling")

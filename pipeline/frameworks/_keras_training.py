@@ -8,7 +8,7 @@ from ._accumulation import WHOLE, Accumulation
 from ._keras_average import Average
 from ._keras_gradient import accumulated
 from ._keras_import import keras, tf
-from ._keras_own_step import OwnStep, data, metric_variables
+from ._keras_own_step import OwnStep, data, is_own, metric_variables
 from ._leaves import pick
 from ._terms import compared
 from .contract import Parts
@@ -108,7 +108,9 @@ class Training:
     @property
     def predicting(self) -> "Training":
         """Returns the training with the model that predicts: an average, where there is one."""
-        return replace(self, model=self.average.model) if self.average is not None else self
+        if self.average is None:
+            return self
+        return replace(self, model=self.average.model, inner=self.average.inner)
 
     def answer(self, inputs: Mapping[str, Any], training: bool = False) -> dict[str, Any]:
         """Returns the outputs by name. Raises ValueError, one line, where they are not there."""
@@ -150,7 +152,10 @@ class Training:
         answer = one_or_all(outputs) if own else first
         shares = next(iter(weights.values()), None)
         more = {} if shares is None else {"sample_weight": shares}
-        return self.model.compute_loss(one_or_all(inputs), truth, answer, training=training, **more)
+        model, taken = self.model, one_or_all(inputs)
+        if self.inner is not None and is_own(self.inner, "compute_loss"):
+            model, taken = self.inner, one_or_all(known(inputs, self.fills))
+        return model.compute_loss(taken, truth, answer, training=training, **more)
 
     def _weights(self, targets: Mapping[str, Any]) -> dict[str, Any]:
         """Returns what each value of the target that is weighed counts; a label that is none of the
@@ -216,6 +221,16 @@ def built(parts: Parts) -> tuple[list[Term], Any]:
             )
         terms.append(Term(loss, taken[0], taken[1], term.weight))
     return terms, None
+
+
+def known(inputs: Mapping[str, Any], fills: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the inputs with what stands for a missing value in its place."""
+    return {
+        name: keras.ops.where(keras.ops.isnan(values), fills[name], values)
+        if name in fills
+        else values
+        for name, values in inputs.items()
+    }
 
 
 def one_or_all(arrays: Mapping[str, Any]) -> Any:

@@ -39,10 +39,14 @@ def edges(array: np.ndarray) -> np.ndarray:
 def with_missing(
     rows: Mapping[str, np.ndarray], schema: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, np.ndarray]:
-    """Returns the rows and one more: all values of the inputs that may lack one are missing, and
-    those of the others are the first row's."""
+    """Returns the rows and one more: all values of the inputs that may lack one are missing (of
+    texts empty), and those of the others are the first row's."""
+
+    def missing(row: np.ndarray) -> np.ndarray:
+        return np.full_like(row, "" if row.dtype.kind == "U" else np.nan)
+
     return {
-        name: np.concatenate([each, np.full_like(each[:1], np.nan) if _lacks(spec) else each[:1]])
+        name: np.concatenate([each, missing(each[:1]) if _lacks(spec) else each[:1]])
         for (name, each), spec in zip(rows.items(), schema.values(), strict=True)
     }
 

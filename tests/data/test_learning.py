@@ -182,6 +182,21 @@ def test_a_missing_category_may_have_its_own_number(
     assert arrays["train/inputs/town.npy"][0] == len(names) and "" not in names
 
 
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_missing_text_is_the_empty_one_where_the_net_takes_it(
+    tmp_path: Path, suffix: str
+) -> None:
+    write(tmp_path, town=[None, *TOWN[1:]])
+    entry = an_input("town", "string")
+    said = refusal(tmp_path, f"t.{suffix}", inputs={"town": entry}, split=BY)
+    assert "row 1" in said and "one of texts missing: keep" in said
+    arrays = prepared(
+        tmp_path, f"t.{suffix}", inputs={"town": entry | {"missing": "keep"}}, split=BY
+    )
+    assert arrays["train/inputs/town.npy"][0] == ""
+    assert schema(tmp_path)["inputs"]["town"]["missing"] == "keep"
+
+
 @pytest.mark.parametrize(
     ("entry", "said"),
     [
@@ -189,7 +204,7 @@ def test_a_missing_category_may_have_its_own_number(
         ({"dtype": "int64", "categories": 3, "missing": "mean"}, "and missing, if it is set, keep"),
         ({"dtype": "int64", "categories": ["a", "a"]}, "categories: one is there twice"),
         ({"dtype": "int64", "missing": "mean"}, "x.missing: found 'mean' for int64, which has no"),
-        ({"dtype": "string", "missing": "keep"}, "missing: found 'keep' for string"),
+        ({"dtype": "string", "missing": "mean"}, "missing: found 'mean' for texts, expected keep"),
         ({"dtype": "float32", "missing": "meen"}, "missing: found 'meen', expected one of mean"),
         ({"dtype": "string", "time": "days"}, "x.time: found with dtype string"),
         ({"dtype": "float32", "time": "weeks"}, "found 'weeks', expected one of days"),

@@ -1,11 +1,13 @@
 """A model fills what is missing itself, in training, in answering and where it is fitted."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from pipeline import frameworks
+from pipeline.frameworks._averaging import Averaging
 from pipeline.frameworks._filling import Filled
 from testing.parts import parts
 
@@ -114,18 +116,35 @@ def test_a_net_with_something_else_of_that_name_is_refused() -> None:
         built("pytorch", net=Taken)
 
 
-def test_a_keras_model_with_a_loss_of_its_own_fills_its_own() -> None:
+def test_a_keras_model_with_a_loss_of_its_own_judges_what_is_filled() -> None:
     import keras
 
     class Own(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.out = keras.layers.Dense(2)
+
         def call(self, inputs: Any) -> Any:
-            return inputs["x"]
+            return self.out(inputs["x"])
 
-        def compute_loss(self, *_: Any, **__: Any) -> Any:
-            return 0.0
+        def compute_loss(self, x: Any, y: Any, y_pred: Any, *_: Any, **__: Any) -> Any:
+            return keras.ops.mean((y_pred - x["x"]) ** 2)
 
-    with pytest.raises(ValueError, match=r"^data.inputs.x.missing: Own computes its loss itself"):
-        built("keras", net=Own)
+    def made(inputs: Any) -> Any:
+        plain = parts(Own, None, keras.optimizers.SGD, None, inputs, outputs=["answers"])
+        keras.utils.clear_session(free_memory=False)
+        framework.seed(0)
+        return framework.build(replace(plain, averaging=Averaging("ema", 0.5, 0)))
+
+    framework = frameworks.framework("keras")
+    gaps, plain = made(INPUTS), made(PLAIN)
+    for _ in range(3):
+        loss = float(framework.step(gaps, ROWS, TARGETS, np.arange(4)))
+        assert np.isfinite(loss)
+        assert loss == float(framework.step(plain, KNOWN, TARGETS, np.arange(4)))
+    assert (
+        framework.evaluate(gaps, ROWS, TARGETS)[1] == framework.evaluate(plain, KNOWN, TARGETS)[1]
+    )
 
 
 def test_rows_are_filled_as_they_are_read() -> None:

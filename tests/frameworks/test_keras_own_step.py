@@ -322,7 +322,7 @@ BESIDE: dict[str, tuple[Any, dict[str, Any], str]] = {
     "missing values": (
         Tracking,
         {"inputs": {"x": {"dtype": "float32", "shape": [4], "missing": [1.0, 1.0, 1.0, 1.0]}}},
-        "^data.inputs.x.missing: Tracking computes its loss itself",
+        "^data.inputs.x.missing: Tracking takes its step itself",
     ),
 }
 

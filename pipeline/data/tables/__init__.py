@@ -23,7 +23,10 @@ Kind = Literal["number", "label", "integer", "time", "text", "name", "any"]
 (3 and 3.0 are "3", true is "true"), and "any" whatever it is, by its text."""
 NUMBERS: tuple[Kind, ...] = ("number", "label", "integer")
 
-EMPTY = "the cell is empty; fill it or drop the row; an input of floats may say missing: mean"
+EMPTY = (
+    "the cell is empty; fill it or drop the row; an input of floats may say missing: mean, one of "
+    "texts missing: keep"
+)
 NO_LABEL = "a label's number (0, 1, …); name the classes in place of their number, [cat, dog]"
 NO_DATE = "dates are read as numbers where the input says which, such as time: days"
 NO_TIME = "expected a date or a time, such as 2026-01-31 or 2026-01-31T12:30:00Z"
