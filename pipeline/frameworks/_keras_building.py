@@ -10,6 +10,7 @@ from ._keras_filling import filling
 from ._keras_freezing import freeze
 from ._keras_import import keras, tf
 from ._keras_own_step import demand_fits, own_step
+from ._keras_precision import precision_of, scaling
 from ._keras_training import Training, built
 from .contract import Parts
 
@@ -25,7 +26,6 @@ def build(parts: Parts) -> Training:
             "nets; set it to null, and train.freeze to what is to stay"
         )
     demands.place(parts.device)
-    demands.demand_own_precision(parts.precision)
     specs = _specs(parts.inputs)
     model = parts.net()
     demands.demand_names(model, list(specs))
@@ -38,11 +38,13 @@ def build(parts: Parts) -> Training:
     terms, loss = built(parts)
     own = own_step(model)
     demand_fits(model, own, parts, terms)
-    _compile(model, inner, parts, loss)
+    precision = precision_of(parts.precision, inner)
+    optimizer = parts.optimizer()
+    demands.demand_whole_steps(optimizer)
+    _compile(model, inner, scaling(precision.name, optimizer), loss)
     demands.demand_loss(inner, own, bool(terms))
     schedule = parts.scheduler() if parts.scheduler else None
     demands.demand_callable(model, specs)
-    demands.demand_whole_steps(model.optimizer)
     freeze(inner, parts.freeze)
     model.optimizer.build(model.trainable_variables)
     if schedule is not None:
@@ -58,6 +60,7 @@ def build(parts: Parts) -> Training:
         weighed=weighed,
         class_weights=parts.class_weights,
         average=average,
+        precision=precision,
         inputs=specs,
         schedule=schedule,
         clip_norm=parts.clip_norm,
@@ -72,11 +75,10 @@ def build(parts: Parts) -> Training:
     )
 
 
-def _compile(model: keras.Model, inner: keras.Model, parts: Parts, loss: Any) -> None:
+def _compile(model: keras.Model, inner: keras.Model, optimizer: keras.Optimizer, loss: Any) -> None:
     """Compiles the model, and the one whose missing values it fills: that may compute the loss."""
-    model.compile(optimizer=parts.optimizer(), loss=loss, jit_compile=False)
-    if inner is not model:
-        inner.compile(optimizer=model.optimizer, loss=loss, jit_compile=False)
+    for each in {id(model): model, id(inner): inner}.values():
+        each.compile(optimizer=optimizer, loss=loss, jit_compile=False)
 
 
 def _another(
@@ -88,7 +90,7 @@ def _another(
     model = inner = parts.net()
     if fills := fillings(parts.inputs):
         model = filling(inner, specs, fills)
-    _compile(model, inner, parts, loss)
+    _compile(model, inner, parts.optimizer(), loss)
     demands.demand_callable(model, specs)
     return model, inner
 

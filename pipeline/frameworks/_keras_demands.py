@@ -167,7 +167,8 @@ def _foreign(graph: Any, variables: Sequence[Any], counts: Sequence[Any] = ()) -
 
 def demand_schedule_fits(model: keras.Model) -> None:
     """The learning rate has one source: a scheduler, or a schedule that the optimizer holds."""
-    if not isinstance(model.optimizer._learning_rate, keras.Variable):
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    if not isinstance(optimizer._learning_rate, keras.Variable):
         raise ValueError(
             "model.scheduler: found one, and a schedule as the optimizer's learning_rate as "
             "well; expected one of them"
@@ -187,15 +188,6 @@ def weighed(parts: Parts, own: OwnStep, loss: Any, terms: Sequence[Any]) -> str 
             f"train.class_weights: no loss judges {name}, expected one; set them to null"
         )
     return name
-
-
-def demand_own_precision(precision: str) -> None:
-    """Keras has a step's precision in the model's layers, where it is of predictions, too."""
-    if precision != "float32":
-        raise ValueError(
-            f"train.precision: found {precision}, expected float32: Keras has it in the layers; "
-            'write dtype="mixed_bfloat16" there, and "float32" for the last one'
-        )
 
 
 def place(device: str) -> None:

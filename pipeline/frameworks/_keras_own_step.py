@@ -71,6 +71,11 @@ def demand_fits(model: keras.Model, own: OwnStep, parts: Parts, terms: Sequence[
                 f"train.{key}: found one, but {name} takes its gradient itself, in {STEP}; leave "
                 f"it out, and {instead}"
             )
+    if parts.precision == "float16":
+        raise ValueError(
+            f"train.precision: found float16, but {name} takes its gradient itself, in {STEP}, of "
+            "a loss that nothing scales; set bfloat16, or float32"
+        )
     if terms:
         raise ValueError(
             f"model.loss: found terms, but {name} takes its step itself, in {STEP}; expected one "

@@ -9,6 +9,7 @@ from ._keras_average import Average
 from ._keras_gradient import accumulated
 from ._keras_import import keras, tf
 from ._keras_own_step import OwnStep, data, is_own, metric_variables
+from ._keras_precision import WIDE, Precision
 from ._leaves import pick
 from ._terms import compared
 from .contract import Parts
@@ -55,6 +56,8 @@ class Training:
     accumulation: Accumulation = WHOLE
     schedule_by: str = "epoch"
     average: Average | None = None
+    precision: Precision = WIDE
+    """Of a step's arithmetic."""
     weighed: str | None = None
     """The target whose classes are weighed in a step."""
     class_weights: Sequence[float] | None = None
@@ -70,7 +73,8 @@ class Training:
         """Takes a step, in a graph; returns its loss."""
         if self.own.trains:
             shares = next(iter(self._weights(targets).values()), None)
-            loss = self.own.train(self.model, self._data(inputs, targets, shares))
+            with self.precision.of_step():
+                loss = self.own.train(self.model, self._data(inputs, targets, shares))
         else:
             loss = self._take_step(inputs, targets)
         if self.average is not None:
@@ -81,12 +85,13 @@ class Training:
         return data(one_or_all(inputs), one_or_all(targets) if targets else None, shares)
 
     def _take_step(self, inputs: Mapping[str, Any], targets: Mapping[str, Any]) -> Any:
-        weights = self.model.trainable_variables
+        weights, scale = self.model.trainable_variables, self.precision.scale(self.model.optimizer)
 
         def of_batch(values: Any) -> tuple[Any, list[Any]]:
             with tf.GradientTape() as tape:
                 _, loss = self.judge(values[0], values[1], training=True)
-            return loss, tape.gradient(loss, [weight.value for weight in weights])
+                scaled = loss if scale is None else loss * scale
+            return loss, tape.gradient(scaled, [weight.value for weight in weights])
 
         values = dict(inputs), dict(targets)
         if self.accumulation.batches > 1:
@@ -94,7 +99,8 @@ class Training:
         else:
             loss, gradients = of_batch(values)
         if self.clip_norm is not None:
-            gradients, _ = tf.clip_by_global_norm(gradients, self.clip_norm)
+            most = self.clip_norm if scale is None else self.clip_norm * scale
+            gradients, _ = tf.clip_by_global_norm(gradients, most)
         self.model.optimizer.apply(gradients, weights)
         return loss
 
@@ -114,7 +120,12 @@ class Training:
 
     def answer(self, inputs: Mapping[str, Any], training: bool = False) -> dict[str, Any]:
         """Returns the outputs by name. Raises ValueError, one line, where they are not there."""
-        outputs = pick(self.model(one_or_all(inputs), training=training), self.outputs)
+        if training:
+            with self.precision.of_step():
+                returned = self.model(one_or_all(inputs), training=True)
+            outputs = self.precision.widened(pick(returned, self.outputs))
+        else:
+            outputs = pick(self.model(one_or_all(inputs), training=False), self.outputs)
         for name, value in outputs.items():
             _demand_array(value, f"model.net: its output {name}")
         return outputs
@@ -145,7 +156,7 @@ class Training:
                 * each.weight
                 for each in self.terms
             ]
-            return tf.add_n([*losses, *self.model.losses])
+            return tf.add_n([*losses, *(tf.cast(each, tf.float32) for each in self.model.losses)])
         truth = one_or_all(targets) if targets else None
         first = next(iter(outputs.values()))
         own = self.model.loss is None

@@ -113,6 +113,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "swa from the second epoch on": {"averaging": Averaging("swa", 0.0, 2), "freeze": ["first"]},
     "frozen": {"freeze": ["first", "norm"], "clip_norm": 0.1},
     "by step": {"scheduler": lambda: cosine(), "schedule_by": "step"},
+    "bfloat16": {"precision": "bfloat16", "averaging": Averaging("ema", 0.9, 1)},
+    "float16": {"precision": "float16", "accumulation": Accumulation(3, 1), "clip_norm": 0.1},
 }
 
 
@@ -243,10 +245,39 @@ def test_an_adapter_is_of_another_framework() -> None:
         built(adapter=Adapting(2, 4.0, 0.0, ["first"], []))
 
 
-@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_a_precision_that_is_the_layers_own_is_refused(precision: str) -> None:
-    with pytest.raises(ValueError, match=f"^train.precision: found {precision}, expected float32"):
-        built(precision=precision)
+def test_a_step_is_narrow_and_what_is_predicted_is_not() -> None:
+    wide, narrow = built(plain), built(plain, precision="bfloat16")
+    before = framework.evaluate(wide, ROWS, LABELS)
+    assert np.array_equal(
+        before[0]["answer"], framework.evaluate(narrow, ROWS, LABELS)[0]["answer"]
+    )
+    one, other = (float(framework.step(each, ROWS, LABELS, STEPS[0])) for each in (wide, narrow))
+    assert one != other and one == pytest.approx(other, rel=0.02)
+    assert {each.dtype for each in framework.state(narrow).values() if each.dtype.kind == "f"} == {
+        np.dtype("float32")
+    }
+
+
+def test_a_layer_with_a_dtype_of_its_own_keeps_it() -> None:
+    def own() -> keras.Model:
+        given = keras.Input((4,), name="x")
+        last = keras.layers.Dense(3, activation="softmax", name="last", dtype="float32")
+        return keras.Model(given, last(keras.layers.Dense(8, name="first")(given)))
+
+    narrow = [each.name for each in built(own, precision="bfloat16").precision.layers]
+    assert "first" in narrow and "last" not in narrow
+
+
+def test_a_step_whose_gradients_leave_the_numbers_is_passed_over_and_the_scale_halved() -> None:
+    training = built(plain, precision="float16")
+    before = framework.state(training)
+    rows = {"x": np.full((16, 4), 1e6, np.float32)}  # infinite in float16
+    framework.step(training, rows, LABELS, np.arange(16))
+    after = framework.state(training)
+    changed = {name for name in before if before[name].tobytes() != after[name].tobytes()}
+    assert changed == {"optimizer/loss_scale_optimizer/dynamic_scale"}
+    scale = "optimizer/loss_scale_optimizer/dynamic_scale"
+    assert after[scale] == before[scale] / 2
 
 
 def test_a_class_weighs_what_it_is_given_in_a_step() -> None:
@@ -258,3 +289,14 @@ def test_a_class_weighs_what_it_is_given_in_a_step() -> None:
     for label, weight in enumerate((0.5, 2.0, 1.0)):
         weighed = loss(label, class_weights=(0.5, 2.0, 1.0))
         assert weighed == pytest.approx(weight * loss(label), rel=1e-6)
+
+
+def test_averages_are_written_as_keras_archive_without_an_optimizer(tmp_path: Path) -> None:
+    training = built(averaging=Averaging("ema", 0.9, 1))
+    stepped(training)
+    few = {"x": ROWS["x"][:7]}
+    archive, model = plugin("keras_archive"), framework.predictor(training, few)
+    archive.export(model, few, ["answer"], tmp_path)
+    assert model.compiled and not keras.saving.load_model(tmp_path / "model.keras").compiled
+    answers, _ = framework.evaluate(training, few, None)
+    assert np.allclose(archive.load(tmp_path)(few)["answer"], answers["answer"], 1e-6, 1e-6)

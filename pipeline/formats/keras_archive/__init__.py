@@ -13,8 +13,9 @@ FORMAT = Format(
         same_bytes=True,
         runtimes=("keras",),
         note="Loads without source only if every class in it is Keras' own: the modules of others, "
-        "which the file names, are imported and so run. The optimizer is in it, dropout's seed "
-        "state is not, so that training on, with the source at hand, ends otherwise.",
+        "which the file names, are imported and so run. The optimizer is in it unless the weights "
+        "are averages, dropout's seed state is not, so that training on, with the source at hand, "
+        "ends otherwise.",
     ),
     frameworks=("keras",),
     requires=("keras", "tensorflow", "numpy"),

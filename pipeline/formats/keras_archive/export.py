@@ -9,6 +9,7 @@ import re
 import tempfile
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,27 +34,38 @@ def export(
     directory: Path,
     dimensions: Dimensions = FIXED,
 ) -> None:
-    """Writes architecture, weights, compile configuration and optimizer state.
+    """Writes architecture, weights, compile configuration and optimizer state; of averages, which
+    no optimizer steps, architecture and weights alone.
 
     ValueError in one line when the model does not fit, or does not come back as it was.
     """
-    if model.compiled and not model.optimizer.built:
-        raise ValueError(
-            "keras_archive: the weights are averages, and no optimizer is theirs that the archive "
-            "could hold; set train.averaging=null or leave this format out"
-        )
     path = directory / FILE
     signature = {"inputs": list(inputs), "outputs": outputs}
     try:
-        with tempfile.TemporaryDirectory(dir=directory) as scratch:
-            model.save(Path(scratch) / FILE)
-            own = dict(_own_parts(model))
-            _pack(Path(scratch) / FILE, path, signature, own)
-        check_archive(path)
-        _check_return(model, path, own)
+        with _without_idle_optimizer(model):
+            with tempfile.TemporaryDirectory(dir=directory) as scratch:
+                model.save(Path(scratch) / FILE)
+                own = dict(_own_parts(model))
+                _pack(Path(scratch) / FILE, path, signature, own)
+            check_archive(path)
+            _check_return(model, path, own)
     except (NotImplementedError, TypeError, AttributeError, ValueError) as error:
         path.unlink(missing_ok=True)
         raise ValueError(f"keras_archive: this model does not fit: {_one_line(error)}") from error
+
+
+@contextmanager
+def _without_idle_optimizer(model: "keras.Model") -> Iterator[None]:
+    """Leaves out meanwhile that the model is compiled, where its optimizer never took a step."""
+    optimizer = getattr(model, "optimizer", None)
+    if not model.compiled or optimizer.built:
+        yield
+        return
+    model.compiled, model.optimizer = False, None
+    try:
+        yield
+    finally:
+        model.compiled, model.optimizer = True, optimizer
 
 
 def _one_line(error: BaseException) -> str:
@@ -96,7 +108,7 @@ def _own_parts(model: "keras.Model") -> Iterator[tuple[str, Any]]:
     for them."""
     import keras
 
-    compiled = getattr(model, "_compile_config", None)
+    compiled = getattr(model, "_compile_config", None) if model.compiled else None
     parts = [*model._flatten_layers(), *_leaves(getattr(compiled, "config", {}))]
     for part in [each for whole in parts for each in (whole, *_attributes(whole))]:
         kind = part if hasattr(part, "__name__") else type(part)
