@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.config.data_params import Data
 from pipeline.data.declared import listing
-from pipeline.data.media import audio, image
+from pipeline.data.media import archives, audio, image
 from pipeline.data.tables import NUMBERS, Batch, Kind, Table
 from pipeline.errors import DataError, ParamsError
 
@@ -20,6 +20,7 @@ folder below it."""
 COLUMNS = (PATH, NAME, *FOLDERS)
 SUFFIXES = (*image.SUFFIXES, *audio.SUFFIXES)
 PATTERN = set("*?[")
+NO_DATA = ("__pycache__", "__MACOSX")
 ROWS = 4096
 """Of a batch."""
 
@@ -54,7 +55,7 @@ def matching(data: Path, pattern: str) -> list[Path]:
 
 def is_note(path: Path) -> bool:
     """Whether a path below data/ is hidden, or is of git, DVC, Python or for people to read."""
-    if any(part.startswith(".") or part == "__pycache__" for part in path.parts):
+    if any(part.startswith(".") or part in NO_DATA for part in path.parts):
         return True
     return path.suffix in (".dvc", ".md", ".py")
 
@@ -64,18 +65,22 @@ class FileTable(Table):
     unless another name is looked for in vain."""
 
     def __init__(self, data: Path, folder: Path, claimed: set[str]) -> None:
-        """`folder` may be a pattern; `claimed` are the columns that the configuration names."""
+        """`folder` may be a pattern or an archive; `claimed` are the columns that the configuration
+        names."""
         self.data, self.claimed = data, claimed
         self.labels: dict[str, dict[str, int]] = {}
         """The number of each folder's name, in the columns that are labels."""
-        self.pattern = None
-        if not folder.is_dir():
+        self.pattern, self.packed = None, archives.is_archive(folder)
+        if not (folder.is_dir() or self.packed):
             self.pattern = folder.relative_to(data).as_posix()
             fixed = takewhile(lambda part: not PATTERN & set(part), folder.parts)
             folder = Path(*fixed)
         super().__init__(folder)
 
     def _files(self) -> Iterator[Path]:
+        if self.packed:
+            named = archives.names(self.path)
+            return (self.path / name for name in named if not is_note(Path(name)))
         return iter(matching(self.data, self.pattern)) if self.pattern else files(self.path)
 
     def _shapes(self) -> dict[str, tuple[int | None, ...]]:

@@ -6,6 +6,7 @@ from pipeline.config.data_params import Data, Files
 from pipeline.data import columns, folders
 from pipeline.data.declared import listing
 from pipeline.data.folders import FileTable
+from pipeline.data.media import archives
 from pipeline.data.npy_columns import NPY, NpyColumns, grouped
 from pipeline.data.parts import OwnFiles, Parts
 from pipeline.data.raw import below
@@ -33,6 +34,8 @@ def open_splits(data: Path, config: Data, named: Files) -> Table:
 def open_files(data: Path, config: Data, file: str) -> Table:
     """Returns the table of all files that `file` names below `data`. Raises DataError."""
     path = below(data, file)
+    if archives.is_archive(path):
+        return FileTable(data, path, columns.claimed(config))
     paths = located(data, file)
     kinds = {each.suffix.lower() for each in paths}
     if not kinds & {*suffixes(), NPY} and (path.is_dir() or kinds & set(folders.SUFFIXES)):

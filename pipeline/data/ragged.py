@@ -188,7 +188,8 @@ class Ragged(_Padded):
         counts, starts = sizes.prod(axis=1), self._starts[numbers]
         for place, (start, count, size) in enumerate(zip(starts, counts, sizes, strict=True)):
             values = self.values[start : start + count].reshape(*size, *self._fixed)
-            batch[(place, *(slice(each) for each in size.tolist()))] = values
+            where: tuple[Any, ...] = (place, *map(slice, size.tolist()))
+            batch[where] = values
         return np.ascontiguousarray(self._in_order(batch))
 
     def spread(self, values: Array, like: Array) -> Array:

@@ -2,9 +2,13 @@
 
 import io
 import json
+import shutil
 import struct
+import tarfile
+import zipfile
 import zlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -488,3 +492,54 @@ def test_memory_does_not_grow_with_the_images(tmp_path) -> None:
     table, _ = open_raw(raw.data, convert(values, Data, "data"))
     sizes = [len(each["path as pixels"]) for each in table.batches({"path as pixels": "number"})]
     assert sum(sizes) == 40 and max(sizes) * 400 * 500 * 3 <= 1 << 22
+
+
+def packed(raw: RawData, suffix: str, **more: bytes) -> None:
+    """Packs the folder shapes as shapes.zip or shapes.tar, and files beside it, and removes it."""
+    files = {p.relative_to(raw.data / "shapes").as_posix(): p.read_bytes() for p in images_of(raw)}
+    files |= {"__MACOSX/red/._0.png": b"x", **more}
+    path = raw.data / f"shapes.{suffix}"
+    with zipfile.ZipFile(path, "w") if suffix == "zip" else tarfile.open(path, "w") as archive:
+        for name, content in files.items():
+            if isinstance(archive, zipfile.ZipFile):
+                archive.writestr(name, content)
+            else:
+                info = tarfile.TarInfo(name)
+                info.size = len(content)
+                archive.addfile(info, io.BytesIO(content))
+    shutil.rmtree(raw.data / "shapes")
+
+
+def images_of(raw: RawData) -> list[Path]:
+    return sorted(raw.data.glob("shapes/*/*.png"), reverse=True)
+
+
+@pytest.mark.parametrize("suffix", ["zip", "tar"])
+def test_an_archive_is_as_the_folder_that_was_packed(folder: RawData, suffix: str) -> None:
+    plain = folder.prepare(**folder_config())
+    paths = "\n".join(f"red/{n}.png,1\nblue/{n}.png,0" for n in range(5))
+    packed(folder, suffix)
+    found = folder.prepare(**folder_config() | {"file": f"shapes.{suffix}"})
+    assert all(np.array_equal(plain[name], found[name]) for name in plain)
+    folder.write("named.csv", f"file,label\n{paths}\n")
+    named = {
+        "file": "named.csv",
+        "inputs": pixels(source="file", image={"folder": f"shapes.{suffix}"}),
+        "targets": {"label": {"source": "label", "classes": 2}},
+    }
+    rows = {each.tobytes() for each in folder.prepare(**named)["pixels"]}
+    assert rows == {each.tobytes() for each in plain["pixels"]}
+    folder.write("named.csv", "file,label\nred/9.png,1\n")
+    folder.refuses_late(f"shapes.{suffix}/red/9.png: no such file", **named)
+
+
+def test_a_bad_archive_or_a_bad_file_in_one_is_named(folder: RawData) -> None:
+    packed(folder, "zip", **{"red/odd.png": b"no image"})
+    config = folder_config() | {"file": "shapes.zip"}
+    folder.refuses("data/shapes.zip/red/odd.png: is no image", **config)
+    path = folder.data / "shapes.zip"
+    path.write_bytes(path.read_bytes()[:-30])
+    folder.refuses("shapes.zip: no zip archive: File is not a zip file", **config)
+    folder.write("shapes.tar.gz", b"x")
+    words = "compressed as a whole, expected .zip or .tar"
+    folder.refuses(words, **folder_config() | {"file": "shapes.tar.gz"})

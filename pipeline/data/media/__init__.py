@@ -1,11 +1,15 @@
 """A cell can name a file that is decoded: an image, a mask, a sound. Each kind is a module here."""
 
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
+from pipeline.data.media import archives
 from pipeline.data.tables import Array
+from pipeline.errors import DataError
 
+Content = Path | BytesIO
 Bounds = tuple[int, int]
 """The least and the greatest size along an axis; both are the same where it does not vary."""
 
@@ -15,9 +19,9 @@ class Undecodable(Exception):
 
 
 class Decode(Protocol):
-    """Returns the array of a file. Raises Undecodable."""
+    """Returns the array of a file, which is named `file` in a fault. Raises Undecodable."""
 
-    def __call__(self, file: Path) -> Array: ...
+    def __call__(self, file: Path, content: Content) -> Array: ...
 
 
 @dataclass(frozen=True)
@@ -38,13 +42,22 @@ class Place:
         return path if self.suffix is None else path.with_suffix(self.suffix)
 
 
-def demand_file(file: Path, place: Place) -> None:
-    """Raises Undecodable for what is no file, or an empty one."""
-    if not file.is_file():
+def content_of(file: Path, place: Place) -> Content:
+    """Returns the file, or what is in it where it lies in an archive. Raises Undecodable for what
+    is no file, or an empty one."""
+    try:
+        content = archives.opened(file)
+    except FileNotFoundError:
         if Path(f"{file}.dvc").is_file():
-            raise Undecodable(f"{file}: not here, only its .dvc file; run `dvc pull`")
+            raise Undecodable(f"{file}: not here, only its .dvc file; run `dvc pull`") from None
         below = place.data / place.folder
         what = "is a folder" if file.is_dir() else "no such file"
-        raise Undecodable(f"{file}: {what}, expected a file; names are relative to {below}/")
-    if not file.stat().st_size:
+        raise Undecodable(
+            f"{file}: {what}, expected a file; names are relative to {below}/"
+        ) from None
+    except (EOFError, DataError) as fault:
+        raise Undecodable(f"{file}: broken ({fault}); bring it again or drop the row") from None
+    size = file.stat().st_size if isinstance(content, Path) else len(content.getbuffer())
+    if not size:
         raise Undecodable(f"{file}: has no bytes; bring it again or drop the row")
+    return content

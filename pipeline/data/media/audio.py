@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.config.media_params import Audio
-from pipeline.data.media import Bounds, Decode, Undecodable
+from pipeline.data.media import Bounds, Content, Decode, Undecodable
 from pipeline.data.tables import Array
 from pipeline.errors import CannotRun, ParamsError
 
@@ -41,18 +41,26 @@ def decoder(config: Audio, shape: tuple[Bounds, ...], dtype: str, key: str) -> D
 
 
 def _decode(
-    config: Audio, samples: Bounds, channels: int, layout: str, dtype: str, file: Path
+    config: Audio,
+    samples: Bounds,
+    channels: int,
+    layout: str,
+    dtype: str,
+    file: Path,
+    content: Content,
 ) -> Array:
-    values = _decoded(file, config, samples, channels, dtype)
+    values = _decoded(file, content, config, samples, channels, dtype)
     return np.ascontiguousarray({"T": values[:, 0], "TC": values, "CT": values.T}[layout])
 
 
-def _decoded(file: Path, config: Audio, samples: Bounds, channels: int, dtype: str) -> Array:
+def _decoded(
+    file: Path, content: Content, config: Audio, samples: Bounds, channels: int, dtype: str
+) -> Array:
     import soundfile
 
     least, most = samples
     try:
-        with soundfile.SoundFile(file) as sound:
+        with soundfile.SoundFile(content) as sound:
             _demand_as_stated(file, sound, config, samples, channels)
             values: Array = sound.read(most, dtype=dtype, always_2d=True)
             if len(values) < min(most, sound.frames):

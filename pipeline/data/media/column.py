@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.data.media import Decode, Place, Undecodable, demand_file
+from pipeline.data.media import Decode, Place, Undecodable, content_of
 from pipeline.data.ragged import Lists, Template, lists_of
 from pipeline.data.tables import Array
 
@@ -23,8 +23,7 @@ class Column:
 
     def array(self, name: str) -> Array:
         file = self.place.file(name)
-        demand_file(file, self.place)
-        return self.decode(file)
+        return self.decode(file, content_of(file, self.place))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.config.media_params import Image
-from pipeline.data.media import Bounds, Decode, Undecodable
+from pipeline.data.media import Bounds, Content, Decode, Undecodable
 from pipeline.data.tables import Array
 from pipeline.errors import ParamsError
 
@@ -76,8 +76,8 @@ def decoder(config: Image, shape: tuple[Bounds, ...], dtype: str, key: str) -> D
     return partial(_decode, config, size, layout)
 
 
-def _decode(config: Image, size: Size, layout: str, file: Path) -> Array:
-    return np.ascontiguousarray(_laid_out(_decoded(file, config, size), layout))
+def _decode(config: Image, size: Size, layout: str, file: Path, content: Content) -> Array:
+    return np.ascontiguousarray(_laid_out(_decoded(file, content, config, size), layout))
 
 
 def _laid_out(pixels: Array, layout: str) -> Array:
@@ -88,13 +88,13 @@ def _laid_out(pixels: Array, layout: str) -> Array:
     return with_channels if layout == "HWC" else np.moveaxis(with_channels, 2, 0)
 
 
-def _decoded(file: Path, config: Image, size: Size) -> Array:
+def _decoded(file: Path, content: Content, config: Image, size: Size) -> Array:
     import PIL.Image
     from PIL import ImageOps
 
     PIL.Image.MAX_IMAGE_PIXELS = None  # its own limit warns first, and is no line of ours
     try:
-        with PIL.Image.open(file, formats=FORMATS) as image:
+        with PIL.Image.open(content, formats=FORMATS) as image:
             _demand_plain(file, image)
             image.load()
             upright = ImageOps.exif_transpose(image)

@@ -58,7 +58,7 @@ def export(
 def _without_idle_optimizer(model: "keras.Model") -> Iterator[None]:
     """Leaves out meanwhile that the model is compiled, where its optimizer never took a step."""
     optimizer = getattr(model, "optimizer", None)
-    if not model.compiled or optimizer.built:
+    if not model.compiled or optimizer is None or optimizer.built:
         yield
         return
     model.compiled, model.optimizer = False, None
