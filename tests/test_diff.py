@@ -323,6 +323,15 @@ def test_other_kinds_of_tables_are_read_as_prepare_reads_them(tmp_path):
     }
 
 
+def test_rows_that_differ_in_size_are_compared(tmp_path):
+    for name, second in (("a", 5.0), ("b", 7.0)):
+        values, lengths = np.array([1.0, 2, 3, 4, second]), np.array([[1, 4], [1, 1]])
+        arrays = {"x": values, "x.lengths": lengths, "label": np.array([0, 1])}
+        np.savez(tmp_path / f"{name}.npz", **arrays)
+    found = diff_data.tables(tmp_path / "a.npz", tmp_path / "b.npz", CONFIG, CONFIG)
+    assert found["rows"]["changed_by_column"] == {"x": 1}
+
+
 def test_a_file_too_large_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(diff_data, "LARGEST", 10)
     with pytest.raises(PipelineError, match="rows of more than"):

@@ -4,7 +4,7 @@ The axes that vary come first there and are one: rows of [height, width, 3] are 
 3), and those of [64, length] are (places of all rows, 64).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,12 @@ class Lists:
 
     def __len__(self) -> int:
         return len(self.lengths)
+
+    def __iter__(self) -> Iterator[Array]:
+        """Yields the values of each row."""
+        ends = np.cumsum(self.counts)
+        for end, count in zip(ends, self.counts, strict=True):
+            yield self.values[end - count : end]
 
     @property
     def sizes(self) -> Array:

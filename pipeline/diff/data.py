@@ -229,6 +229,7 @@ def _read(path: Path, config: Any) -> tuple[list[str], list[Row]]:
         return list(columns), rows
     names = list(table.shapes)
     table.optional = frozenset(names)
+    table.let_vary({name: shape for name, shape in table.shapes.items() if None in shape})
     rows = []
     for batch in table.batches(dict.fromkeys(names, "any")):
         columns_of_text = [[_text(value) for value in batch[name]] for name in names]
