@@ -104,6 +104,16 @@ def demand_outputs(outputs: Mapping[str, Any], rows: int, narrow: bool = False) 
             )
 
 
+def demand_one_number(loss: Tensor, key: str = "model.loss") -> Tensor:
+    """Returns the loss of a batch, or of a term of it, which must be one number."""
+    if loss.numel() != 1:
+        raise ValueError(
+            f"{key}: found shape {list(loss.shape)} for a batch, expected one number; let it take "
+            "the mean"
+        )
+    return loss
+
+
 def demand_registered(net: nn.Module) -> None:
     """All that is to be trained must be known to the net by name."""
     known = {id(part) for part in (*net.modules(), *net.parameters())}

@@ -46,6 +46,7 @@ def _gradient(training: Training, inputs: Tensors, targets: Tensors) -> Tensor:
             _, loss = judged(training, _part(inputs, part, share), _part(targets, part, share))
         if training.own_step is not None and not losses:
             demand_no_own_backward(training.net)
+        demands.demand_one_number(loss)
         loss = loss if share == 1 else loss * share
         (loss if training.scaler is None else training.scaler.scale(loss)).backward()
         losses.append(loss.detach())

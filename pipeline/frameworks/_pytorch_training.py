@@ -169,7 +169,11 @@ class Training:
         if not isinstance(self.loss, nn.ModuleDict):
             only: Tensor = self.terms[0][1].call(self.loss, values)
             return only
-        parts = [takes.call(self.loss[name], values) * weight for name, takes, weight in self.terms]
+        parts = [
+            demands.demand_one_number(takes.call(self.loss[name], values), f"model.loss.{name}")
+            * weight
+            for name, takes, weight in self.terms
+        ]
         return torch.stack([part.reshape(()) for part in parts]).sum()
 
     def compared(self) -> list[str]:
