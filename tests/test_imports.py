@@ -103,6 +103,7 @@ that of a format is in pipeline/formats, and is reached by `loader` and `trainin
 
 LOADED = {
     "pipeline/complete_model/attempts.py": "own: what export-complete has just written",
+    "pipeline/data/media/archives.py": "own: raw data below data/; members are read, none unpacked",
     "pipeline/data/media/worker.py": "own: what the process that started it hands it",
     "pipeline/data/media/workers.py": "own: what the processes that it started hand it",
     "pipeline/diff/weights.py": "confined: read_alone runs in reproduce/reading.py's process",

@@ -59,7 +59,8 @@ def _demand_shape(table: Table, key: str, array: ArraySpec) -> None:
     way_out = f"correct data.{key.replace('/', '.')}"
     if array.is_target and not array.shape:
         way_out = f"make it one value a row (an array: y.ravel()), or {way_out}.shape"
-    raise table.broken(f"{key}: found {actual}, expected shape {array.shape}; {way_out}")
+    expected = list(array.row) if array.row else array.shape
+    raise table.broken(f"{key}: found {actual}, expected shape {expected}; {way_out}")
 
 
 def _fits(found: tuple[int | None, ...], array: ArraySpec) -> bool:

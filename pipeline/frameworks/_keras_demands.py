@@ -5,10 +5,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ._keras_arguments import one_or_all
 from ._keras_import import keras, tf
 from ._keras_own_step import OwnStep, is_own
 from ._keras_state import layers
-from ._keras_training import Training, one_or_all
+from ._keras_training import Training
 from ._plain_draws import demand_none
 from .contract import Parts
 

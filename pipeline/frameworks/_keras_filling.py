@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ._keras_arguments import known, one_or_all
 from ._keras_import import keras, tf
 from ._keras_own_step import JUDGE, STEP, is_own
-from ._keras_training import known, one_or_all
 
 
 def filling(

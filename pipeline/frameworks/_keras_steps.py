@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ._keras_arguments import named, one_or_all
 from ._keras_import import tf
-from ._keras_training import Training, named, one_or_all
+from ._keras_training import Training
 
 Function = Callable[..., Any]
 

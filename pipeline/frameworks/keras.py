@@ -9,11 +9,11 @@ import numpy as np
 
 from . import _keras_start, _keras_state, _keras_steps
 from ._filling import filled
+from ._keras_arguments import one_or_all
 from ._keras_building import build as build
 from ._keras_demands import demand_own_randomness, demand_own_states
 from ._keras_import import keras, tf
 from ._keras_training import Training as Training
-from ._keras_training import one_or_all
 from .contract import Spec
 
 SUFFIX = ".npz"

@@ -285,10 +285,13 @@ def test_several_dimensions_in_any_place_are_padded_each_to_its_largest(tmp_path
 def test_the_dimension_that_is_wrong_is_named(
     tmp_path: Path, shape: tuple[int, int], words: list[str]
 ) -> None:
+    flat = {"inputs": {"x": TWO["inputs"]["x"] | {"shape": ["height", "width"]}}}
     changed = [*PICTURES[:5], np.zeros((3, *shape)), *PICTURES[6:]]
     nested = {"x": [each.tolist() for each in changed], "label": [m.tolist() for m in MARKS]}
     parquet.write_table(pa.table(nested), tmp_path / "t.parquet")
     refuses(tmp_path, *words, **TWO)
+    (tmp_path / "output").rmdir()
+    refuses(tmp_path, "inputs/x: found shape", "expected shape ['height', 'width']", **TWO | flat)
 
 
 @pytest.mark.parametrize("name", ["rides.npz", "letters.csv"])
