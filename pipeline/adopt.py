@@ -19,7 +19,7 @@ from pipeline.config.merge import composed
 from pipeline.config.reading import flatten
 from pipeline.errors import DataError, ParamsError, PipelineError
 from pipeline.files import translate_os_errors, write_atomically
-from pipeline.foreign import pickled
+from pipeline.foreign import pickled, sets
 from pipeline.foreign.contract import Foreign
 from pipeline.project import CHECKPOINTS, CONF, ROOT
 from pipeline.provenance import git
@@ -95,8 +95,8 @@ def adopt(
     named = {each.lstrip("+~").partition("=")[0] for each in overrides}
     values["train"] |= {"start": digest, "epochs": 0, "early_stopping": None}
     if "train.start_with" not in named:
-        whole = checkpoint.optimizer is not None
-        values["train"]["start_with"] = "optimizer" if whole else "weights"
+        word = values["model"]["weights_of"]
+        values["train"]["start_with"] = sets.start_with(checkpoint, word)
     if "formats" in checkpoint.model and not {"export", "export.formats"} & named:
         values["export"]["formats"] = checkpoint.model["formats"]
     for key, value in checkpoint.model.items():

@@ -11,14 +11,14 @@ from pipeline.errors import ParamsError
 if TYPE_CHECKING:
     from pipeline.config.train_params import Train
 
-PLACES = ("output", "data", "arguments", "resume", "options")
+PLACES = ("output", "data", "arguments", "resume", "start", "options")
 NUMBERS = ("seed", "threads", "device", "epochs", "batch_size", "lr")
 NAMED = re.compile(r"\{([a-z_]+)\}")
 COLUMN = re.compile(r"(train|val)/[\w. -]+")
 ONLY = ("code", "arguments", "checkpoint", "history")
 """Keys that say something of a command alone."""
 KEYS = ("command", *ONLY)
-OWN_LOOP = ("parent", "early_stopping", "averaging", "adapter")
+OWN_LOOP = ("parent", "early_stopping", "averaging", "adapter", "new_weights")
 """Keys that say something of the loop in its place."""
 
 
@@ -50,7 +50,7 @@ def demand_consistent(train: "Train") -> None:
     for name in OWN_LOOP:
         if value := getattr(train, name):
             raise ParamsError(
-                f"train.{name}: found {value!r}, expected null with train.command, whose loop is "
+                f"train.{name}: found {value!r}, expected none with train.command, whose loop is "
                 "its own"
             )
     _demand_words(train.command)
@@ -59,6 +59,12 @@ def demand_consistent(train: "Train") -> None:
         raise ParamsError(
             f"train.command: found {train.command!r}, expected {{output}} in it: the folder that "
             "it is to write to, `--out {output}` for instance"
+        )
+    if train.start is not None and "{start}" not in texts:
+        raise ParamsError(
+            f"train.command: found {train.command!r} with train.start, expected {{start}} in it: "
+            "the checkpoint that it is to start from, `--from {start}` for instance; or set "
+            "train.start to null"
         )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-ADDED: dict[str, Any] = {"augment": None, "rename": {}, "program": None}
+ADDED: dict[str, Any] = {"augment": None, "rename": {}, "weights_of": None, "program": None}
 """Keys of `model` that not every version had."""
 
 

@@ -48,6 +48,9 @@ class Model:
     rename: Mapping[str, str | None]
     """Names that the checkpoint in train.start has for tensors, and those of the model: * stands
     for any text, the same in both; null leaves a tensor of the checkpoint out."""
+    weights_of: str | None
+    """Which of several sets of weights in the checkpoint is taken: the key that an average of them
+    lies under (`ema`), or what the names of a net begin with; null takes those it was saved for."""
     optimizer: Component | None
     """With PyTorch it gets the net's parameters as its first argument, with Keras nothing."""
     scheduler: Component | None

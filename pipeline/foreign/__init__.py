@@ -14,7 +14,7 @@ from pipeline.errors import DataError
 
 from .contract import Foreign, Kind
 
-NOT_KINDS = ("contract", "lazy_mapping", "matching")
+NOT_KINDS = ("contract", "lazy_mapping", "matching", "sets")
 
 
 def names() -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ._averages import AVERAGES, EXTRA
 from ._pickle import Made
 from ._plain import Plain
 from ._tensors import PLAIN, REASONS, SUBCLASS, TYPED, WRAPPED
@@ -17,11 +18,9 @@ USUAL = (
     *("params", "parameters", "state", "generator"),
 )
 """Keys that people save weights under; the first that is there is taken."""
-AVERAGES = re.compile(r"ema|averag|swa|shadow", re.IGNORECASE)
 EPOCHS = ("epoch", "current_epoch", "last_epoch", "epochs_trained")
 VERSIONS = ("torch_version", "pytorch_version", "torch", "pytorch")
 TENSORS = frozenset({*PLAIN, *REASONS, *WRAPPED, TYPED, SUBCLASS})
-EXTRA = "_extra_state"
 DEEPEST, WITHIN, MOST = 16, 3, 200_000
 """Dicts within each other, those around the weights, and tensors: a few bytes may say that one dict
 is within others again and again."""
@@ -32,6 +31,8 @@ class Contents:
     """What was found; tensors are as the pickle describes them."""
 
     weights: dict[str, Any]
+    others: dict[str, dict[str, Any] | list[Any]] = field(default_factory=dict)
+    """Sets beside them by key: tensors by name, or in the order of the net's parameters."""
     optimizer: Any = None
     scheduler: Any = None
     epoch: int | None = None
@@ -156,11 +157,12 @@ def _describe(result: Contents, rest: Dict) -> None:
     for key, each in rest.items():
         if key in used:
             continue
-        if number := flat(each):
+        if own := beside(str(key), each):
             what = "an average of the weights" if AVERAGES.search(str(key)) else "tensors"
+            result.others[str(key)] = own
             result.notes.append(
-                f"{key!r} holds {what} ({len(number)}), and is left; to take it instead, save it "
-                "by itself"
+                f"{key!r} holds {what} ({len(own)}), and is left; model.weights_of: {key} takes "
+                "it instead"
             )
         elif _holds_tensors(each):
             left.append(str(key))
@@ -169,6 +171,19 @@ def _describe(result: Contents, rest: Dict) -> None:
     if left:
         result.notes.append(f"what is under {', '.join(left)[:300]} is left")
     _number(result)
+
+
+def beside(key: str, value: Any) -> dict[str, Any] | list[Any]:
+    """Returns a set of tensors beside the weights; of an average that stands with its rate and
+    count in a dict of its own, or in the order of the parameters, too. Empty where it is none."""
+    if (own := flat(value)) or not AVERAGES.search(key):
+        return own
+    lists = [value, *(value.values() if isinstance(value, dict) else ())]
+    for each in lists:
+        if isinstance(each, list | tuple) and each and all(map(is_tensor, each)):
+            return list(each)
+    inner = contents(value, WITHIN) if isinstance(value, dict) else None
+    return inner.weights if inner else {}
 
 
 def _number(result: Contents) -> None:

@@ -183,13 +183,19 @@ def _shortest(name: str, own: str) -> str:
 
 
 def _of_left(name: str, own: str, misfits: Misfits) -> str:
+    copied = next((o for o in misfits.pairs if own == o or own.endswith((f".{o}", f"/{o}"))), None)
     for words, (reason, mends) in WORDS.items():
         at = next((i for i, part in enumerate(parts(name)) if part.lower() in words), None)
         if at is not None:
             head = [*(each[:-1] for each in heads(name)), name][at]
-            return f"{reason}; model.rename: {{{head}: null}} leaves it out" if mends else reason
-    copied = next((o for o in misfits.pairs if own == o or own.endswith((f".{o}", f"/{o}"))), None)
+            return f"{reason}; {_ways(head, copied is not None)}" if mends else reason
     if copied is not None:
         head = own[: len(own) - len(copied)].rstrip("./") or name
-        return f"another copy of {copied}; model.rename: {{{head}: null}} leaves it out"
-    return f"the net has no such tensor; model.rename: {{{name}: null}} leaves it out"
+        return f"another copy of {copied}; {_ways(head, head != name)}"
+    return f"the net has no such tensor; {_ways(name, False)}"
+
+
+def _ways(head: str, is_set: bool) -> str:
+    """Says how what begins with it is left out or, where it is a set of weights, taken."""
+    leave = f"model.rename: {{{head}: null}} leaves it out"
+    return f"{leave}, model.weights_of: {head} takes it" if is_set else leave

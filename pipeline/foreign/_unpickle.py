@@ -10,6 +10,7 @@ import json
 import pickle
 import struct
 import sys
+import types
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,8 @@ def main(place: Path) -> None:
 
 
 def _extract(path: Path, answer: Path) -> None:
-    value = _loaded(path)
+    lacking: dict[tuple[str, str], type] = {}
+    value = _loaded(path, lacking)
     weights = _weights(value)
     if not weights:
         raise ValueError(f"a {type(value).__name__} without tensors by name")
@@ -47,6 +49,7 @@ def _extract(path: Path, answer: Path) -> None:
         "optimizer": _tree(_state(beside, OPTIMIZERS), "optimizer", tensors),
         "scheduler": _tree(_state(beside, SCHEDULES), "scheduler", tensors),
         "class": f"{type(value).__module__}.{type(value).__qualname__}",
+        "lacking": [".".join(names) for names in lacking][:MOST],
     }
     known = {*WEIGHTS, *OPTIMIZERS, *SCHEDULES}
     rest = {k: v for k, v in beside.items() if k not in known and not _is_array(v)}
@@ -58,15 +61,38 @@ def _extract(path: Path, answer: Path) -> None:
     (answer / "checkpoint.json").write_text(json.dumps(content))
 
 
-def _loaded(path: Path) -> Any:
+def _loaded(path: Path, lacking: dict[tuple[str, str], type]) -> Any:
+    """Classes that are nowhere, as those of a script that ran as __main__, are stood in for by a
+    module without code: its tensors have the same names."""
+
+    class Unpickler(pickle.Unpickler):
+        def find_class(self, module: str, name: str) -> Any:
+            try:
+                return super().find_class(module, name)
+            except (ImportError, AttributeError):
+                if (module, name) not in lacking:
+                    lacking[module, name] = _stand_in(module, name)
+                return lacking[module, name]
+
     with path.open("rb") as file:
         head = file.read(64)
     if head[:2] == b"PK" or (0x1950A86A20F9469CFC6C).to_bytes(10, "little") in head:
         import torch
 
-        return torch.load(path, map_location="cpu", weights_only=False)
+        own = types.ModuleType("pickle_with_stand_ins")
+        own.__dict__.update({**vars(pickle), "Unpickler": Unpickler})
+        return torch.load(path, map_location="cpu", weights_only=False, pickle_module=own)
     with path.open("rb") as file:
-        return pickle.load(file)
+        return Unpickler(file).load()
+
+
+def _stand_in(module: str, name: str) -> type:
+    import torch
+
+    def begin(self: Any, *_: Any, **__: Any) -> None:
+        torch.nn.Module.__init__(self)
+
+    return type(name, (torch.nn.Module,), {"__module__": module, "__init__": begin})
 
 
 def _weights(value: Any) -> dict[str, Any]:

@@ -21,6 +21,11 @@ class Foreign:
     weights: Mapping[str, Any]
     """What the file calls a tensor -> the tensor, which has `shape` and `dtype` and is read when it
     is asked for: torch's own, mapped from the file, or what `numpy.asarray` takes."""
+    others: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Other sets of weights that it holds, such as an average of them, by the word that
+    `model.weights_of` takes."""
+    optimizer_of: str | None = None
+    """Which set the optimizer's state is of; None: `weights`."""
     naming: str = "own"
     """How the file names tensors: a word that the framework's `weight_specs` takes."""
     optimizer: Any = None

@@ -6,14 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from . import _torch_file
+from ._averages import AVERAGES, EXTRA, sets_beside
 from ._brought import Brought
-from ._contents import EXTRA
+from ._contents import beside
 from ._plain import Plain
 from ._tensors import Tensors, is_plain, reason, said_places
 from .contract import Foreign
 
 TITLE = "Lightning checkpoint"
 GIVES_WEIGHTS = True
+TRAINED = "current_model_state"
+"""Where the callback WeightAveraging puts the weights that the optimizer goes on from: its
+state_dict is their average then."""
 MARK = "pytorch-lightning_version"
 """The key that every such file has."""
 KNOWN = frozenset(
@@ -21,6 +25,7 @@ KNOWN = frozenset(
         *("epoch", "global_step", MARK, "state_dict", "loops", "callbacks", "optimizer_states"),
         *("lr_schedulers", "hparams_name", "hparams_type", "hyper_parameters"),
         *("datamodule_hyper_parameters", "datamodule_hparams_name", "datamodule_hparams_type"),
+        *("current_model_state", "averaging_state"),
     }
 )
 
@@ -47,6 +52,13 @@ def _read(path: Path) -> Foreign:
     brought, left = Brought(file), [name for name in state if str(name).endswith(EXTRA)]
     weights = brought.all_of({name: each for name, each in state.items() if name not in left})
     notes = [f"{name} is no tensor, and is left." for name in left]
+    averaged = isinstance(content.get(TRAINED), dict)
+    if averaged:
+        notes.append(
+            "The weights are the average of a callback; those that it is of, and that the "
+            f"optimizer is of, are taken by model.weights_of: {TRAINED}."
+        )
+    sets = _sets(content, notes)
     optimizer = _only("optimizer", tensors.within(content.get("optimizer_states")), notes)
     scheduler = _only("schedule", tensors.within(content.get("lr_schedulers")), notes)
     if optimizer is None and scheduler is not None:
@@ -60,11 +72,13 @@ def _read(path: Path) -> Foreign:
         )
     if callbacks := _names(content.get("callbacks")):
         notes.append(f"What these callbacks remember is left: {', '.join(callbacks)}.")
-    if others := _names({key: None for key in content if key not in KNOWN}):
+    if others := _names({key: None for key in content if key not in KNOWN and key not in sets}):
         notes.append(f"What else it holds is left: {', '.join(others)}.")
     return Foreign(
         framework="pytorch",
         weights=weights,
+        others=sets_beside(sets, state, brought, notes),
+        optimizer_of=TRAINED if averaged else None,
         optimizer=optimizer,
         scheduler=scheduler,
         epoch=_epochs(content),
@@ -72,6 +86,23 @@ def _read(path: Path) -> Foreign:
         hyperparameters=hyperparameters,
         notes=(*notes, *said_places(brought.places)),
     )
+
+
+def _sets(content: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
+    """Returns the sets of weights beside the state_dict: of the file, and what callbacks keep."""
+    states = content.get("callbacks")
+    places = {key: each for key, each in content.items() if key not in KNOWN}
+    for name, state in states.items() if isinstance(states, dict) else ():
+        inner = state if isinstance(state, dict) else {}
+        places |= {key: each for key, each in inner.items() if AVERAGES.search(str(key))}
+        if AVERAGES.search(str(name)) and not any(map(AVERAGES.search, map(str, inner))):
+            places[str(name).partition("{")[0]] = state
+    sets = {str(key): own for key, each in places.items() if (own := beside(str(key), each))}
+    notes += [
+        f"{key!r} holds {len(each)} tensors, and is left; model.weights_of: {key} takes it instead."
+        for key, each in sets.items()
+    ]
+    return sets | ({TRAINED: content[TRAINED]} if isinstance(content.get(TRAINED), dict) else {})
 
 
 def _only(what: str, states: Any, notes: list[str]) -> Any:

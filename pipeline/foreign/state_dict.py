@@ -12,8 +12,9 @@ from pipeline.formats.torch_export import foreign as programs
 from pipeline.text import escaped
 
 from . import _torch_file
+from ._averages import EXTRA, sets_beside
 from ._brought import Brought
-from ._contents import EXTRA, contents, is_tensor, made_in, mapping
+from ._contents import contents, is_tensor, made_in, mapping
 from ._pickle import Made
 from ._plain import Plain
 from ._tensors import said_places
@@ -89,6 +90,7 @@ def _read(file: TorchFile) -> Foreign:
     return Foreign(
         framework="pytorch",
         weights=brought.all_of(weights),
+        others=sets_beside(content.others, weights, brought, notes),
         optimizer=_state("optimizer", content.optimizer, brought, notes),
         scheduler=_state("schedule", content.scheduler, brought, notes),
         epoch=content.epoch,

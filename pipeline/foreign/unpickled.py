@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pipeline.text import escaped
 from pipeline.untrusted import documents
 
 from . import _torch_file
@@ -35,7 +36,9 @@ def read(path: Path) -> Foreign:
             if name.startswith(WEIGHTS)
         }
         optimizer = _built(content.get("optimizer"), tensors)
-        epoch = content.get("epoch")
+        epoch, lacking = content.get("epoch"), content.get("lacking") or []
+        named = escaped(", ".join(map(str, lacking[:5])))[:200]
+        nowhere = f"Nowhere found, and not needed for the names of tensors: {named}."
         return Foreign(
             framework="pytorch",
             weights=weights,
@@ -47,6 +50,7 @@ def read(path: Path) -> Foreign:
                 f"It was a pickle of a {str(content.get('class'))[:200]}, sha256 "
                 f"{str(content.get('sha256'))[:64]}, opened in a confined process because somebody "
                 "said to trust it.",
+                *([nowhere] if lacking else []),
             ),
         )
 

@@ -13,12 +13,13 @@ from pipeline.errors import DataError, Diverged, ModelError, ParamsError
 from pipeline.files import replacing, write_atomically
 from pipeline.frameworks.contract import Framework
 from pipeline.run import resume_state
+from pipeline.run import start as run_start
 from pipeline.run.made_here import Clock
 from pipeline.training import checkpoints, command, start
 from pipeline.training.command import left
 from pipeline.training.command.history import history, taken_in
 from pipeline.training.deciding import Deciding
-from pipeline.training.epochs import judge
+from pipeline.training.epochs import adapt, judge
 from pipeline.training.history import HISTORY, Row, write_history
 from pipeline.training.metrics import demand_metrics
 from pipeline.training.parts import build
@@ -45,7 +46,9 @@ def train_by_command(data: Path, output: Path, params: TrainParams, clock: Clock
     def built() -> Any:
         return build(params.model, params.train, schema, params.train.device, targets)
 
-    demand_trainable(params, built, start.beginning(framework, params), data)
+    if params.train.start is not None:
+        run_start.demand_whole(params.train.start)
+    demand_trainable(params, built, lambda *begun: adapt(framework, *begun), data)
     folder = command.train(data, output, params)
     checkpoint = left.chosen(folder, params.train.checkpoint)
     try:

@@ -13,7 +13,7 @@ from pipeline import foreign
 from pipeline.config.params import TrainParams
 from pipeline.errors import ModelError
 from pipeline.files import write_atomically
-from pipeline.foreign import matching
+from pipeline.foreign import matching, sets
 from pipeline.foreign.contract import Foreign
 from pipeline.foreign.lazy_mapping import LazyMapping
 from pipeline.frameworks.contract import Framework, TrainingModule
@@ -74,14 +74,15 @@ class Start:
         if train.new_weights:
             adapt(self.framework, training, inputs)
         specs = self.framework.weight_specs(training, origin.naming)
-        match = matching.match(specs, origin.weights, self.params.model.rename, train.new_weights)
-        weights = LazyMapping(match.pairs, origin.weights.__getitem__)
+        chosen = sets.chosen(origin, self.params.model.weights_of)
+        match = matching.match(specs, chosen, self.params.model.rename, train.new_weights)
+        weights = LazyMapping(match.pairs, chosen.__getitem__)
         whole = train.start_with == "optimizer"
         states = (origin.optimizer, origin.scheduler) if whole else (None, None)
-        if whole and origin.optimizer is None:
+        if whole and not sets.has_optimizer(origin, self.params.model.weights_of):
             raise ModelError(
-                f"{self.path}: has no optimizer's state that could be taken, but train.start_with "
-                "is optimizer; set it to weights"
+                f"{self.path}: has no optimizer's state of these weights that could be taken, but "
+                "train.start_with is optimizer; set it to weights"
             )
         try:
             notes = self.framework.start(training, origin.naming, weights, *states)

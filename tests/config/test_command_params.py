@@ -42,10 +42,15 @@ def test_the_folder_may_be_an_argument(composed: dict):
         ({"command": "x {output} {outptu}"}, "train.command: found {outptu}, expected one of"),
         ({"command": "x '{output}"}, "No closing quotation; quote it in pairs"),
         ({"command": " "}, "train.command: found no word"),
-        ({"parent": "ab"}, "train.parent: found 'ab', expected null with train.command"),
+        (
+            {"start": "0" * 64},
+            "with train.start, expected {start} in it: the checkpoint that it is to start from",
+        ),
+        ({"new_weights": ["head"]}, "expected none with train.command"),
+        ({"parent": "ab"}, "train.parent: found 'ab', expected none with train.command"),
         (
             {"early_stopping": {"metric": "val/loss", "mode": "min", "patience": 2}},
-            "expected null with train.command, whose loop is its own",
+            "expected none with train.command, whose loop is its own",
         ),
         ({"history": {"columns": {"a": "loss"}}}, "train.history.columns.a: found loss, expected"),
         ({"history": {"fiel": "x.csv"}}, "train.history.fiel: no such key; did you mean file?"),

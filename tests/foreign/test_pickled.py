@@ -202,12 +202,14 @@ def test_a_false_answer_of_the_pickles_own_making_is_refused(tmp_path):
     assert sorted(content_of(tmp_path)) == ["file.pkl"]
 
 
-def test_a_class_that_is_nowhere_ends_in_one_line_that_says_where_it_belongs(own, tmp_path):
+@pytest.mark.parametrize("how", [{}, {"_use_new_zipfile_serialization": False}])
+def test_a_class_that_is_nowhere_is_not_needed_and_that_is_said(own, tmp_path, how):
     path = tmp_path / "model.pt"
-    torch.save(own[1], path)
-    with pytest.raises(DataError, match=r"No module named 'models'.*in models/ or src/") as raised:
-        extract(path, tmp_path / "output")
-    one_line(raised, path)
+    torch.save(own[1], path, **how)
+    extract(path, tmp_path / "output")
+    opened, expected = foreign.read(tmp_path / "output"), own[1].state_dict()
+    assert all(torch.equal(opened.weights[name], value) for name, value in expected.items())
+    assert "models.own_net.Own" in opened.notes[1]
 
 
 @pytest.mark.parametrize(

@@ -170,7 +170,7 @@ def test_what_is_not_merged_rightly_is_one_line(project: Project) -> None:
         ({"adapter": {**ADAPTER, "rank": 2}}, "^train.adapter.rank: "),
         (
             {"command": "python fit.py {output}", "start": None},
-            "^train.adapter: found .* expected null with train.command",
+            "^train.adapter: found .* expected none with train.command",
         ),
     ],
 )

@@ -17,6 +17,7 @@ from pathlib import Path
 from pipeline.config.params import TrainParams
 from pipeline.errors import CannotRun, ModelError
 from pipeline.run import command as command_code
+from pipeline.run import start
 from pipeline.run.arguments import params_file
 from pipeline.training.command import left, process
 from pipeline.training.command.words import arguments, words
@@ -37,6 +38,7 @@ def train(data: Path, output: Path, params: TrainParams) -> Path:
         print(f"{folder}: as it was left; going on after {resume or 'no checkpoint'}", flush=True)
     file = Path(tempfile.gettempdir()) / "arguments.json"
     places = {"output": folder, "data": data, "arguments": file, "resume": resume or ""}
+    places["start"] = _start(params.train.start)
     texts = {name: str(place) for name, place in places.items()}
     file.write_text(json.dumps(arguments(params.train, texts), indent=1, default=str) + "\n")
     called = words(params.train, texts)
@@ -53,6 +55,17 @@ def train(data: Path, output: Path, params: TrainParams) -> Path:
             f"train.command: wrote {strays[0]}, expected what it writes in {{output}}, {folder}"
         )
     return folder
+
+
+def _start(digest: str | None) -> Path | str:
+    """Returns the checkpoint in train.start under its own name, by whose suffix some libraries know
+    what it is; an empty text without one."""
+    if digest is None:
+        return ""
+    folder = Path(tempfile.mkdtemp(prefix="start-"))
+    link = folder / str(start.known(digest)["name"])
+    link.symlink_to(start.place(digest).resolve())
+    return link
 
 
 def put_aside(output: Path) -> None:

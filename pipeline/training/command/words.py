@@ -12,7 +12,8 @@ OPTIONS = "{options}"
 
 
 def words(train: Train, places: Mapping[str, str]) -> list[str]:
-    """Returns the program and its arguments; `places` are output, data, arguments and resume.
+    """Returns the program and its arguments; `places` are output, data, arguments, resume and
+    start.
 
     Where neither {arguments} nor {options} stands in the command, the options come last.
     """

@@ -75,6 +75,16 @@ def test_run_again_it_is_given_what_it_left(command_of):
     assert Path("artifacts/train.log").read_text() == "[] ''\n['one'] ''\n"
 
 
+def test_it_is_given_what_it_starts_from_under_the_name_that_it_had(command_of):
+    digest = "0" * 64
+    Path("checkpoints").mkdir()
+    Path("checkpoints", digest).write_text("weights")
+    Path("checkpoints", f"{digest}.json").write_text('{"name": "best.keras"}')
+    script = "import sys; print(sys.argv[2].rpartition('/')[2], open(sys.argv[2]).read())"
+    command.train(DATA, OUTPUT, command_of(script, "python mine.py {output} {start}", start=digest))
+    assert Path("artifacts/train.log").read_text() == "best.keras weights\n"
+
+
 def test_one_that_dies_is_told_with_its_last_line(command_of):
     line = fault_of(command_of("print('so far so good')\nraise ValueError('no such layer')"))
     assert line == (

@@ -10,7 +10,13 @@ from pipeline.config.reading import read
 from pipeline.training.command.words import arguments, words
 from testing.project import ROOT
 
-PLACES = {"output": "a/out", "data": "a/data", "arguments": "tmp/x.json", "resume": ""}
+PLACES = {
+    "output": "a/out",
+    "data": "a/data",
+    "arguments": "tmp/x.json",
+    "resume": "",
+    "start": "tmp/a.keras",
+}
 
 
 @pytest.fixture(scope="module")
