@@ -121,6 +121,8 @@ def _keys_beside(key: str, conf: Path) -> str:
         values = values.get(parent, {}) if isinstance(values, Mapping) else None
     if not values:
         return f"allowed: {', '.join(compose_conf(conf, []))}"
+    if name in values:  # what lies in it has any name
+        return f"add it with a plus sign: +{key}=…"
     return nearest(name, list(values))
 
 

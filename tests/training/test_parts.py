@@ -25,6 +25,7 @@ def model(*outputs: str) -> Model:
         "formats": (),
         "augment": None,
         "rename": {},
+        "weights_of": None,
         "program": None,
     }
     return Model(**named, **fixed, outputs=outputs)
