@@ -19,7 +19,7 @@ from pipeline.config.merge import composed
 from pipeline.config.reading import flatten
 from pipeline.errors import DataError, ParamsError, PipelineError
 from pipeline.files import translate_os_errors, write_atomically
-from pipeline.foreign import pickled, sets
+from pipeline.foreign import peft_adapter, pickled, sets
 from pipeline.foreign.contract import Foreign
 from pipeline.project import CHECKPOINTS, CONF, ROOT
 from pipeline.provenance import git
@@ -28,12 +28,13 @@ from pipeline.run.parent import track
 from pipeline.run.signals import Interrupted
 from pipeline.text import escaped
 
-TRUST = "--trust-pickle"
-USAGE = f"""usage: python -m pipeline.adopt [{TRUST}] <checkpoint> [override ...]
+TRUST, BASE = "--trust-pickle", "--base"
+USAGE = f"""usage: python -m pipeline.adopt [{TRUST}] [{BASE} <base>] <checkpoint> [override ...]
 
 Makes a complete model of a checkpoint, a file or a folder, that was made elsewhere: verified,
 logged, and with all that is known of it in its statement. The net is that of the configuration.
 A pickle of whole objects is opened with {TRUST} alone, in a process that can do nothing else.
+An adapter of peft is merged into its base, the checkpoint that {BASE} names.
 Overrides as in `python -m pipeline`, for instance: model=torch_mlp data=digits"""
 SETS = (
     *("train.start", "train.start_with", "train.epochs", "train.early_stopping"),
@@ -46,6 +47,7 @@ CHUNK = 1 << 22
 
 def main(arguments: list[str]) -> int:
     trusted, arguments = TRUST in arguments, [each for each in arguments if each != TRUST]
+    base, arguments = _base(arguments)
     if not arguments or arguments[0].startswith("-"):
         wanted = arguments[:1] in (["-h"], ["--help"])
         print(USAGE, file=sys.stdout if wanted else sys.stderr)
@@ -57,7 +59,10 @@ def main(arguments: list[str]) -> int:
         demand_no_other_start(overrides)
         overrides = with_options(overrides)
         values, lock = composed(CONF, overrides)
-        digest, checkpoint = take_in_pickle(path) if trusted else take_in(path)
+        if base is not None:
+            digest, checkpoint = take_in_adapter(path, base)
+        else:
+            digest, checkpoint = take_in_pickle(path) if trusted else take_in(path)
         adopt(values, overrides, digest, checkpoint)
         drop_schedule_of_epochs(values, lock.conf)
         return reproduce(values, [*overrides, *SETS], lock)
@@ -66,6 +71,15 @@ def main(arguments: list[str]) -> int:
         return 1
     except Interrupted as end:
         return 128 + end.number
+
+
+def _base(arguments: list[str]) -> tuple[Path | None, list[str]]:
+    """Returns what --base names, and the other arguments; none where it names nothing."""
+    if BASE not in arguments:
+        return None, arguments
+    at = arguments.index(BASE)
+    named, rest = arguments[at + 1 : at + 2], [*arguments[:at], *arguments[at + 2 :]]
+    return (Path(named[0]).absolute(), rest) if named else (None, [])
 
 
 def demand_no_other_start(overrides: Sequence[str]) -> None:
@@ -118,9 +132,11 @@ def drop_schedule_of_epochs(values: dict[str, Any], written: Mapping[str, Any]) 
         )
 
 
-def take_in(path: Path, given: Path | None = None) -> tuple[str, Foreign]:
+def take_in(
+    path: Path, given: Path | None = None, known: Mapping[str, Any] | None = None
+) -> tuple[str, Foreign]:
     """Copies the checkpoint to checkpoints/ and has DVC track it; returns its digest, and it.
-    `given` is what it was made of, where that is another.
+    `given` is what it was made of, where that is another, and `known` what is known of that.
 
     Raises DataError, one line, for what is none; nothing is written then.
     """
@@ -140,6 +156,7 @@ def take_in(path: Path, given: Path | None = None) -> tuple[str, Foreign]:
         if not start.place(digest).exists():
             copy.rename(start.place(digest))
         described = _described(path.name, kind, digest, checkpoint)
+        described["hyperparameters"] |= known or {}
         write_atomically(start.described(digest), json.dumps(described, indent=1) + "\n")
     track(start.place(digest))
     git.run(ROOT, "add", str(start.described(digest)))  # as DVC does with its own
@@ -160,6 +177,22 @@ def take_in_pickle(path: Path) -> tuple[str, Foreign]:
     with tempfile.TemporaryDirectory(prefix="pickle-") as scratch:
         pickled.extract(path, Path(scratch) / path.name, ROOT)
         return take_in(Path(scratch) / path.name, path)
+
+
+def take_in_adapter(path: Path, base: Path) -> tuple[str, Foreign]:
+    """Takes in the base with the adapter in its weights. Raises DataError, one line, also for what
+    is no adapter; nothing is written then."""
+    if (kind := foreign.recognized(path)) != "peft_adapter":
+        raise DataError(
+            f"{path}: a {foreign.kind(kind).TITLE}, which has no base, but found {BASE}; leave it "
+            "out"
+        )
+    digests = {"adapter.sha256": provenance.digest(path), "base.sha256": provenance.digest(base)}
+    with tempfile.TemporaryDirectory(prefix="adapter-") as scratch:
+        output = Path(scratch) / path.name
+        said = peft_adapter.merge(path, base, foreign.read(base), output)
+        known = digests | {f"adapter.{name}": value for name, value in said.items()}
+        return take_in(output, path, known)
 
 
 def _copy(source: Path, target: Path) -> str:

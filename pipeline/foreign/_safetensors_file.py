@@ -1,8 +1,9 @@
 """Where tensors lie in a file of safetensors: a header that says it, and their bytes behind it."""
 
+import json
 import mmap
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,6 +95,30 @@ def places(path: Path) -> tuple[dict[str, Place], dict[str, str]]:
             "or write it again where it was made"
         ) from None
     return where, {key[:200]: value[: limits.TEXT] for key, value in said.items()}
+
+
+def write(path: Path, tensors: Mapping[str, Callable[[], "Tensor"]]) -> None:
+    """Writes a file of safetensors, of which one tensor is in memory at a time: each is called for
+    its shape, and again for its values."""
+    import torch
+
+    known = {name: code for code, (name, _) in DTYPES.items()}
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    at = 0
+    for name, bring in tensors.items():
+        tensor = bring()
+        dtype = known[str(tensor.dtype).removeprefix("torch.")]
+        end = at + tensor.numel() * tensor.element_size()
+        header[name] = {"dtype": dtype, "shape": list(tensor.shape), "data_offsets": [at, end]}
+        at = end
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with path.open("wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for bring in tensors.values():
+            if (tensor := bring()).numel():
+                flat = tensor.detach().contiguous().reshape(-1).view(torch.uint8)
+                file.write(flat.numpy().data)
 
 
 def _header_length(head: bytes, size: int) -> int:

@@ -17,6 +17,8 @@ from .lazy_mapping import LazyMapping
 
 TITLE = "folder of Hugging Face"
 GIVES_WEIGHTS = True
+ADAPTER = "adapter_config.json"
+"""What lies beside an adapter of peft, which may have the configuration of its base there, too."""
 NET = "models.hugging_face.from_config"
 NOT_OF_THE_NET = frozenset(
     {"architectures", "transformers_version", "dtype", "torch_dtype", "_name_or_path"}
@@ -34,6 +36,8 @@ def recognizes(path: Path) -> bool:
         return False
     if files.are_there(path):
         return True
+    if (path / ADAPTER).is_file():
+        return False
     try:
         return not {"model_type", "architectures"}.isdisjoint(files.config(path))
     except DataError:

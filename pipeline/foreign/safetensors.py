@@ -18,7 +18,7 @@ TITLE = "safetensors"
 GIVES_WEIGHTS = True
 SUFFIX, INDEX = ".safetensors", ".safetensors.index.json"
 TORCH_FILE, TORCH_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
-OTHERS = ("config.json", ".metadata")
+OTHERS = ("config.json", ".metadata", "adapter_config.json")
 """Folders with these are kinds of their own."""
 UNPICKLED = frozenset({"weights.safetensors", "checkpoint.json"})
 """What is made of a pickle that somebody said to trust, likewise."""

@@ -87,7 +87,7 @@ def test_to_what_is_no_checkpoint_none_says_yes_and_it_is_one_line(tmp_path: Pat
 
 def test_a_kind_says_whether_it_gives_weights_of_a_net() -> None:
     gives = {name for name in foreign.names() if foreign.kind(name).GIVES_WEIGHTS}
-    programs = {"onnx_graph", "saved_model", "torch_program"}
+    programs = {"onnx_graph", "saved_model", "torch_program", "peft_adapter"}
     assert {*foreign.names()} - gives == {*programs, "pickled"}
 
 
