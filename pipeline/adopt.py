@@ -57,7 +57,7 @@ def main(arguments: list[str]) -> int:
     try:
         demand_repository()
         demand_no_other_start(overrides)
-        overrides = with_options(overrides)
+        overrides = with_options(overrides, foreign.kind(foreign.recognized(path)).GIVES)
         values, lock = composed(CONF, overrides)
         if base is not None:
             digest, checkpoint = take_in_adapter(path, base)
@@ -93,9 +93,12 @@ def demand_no_other_start(overrides: Sequence[str]) -> None:
             )
 
 
-def with_options(overrides: list[str]) -> list[str]:
-    """Adds the options that claim no metric where the rows are made up, unless others are named."""
+def with_options(overrides: list[str], gives: str | None = None) -> list[str]:
+    """Adds, unless others are named, the options of a program, and those that claim no metric where
+    the rows are made up."""
     named = {each.partition("=")[0] for each in overrides}
+    if gives == "program" and "model" not in named:
+        overrides = ["model=program", *overrides]
     values, _ = composed(CONF, overrides)
     made_up = values["data"]["made_up"]
     options = {"train": "plain", "checkpoint": "regression"} if made_up else {}

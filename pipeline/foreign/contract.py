@@ -50,9 +50,9 @@ class Kind(Protocol):
 
     TITLE: str
     """What people call it: "Lightning checkpoint"."""
-    GIVES_WEIGHTS: bool
-    """Whether `read` gives weights of a net: those of a program are its own, and a pickle is opened
-    by `adopt --trust-pickle` alone."""
+    GIVES: str | None
+    """What `read` gives: the "weights" of a net, or a "program" with its own; None where it raises:
+    `adopt --trust-pickle` opens a pickle, `adopt --base` an adapter."""
 
     def recognizes(self, path: Path) -> bool:
         """Whether the content at the path, a file or a folder, whatever its name, is of this kind.

@@ -12,7 +12,7 @@ from ._tensors import is_plain, said_places
 from .contract import Foreign
 
 TITLE = "folder of torch.distributed.checkpoint"
-GIVES_WEIGHTS = True
+GIVES = "weights"
 MODELS = ("model", "state_dict", "model_state_dict", "net", "network", "module", "weights")
 """Keys that a model's tensors are saved under."""
 OPTIMIZERS = ("optimizer", "optimizers", "optim", "optimizer_state_dict", "optimizer_states")

@@ -16,7 +16,7 @@ from .contract import Foreign
 from .lazy_mapping import LazyMapping
 
 TITLE = "folder of Hugging Face"
-GIVES_WEIGHTS = True
+GIVES = "weights"
 ADAPTER = "adapter_config.json"
 """What lies beside an adapter of peft, which may have the configuration of its base there, too."""
 NET = "models.hugging_face.from_config"

@@ -20,7 +20,7 @@ from ._lazy_array import LazyArray, words
 from .contract import Foreign
 
 TITLE = "Keras archive (.keras)"
-GIVES_WEIGHTS = True
+GIVES = "weights"
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 VOCABULARY = "/vocabulary.txt"
 BEGINS = (b"PK\3\4", b"metadata.json", b"config.json", b"model.weights.h5")

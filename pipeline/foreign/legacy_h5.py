@@ -16,7 +16,7 @@ from .keras_archive import parse
 from .weights_h5 import layout
 
 TITLE = "Keras model or weights (.h5)"
-GIVES_WEIGHTS = True
+GIVES = "weights"
 WEIGHTS, OPTIMIZER = "model_weights", "optimizer_weights"
 
 

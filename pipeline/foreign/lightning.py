@@ -14,7 +14,7 @@ from ._tensors import Tensors, is_plain, reason, said_places
 from .contract import Foreign
 
 TITLE = "Lightning checkpoint"
-GIVES_WEIGHTS = True
+GIVES = "weights"
 TRAINED = "current_model_state"
 """Where the callback WeightAveraging puts the weights that the optimizer goes on from: its
 state_dict is their average then."""

@@ -10,7 +10,7 @@ from . import _programs
 from .contract import Foreign
 
 TITLE = "ONNX graph"
-GIVES_WEIGHTS = False
+GIVES = "program"
 FIRST = 0x08  # the version of the message, a number
 LARGEST_VERSION = 64
 FIELDS = frozenset((1, 2, 3, 4, 5, 6, 7, 8, 14, 20, 25, 26))

@@ -16,7 +16,7 @@ from .contract import Foreign
 from .lazy_mapping import LazyMapping
 
 TITLE = "adapter of peft"
-GIVES_WEIGHTS = False
+GIVES = None
 CONFIG = "adapter_config.json"
 FILES = ("adapter_model.safetensors", "adapter_model.bin")
 WEIGHTS = "model.safetensors"

@@ -20,7 +20,7 @@ from ._safetensors_file import has_header
 from .contract import Foreign
 
 TITLE = "pickle of whole objects"
-GIVES_WEIGHTS = False
+GIVES = None
 PROTOCOLS = (2, 3, 4, 5)
 OPCODES = frozenset(each.code.encode("latin-1") for each in opcodes)
 OLDEST = (b"(d", b"(l", b"cc", b"}q", b"]q", b"ccopy_reg", b"c__main__")

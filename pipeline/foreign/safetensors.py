@@ -15,7 +15,7 @@ from .contract import Foreign
 from .lazy_mapping import LazyMapping
 
 TITLE = "safetensors"
-GIVES_WEIGHTS = True
+GIVES = "weights"
 SUFFIX, INDEX = ".safetensors", ".safetensors.index.json"
 TORCH_FILE, TORCH_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 OTHERS = ("config.json", ".metadata", "adapter_config.json")

@@ -8,7 +8,7 @@ from . import _programs
 from .contract import Foreign
 
 TITLE = "SavedModel"
-GIVES_WEIGHTS = False
+GIVES = "program"
 FILES = ("saved_model.pb", "saved_model.pbtxt")
 
 

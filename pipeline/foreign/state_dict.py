@@ -22,7 +22,7 @@ from ._torch_file import UNREADABLE, TorchFile
 from .contract import Foreign
 
 TITLE = "state_dict of torch.save"
-GIVES_WEIGHTS = True
+GIVES = "weights"
 LIGHTNING = "pytorch-lightning_version"
 """The key by which Lightning's files are known, which are a kind of their own."""
 FIRST = re.compile(r"[^/]+/(data\.pkl|data/\d+|version|byteorder|\.format_version)")

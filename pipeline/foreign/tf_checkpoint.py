@@ -14,7 +14,7 @@ from ._tf_index import FAULTS, SUFFIX, Index, indices, latest
 from .contract import Foreign
 
 TITLE = "TensorFlow checkpoint"
-GIVES_WEIGHTS = True
+GIVES = "weights"
 TABLE = ("", "-keys", "-values")
 """What follows on the key of a lookup table."""
 

@@ -8,7 +8,7 @@ from . import _programs
 from .contract import Foreign
 
 TITLE = "program of torch.export (.pt2)"
-GIVES_WEIGHTS = False
+GIVES = "program"
 
 
 def recognizes(path: Path) -> bool:

@@ -12,7 +12,7 @@ from ._safetensors_file import mapped, places
 from .contract import Foreign
 
 TITLE = "folder that --trust-pickle made of a pickle"
-GIVES_WEIGHTS = True
+GIVES = "weights"
 FILES = ("weights.safetensors", "checkpoint.json")
 LONGEST = 64 << 20
 WEIGHTS = "weights/"

@@ -14,7 +14,7 @@ from .contract import Foreign
 from .keras_archive import parse
 
 TITLE = "Keras weights (.weights.h5)"
-GIVES_WEIGHTS = True
+GIVES = "weights"
 LARGEST_INDEX = 1 << 25
 GROUP = "vars"
 COUNTED = re.compile(r"_\d+$")

@@ -70,7 +70,7 @@ def _below(folder: Path) -> Iterator[Path]:
 def _is_one(path: Path) -> bool:
     """Whether it is a checkpoint, and no program that the loop exported after it."""
     try:
-        return foreign.kind(foreign.recognized(path)).GIVES_WEIGHTS
+        return foreign.kind(foreign.recognized(path)).GIVES == "weights"
     except DataError:
         return False
 
