@@ -21,8 +21,9 @@ class LazyArray:
         return array if dtype is None else array.astype(dtype, copy=False)
 
 
-def words(values: list[str]) -> LazyArray:
-    """Returns a vocabulary, which matches by its name alone: how long it is, the words say."""
+def words(values: Any) -> LazyArray:
+    """Returns a vocabulary, or another value of a layer, which matches by its name
+    alone: how long it is, the words say."""
 
     def read() -> np.ndarray:
         array = np.empty((), object)

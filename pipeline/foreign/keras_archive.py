@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import DataError
+from pipeline.frameworks._config_state import values
 
 from . import _hdf5
 from ._keras_config import code_notes, compiled
@@ -66,7 +67,7 @@ def _read(path: Path, archive: zipfile.ZipFile) -> Foreign:
     version = version if isinstance(version, str) else None
     return Foreign(
         framework="keras",
-        weights={**of_net(arrays), **_vocabularies(path, archive)},
+        weights={**of_net(arrays), **_vocabularies(path, archive), **_settings(config)},
         naming=f"{naming(root, arrays, version)}_and_assets",
         optimizer=of_optimizer(arrays, said.optimizer, said.settings),
         versions={"keras": version} if version else {},
@@ -129,6 +130,11 @@ def _weights(path: Path, archive: zipfile.ZipFile) -> tuple[Any, int]:
     lengths = (int.from_bytes(header[at : at + 2], "little") for at in (26, 28))
     start = info.header_offset + LOCAL_HEADER + sum(lengths)
     return _hdf5.opened(_hdf5.Window(path, start, info.file_size)), info.file_size
+
+
+def _settings(config: Any) -> dict[str, LazyArray]:
+    """Returns what layers learnt or were given that lies in the configuration alone."""
+    return {name: words(value) for name, _, _, value in values(config) if value is not None}
 
 
 def _vocabularies(path: Path, archive: zipfile.ZipFile) -> dict[str, LazyArray]:

@@ -4,16 +4,19 @@ from collections.abc import Mapping
 from operator import itemgetter
 from typing import Any
 
+import numpy as np
 from keras.src.saving import saving_lib
 from keras.src.saving.keras_saveable import KerasSaveable
 
 from . import _keras_state
+from ._config_state import KEYS, values
 from ._keras_import import keras
 from ._layer_names import TOP, named, public
 from ._object_paths import LAYER, TRAINABLE, is_of_net, shortest
 
 ASSETS = "_and_assets"
 VOCABULARY = "vocabulary.txt"
+BOUNDARIES = "bin_boundaries"
 SEED = "seed_generator_state"
 
 
@@ -31,6 +34,29 @@ class Words:
         inner, words = getattr(self.layer, "_lookup_layer", self.layer), value[()]
         numbers = "int" in str(inner.vocabulary_dtype)
         self.layer.set_vocabulary([int(word) for word in words] if numbers else list(words))
+
+
+class Setting:
+    """What a layer learnt or was given, and has in its configuration alone."""
+
+    shape, dtype = (), "object"
+
+    def __init__(self, layer: keras.Layer, key: str, own: Any):
+        self.layer, self.key, self.own = layer, key, own
+
+    def demand_same(self, value: Any) -> None:
+        """Raises ValueError where the layer was built with another."""
+        its = np.asarray(value)[()]
+        if self.own is not None and self.own != its:
+            raise ValueError(
+                f"{self.layer.name}: model.net builds it with {self.key} {str(self.own)[:100]}, "
+                f"the checkpoint has {str(its)[:100]}; build it with those"
+            )
+
+    def assign(self, value: Any) -> None:
+        """Takes it over, where the layer was built with none: it would be adapted."""
+        if self.own is None:
+            setattr(self.layer, self.key, value[()])
 
 
 def places(model: keras.Model, naming: str) -> dict[str, Any]:
@@ -92,7 +118,25 @@ def _saved(model: keras.Model, naming: str) -> dict[str, Any]:
     paths = public(list(recorder.written))
     written = {paths[name]: v for name, v in recorder.written.items() if id(v) in own}
     layers = dict(recorder.layers) if naming.endswith(ASSETS) else {}
-    return {**written, **_unnamed(model, written), **_vocabularies(model, layers)}
+    settings = _settings(model) if naming.endswith(ASSETS) else {}
+    return {**written, **_unnamed(model, written), **_vocabularies(model, layers), **settings}
+
+
+def _settings(model: keras.Model) -> dict[str, Setting]:
+    """Returns what the configuration in an archive would say of layers, none of a model that says
+    nothing of its layers there."""
+    layers = {each.name: each for each in _keras_state.layers(model)}
+    if not any(type(each).__name__ in KEYS for each in layers.values()):
+        return {}
+    try:
+        found = list(values(keras.saving.serialize_keras_object(model)))
+    except NotImplementedError:  # a subclass without get_config
+        return {}
+    return {
+        name: Setting(layers[layer], key, own)
+        for name, layer, key, own in found
+        if layer in layers and (own is not None or key == BOUNDARIES)
+    }
 
 
 def _save_as_keras_2(each: Any, recorder: _Recorder, path: str, visited: set[int]) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from . import _keras_state
 from ._keras_demands import demand_own_randomness
 from ._keras_import import keras
-from ._keras_names import Words, places
+from ._keras_names import Setting, Words, places
 from ._keras_training import Training
 from .contract import Spec
 
@@ -34,7 +34,11 @@ def start(training: Training, naming: str, weights: Mapping[str, Any], optimizer
     for name, value in weights.items():
         if name not in named or tuple(value.shape) != tuple(named[name].shape):
             raise ValueError(f"{name}: found the shape {tuple(value.shape)}, expected another")
-    state, notes = ([], []) if optimizer is None else _fitting(training, optimizer, named)
+        if isinstance(named[name], Setting):
+            named[name].demand_same(value)
+    notes = _boundaries(training, named)
+    state, more = ([], []) if optimizer is None else _fitting(training, optimizer, named)
+    notes += more
     for name, value in weights.items():
         _assign(named[name], value)
     for variable, value in state:
@@ -54,7 +58,9 @@ def _net(training: Training) -> keras.Model:
 
 def _assign(place: Any, value: Any) -> None:
     array = np.asarray(value)
-    place.assign(array if isinstance(place, Words) else array.astype(place.dtype, copy=False))
+    place.assign(
+        array if isinstance(place, Words | Setting) else array.astype(place.dtype, copy=False)
+    )
 
 
 def _settle(training: Training, naming: str) -> list[str]:
@@ -71,6 +77,24 @@ def _settle(training: Training, naming: str) -> list[str]:
     return [
         "no file of Keras holds the state of random generators: dropout's masks are of train.seed"
     ]
+
+
+def _boundaries(training: Training, named: Mapping[str, Any]) -> list[str]:
+    """Returns a note on the boundaries that this kind of checkpoint holds none of, nor a subclass
+    of Model in any. Raises ValueError where the net has none either."""
+    held = {id(place.layer) for place in named.values() if isinstance(place, Setting)}
+    notes = []
+    for layer in _keras_state.layers(training.model):
+        if isinstance(layer, keras.layers.Discretization) and id(layer) not in held:
+            if not layer.bin_boundaries:
+                raise ValueError(
+                    f"{layer.name}: the checkpoint holds no boundaries of a Discretization, and "
+                    "model.net builds it with none; build it with bin_boundaries"
+                )
+            notes.append(
+                f"the checkpoint holds no boundaries; those of {layer.name} are model.net's"
+            )
+    return notes
 
 
 def _fitting(

@@ -344,3 +344,83 @@ def test_a_checkpoint_of_tensorflow_that_is_spoiled_is_one_line(tmp_path: Path) 
     assert "missing, expected it beside" in line()
     index.write_bytes(whole[0][:-1])
     assert "no checkpoint that is known" in line()
+
+
+def preprocessed(
+    ends: list[float] | None = None,
+    words: list[str] | None = None,
+    mean: float | None = None,
+    inverted: list[float] | None = None,
+) -> Net:
+    """What layers in front of a net learn, or are given and have in their configuration alone."""
+
+    def net() -> keras.Model:
+        rows, text = keras.Input((4,), name="rows"), keras.Input((), dtype="string", name="text")
+        variance = None if mean is None else 2.0
+        values = layers.Normalization(mean=mean, variance=variance)(rows)
+        binned = layers.Discretization(ends, num_bins=None if ends else 4)(values)
+        other = layers.Discretization(inverted or [0.0, 3.0])(rows)
+        known = layers.StringLookup(vocabulary=words or ["a", "b"])(text)
+        joined = layers.Concatenate()(
+            [keras.ops.cast(binned, "float32"), keras.ops.cast(other, "float32")]
+        )
+        joined = joined + keras.ops.reshape(keras.ops.cast(known, "float32"), (-1, 1))
+        return keras.Model([rows, text], layers.Dense(2, activation="softmax")(joined))
+
+    return net
+
+
+BOTH = {**ONE, "text": {"dtype": "string", "shape": []}}
+
+
+def learnt(net: Net, folder: Path) -> tuple[keras.Model, Path]:
+    keras.utils.set_random_seed(1)
+    model = net()
+    for layer in model.layers:
+        if type(layer).__name__ == "Discretization" and not layer.bin_boundaries:
+            layer.adapt(ROWS)
+        if type(layer).__name__ == "Normalization" and layer.input_mean is None:
+            layer.adapt(ROWS)
+    model.save(folder / "it.keras")
+    return model, folder / "it.keras"
+
+
+def test_boundaries_that_were_learnt_are_taken_over(tmp_path: Path) -> None:
+    model, path = learnt(preprocessed(), tmp_path)
+    training = built(preprocessed(), inputs=BOTH)
+    taken(training, foreign.read(path), whole=False)
+    text = np.array(["a", "b", "c"] * 16)
+    expected = np.asarray(model([tf.constant(ROWS), tf.constant(text)]))
+    (found,) = framework.evaluate(training, {"rows": ROWS, "text": text}, None)[0].values()
+    assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("changed", "line"),
+    [
+        ({"inverted": [0.0, 4.0]}, "bin_boundaries [0.0, 4.0], the checkpoint has [0.0, 3.0]"),
+        ({"ends": [0.5, 2.0]}, "bin_boundaries [0.5, 2.0], the checkpoint has [0.5, 1.0]"),
+        ({"words": ["b", "a"]}, "vocabulary ['b', 'a'], the checkpoint has ['a', 'b']"),
+        ({"mean": 3.0}, "mean 3.0, the checkpoint has 1.0"),
+    ],
+)
+def test_what_lies_in_the_configuration_alone_is_compared(
+    tmp_path: Path, changed: dict[str, Any], line: str
+) -> None:
+    given = {"ends": [0.5, 1.0], "mean": 1.0}
+    _, path = learnt(preprocessed(**given), tmp_path)  # type: ignore[arg-type]
+    training = built(preprocessed(**{**given, **changed}), inputs=BOTH)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="build it with those") as raised:
+        taken(training, foreign.read(path), whole=False)
+    assert line in str(raised.value)
+
+
+def test_of_weights_alone_it_is_said_that_they_hold_no_boundaries(tmp_path: Path) -> None:
+    net = preprocessed(ends=[0.5, 1.0])
+    model, _ = learnt(net, tmp_path)
+    model.save_weights(tmp_path / "it.weights.h5")
+    notes = taken(built(net, inputs=BOTH), foreign.read(tmp_path / "it.weights.h5"), whole=False)
+    assert any("holds no boundaries; those of discretization" in note for note in notes)
+    training = built(preprocessed(), inputs=BOTH)
+    with pytest.raises(ValueError, match="builds it with none; build it with bin_boundaries"):
+        taken(training, foreign.read(tmp_path / "it.weights.h5"), whole=False)
