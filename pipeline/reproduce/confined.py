@@ -14,15 +14,8 @@ from pipeline.project import ROOT
 from pipeline.provenance import git
 from pipeline.reproduce.code import Ground, Repository, environ
 from pipeline.sandbox import launcher as sandbox_launcher
+from pipeline.sandbox.programs import LAUNCHER, NEEDED
 
-LAUNCHER = Path(__file__).resolve().with_name("launcher.py")
-NEEDED = (
-    *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/proc", "/dev/zero", "/dev/random"),
-    *("/dev/urandom", "/etc/ld.so.cache", "/etc/localtime", "/etc/timezone", "/etc/nsswitch.conf"),
-    *("/etc/passwd", "/etc/group", "/etc/os-release", "/etc/alternatives"),
-    *("/sys/devices/system", "/sys/fs/cgroup", "/sys/kernel/mm"),
-)
-"""By a shell, git, Python and the frameworks."""
 FOR_NETWORK = (
     *("/etc/resolv.conf", "/etc/hosts", "/etc/host.conf", "/etc/gai.conf", "/etc/ssl"),
     *(

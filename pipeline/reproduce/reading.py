@@ -14,8 +14,9 @@ from typing import Any
 
 from pipeline.errors import CannotRun
 from pipeline.project import ROOT
-from pipeline.reproduce.confined import LAUNCHER, NEEDED, python_places
+from pipeline.reproduce.confined import python_places
 from pipeline.sandbox import launcher as sandbox_launcher
+from pipeline.sandbox.programs import LAUNCHER, NEEDED
 from pipeline.sandbox.supervisor import with_link_targets
 
 READER = Path(__file__).resolve().with_name("read.py")

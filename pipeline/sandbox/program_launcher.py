@@ -1,5 +1,6 @@
-"""Run by its path, `python -I launcher.py terms.json command ...`: runs a command that may start
-programs, but writes to nothing outside its own directories, and reaches no network unless asked.
+"""Run by its path, `python -I program_launcher.py terms.json command ...`: runs a command that may
+start programs, but writes to nothing outside its own directories, and reaches no network unless
+asked.
 
 The sandbox of a model refuses programs altogether; a stage starts git and others. This process
 waits, is not confined itself, and ends whatever the command leaves running. Nothing of ours is
@@ -10,6 +11,8 @@ imported but the parts that the sandbox' launcher is made of. terms.json has
   devices  that may be written, as a GPU's
   network  whether there is one
   memory   bytes of address space, where there is a limit
+  seconds  of processor time of a process, where there is a limit
+  file     bytes of a file, where there is a limit
   parent   the process that it dies with
   files, calls  false where this system has no such confinement
 """
@@ -27,7 +30,7 @@ from errno import ENOSYS, EPERM
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "sandbox"))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 from launcher import calls, files, kernel  # type: ignore[import-not-found]
 
 del sys.path[0]
@@ -35,7 +38,7 @@ del sys.path[0]
 CLONE, CLONE3, SOCKET, SOCKETPAIR = (56, 220), (435, 435), (41, 198), (53, 199)
 PRLIMIT, CAPSET = (302, 261), (126, 91)
 CALLS: dict[str, dict[str, list[int]]] = json.loads(
-    Path(__file__).with_name("system_calls.json").read_text()
+    Path(__file__).with_name("program_calls.json").read_text()
 )
 """refused, ignored and signals -> system call -> its number on x86_64 and on aarch64."""
 
@@ -97,8 +100,10 @@ def _children() -> list[int]:
 def confine(terms: Mapping[str, Any], parent: int) -> None:
     """Confines this process for good. Raises OSError if any part of it is refused."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if "memory" in terms:
-        resource.setrlimit(resource.RLIMIT_AS, (terms["memory"],) * 2)
+    limits = {"memory": resource.RLIMIT_AS, "file": resource.RLIMIT_FSIZE}
+    limits |= {"seconds": resource.RLIMIT_CPU}
+    for name in limits.keys() & terms.keys():
+        resource.setrlimit(limits[name], (terms[name],) * 2)
     kernel.prctl(PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         raise OSError("the process that started it is gone")
