@@ -7,10 +7,12 @@ from pathlib import Path
 from pipeline.config.composition import interpolated
 from pipeline.config.merge import Lock, merge, read_lock, write_lock
 from pipeline.config.option_files import group_of
-from pipeline.config.params import Params
+from pipeline.config.params import Export, Params
 from pipeline.config.reading import dump_yaml, flatten, load_yaml, read
+from pipeline.errors import ParamsError
 from pipeline.files import write_atomically
 from pipeline.run import command, parent, stage
+from pipeline.runtimes import declared
 
 LISTED = 8
 """Values in one line."""
@@ -25,7 +27,7 @@ def compose(conf: Path, params: Path, lock: Path) -> None:
     current = load_yaml(params.read_text(), str(params)) if params.is_file() else None
     last = read_lock(lock)
     merged, new_lock = merge(conf, current, last)
-    read(Params, merged)
+    _demand_formats(read(Params, merged).export)
     new_lock = replace(new_lock, parent_code=parent.code_digest(merged))
     new_lock = replace(new_lock, command_code=command.code_digest(merged))
     if merged != current:
@@ -33,6 +35,17 @@ def compose(conf: Path, params: Path, lock: Path) -> None:
     write_lock(lock, new_lock)
     for line in remarks(conf, params, last, new_lock):
         print(line)
+
+
+def _demand_formats(export: Export) -> None:
+    """Raises ParamsError for a required runtime whose format nobody asks for."""
+    for name in export.runtimes.required:
+        taken = declared(name).format
+        if taken not in (*export.formats, *export.attempt):
+            raise ParamsError(
+                f"export.runtimes.required: found {name}, which takes the format {taken}, expected "
+                "that in export.formats or export.attempt; name it there"
+            )
 
 
 def remarks(conf: Path, params: Path, last: Lock | None, now: Lock) -> Iterator[str]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pipeline import formats, provenance
-from pipeline.complete_model import attempts, card, mlmodel
+from pipeline.complete_model import attempts, card, mlmodel, programs
 from pipeline.config.params import ExportParams, Model
 from pipeline.errors import FormatError, ParamsError
 from pipeline.files import write_atomically
@@ -34,7 +34,8 @@ STEPS = "training"
 
 def export_complete(checkpoint: Path, models: Path, output: Path, params: ExportParams) -> None:
     """Writes every format of params.export.formats, or raises FormatError; and of
-    params.export.attempt those that can hold the model."""
+    params.export.attempt those that can hold the model; then the programs that run it in other
+    languages."""
     if params.lineage.strict:
         demand_commit(checkpoint)
     schema = json.loads((checkpoint / "schema.json").read_text())
@@ -51,7 +52,8 @@ def export_complete(checkpoint: Path, models: Path, output: Path, params: Export
         shutil.copyfile(checkpoint / name, output / name)
     if tokenizers:
         shutil.copyfile(checkpoint / "reference" / TEXTS, output / "examples" / TEXTS)
-    listed = {"held": held, "trains": trains, "refused": refused}
+    carried = programs.write(output, schema, held, params.export.runtimes, params.train.threads)
+    listed = {"held": held, "trains": trains, "refused": refused, **carried}
     write_atomically(output / "formats.json", json.dumps(listed, indent=1) + "\n")
     write_atomically(output / "requirements.txt", requirements(written, schema))
     mlmodel.write(output, schema, written, np.load(output / "examples/one.npz"))
@@ -62,6 +64,7 @@ def export_complete(checkpoint: Path, models: Path, output: Path, params: Export
         metrics=json.loads((checkpoint / "metrics.json").read_text()),
         held=written,
         trains=trains,
+        runtimes=carried.get("runtimes", {}).get("held", ()),
         commit=code["digest"]["gitCommit"],
         patched=bool(patch),
     )

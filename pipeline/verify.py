@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline import formats
+from pipeline import formats, runtimes
 from pipeline.config.params import VerifyParams
 from pipeline.errors import IncompleteArtifact, VerificationFailed
 from pipeline.files import write_atomically
@@ -19,6 +19,9 @@ from pipeline.verification.result import Result
 
 FIRST = "integrity"
 """Judged whatever params.verify.checks says: nothing is loaded from bytes nobody vouches for."""
+
+PROGRAMS = "runtimes"
+"""Judged in any case where the model carries programs."""
 
 
 def verify(
@@ -36,15 +39,18 @@ def verify(
         for name in held
     }
     evidence = read_evidence(complete_model, checkpoint, data, params, promises)
-    evidence = dataclasses.replace(evidence, refused=refused)
+    carried, required = held_programs(complete_model)
+    evidence = dataclasses.replace(evidence, refused=refused, runtimes=carried, required=required)
     results: dict[str, Result] = {FIRST: checks.named(FIRST).check(evidence)}
     if results[FIRST].faults:
         evidence = not_loaded(evidence, "a file is not what the statement says, see integrity")
     else:
+        from pipeline.verification import programs
         from pipeline.verification.answers import collect_answers
 
-        evidence = collect_answers(evidence, data)
-    for name in params.verify.checks:
+        evidence = programs.collect(collect_answers(evidence, data))
+    last = [PROGRAMS] if evidence.ran else []
+    for name in (*params.verify.checks, *last):
         if name not in results:
             results[name] = checks.named(name).check(evidence)
 
@@ -82,10 +88,26 @@ def held_formats(complete_model: Path) -> tuple[list[str], list[str], dict[str, 
     return held, trains, refused
 
 
+def held_programs(complete_model: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Returns the runtimes whose programs formats.json says are carried, and that must run here;
+    none if there is no reading it, which integrity then tells. Raises IncompleteArtifact."""
+    try:
+        listed = json.loads((complete_model / "formats.json").read_text()).get("runtimes", {})
+        held, required = (tuple(map(str, listed.get(key, ()))) for key in ("held", "required"))
+    except (OSError, ValueError, AttributeError, TypeError):
+        return (), ()
+    if unknown := [name for name in held if name not in runtimes.names()]:
+        text = f"{complete_model}: has the runtime {unknown[0]}, which pipeline/runtimes/ lacks"
+        raise IncompleteArtifact(f"{text}; run `dvc repro export-complete`")
+    return held, required
+
+
 def _words(report: dict[str, Any]) -> Iterator[str]:
     """Yields what is no fault, and yet to be known."""
     for note in report["notes"]:
         yield f"note: {note}"
+    for name, ran in report["runtimes"].items():
+        yield f"{name}: {ran['outcome']}" + (f": {ran['why']}" if ran["why"] else "")
     for name, measured in report["checks"].get("sensitivity", {"measured": {}})["measured"].items():
         if measured["alike"]:
             yield f"note: {name}: {measured['alike']}"

@@ -32,7 +32,7 @@ conf.lock.yaml, for other code changes no result of these stages."""
 
 SCREENS_A_PARENT = (
     *("pipeline/complete_model", "pipeline/data", "pipeline/examine", "pipeline/sandbox"),
-    *("pipeline/untrusted", "pipeline/verification"),
+    *("pipeline/runtimes", "pipeline/untrusted", "pipeline/verification"),
 )
 """Let a complete model through to be trained on, or end the stage; no result hangs on how."""
 TRAINS_ON = ("train", "checkpoint", "export-complete")

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import formats
+from pipeline import formats, runtimes
 from pipeline.complete_model import meanings, mlmodel
 from pipeline.formats.dimensions import declared
+from pipeline.runtimes.contract import FOLDER
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +22,8 @@ class Content:
     """Formats, in the order in which they were written."""
     trains: Sequence[str]
     """Those that can be trained on."""
+    runtimes: Sequence[str] = ()
+    """Whose programs it carries: they ran."""
     commit: str | None
     patched: bool
 
@@ -35,6 +38,7 @@ def card(content: Content, directory: Path) -> str:
         *(_text(name, schema) for name in tokenizers(schema).values()),
         *(_format(name, schema, name in trains) for name in held),
         _check(schema),
+        *_elsewhere(content.runtimes),
         *_serving(schema, held),
         *([_training(trains, schema, directory)] if trains else []),
         _origin(content),
@@ -169,6 +173,19 @@ def _check(schema: Mapping[str, Any]) -> str:
         "print(abs(numpy.asarray(answer) - expected).max())\n"
         "```"
     )
+
+
+def _elsewhere(names: Sequence[str]) -> list[str]:
+    """Returns a section for each language that the model was run in."""
+    return [
+        f"## {runtimes.declared(name).title}\n\n"
+        f"`{FOLDER}/{name}/` is the smallest program that loads "
+        f"{runtimes.declared(name).format} there,\nanswers the examples and prints how far that is "
+        "from the trained model's answers. It was run.\n"
+        f"It takes {runtimes.declared(name).needs}.\n\n"
+        f"```sh\n{runtimes.program(name).card()}\n```"
+        for name in names
+    ]
 
 
 def _serving(schema: Mapping[str, Any], held: Sequence[str]) -> list[str]:

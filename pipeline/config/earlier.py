@@ -7,6 +7,10 @@ ADDED: dict[str, Any] = {"augment": None, "rename": {}, "weights_of": None, "pro
 """Keys of `model` that not every version had."""
 
 
+RUNTIMES: dict[str, Any] = {"required": [], "attempt": []}
+"""Of `export`, in which not every version had them."""
+
+
 def schema(values: dict[str, Any]) -> dict[str, Any]:
     """Returns a schema with its targets by name; of those from before there was one, without, that
     the first output answered."""
@@ -24,11 +28,13 @@ def schema(values: dict[str, Any]) -> dict[str, Any]:
 
 def params(values: Mapping[str, Any]) -> Mapping[str, Any]:
     """Returns a configuration from before targets had names with its only one called target, and
-    from before models could be augmented, or renamed the tensors of a checkpoint, with
-    none of it."""
-    model, data = values.get("model"), values.get("data")
+    from before models could be augmented, rename the tensors of a checkpoint, or be run in other
+    languages, with none of it."""
+    model, data, export = values.get("model"), values.get("data"), values.get("export")
     if isinstance(model, Mapping):
         values = {**values, "model": {**ADDED, **model}}
+    if isinstance(export, Mapping):
+        values = {**values, "export": {"runtimes": RUNTIMES, **export}}
     if isinstance(data, Mapping) and "made_up" not in data:
         data = {**data, "made_up": False}
         values = {**values, "data": data}

@@ -100,6 +100,16 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Runtimes:
+    """Programs in other languages that the complete model carries, and that were run with it."""
+
+    required: tuple[Annotated[str, Plugin("runtimes")], ...]
+    """Each must run here and answer as the trained model does, or the stage fails."""
+    attempt: tuple[Annotated[str, Plugin("runtimes")], ...]
+    """Carried if they do; one that is not installed, or cannot run this model, is reported."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Export:
     formats: tuple[Annotated[str, Plugin("formats")], ...]
     """Each must hold the model, or the stage fails."""
@@ -108,6 +118,7 @@ class Export:
     reported and left out."""
     train: bool
     """Whether formats that can be trained on hold the step and the optimizer's state, too."""
+    runtimes: Runtimes
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from pipeline import formats, provenance
 from pipeline.config.params import Verify
 from pipeline.errors import PipelineError
-from pipeline.examine import card, content, examples, loading
+from pipeline.examine import card, content, examples, loading, programs
 from pipeline.project import EXPORT_COMPLETE
 from pipeline.provenance import lineage
 from pipeline.provenance.lineage import Node
@@ -57,6 +57,8 @@ def admit(
         none_to_judge = name == "lineage" and content.is_first(copy)
         yield name, Result(summary=summary, done=not (unsigned or none_to_judge))
     yield "card", card.judged(copy)
+    if result := programs.judged(copy, content.carried(copy), content.schema(copy)):
+        yield "runtimes", result
     for name in loading.never_loaded(copy):
         yield (
             name,

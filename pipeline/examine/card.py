@@ -63,6 +63,7 @@ def _content(copy: Path) -> card.Content:
         metrics=metrics,
         held=written,
         trains=trains,
+        runtimes=content.carried(copy),
         commit=node.commit,
         patched=node.patch is not None,
     )

@@ -11,9 +11,11 @@ from typing import Any
 
 from pipeline import provenance
 from pipeline.complete_model import mlmodel
+from pipeline.examine import programs
 from pipeline.examine.described import TRAINING, demand, demand_schema, tokenizers
 from pipeline.formats import declared, names
 from pipeline.provenance import lineage
+from pipeline.runtimes.contract import FOLDER
 from pipeline.untrusted import arrays, documents, limits
 
 VERSION = re.compile(
@@ -40,6 +42,11 @@ def formats(directory: Path) -> tuple[list[str], list[str]]:
 def refused(directory: Path) -> list[str]:
     """Returns the formats that were tried, and did not hold the model."""
     return list(_json(directory / "formats.json")["refused"])
+
+
+def carried(directory: Path) -> list[str]:
+    """Returns the runtimes whose programs it carries."""
+    return programs.held(_json(directory / "formats.json"))
 
 
 def is_first(directory: Path) -> bool:
@@ -79,6 +86,7 @@ def descriptions(directory: Path) -> str:
     held, _ = formats(directory)
     own = {top for name in held for top in _own(name)}
     own |= set(tokenizers(schema(directory)))
+    own |= {FOLDER} if carried(directory) else set()
     for path in directory.iterdir():
         if path.name not in {*FILES, *own}:
             raise ValueError(f"{path}: is of no format that it says it holds: {', '.join(held)}")
@@ -101,8 +109,9 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _demand_formats(value: Mapping[str, Any]) -> None:
-    keys = {"held", "trains", "refused"}
-    demand(keys - {"trains"} <= set(value) <= keys, "held, trains and refused alone")
+    keys = {"held", "trains", "refused", "runtimes"}
+    demand({"held", "refused"} <= set(value) <= keys, f"{', '.join(sorted(keys))} alone")
+    programs.demand_listed(value)
     known = names()
     held, trains, refused = value["held"], value.get("trains", []), value["refused"]
     demand(isinstance(held, list) and bool(held), "a list of formats held")

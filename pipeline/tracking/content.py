@@ -181,7 +181,8 @@ def _cut(value: str) -> str:
 
 
 def verdict(report: Mapping[str, Any]) -> dict[str, float]:
-    """What verify measured, under names that are the same in every run; of each format, too.
+    """What verify measured, under names that are the same in every run; of each format and each
+    program in another language, too.
 
     MLflow sorts charts into sections by what stands before the last slash.
     """
@@ -195,6 +196,9 @@ def verdict(report: Mapping[str, Any]) -> dict[str, float]:
         found[f"{name}/max_abs_diff"] = entry.get("max_abs_diff")
         found[f"{name}/size_mb"] = _megabytes(entry.get("bytes"))
         found[f"{name}/load_seconds"] = entry.get("timing", {}).get("load_seconds")
+    for name, entry in report.get("runtimes", {}).items():
+        found[f"{name}/max_abs_diff"] = entry.get("max_abs_diff")
+        found |= {f"{name}/{key}": value for key, value in entry["timing"].items()}
     return {f"verify/{k}": float(v) for k, v in found.items() if v is not None}
 
 

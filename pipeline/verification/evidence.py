@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pipeline import provenance
+from pipeline.complete_model.running import Ran
 from pipeline.config.params import Tolerance, VerifyParams
 from pipeline.data import arrays as prepared
 from pipeline.data import sizes
@@ -47,6 +48,10 @@ class Evidence:
     """Format -> what it promises."""
     refused: Mapping[str, str] = field(default_factory=dict)
     """Format -> why it could not hold the model; it is not in the directory."""
+    runtimes: tuple[str, ...] = ()
+    """Those whose programs the complete model carries."""
+    required: tuple[str, ...] = ()
+    """Those of them that must be run here."""
     baseline: Batches
     wide: Batches = field(default_factory=dict)
     """The trained model's answers to far rows, where it answers those of `many` alike."""
@@ -71,6 +76,8 @@ class Evidence:
     """Format -> its answers where every package of the model's source is refused."""
     answers: Mapping[str, Answers] = field(default_factory=dict)
     """The same, but for formats that do not promise to be code-free with the source at hand."""
+    ran: Mapping[str, Ran] = field(default_factory=dict)
+    """Runtime -> what came of its program; empty if integrity let none be run."""
     trainings: Mapping[str, Training] = field(default_factory=dict)
     """Format that promises to be trainable -> what it came to without the source."""
 

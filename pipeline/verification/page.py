@@ -63,6 +63,10 @@ def outcome(report: Report, check: str, name: str) -> Cell:
         return Cell("– not promised", "none", reason)
     if reported and not reported["answered"] and check not in WHOLE:
         return Cell("– not examined", "none")
+    if check == "runtimes":
+        ran = [each for each in report["runtimes"].values() if each["format"] == name]
+        if not any(each["outcome"] == "passed" for each in ran):
+            return Cell("– not run", "none")
     return Cell("✓ passed", "good")
 
 
@@ -77,7 +81,8 @@ def _counted(faults: Sized) -> str:
 
 
 def _seconds(report: Report, key: str, name: str) -> str:
-    value = report["formats"][name]["timing"].get(f"{key}_seconds")
+    timing = report["runtimes" if name in report["runtimes"] else "formats"][name]["timing"]
+    value = timing.get(f"{key}_seconds")
     if value is None:
         return "–"
-    return f"{value:.2f} s" if value >= 1 else f"{value * 1000:.1f} ms"
+    return f"{value:.2f} s" if value >= 1 else f"{value * 1000:.{1 if value > 0.01 else 3}f} ms"

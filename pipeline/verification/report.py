@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline import runtimes
 from pipeline.sandbox.reports import Answers, Places
 from pipeline.verification import checks
 from pipeline.verification.evidence import Evidence
@@ -15,7 +16,7 @@ WHOLE = ("integrity", "self_contained")
 
 def summarise(evidence: Evidence, results: Mapping[str, Result]) -> dict[str, Any]:
     """Returns the report: the same for the same inputs, but for `timing` and `training_timing` of
-    formats.<name>.
+    formats.<name>, and `timing` of runtimes.<name>.
 
     A format that gave no answer is at fault even if no check says so.
     """
@@ -49,6 +50,7 @@ def summarise(evidence: Evidence, results: Mapping[str, Result]) -> dict[str, An
         "sizes": sizes(evidence, by_format),
         "formats": by_format,
         "refused": dict(evidence.refused),
+        "runtimes": _runtimes(evidence, results),
         "notes": list(evidence.notes),
     }
     return dict(_finite(report))
@@ -88,6 +90,18 @@ def _format(name: str, evidence: Evidence, results: Mapping[str, Result]) -> dic
     return report | {
         "timing": timing,
         "training_timing": {key: round(value, 4) for key, value in trained.items()},
+    }
+
+
+def _runtimes(evidence: Evidence, results: Mapping[str, Result]) -> dict[str, Any]:
+    measured = results["runtimes"].measured if "runtimes" in results else {}
+    return {
+        name: {
+            **each,
+            "title": runtimes.declared(name).title,
+            "timing": {key: round(value, 7) for key, value in evidence.ran[name].timing.items()},
+        }
+        for name, each in measured.items()
     }
 
 

@@ -1,0 +1,92 @@
+"""Builds a runtime's program as it lies in a complete model, and runs it, confined."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline import runtimes
+from pipeline.config.params import Limits
+from pipeline.runtimes.contract import FOLDER, NotHere, Place
+from pipeline.sandbox import programs
+from pipeline.sandbox.supervisor import with_link_targets
+
+FAR = 1
+"""The exit code of a program that answered, and further off than it may be."""
+SEARCHED = "/usr/local/bin:/usr/bin:/bin"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ran:
+    """What came of a program."""
+
+    missing: str = ""
+    """What this machine lacks, and how it is installed; it was not run then."""
+    fault: str = ""
+    """Why it gave no answers, or what it says of them itself."""
+    outputs: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
+    """By batch and output; empty where it could not answer."""
+    timing: Mapping[str, float] = field(default_factory=dict)
+    """Seconds, and `peak_mib` of its memory."""
+
+
+def answer(
+    name: str,
+    complete_model: Path,
+    batches: Mapping[str, Path],
+    scratch: Path,
+    limits: Limits,
+    threads: int,
+    timed: bool = True,
+) -> Ran:
+    """Answers each batch, a file of inputs and outputs as those in examples/; `scratch` is a folder
+    of no other use. Nothing is written into the complete model."""
+    program, source = runtimes.program(name), complete_model.resolve() / FOLDER / name
+    try:
+        place = program.find()
+    except NotHere as lacking:
+        return Ran(missing=str(lacking))
+    target, answers = scratch / "built", scratch / "built/answers"
+    answers.mkdir(parents=True)
+    files = {batch: path.resolve() for batch, path in batches.items()}
+    readable = [*with_link_targets(complete_model), *files.values(), *place.readable]
+    more = (source, target, readable, limits, _environment(place, threads))
+    timing: dict[str, float] = {}
+    if command := program.build(source, target):
+        built = programs.run(command, *more)
+        if built.fault:
+            return Ran(fault=f"building it {built.fault}")
+        timing["build_seconds"] = built.seconds
+        _make_executable(target)
+    words = ["--answers", str(answers), *(["--time", str(target / "time.json")] if timed else [])]
+    command = [*program.run(source, target), *words, *map(str, files.values())]
+    done = programs.run(command, *more)
+    if done.stopped or done.code not in (0, FAR):
+        return Ran(fault=done.fault)
+    if timed:
+        timing |= json.loads((target / "time.json").read_text())
+    said = [line for line in done.lines if line.endswith("too far")]
+    return Ran(
+        fault=said[0] if said and done.code else done.fault,
+        outputs={batch: _outputs(answers, path.stem) for batch, path in files.items()},
+        timing=timing | {"peak_mib": done.peak_mib},
+    )
+
+
+def _environment(place: Place, threads: int) -> dict[str, str]:
+    return {"PATH": SEARCHED, "THREADS": str(threads), **place.environment}
+
+
+def _make_executable(target: Path) -> None:
+    """The confinement keeps a linker from setting a mode, since nothing would say of which file."""
+    for path in target.iterdir():
+        if path.is_file() and not path.suffix:
+            path.chmod(0o700)
+
+
+def _outputs(answers: Path, stem: str) -> dict[str, Any]:
+    paths = sorted(answers.glob(f"{stem}.*.npy"))
+    return {path.name[len(stem) + 1 : -4]: np.load(path) for path in paths}

@@ -1,0 +1,23 @@
+"""Runtimes, a folder each: programs in other languages that load a complete model's files.
+
+This module finds them by name. contract.py says what each has to be.
+"""
+
+import importlib
+from pathlib import Path
+from typing import cast
+
+from pipeline.runtimes.contract import Program, Runtime
+
+
+def names() -> list[str]:
+    folders = Path(__file__).parent.glob("[!_]*/__init__.py")
+    return sorted(path.parent.name for path in folders)
+
+
+def declared(name: str) -> Runtime:
+    return cast(Runtime, importlib.import_module(f"{__name__}.{name}").RUNTIME)
+
+
+def program(name: str) -> Program:
+    return cast(Program, importlib.import_module(f"{__name__}.{name}.program"))

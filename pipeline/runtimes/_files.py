@@ -1,0 +1,36 @@
+"""A program's files: those that lie in its folder here, with the numbers of the model at hand."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline import formats, runtimes
+
+
+def of(name: str, *folders: Path, **values: str) -> dict[str, str]:
+    """Returns the files of the folders, where @ATOL@, @RTOL@ and @<KEY>@ of each value stand for
+    what they are."""
+    tolerance = formats.declared(runtimes.declared(name).format).tolerance
+    values = {"ATOL": repr(tolerance.atol), "RTOL": repr(tolerance.rtol), **values}
+    found = {path.name: path.read_text() for path in _paths(*folders)}
+    for key, value in values.items():
+        found = {file: text.replace(f"@{key}@", value) for file, text in found.items()}
+    return found
+
+
+def _paths(*folders: Path) -> Iterator[Path]:
+    for folder in folders:
+        yield from sorted(folder.iterdir())
+
+
+def demand_types(name: str, schema: Mapping[str, Any]) -> None:
+    """Raises ValueError in one line for an input or an output whose dtype the program has no array
+    for."""
+    types = runtimes.declared(name).types
+    for side in ("inputs", "outputs"):
+        for each, entry in schema[side].items():
+            if entry["dtype"] not in types:
+                raise ValueError(
+                    f"{name}: {side} {each} is {entry['dtype']}, of which its program reads none; "
+                    f"it takes {', '.join(types)}"
+                )

@@ -1,0 +1,47 @@
+"""Each program in another language, built and run as it lies there, answers as the trained model.
+
+One that this machine lacks something for was not run, which is a fault where it is required.
+"""
+
+from typing import Any
+
+from pipeline import runtimes
+from pipeline.verification import tolerances
+from pipeline.verification.comparison import compare
+from pipeline.verification.evidence import Evidence
+from pipeline.verification.result import Fault, Result
+
+NOT_RUN, FAILED, PASSED = "not run here", "failed", "passed"
+
+
+def check(evidence: Evidence) -> Result:
+    """Measures by runtime; a fault is of the format that the runtime takes."""
+    faults: list[Fault] = []
+    measured: dict[str, dict[str, Any]] = {}
+    for name, ran in evidence.ran.items():
+        taken = runtimes.declared(name).format
+        tolerance = tolerances.of_answers(evidence.params.verify, taken)
+        found: dict[str, Any] = {"format": taken, "outcome": PASSED, "why": ""}
+        if ran.missing:
+            found |= {"outcome": NOT_RUN, "why": ran.missing}
+            texts = [f"is required, and not run here: {ran.missing}"]
+            texts = texts if name in evidence.required else []
+        elif ran.fault and not ran.outputs:
+            texts = [ran.fault]
+        else:
+            difference = compare(ran.outputs, evidence.baseline, tolerance)
+            texts = difference.faults or ([ran.fault] if ran.fault else [])
+            found |= {
+                "max_abs_diff": difference.max_abs,
+                "max_rel_diff": difference.max_rel,
+                "at": difference.at,
+                "values": difference.values,
+                "atol": tolerance.atol,
+                "rtol": tolerance.rtol,
+            }
+        faults += [Fault(f"{name}: {text}", taken) for text in texts]
+        if texts and not ran.missing:
+            found |= {"outcome": FAILED, "why": texts[0]}
+        measured[name] = found
+    summary = "" if measured else "no program in another language is in the model"
+    return Result(faults=tuple(faults), measured=measured, summary=summary, done=bool(measured))

@@ -1,0 +1,25 @@
+"""What the model's programs in other languages answer to all batches of the reference."""
+
+import dataclasses
+
+from pipeline.complete_model import running
+from pipeline.files import temporary_folder
+from pipeline.verification.evidence import Evidence
+
+
+def collect(evidence: Evidence) -> Evidence:
+    """Returns the evidence with the answers of each, one after the other, since they are timed."""
+    ran = {}
+    for name in evidence.runtimes:
+        reference = evidence.checkpoint / "reference"
+        batches = {batch: reference / f"{batch}.npz" for batch in evidence.baseline}
+        with temporary_folder() as scratch:
+            ran[name] = running.answer(
+                name,
+                evidence.complete_model,
+                batches,
+                scratch,
+                evidence.params.verify.limits,
+                evidence.params.train.threads,
+            )
+    return dataclasses.replace(evidence, ran=ran)

@@ -1,0 +1,74 @@
+"""Complete models that carry programs in other languages."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline import runtimes
+from pipeline.complete_model import running
+from pipeline.complete_model.programs import LIMITS
+from pipeline.runtimes.contract import FOLDER, NotHere
+from testing.linear import Linear
+
+
+def demand(name: str) -> None:
+    """Skips a test of a runtime that is not here, and fails it in CI."""
+    try:
+        runtimes.program(name).find()
+    except NotHere as lacking:
+        if os.environ.get("NOTHING_SKIPPED"):
+            pytest.fail(str(lacking))
+        pytest.skip(str(lacking))
+
+
+def write(name: str, directory: Path, schema: Mapping[str, Any]) -> Path:
+    """Writes the program as the export does."""
+    folder = directory / FOLDER / name
+    folder.mkdir(parents=True, exist_ok=True)
+    for file, text in runtimes.program(name).files(directory, schema).items():
+        (folder / file).write_text(text)
+    return folder
+
+
+def carry(linear: Linear, name: str, required: bool = True) -> Path:
+    """Makes the linear model carry a program; returns its folder."""
+    folder = write(name, linear.complete_model, json.loads(schema_of(linear).read_text()))
+    listed = {"held": [name], "required": [name] if required else [], "refused": {}}
+    formats = {"held": ["onnx"], "trains": [], "refused": {}, FOLDER: listed}
+    (linear.complete_model / "formats.json").write_text(json.dumps(formats))
+    linear.seal()
+    return folder
+
+
+def schema_of(linear: Linear) -> Path:
+    return linear.complete_model / "schema.json"
+
+
+def save(path: Path, inputs: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]) -> None:
+    """Writes a batch as those of the reference are."""
+    path.parent.mkdir(exist_ok=True)
+    arrays = {f"input.{name}": array for name, array in inputs.items()}
+    np.savez(path, **arrays, **{f"output.{name}": array for name, array in outputs.items()})
+
+
+def described(arrays: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:
+    """Returns them as schema.json does."""
+    return {
+        name: {
+            "dtype": "string" if array.dtype.kind == "U" else str(array.dtype),
+            "shape": list(array.shape[1:]),
+        }
+        for name, array in arrays.items()
+    }
+
+
+def answer(name: str, directory: Path, scratch: Path, *batches: str) -> running.Ran:
+    """Runs the program on batches of examples/."""
+    files = {each: directory / f"examples/{each}.npz" for each in batches or ("one", "seven")}
+    scratch.mkdir(exist_ok=True)
+    return running.answer(name, directory, files, scratch, LIMITS, 1, timed=False)

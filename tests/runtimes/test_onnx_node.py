@@ -1,0 +1,109 @@
+"""Node runs the ONNX file, and what is wrong with the file is noticed there."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+
+from pipeline.runtimes import program
+from pipeline.tracking.content import verdict
+from testing import linear, runtimes
+from testing.linear import GEMM, Linear, bias, weight
+
+NAME = "onnx_node"
+SCALED = ("Div", ["pixels", "two"], ["halved"], {})
+HALVES = (SCALED, ("Gemm", ["halved", "weight", "bias"], ["logits"], {}))
+TWO = np.full(1, 2, np.float32)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Linear:
+    runtimes.demand(NAME)
+    made = linear.make(tmp_path / "model")
+    runtimes.carry(made, NAME)
+    return made
+
+
+def test_it_answers_as_the_trained_model_and_is_timed(model: Linear) -> None:
+    report = model.verify(checks=("parity",))
+    ran = report["runtimes"][NAME]
+    assert ran["outcome"] == "passed" and ran["max_abs_diff"] < 1e-6 and ran["values"] == 87
+    metrics = verdict(report)
+    for kind in ("load", "first", "median_1", "median_32"):
+        assert metrics[f"verify/{NAME}/{kind}_seconds"] > 0
+    assert metrics[f"verify/{NAME}/peak_mib"] > 10
+    page = model.report.with_suffix(".html").read_text()
+    assert "Run in other languages" in page and "Node, with onnxruntime-node" in page
+
+
+@pytest.mark.parametrize(
+    ("nodes", "arrays"),
+    [
+        ([GEMM], {"weight": weight()[:, [1, 0, 2]], "bias": bias()[[1, 0, 2]]}),
+        (HALVES, {"weight": weight(), "bias": bias(), "two": TWO}),
+        ([GEMM], {"weight": weight() * np.float32(1.01), "bias": bias()}),
+    ],
+    ids=["swapped classes", "another normalisation", "stale weights"],
+)
+def test_what_answers_otherwise_is_noticed(model: Linear, tmp_path: Path, nodes, arrays) -> None:
+    model.graph(*nodes, **arrays)
+    ran = runtimes.answer(NAME, model.complete_model, tmp_path / "scratch")
+    assert ran.fault.endswith("which is too far") and "logits: largest difference" in ran.fault
+
+
+def test_a_person_sees_how_far_it_is(model: Linear) -> None:
+    folder = model.complete_model / "runtimes" / NAME
+    place = program(NAME).find()
+    done = subprocess.run(
+        ["node", "check.js"],
+        cwd=folder,
+        env={"PATH": "/usr/bin:/bin", **place.environment},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0 and "one.npz logits: largest difference" in done.stdout
+
+
+def test_numbers_and_texts_of_any_length_go_in_and_out(tmp_path: Path) -> None:
+    runtimes.demand(NAME)
+    kinds = {"ids": TensorProto.INT64, "flag": TensorProto.BOOL, "word": TensorProto.STRING}
+    size = ["rows", "length"]
+    ports = [
+        [helper.make_tensor_value_info(f"{n}{end}", kind, size) for n, kind in kinds.items()]
+        for end in ("", "_out")
+    ]
+    nodes = [helper.make_node("Identity", [name], [f"{name}_out"]) for name in kinds]
+    graph = helper.make_graph(nodes, "echo", *ports)
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    (tmp_path / "model.onnx").write_bytes(made.SerializeToString())
+    for batch, (rows, length) in {"one": (1, 3), "seven": (7, 5)}.items():
+        ids = np.arange(rows * length).reshape(rows, length) - (1 << 60)
+        word = np.array([["ž", "", "北京"][n % 3] for n in range(ids.size)]).reshape(ids.shape)
+        inputs = {"ids": ids, "flag": ids % 2 == 0, "word": word}
+        outputs = {f"{name}_out": each for name, each in inputs.items()}
+        runtimes.save(tmp_path / f"examples/{batch}.npz", inputs, outputs)
+    schema = {"inputs": runtimes.described(inputs), "outputs": runtimes.described(outputs)}
+    runtimes.write(NAME, tmp_path, schema)
+    ran = runtimes.answer(NAME, tmp_path, tmp_path / "scratch")
+    assert ran.fault == ""
+    for name, each in outputs.items():
+        found = ran.outputs["seven"][name]
+        assert found.dtype == each.dtype and (found == each).all(), name
+
+
+def test_the_program_reaches_nothing_but_its_own(model: Linear, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    script = (
+        "const fs = require('fs'), net = require('net'), said = [];\n"
+        f"for (const path of [{json.dumps(str(outside))}, __filename])\n"
+        "  try { fs.writeFileSync(path, ''); } catch (fault) { said.push(fault.code); }\n"
+        "net.connect(9, '127.0.0.1').on('error', (fault) => {\n"
+        "  console.error([...said, fault.code].join(' ')); process.exit(2); });\n"
+    )
+    (model.complete_model / "runtimes" / NAME / "check.js").write_text(script)
+    ran = runtimes.answer(NAME, model.complete_model, tmp_path / "scratch")
+    assert ran.fault.endswith(("EACCES EACCES EPERM", "EACCES EACCES EACCES")), ran.fault
+    assert not outside.exists()
