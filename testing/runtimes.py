@@ -11,9 +11,11 @@ import pytest
 
 from pipeline import runtimes
 from pipeline.complete_model import running
-from pipeline.complete_model.programs import LIMITS
+from pipeline.config.params import Limits
 from pipeline.runtimes.contract import FOLDER, NotHere
 from testing.linear import Linear
+
+QUICK = Limits(memory_gib=4, minutes=1, file_gib=1)
 
 
 def demand(name: str) -> None:
@@ -67,8 +69,7 @@ def described(arrays: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:
     }
 
 
-def answer(name: str, directory: Path, scratch: Path, *batches: str) -> running.Ran:
+def answer(name: str, directory: Path, *batches: str) -> running.Ran:
     """Runs the program on batches of examples/."""
     files = {each: directory / f"examples/{each}.npz" for each in batches or ("one", "seven")}
-    scratch.mkdir(exist_ok=True)
-    return running.answer(name, directory, files, scratch, LIMITS, 1, timed=False)
+    return running.answer(name, directory, files, QUICK, 1, timed=False)

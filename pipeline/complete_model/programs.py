@@ -14,7 +14,6 @@ from pipeline.complete_model import running
 from pipeline.config.params import Limits
 from pipeline.config.params import Runtimes as Chosen
 from pipeline.errors import FormatError
-from pipeline.files import temporary_folder
 from pipeline.runtimes.contract import FOLDER
 
 LIMITS = Limits(memory_gib=16, minutes=10, file_gib=4)
@@ -60,7 +59,6 @@ def _write(
     for file, text in runtimes.program(name).files(directory, schema).items():
         (folder / file).write_text(text)
     batches = {each: directory / f"examples/{each}.npz" for each in EXAMPLES}
-    with temporary_folder() as scratch:
-        ran = running.answer(name, directory, batches, scratch, LIMITS, threads, timed=False)
+    ran = running.answer(name, directory, batches, LIMITS, threads, timed=False)
     if ran.missing or ran.fault:
         raise ValueError(f"not run here: {ran.missing}" if ran.missing else ran.fault)

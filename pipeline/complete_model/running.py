@@ -1,6 +1,7 @@
 """Builds a runtime's program as it lies in a complete model, and runs it, confined."""
 
 import json
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,13 +11,13 @@ import numpy as np
 
 from pipeline import runtimes
 from pipeline.config.params import Limits
-from pipeline.runtimes.contract import FOLDER, NotHere, Place
+from pipeline.files import temporary_folder
+from pipeline.runtimes.contract import FOLDER, SEARCHED, NotHere, Place
 from pipeline.sandbox import programs
 from pipeline.sandbox.supervisor import with_link_targets
 
 FAR = 1
 """The exit code of a program that answered, and further off than it may be."""
-SEARCHED = "/usr/local/bin:/usr/bin:/bin"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,23 +38,38 @@ def answer(
     name: str,
     complete_model: Path,
     batches: Mapping[str, Path],
-    scratch: Path,
     limits: Limits,
     threads: int,
     timed: bool = True,
 ) -> Ran:
-    """Answers each batch, a file of inputs and outputs as those in examples/; `scratch` is a folder
-    of no other use. Nothing is written into the complete model."""
-    program, source = runtimes.program(name), complete_model.resolve() / FOLDER / name
+    """Answers each batch, a file of inputs and outputs as those in examples/. Nothing is written
+    into the complete model."""
     try:
-        place = program.find()
+        place = runtimes.program(name).find()
     except NotHere as lacking:
         return Ran(missing=str(lacking))
+    with temporary_folder("runs-") as scratch:
+        return _answer(name, complete_model, batches, scratch, place, limits, threads, timed)
+
+
+def _answer(
+    name: str,
+    complete_model: Path,
+    batches: Mapping[str, Path],
+    scratch: Path,
+    place: Place,
+    limits: Limits,
+    threads: int,
+    timed: bool,
+) -> Ran:
+    program, source = runtimes.program(name), complete_model.resolve() / FOLDER / name
     target, answers = scratch / "built", scratch / "built/answers"
     answers.mkdir(parents=True)
     files = {batch: path.resolve() for batch, path in batches.items()}
     readable = [*with_link_targets(complete_model), *files.values(), *place.readable]
-    more = (source, target, readable, limits, _environment(place, threads))
+    port = _free_port() if place.serves else 0
+    environment = {"PATH": SEARCHED, "THREADS": str(threads), "PORT": str(port)}
+    more = (source, target, readable, limits, {**environment, **place.environment}, port)
     timing: dict[str, float] = {}
     if command := program.build(source, target):
         built = programs.run(command, *more)
@@ -76,8 +92,10 @@ def answer(
     )
 
 
-def _environment(place: Place, threads: int) -> dict[str, str]:
-    return {"PATH": SEARCHED, "THREADS": str(threads), **place.environment}
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def _make_executable(target: Path) -> None:

@@ -6,6 +6,9 @@ from typing import Any
 
 from pipeline import formats, runtimes
 
+JAVASCRIPT = Path(__file__).with_name("_javascript")
+"""What programs in it share."""
+
 
 def of(name: str, *folders: Path, **values: str) -> dict[str, str]:
     """Returns the files of the folders, where @ATOL@, @RTOL@ and @<KEY>@ of each value stand for

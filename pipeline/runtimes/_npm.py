@@ -5,7 +5,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from pipeline.runtimes.contract import NotHere, Place
+from pipeline.runtimes.contract import SEARCHED, NotHere, Place
 
 INSTALLED = Path(sys.prefix) / "node"
 """With a folder of each runtime, in which npm was run."""
@@ -27,5 +27,6 @@ def find(name: str, program: Path) -> Place:
             raise NotHere(
                 f"found {package} {found}, expected {version}; install it: scripts/install_runtimes"
             )
-    environment = {"NODE_PATH": str(modules), "OPENSSL_CONF": "/dev/null"}
-    return Place(environment=environment, readable=[Path(node).resolve(), modules])
+    path = f"{Path(node).parent}:{SEARCHED}"
+    environment = {"PATH": path, "NODE_PATH": str(modules), "OPENSSL_CONF": "/dev/null"}
+    return Place(environment=environment, readable=[Path(node).resolve().parents[1], modules])

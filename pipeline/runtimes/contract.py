@@ -18,6 +18,9 @@ from typing import Any, Protocol
 FOLDER = "runtimes"
 """Of a complete model, with a folder for each."""
 
+SEARCHED = "/usr/local/bin:/usr/bin:/bin"
+"""Where programs are looked for, unless a Place has another PATH."""
+
 
 class NotHere(Exception):
     """This machine lacks what the runtime needs; its text says what to install, in one line."""
@@ -47,6 +50,8 @@ class Place:
     """Variables that program and build are started with."""
     readable: Sequence[Path] = ()
     """Beside the system's own folders and the complete model."""
+    serves: bool = False
+    """Its program serves the model to a browser, on the port of this machine that PORT names."""
 
 
 class Program(Protocol):

@@ -9,7 +9,8 @@ imported but the parts that the sandbox' launcher is made of. terms.json has
   write    directories that may be written, too; no link, pipe, socket or device is made there
   links    directories in which links may be made as well, as a virtual environment has them
   devices  that may be written, as a GPU's
-  network  whether there is one
+  network  whether there is one; a number is of the one port that there is
+  sockets  whether Unix sockets are made, in the directories with links, as a browser does
   memory   bytes of address space, where there is a limit
   seconds  of processor time of a process, where there is a limit
   file     bytes of a file, where there is a limit
@@ -46,7 +47,9 @@ DROP_FROM_BOUNDING_SET, CAPABILITIES_V3 = 24, 0x20080522
 PDEATHSIG, NO_NEW_PRIVS, SUBREAPER = 1, 38, 36
 LOAD, EQUAL, AND, ANY_BIT = calls.LOAD, calls.EQUAL, calls.AND, 0x45
 NAMESPACES = 0x7E020000
-INTERNET, NETLINK, STREAM = (2, 10), 16, 1
+INTERNET, NETLINK, UNIX = (2, 10), 16, 1
+STREAM, SEQUENCE = 1, 5
+"""Kinds of a pair of sockets; one of datagrams can send to any socket that has a name."""
 
 
 def main(terms: Mapping[str, Any], command: list[str]) -> int:
@@ -112,7 +115,8 @@ def confine(terms: Mapping[str, Any], parent: int) -> None:
     if terms["files"]:
         _files(terms)
     if terms["calls"]:
-        calls.install(program_for(platform.machine(), terms["network"]))
+        sockets = terms.get("sockets", False)
+        calls.install(program_for(platform.machine(), bool(terms["network"]), sockets))
 
 
 def _give_up_capabilities() -> None:
@@ -127,12 +131,13 @@ def _files(terms: Mapping[str, Any]) -> None:
     read = files.READ | files.EXECUTE
     write = files.WRITE | files.EXECUTE
     device = read | files.TO_DEVICE | files.IOCTL
-    rights = {"read": read, "write": write, "links": write | files.MAKE_LINK, "devices": device}
+    links = write | files.MAKE_LINK | (files.MAKE_SOCKET if terms.get("sockets") else 0)
+    rights = {"read": read, "write": write, "links": links, "devices": device}
     allowed = [(Path(path), access) for name, access in rights.items() for path in terms[name]]
     files.restrict([*allowed, (Path(os.devnull), device)], terms["network"])
 
 
-def program_for(machine: str, network: bool) -> list[calls.Line]:
+def program_for(machine: str, network: bool, sockets: bool = False) -> list[calls.Line]:
     """Returns the filter. What changes a file's mode, owner or times, of which Landlock knows
     nothing, does nothing and says that it did: copying a file calls it."""
     column, refuse = calls.COLUMNS[machine], (calls.RETURN, 0, 0, calls.ERRNO | EPERM)
@@ -156,10 +161,11 @@ def program_for(machine: str, network: bool) -> list[calls.Line]:
     lines += [(EQUAL, 0, 1, CLONE3[column]), (calls.RETURN, 0, 0, calls.ERRNO | ENOSYS)]
     lines += _if(CLONE[column], _argument(0), (ANY_BIT, 0, 1, NAMESPACES), refuse, allow)
     lines += _if(PRLIMIT[column], _argument(0), (EQUAL, 1, 0, 0), refuse, allow)
-    # A pair of datagrams can send to any socket that has a name.
-    kind = [_argument(1), (AND, 0, 0, 0xF), (EQUAL, 1, 0, STREAM)]
-    lines += _if(SOCKETPAIR[column], *kind, refuse, allow)
-    families = [(EQUAL, len(INTERNET) - i + 1, 0, n) for i, n in enumerate((*INTERNET, NETLINK))]
+    kinds = (STREAM, SEQUENCE) if sockets else (STREAM,)
+    pairs = [(EQUAL, len(kinds) - i, 0, n) for i, n in enumerate(kinds)]
+    lines += _if(SOCKETPAIR[column], _argument(1), (AND, 0, 0, 0xF), *pairs, refuse, allow)
+    known = (*INTERNET, NETLINK, *([UNIX] if sockets else []))
+    families = [(EQUAL, len(known) - i, 0, n) for i, n in enumerate(known)]
     asked = [_argument(0), *families, refuse, allow] if network else [refuse]
     return [*lines, *_if(SOCKET[column], *asked), allow]
 

@@ -65,11 +65,14 @@ def run(
     readable: Iterable[Path],
     limits: Limits,
     environment: Mapping[str, str],
+    port: int = 0,
 ) -> Ended:
     """Runs a command in `directory`, where `readable` can be read, programs in it be run, and
-    `work_dir` be written, too."""
+    `work_dir` be written, too. With a port it is a browser and what serves it there: no other one
+    is reached, Unix sockets are made, and no limit is put on addresses, of which it reserves more
+    than there is memory."""
     terms = work_dir.with_name(f"{work_dir.name}.terms.json")
-    terms.write_text(json.dumps(_terms(work_dir, readable, limits)))
+    terms.write_text(json.dumps(_terms(work_dir, readable, limits, port)))
     start = time.monotonic()
     with work_dir.with_name(f"{work_dir.name}.words").open("w+b") as words:
         process = subprocess.Popen(
@@ -116,15 +119,17 @@ def _last(words: IO[bytes]) -> tuple[str, ...]:
     return tuple(line.strip()[:LONGEST_LINE] for line in lines if line.strip())
 
 
-def _terms(work_dir: Path, readable: Iterable[Path], limits: Limits) -> dict[str, Any]:
+def _terms(work_dir: Path, readable: Iterable[Path], limits: Limits, port: int) -> dict[str, Any]:
     lacking = launcher.lacking()
+    memory = {} if port else {"memory": int(2 * limits.memory_gib * GIB) + ADDRESS_SPACE}
     return {
+        **memory,
         "read": [*NEEDED, *sorted({str(path.resolve()) for path in readable})],
         "write": [str(work_dir)],
-        "links": [],
+        "links": [str(work_dir)] if port else [],
         "devices": [],
-        "network": False,
-        "memory": int(2 * limits.memory_gib * GIB) + ADDRESS_SPACE,
+        "network": port or False,
+        "sockets": bool(port),
         "seconds": int(limits.minutes * 60) * (os.cpu_count() or 1) + 60,
         "file": int(limits.file_gib * GIB),
         "parent": os.getpid(),

@@ -3,7 +3,6 @@
 import dataclasses
 
 from pipeline.complete_model import running
-from pipeline.files import temporary_folder
 from pipeline.verification.evidence import Evidence
 
 
@@ -13,13 +12,6 @@ def collect(evidence: Evidence) -> Evidence:
     for name in evidence.runtimes:
         reference = evidence.checkpoint / "reference"
         batches = {batch: reference / f"{batch}.npz" for batch in evidence.baseline}
-        with temporary_folder() as scratch:
-            ran[name] = running.answer(
-                name,
-                evidence.complete_model,
-                batches,
-                scratch,
-                evidence.params.verify.limits,
-                evidence.params.train.threads,
-            )
+        limits, threads = evidence.params.verify.limits, evidence.params.train.threads
+        ran[name] = running.answer(name, evidence.complete_model, batches, limits, threads)
     return dataclasses.replace(evidence, ran=ran)

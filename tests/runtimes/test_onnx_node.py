@@ -50,7 +50,7 @@ def test_it_answers_as_the_trained_model_and_is_timed(model: Linear) -> None:
 )
 def test_what_answers_otherwise_is_noticed(model: Linear, tmp_path: Path, nodes, arrays) -> None:
     model.graph(*nodes, **arrays)
-    ran = runtimes.answer(NAME, model.complete_model, tmp_path / "scratch")
+    ran = runtimes.answer(NAME, model.complete_model)
     assert ran.fault.endswith("which is too far") and "logits: largest difference" in ran.fault
 
 
@@ -87,7 +87,7 @@ def test_numbers_and_texts_of_any_length_go_in_and_out(tmp_path: Path) -> None:
         runtimes.save(tmp_path / f"examples/{batch}.npz", inputs, outputs)
     schema = {"inputs": runtimes.described(inputs), "outputs": runtimes.described(outputs)}
     runtimes.write(NAME, tmp_path, schema)
-    ran = runtimes.answer(NAME, tmp_path, tmp_path / "scratch")
+    ran = runtimes.answer(NAME, tmp_path)
     assert ran.fault == ""
     for name, each in outputs.items():
         found = ran.outputs["seven"][name]
@@ -104,6 +104,6 @@ def test_the_program_reaches_nothing_but_its_own(model: Linear, tmp_path: Path) 
         "  console.error([...said, fault.code].join(' ')); process.exit(2); });\n"
     )
     (model.complete_model / "runtimes" / NAME / "check.js").write_text(script)
-    ran = runtimes.answer(NAME, model.complete_model, tmp_path / "scratch")
+    ran = runtimes.answer(NAME, model.complete_model)
     assert ran.fault.endswith(("EACCES EACCES EPERM", "EACCES EACCES EACCES")), ran.fault
     assert not outside.exists()

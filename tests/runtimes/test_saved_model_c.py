@@ -49,7 +49,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_numbers_and_texts_are_answered_as_the_model_does(model: Path, tmp_path: Path) -> None:
-    ran = runtimes.answer(NAME, model, tmp_path / "scratch", "one", "seven", "thirty")
+    ran = runtimes.answer(NAME, model, "one", "seven", "thirty")
     assert ran.fault == "" and ran.timing["build_seconds"] > 0
     with np.load(model / "examples/thirty.npz") as expected:
         found = ran.outputs["thirty"]["scores"]
@@ -90,7 +90,7 @@ def stale(model: keras.Model) -> None:
 @pytest.mark.parametrize("change", [swapped, unscaled, stale])
 def test_what_answers_otherwise_is_noticed(change: Change, model: Path, tmp_path: Path) -> None:
     export(tmp_path, change)
-    ran = runtimes.answer(NAME, tmp_path, tmp_path / "scratch")
+    ran = runtimes.answer(NAME, tmp_path)
     assert ran.fault.endswith("which is too far") and "scores: largest difference" in ran.fault
 
 

@@ -75,8 +75,11 @@ function file(kind, data, dims) {
   const shape = dims.length === 1 ? `${dims[0]},` : dims.join(", ");
   let header = `{'descr': '${kind}', 'fortran_order': False, 'shape': (${shape}), }`;
   header = header.padEnd(Math.ceil((header.length + 11) / 64) * 64 - 11) + "\n";
-  const start = Buffer.from([0x93, ...Buffer.from("NUMPY"), 1, 0, header.length & 255, header.length >> 8]);
-  return Buffer.concat([start, Buffer.from(header), Buffer.from(data.buffer, data.byteOffset, data.byteLength)]);
+  const bytes = new Uint8Array(10 + header.length + data.byteLength);
+  bytes.set([0x93, ...new TextEncoder().encode("NUMPY"), 1, 0, header.length & 255, header.length >> 8]);
+  bytes.set(new TextEncoder().encode(header), 10);
+  bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), 10 + header.length);
+  return bytes;
 }
 
 if (typeof module !== "undefined") module.exports = { read, written };

@@ -9,7 +9,6 @@ from pipeline.runtimes.contract import Place
 
 NAME = "onnx_node"
 HERE = Path(__file__).with_name("program")
-SHARED = Path(__file__).parents[1] / "_javascript"
 
 
 def find() -> Place:
@@ -18,7 +17,7 @@ def find() -> Place:
 
 def files(directory: Path, schema: Mapping[str, Any]) -> Mapping[str, str]:
     _files.demand_types(NAME, schema)
-    return _files.of(NAME, HERE, SHARED)
+    return _files.of(NAME, HERE, _files.JAVASCRIPT)
 
 
 def build(source: Path, target: Path) -> list[str]:

@@ -9,8 +9,8 @@ from pathlib import Path
 from . import kernel
 
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
-EXECUTE, WRITE_FILE, READ_FILE, READ_DIR, MAKE_LINK, TRUNCATE, IOCTL = (
-    1 << n for n in (0, 1, 2, 3, 12, 14, 15)
+EXECUTE, WRITE_FILE, READ_FILE, READ_DIR, MAKE_SOCKET, MAKE_LINK, TRUNCATE, IOCTL = (
+    1 << n for n in (0, 1, 2, 3, 9, 12, 14, 15)
 )
 READ = READ_FILE | READ_DIR
 TO_DEVICE = READ_FILE | WRITE_FILE | TRUNCATE
@@ -28,19 +28,22 @@ def version() -> int:
     return int(kernel.libc().syscall(CREATE_RULESET, None, ctypes.c_size_t(0), 1))
 
 
-def restrict(allowed: Iterable[tuple[Path, int]], network: bool = False) -> None:
+def restrict(allowed: Iterable[tuple[Path, int]], network: bool | int = False) -> None:
     """Leaves these files and directories, and what lies beneath them, each to be used as its number
-    says. From version 4 on no network is left either unless it is asked for, from version 6 on no
-    abstract Unix socket and no signal to another process."""
+    says. From version 4 on no network is left either unless it is asked for, or that of the one
+    port which is a number; from version 6 on no abstract Unix socket and no signal to another
+    process."""
     landlock = version()
     known = (1 << RIGHTS[min(landlock, max(RIGHTS))]) - 1
-    ports = 3 if landlock >= 4 and not network else 0
+    ports = 3 if landlock >= 4 and network is not True else 0
     scopes = 3 if landlock >= SIGNALS_SCOPED else 0
     size = 24 if landlock >= 6 else 16 if landlock >= 4 else 8
     attributes = struct.pack("=QQQ", known, ports, scopes)[:size]
     rules = kernel.call(CREATE_RULESET, attributes, size, 0)
     for path, access in allowed:
         _let(rules, path, known & access)
+    if ports and network:
+        kernel.call(ADD_RULE, rules, 2, struct.pack("=QQ", ports, network), 0)
     kernel.call(RESTRICT_SELF, rules, 0)
     os.close(rules)
 

@@ -1,0 +1,66 @@
+"""The program: a page, and check.js, which serves it and starts Chromium."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pipeline import formats
+from pipeline.runtimes import _files, _npm
+from pipeline.runtimes.contract import NotHere, Place
+
+NAME = "onnx_browser"
+HERE = Path(__file__).with_name("program")
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+SETTINGS = tuple(map(Path, ("/etc/chromium", "/etc/chromium.d", "/etc/fonts")))
+
+
+def find() -> Place:
+    place = _npm.find(NAME, HERE)
+    found = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if found is None:
+        raise NotHere("Chromium is not installed; install it (sudo scripts/install_servers)")
+    folder = Path(found).resolve().parent
+    return replace(
+        place,
+        environment={**place.environment, "CHROMIUM": found},
+        readable=[*place.readable, folder, *SETTINGS],
+        serves=True,
+    )
+
+
+def files(directory: Path, schema: Mapping[str, Any]) -> Mapping[str, str]:
+    _files.demand_types(NAME, schema)
+    read = json.dumps(weight_files(directory))
+    return _files.of(NAME, HERE, _files.JAVASCRIPT, WEIGHTS=read)
+
+
+def weight_files(directory: Path) -> list[str]:
+    """Returns the files that model.onnx names as places of its weights: a browser has no folder to
+    look for them in."""
+    onnx = formats.declared("onnx")
+    named = (formats.declared(name).weight_files for name in formats.names())
+    every = sorted({*onnx.entries, *(file for each in named for file in each)} - {onnx.file})
+    content = (directory / onnx.file).read_bytes()
+    return [file for file in every if (directory / file).is_file() and file.encode() in content]
+
+
+def build(source: Path, target: Path) -> list[str]:
+    return []
+
+
+def run(source: Path, target: Path) -> list[str]:
+    return ["node", str(source / "check.js")]
+
+
+def card() -> str:
+    return "\n".join(
+        [
+            f"cd runtimes/{NAME}",
+            "npm ci --ignore-scripts",
+            "node check.js",
+            "node check.js --serve  # for a browser of your own",
+        ]
+    )
