@@ -14,6 +14,7 @@ from pipeline.examine import programs as examined
 from pipeline.runtimes import _npm
 from testing import linear
 from testing.linear import Linear
+from testing.project import ROOT
 from testing.runtimes import carry, schema_of
 
 NODE = "onnx_node"
@@ -37,6 +38,15 @@ def test_it_takes_a_format_and_says_what_it_needs(name: str) -> None:
     schema = {"inputs": {"odd": {"dtype": "complex64"}}, "outputs": {}}
     with pytest.raises(ValueError, match=f"{name}: inputs odd is complex64, of which its program"):
         runtimes.program(name).files(Path(), schema)
+
+
+def test_the_table_in_the_documents_is_what_the_runtimes_say() -> None:
+    rows = [
+        f"| `{name}` | {each.format} | {each.needs} | {each.systems} |"
+        for name, each in ((name, runtimes.declared(name)) for name in runtimes.names())
+    ]
+    lines = (ROOT / "docs/runtimes.md").read_text().splitlines()
+    assert sorted(line for line in lines if line.startswith("| `")) == rows
 
 
 def test_what_is_not_installed_is_not_run_and_never_passed(model: Linear, without_npm) -> None:
