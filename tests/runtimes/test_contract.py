@@ -7,8 +7,10 @@ import pytest
 
 from pipeline import formats, runtimes
 from pipeline.complete_model import programs
+from pipeline.compose import compose
+from pipeline.config.merge import composed, write_lock
 from pipeline.config.params import Runtimes
-from pipeline.config.reading import convert
+from pipeline.config.reading import convert, dump_yaml
 from pipeline.errors import FormatError, ParamsError
 from pipeline.examine import programs as examined
 from pipeline.runtimes import _npm
@@ -96,6 +98,16 @@ def test_without_one_nothing_is_written(model: Linear) -> None:
 def test_a_name_that_is_none_ends_before_any_work() -> None:
     with pytest.raises(ParamsError, match="found 'onnx_rust', expected one of .*onnx_node"):
         read_runtimes(["onnx_rust"])
+
+
+def test_a_format_that_nobody_asks_for_ends_compose(tmp_path: Path) -> None:
+    values, lock = composed(ROOT / "conf", ["export.runtimes.required=[saved_model_c]"])
+    paths = ROOT / "conf", tmp_path / "params.yaml", tmp_path / "conf.lock.yaml"
+    paths[1].write_text(dump_yaml(values))
+    write_lock(paths[2], lock)
+    expected = "required: found saved_model_c, which takes the format saved_model, expected that in"
+    with pytest.raises(ParamsError, match=expected):
+        compose(*paths)
 
 
 def read_runtimes(required: list[str]) -> Runtimes:

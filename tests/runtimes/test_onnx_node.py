@@ -1,5 +1,6 @@
 """Node runs the ONNX file, and what is wrong with the file is noticed there."""
 
+import dataclasses
 import json
 import subprocess
 from pathlib import Path
@@ -8,6 +9,8 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
+from pipeline.complete_model import card, programs
+from pipeline.config.params import Runtimes
 from pipeline.runtimes import program
 from pipeline.tracking.content import verdict
 from testing import linear, runtimes
@@ -37,6 +40,29 @@ def test_it_answers_as_the_trained_model_and_is_timed(model: Linear) -> None:
     assert metrics[f"verify/{NAME}/peak_mib"] > 10
     page = model.report.with_suffix(".html").read_text()
     assert "Run in other languages" in page and "Node, with onnxruntime-node" in page
+
+
+def test_the_export_names_on_the_card_what_ran(tmp_path: Path) -> None:
+    runtimes.demand(NAME)
+    made = linear.make(tmp_path / "model")
+    schema = json.loads(runtimes.schema_of(made).read_text())
+    chosen = Runtimes(required=(NAME,), attempt=())
+    listed = programs.write(made.complete_model, schema, ["onnx"], chosen, 1)["runtimes"]
+    assert listed == {"held": [NAME], "required": [NAME], "refused": {}}
+    content = card.Content(
+        name="linear",
+        schema=schema,
+        metrics={},
+        held=["onnx"],
+        trains=[],
+        runtimes=listed["held"],
+        commit=None,
+        patched=False,
+    )
+    text = card.card(content, made.complete_model)
+    assert "## Node, with onnxruntime-node" in text and "cd runtimes/onnx_node" in text
+    text = card.card(dataclasses.replace(content, runtimes=[]), made.complete_model)
+    assert "Node" not in text
 
 
 @pytest.mark.parametrize(
