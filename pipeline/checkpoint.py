@@ -65,7 +65,8 @@ def checkpoint(
     )
     outputs, notes = record(source, data, output / "reference", params.checkpoint.many)
     tokenized.record(data, output, schema)
-    schema |= {"outputs": outputs, "sources": framework.sources(training), "epoch": chosen}
+    schema |= {"outputs": outputs, "sources": parts.sources(params.model, framework, training)}
+    schema["epoch"] = chosen
     if framework.TRAINS:
         schema |= {"epochs_before": before, "seed": seed(params.train.seed, before + chosen + 1)}
     schema["decisions"] = {name: each.as_mapping() for name, each in decisions.items()}

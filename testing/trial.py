@@ -74,7 +74,7 @@ def fault(
 
     components = dict.fromkeys(("net", "loss", "optimizer"), Component(_target_="of.the.test"))
     fixed: dict[str, Any] = {"scheduler": None, "augment": None, "formats": (), "rename": {}}
-    fixed |= {"program": None, "weights_of": None}
+    fixed |= {"program": None, "weights_of": None, "libraries": ()}
     model = Model(name="tried", framework=name, **components, outputs=outputs, **fixed)
     if metrics is None:
         metrics = {"accuracy": "accuracy_score"} if classes else {}

@@ -3,7 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-ADDED: dict[str, Any] = {"augment": None, "rename": {}, "weights_of": None, "program": None}
+ADDED: dict[str, Any] = {
+    "augment": None,
+    "libraries": [],
+    "rename": {},
+    "weights_of": None,
+    "program": None,
+}
 """Keys of `model` that not every version had."""
 
 

@@ -1,6 +1,7 @@
 """params.yaml becomes frozen dataclasses; a field says what its value means, its unit and range."""
 
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -15,6 +16,7 @@ from pipeline.config.train_params import Train as Train
 from pipeline.errors import ParamsError
 from pipeline.provenance.addresses import without_login
 
+NO_LIBRARIES = ("data", "hydra", "models", "numpy", "omegaconf", "pipeline", "tensorflow", "torch")
 REGISTERED = re.compile(r"[\w -]+")
 
 
@@ -45,6 +47,10 @@ class Model:
     """A module of PyTorch that takes inputs and targets by name, and returns them changed at random
     (one tensor, a tuple in its order, or a dict); it acts in training alone. In Keras such layers
     are a part of the net."""
+    libraries: tuple[str, ...]
+    """Packages whose classes and functions the `_target_`s of net, loss and augment may name, those
+    in their arguments too: transformers, timm. They are a source of the model, as models/ is, and
+    run what they will when they are imported."""
     rename: Mapping[str, str | None]
     """Names that the checkpoint in train.start has for tensors, and those of the model: * stands
     for any text, the same in both; null leaves a tensor of the checkpoint out."""
@@ -64,6 +70,8 @@ class Model:
     """What export.formats is unless it is set."""
 
     def __post_init__(self) -> None:
+        for library in self.libraries:
+            _demand_library(library)
         if self.loss == {}:
             raise ParamsError("model.loss: found no term, expected a loss or terms by name")
         for key in () if self.program else ("framework", "net", "optimizer"):
@@ -84,6 +92,19 @@ class Model:
         if isinstance(self.outputs, Mapping):
             return dict(self.outputs)
         return {name: name for name in self.outputs}
+
+
+def _demand_library(name: str) -> None:
+    """Raises ParamsError for what is no library of models: Python's own modules start programs,
+    and what makes components would make anything."""
+    if not all(map(str.isidentifier, name.split("."))):
+        raise ParamsError(f"model.libraries: found {name!r}, expected a package's name")
+    top = name.partition(".")[0]
+    if top in sys.stdlib_module_names or top in NO_LIBRARIES:
+        raise ParamsError(
+            f"model.libraries: found {name}, expected a library of models such as transformers; "
+            "write a function in models/ for all else"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,6 +29,7 @@ WAY_OUT = {
     MODELS: "write a function in models/ that returns it, and name that",
     DATA: "write a function in data/<name>.py that yields rows, and name that",
 }
+LIBRARIES = ", or list its library in model.libraries"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,10 @@ class Kind:
     """Base classes, one of which a class must have; with none, only functions of `packages` fit."""
     parts: tuple[type, ...] = ()
     """Base classes of those that may stand in its arguments."""
+    libraries: tuple[str, ...] = ()
+    """Packages whose functions fit, too, and in the arguments all of their classes."""
+    inner: bool = False
+    """Whether it is of what stands in another's arguments."""
     own: str = MODELS
     """The folder of the user's code whose functions fit."""
 
@@ -48,7 +53,8 @@ class Kind:
         of = " or ".join(f"{base.__module__}.{base.__qualname__}" for base in self.bases)
         packages = [f"a function of {package}" for package in self.packages[:1]]
         what = [f"a class of {of}"] if self.bases else packages
-        return ", or ".join([*what, f"a function of {self.own}/"])
+        of_libraries = [f"a function of {library}" for library in self.libraries]
+        return ", or ".join([*what, *of_libraries, f"a function of {self.own}/"])
 
 
 def check(config: Any, key: str, kind: Kind) -> None:
@@ -56,7 +62,7 @@ def check(config: Any, key: str, kind: Kind) -> None:
 
     Nothing has been called then, and no module imported but of an allowed package.
     """
-    inner = replace(kind, bases=kind.parts or kind.bases, parts=())
+    inner = replace(kind, bases=kind.parts or kind.bases, parts=(), inner=True)
     for place, target in _targets(config, key):
         _demand_kind(target, f"{place}._target_", kind if place == key else inner)
 
@@ -79,10 +85,11 @@ def _targets(config: Any, place: str) -> Iterator[tuple[str, Any]]:
 
 
 def _demand_kind(target: Any, key: str, kind: Kind) -> None:
-    allowed = (kind.own, *kind.packages)
+    allowed = (kind.own, *kind.packages, *kind.libraries)
     if not (isinstance(target, str) and _within(target, allowed)):
         expected = f"something of {', '.join(allowed)}"
-        raise ParamsError(f"{key}: found {target!r}, expected {expected}; {WAY_OUT[kind.own]}")
+        way_out = WAY_OUT[kind.own] + (LIBRARIES if kind.own == MODELS and kind.bases else "")
+        raise ParamsError(f"{key}: found {target!r}, expected {expected}; {way_out}")
     if not _fits(_import(target, key), kind):
         raise ParamsError(f"{key}: found {target}, expected {kind}")
 
@@ -90,7 +97,13 @@ def _demand_kind(target: Any, key: str, kind: Kind) -> None:
 def _fits(named: Any, kind: Kind) -> bool:
     """Goes by where it was written, not by the path that names it: models.x.os.system."""
     written = str(getattr(named, "__module__", ""))
+    if _within(written, kind.libraries):
+        made = inspect.unwrap(named)
+        made = getattr(made, "__func__", made)  # of a class method
+        if isinstance(made, FunctionType) or (inspect.isclass(named) and kind.inner):
+            return True
     if inspect.isclass(named):
+        kind = replace(kind, packages=(*kind.packages, *kind.libraries))
         return issubclass(named, kind.bases) and _within(written, (kind.own, *kind.packages))
     functions = (kind.own,) if kind.bases else (kind.own, *kind.packages)
     return isinstance(inspect.unwrap(named), FunctionType) and _within(written, functions)

@@ -66,6 +66,7 @@ def _computing(params: Mapping[str, Any], installed: Mapping[str, str]) -> list[
     if "model" not in params:
         return [ALWAYS]
     targets = [v for k, v in flatten(params["model"]).items() if k.endswith("_target_")]
-    libraries = {target.partition(".")[0] for target in targets} & set(installed)
+    named = [*targets, *params["model"].get("libraries", [])]
+    libraries = {name.partition(".")[0].replace("_", "-") for name in named} & set(installed)
     libraries = libraries or set(FRAMEWORKS)
     return sorted({ALWAYS, *libraries, *(BENEATH[each] for each in libraries & set(BENEATH))})

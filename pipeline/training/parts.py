@@ -23,6 +23,9 @@ from pipeline.frameworks.contract import (
 from pipeline.training import parent, program
 from pipeline.training.class_weights import class_weights
 
+OF_LIBRARIES = ("net", "loss", "augment")
+"""Parts that a format holds as a program; an optimizer it must know itself."""
+
 
 def seed(base: int, epoch: int) -> int:
     """Returns the seed of an epoch's random numbers; epoch 0 is that of the initial weights.
@@ -45,6 +48,13 @@ def framework_of(model: Model) -> Framework[Any]:
     """Returns the framework that builds the model's net."""
     assert model.framework is not None, "model.program has none"
     return frameworks.framework(model.framework)
+
+
+def sources(model: Model, framework: TrainingModule[Any], training: Any) -> list[str]:
+    """Returns the packages that the model's code is of, which no format may need: those of its
+    parts, and the libraries that its configuration names, but for the framework itself."""
+    libraries = {name.partition(".")[0] for name in model.libraries} - {model.framework}
+    return sorted({*framework.sources(training), *libraries})
 
 
 def epochs_before(train: Train) -> int:
@@ -71,9 +81,9 @@ def build(
     framework.seed(seed(train.seed, 0))
 
     def part(kind: str, config: Component, key: str) -> Callable[..., Any]:
-        return component(
-            config, f"model.{key}", Kind(bases=(framework.BASES[kind],), **framework.PARTS)
-        )
+        libraries = model.libraries if kind in OF_LIBRARIES else ()
+        of = Kind(bases=(framework.BASES[kind],), libraries=libraries, **framework.PARTS)
+        return component(config, f"model.{key}", of)
 
     loss: Mapping[str, Term] | str | None
     if isinstance(model.loss, Component):

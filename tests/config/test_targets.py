@@ -1,5 +1,6 @@
 """Nothing is called, and no other package imported, that a `_target_` must not name."""
 
+import dataclasses
 import re
 import subprocess
 import sys
@@ -123,3 +124,31 @@ def test_a_model_that_git_does_not_track_is_told_in_an_experiments_copy(tmp_path
         check({"_target_": "models.mine.Net"}, "model.net", NET)
     with pytest.raises(ParamsError, match="has no other$"):
         check({"_target_": "models.other.Net"}, "model.net", NET)
+
+
+BERT = {
+    "_target_": "transformers.BertForMaskedLM",
+    "config": {"_target_": "transformers.BertConfig", "num_hidden_layers": 1},
+}
+FROM_CONFIG = {
+    "_target_": "transformers.AutoModel.from_config",
+    "config": BERT["config"],
+}
+
+
+@pytest.mark.parametrize("config", [BERT, FROM_CONFIG])
+def test_a_library_that_is_listed_gives_nets_and_what_describes_them(config: dict) -> None:
+    listed = dataclasses.replace(NET, libraries=("transformers",))
+    check(config, "model.net", listed)
+    with pytest.raises(ParamsError, match="or list its library in model.libraries"):
+        check(config, "model.net", NET)
+
+
+@pytest.mark.parametrize(
+    "target", ["transformers.BertConfig", "transformers.torch.hub.load", "transformers.os.system"]
+)
+def test_what_a_listed_library_has_from_elsewhere_is_refused(target: str) -> None:
+    """A configuration is none of its nets, and what it imports is none of its own."""
+    listed = dataclasses.replace(NET, libraries=("transformers",))
+    with pytest.raises(ParamsError, match=r"^model\.net\._target_: found transformers\."):
+        check({"_target_": target}, "model.net", listed)

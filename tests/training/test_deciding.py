@@ -57,6 +57,7 @@ def deciding(size: int, classes: int, metrics: dict[str, Component | Metric]) ->
         augment=None,
         rename={},
         program=None,
+        libraries=(),
         optimizer=ACCURACY,
         scheduler=None,
         outputs=("beside", "answer"),

@@ -1,5 +1,6 @@
 """What the parts of a training must be called, whatever they are."""
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ def model(*outputs: str) -> Model:
         "rename": {},
         "weights_of": None,
         "program": None,
+        "libraries": (),
     }
     return Model(**named, **fixed, outputs=outputs)
 
@@ -42,3 +44,11 @@ def test_a_target_has_a_name_of_its_own(target: str, where: str) -> None:
     assert build(model("level"), settings_of(), apart, "cpu").targets == ("height",)
     with pytest.raises(ParamsError, match=rf"^data.targets.{target}: found the name in {where}"):
         build(model("level"), settings_of(), apart | {"targets": {target: numbers}}, "cpu")
+
+
+@pytest.mark.parametrize("name", ["os", "torch", "hydra.utils", "pipeline", "trans-formers", ""])
+def test_what_is_no_library_of_models_is_not_listed(name: str) -> None:
+    """Python's own modules start programs, and hydra.utils makes anything that is named."""
+    with pytest.raises(ParamsError, match=rf"^model.libraries: found '?{name}'?, expected a "):
+        dataclasses.replace(model("level"), libraries=(name,))
+    assert dataclasses.replace(model("level"), libraries=("timm",)).libraries == ("timm",)
