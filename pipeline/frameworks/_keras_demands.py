@@ -24,10 +24,11 @@ DRAWS = ("Random", "Multinomial", "TruncatedNormal", "ParameterizedTruncated", "
 
 
 def demand_names(model: keras.Model, inputs: list[str]) -> None:
-    """Its inputs must be named as the data's; a subclassed model with several takes them as one
-    dict, so that only its first call can tell."""
+    """Its inputs must be named as the data's, but for an only one, which is called without a name;
+    a subclassed model with several takes them as one dict, so that only its first call can tell."""
     called = [tensor.name for tensor in getattr(model, "inputs", None) or []]
-    if called and sorted(called) != sorted(inputs):
+    several = max(len(called), len(inputs)) > 1
+    if called and several and sorted(called) != sorted(inputs):
         raise ValueError(
             f"model.net: its inputs are {called}, data.inputs has {inputs}; name them alike"
         )

@@ -39,7 +39,8 @@ def demand_names(
             f"model.net: its forward takes {called}, but is to compute its loss; expected the "
             f"target {without[0]} as an optional parameter, too"
         )
-    return called[: len(inputs)] == list(inputs)
+    positional = [p.name for p in parameters if p.name in called and p.kind is not p.KEYWORD_ONLY]
+    return positional[: len(inputs)] == list(inputs)
 
 
 def parameters(module: nn.Module) -> list[str]:
