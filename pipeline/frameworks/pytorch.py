@@ -112,7 +112,7 @@ def evaluate(
     training = training.predicting
     training.net.eval()
     batch = _tensors(training, inputs, ...)
-    with torch.inference_mode(), judging(training.own_step, training.device):
+    with torch.no_grad(), judging(training.own_step, training.device):
         if targets is None:
             outputs, loss = training.answer(batch), float("nan")
             demands.demand_outputs(outputs, len(next(iter(batch.values()))))
@@ -121,7 +121,7 @@ def evaluate(
                 training, batch, _tensors(training, targets, ...)
             )
             loss = total.item() if total.ndim == 0 else float("nan")
-    return {name: tensor.cpu().numpy() for name, tensor in outputs.items()}, loss
+    return {name: tensor.detach().cpu().numpy() for name, tensor in outputs.items()}, loss
 
 
 def loss_of(training: Training, inputs: Arrays, outputs: Arrays, targets: Arrays) -> float | None:
@@ -130,7 +130,7 @@ def loss_of(training: Training, inputs: Arrays, outputs: Arrays, targets: Arrays
     if training.computes_loss:
         return None
     values = {name: np.asarray(array) for name, array in {**inputs, **outputs, **targets}.items()}
-    with torch.inference_mode():
+    with torch.no_grad():
         return float(training.total(_tensors(training, values, ...)))
 
 

@@ -9,7 +9,9 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from .._examples import Examples, examples
-from .._onnx_export import TORCHVISION, reason, silenced
+from .._onnx_export import TORCHVISION, silenced
+from .._torch_errors import in_one_line
+from .._torch_tracing import traced
 from ..contract import Arrays
 from ..dimensions import Dimensions
 from ._negative import refuse_negative
@@ -47,28 +49,37 @@ def translate(
                 verbose=False,
             )
     except torch.onnx.OnnxExporterError as error:
-        raise ValueError(f"onnx: no ONNX for this model: {reason(error)}") from error
+        raise ValueError(f"onnx: no ONNX for this model: {in_one_line(error)}") from error
     assert translated is not None  # with dynamo=True it never is
     count = len(translated.model.graph.outputs)
     if count != len(outputs):
         raise ValueError(f"onnx: forward returned {count} values, expected one each for {outputs}")
     _fold(translated.model)
+    _drop_faulty_biases(translated.model)
     return translated.model
 
 
 def _capture(model: "nn.Module", given: Examples) -> Any:
-    """Returns torch's program for any number of rows; its tracing errors are all RuntimeError."""
-    import torch
-
+    """Returns torch's program for any number of rows."""
     if any(module.training for module in model.modules()):
         raise ValueError("onnx: found the model in training mode, expected model.eval()")
     tensors, shapes = given.tensors(EXAMPLE_ROWS), given.shapes()
-    try:
-        program = torch.export.export(model, tensors, dynamic_shapes=shapes)
-    except RuntimeError as error:
-        raise ValueError(f"onnx: this model cannot be traced: {reason(error)}") from error
+    program = traced(model, tensors, shapes, "onnx: this model")
     refuse_negative(program)
     return program
+
+
+def _drop_faulty_biases(model: Any) -> None:
+    """A convolution in three dimensions without a bias gets zeros of the shape [channels, 2] from
+    onnxscript (0.7.2, aten_conv3d), which no runtime takes; ONNX needs none."""
+    import onnxscript.optimizer
+
+    for node in model.graph.all_nodes():
+        bias = node.inputs[2] if node.op_type == "Conv" and len(node.inputs) == 3 else None
+        values = None if bias is None else bias.const_value
+        if values is not None and len(values.shape) == 2 and not values.numpy().any():
+            node.replace_input_with(2, None)
+    onnxscript.optimizer.remove_unused_nodes(model)
 
 
 def _fold(model: Any) -> None:

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from .._examples import Examples
-from .._onnx_export import TORCHVISION, reason, silenced
+from .._onnx_export import TORCHVISION, silenced
+from .._torch_errors import in_one_line
 from .._torch_tracing import assigned_in_place
 
 EXAMPLE_ROWS = 11  # no other batch has so many, so that a fixed number of rows shows
@@ -86,4 +87,4 @@ def complaints_about(what: str) -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     except (RuntimeError, torch.onnx.OnnxExporterError) as error:
-        raise ValueError(f"onnx_train: no ONNX of this {what}: {reason(error)}") from error
+        raise ValueError(f"onnx_train: no ONNX of this {what}: {in_one_line(error)}") from error

@@ -1,16 +1,21 @@
 """A module becomes a program of PyTorch's own operators, or is refused with the line at fault."""
 
+import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 from .._examples import Examples
-from ._errors import in_one_line
+from .._torch_errors import is_of_the_model, place
+from .._torch_tracing import traced
 from ._regions import give_results
 
 if TYPE_CHECKING:
     from torch import nn
     from torch.export import ExportedProgram
 
+FRAME = re.compile(r'File "([^"]+)", line (\d+)')
+PREDISPATCH = "torch._functorch.predispatch"
 EXAMPLE_ROWS = 3  # neither 0, 1 nor the model's own sizes decide what is traced
 
 
@@ -27,23 +32,13 @@ def trace(
     outputs: list[str],
     what: str,
 ) -> "ExportedProgram":
-    """Returns the module's program; raises ValueError, which names `what`, when there is none.
-
-    All of torch's tracing errors are RuntimeErrors, for which a module that ran before has no other
-    cause.
-    """
-    import torch
-
-    try:
-        given = arguments.tensors(EXAMPLE_ROWS)
-        program = torch.export.export(module, given, dynamic_shapes=shapes)
-    except RuntimeError as error:
-        reason = in_one_line(error)
-        raise ValueError(f"torch_export: {what} cannot be traced: {reason}") from error
+    """Returns the module's program; raises ValueError, which names `what`, when there is none."""
+    given = arguments.tensors(EXAMPLE_ROWS)
+    program = traced(module, given, shapes, f"torch_export: {what}")
     give_results(program)
     _check_outputs(program, outputs)
     _check_operators(program)
-    return program
+    return cast("ExportedProgram", program)
 
 
 def strip(program: "ExportedProgram") -> None:
@@ -75,8 +70,21 @@ def _check_operators(program: "ExportedProgram") -> None:
         if isinstance(node.target, OpOverload) and node.target.namespace not in ("aten", "prims"):
             raise ValueError(
                 f"torch_export: operator {node.target} is not PyTorch's own and needs its "
-                "library to load; write it with torch functions or leave this format out"
+                f"library to load{_at(node)}; write it with torch functions or leave this format "
+                "out"
             )
+        if getattr(node.target, "__module__", "") == PREDISPATCH:
+            raise ValueError(
+                f"torch_export: torch.vmap{_at(node)} is not held in any program; write it with a "
+                "dimension more"
+            )
+
+
+def _at(node: Any) -> str:
+    """Returns which line of the model a node is of."""
+    frames = FRAME.findall(node.meta.get("stack_trace") or "")
+    own = [(file, int(line)) for file, line in frames if is_of_the_model(file)]
+    return f" at {place(Path(own[-1][0]), own[-1][1])}" if own else ""
 
 
 def _nodes(program: "ExportedProgram") -> Iterator[Any]:

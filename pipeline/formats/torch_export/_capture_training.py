@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._examples import Examples
 from .._torch import in_numpy
-from .._torch_tracing import assigned_in_place, unchecked_distributions
+from .._torch_tracing import assigned_in_place, seen_data, unchecked_distributions
 from ._capture import EXAMPLE_ROWS, trace
 from ._cumulative import own_means
 from ._names import LOSS, TRAIN
@@ -77,7 +77,7 @@ def _modules(training: Any, names: list[str]) -> tuple["nn.Module", "nn.Module"]
             values = dict(zip(names, arguments, strict=True))
             inputs = {each: values[each] for each in training.inputs}
             targets = {each: values[each] for each in training.targets}
-            with assigned_in_place(net):
+            with assigned_in_place(net), seen_data():
                 return training.judge(inputs, targets)[1]
 
     return Step(), Loss()

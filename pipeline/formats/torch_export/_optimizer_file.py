@@ -7,7 +7,7 @@ import pickle
 from collections import Counter
 from typing import Any
 
-from ._errors import in_one_line
+from .._torch_errors import in_one_line
 from ._optimizer import restore
 
 

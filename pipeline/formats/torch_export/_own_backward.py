@@ -2,9 +2,11 @@
 program trains by the derivative of the forward."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .._examples import Examples
+from . import _plain_draws
 from ._capture import EXAMPLE_ROWS
 
 if TYPE_CHECKING:
@@ -16,7 +18,8 @@ RTOL, ATOL = 1e-4, 1e-6
 
 
 def demand_own_gradients(step: "nn.Module", program: "ExportedProgram", given: Examples) -> None:
-    """Raises ValueError where the step has such functions and the program's gradients are others.
+    """Raises ValueError where the step has such functions and the program's gradients are others,
+    or where it draws numbers that the program would hold.
 
     Weights, buffers and random numbers are afterwards what they were.
     """
@@ -26,7 +29,7 @@ def demand_own_gradients(step: "nn.Module", program: "ExportedProgram", given: E
     state = {name: each.clone() for name, each in step.state_dict().items()}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        loss = step(*examples)
+        loss = _plain_draws.demand_none(partial(step, *examples), "its training step")
         names = own_functions(loss)
         if names:
             weights = {n: each for n, each in step.named_parameters() if each.requires_grad}
@@ -67,6 +70,8 @@ def own_functions(loss: "Tensor") -> list[str]:
 def _gradients(loss: "Tensor", weights: "Mapping[str, Tensor]") -> "dict[str, Tensor | None]":
     import torch
 
+    if not loss.requires_grad:
+        return dict.fromkeys(weights)
     found = torch.autograd.grad(loss, list(weights.values()), allow_unused=True)
     return dict(zip(weights, found, strict=True))
 

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
+from .._torch_errors import in_one_line
 from .._zip import Span, read_span, spans
-from ._errors import in_one_line
 from ._screen_payloads import check_within
 
 LIMIT = 1 << 24  # bytes of the pickle

@@ -1,0 +1,89 @@
+"""Errors of torch's tracing become one line each: what cannot be, where in the model, and what to
+write in its place."""
+
+import linecache
+import re
+import sys
+import traceback
+from pathlib import Path
+
+from ._torch import ROWS, constant
+
+OURS = Path(__file__).parent
+FAULTS = (
+    *(ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError),
+    *(TypeError, ValueError),
+)
+"""What tracing raises: torch's own errors are RuntimeErrors, and what a model's code makes of a
+tensor without values can be any of these."""
+LONGEST_LINE = 100
+LOST = "found a fake tensor in the exported program"
+TAKEN_OUT = (
+    "it takes a tensor out of the trace, as x.data and x.detach().requires_grad_() do, or a "
+    "derivative within forward; write it with x.detach() and without torch.autograd.grad"
+)
+BY_VALUES = "data-dependent"
+WAY_OUT = (
+    "it goes by the values of a tensor, which no program knows beforehand; keep shapes and choose "
+    "with torch.where or a mask"
+)
+
+
+BRANCH = re.compile(r"Not all values of (\w+) = .* satisfy the generated guard (.*)")
+
+
+def branches(text: str) -> str:
+    """Returns what is said where a size decides what is computed; "" where none does."""
+    found = BRANCH.search(text)
+    if found is None:
+        return ""
+    size = "number of rows" if found[1] == ROWS else f"dimension {found[1]}"
+    limits = re.sub(r"L\['\w+'\](\[\d+\])?\.size\(\)\[\d+\]", found[1], found[2])
+    return f"the {size} decides what is computed ({limits}); compute the same for each"
+
+
+def in_one_line(error: BaseException) -> str:
+    """Returns what torch says about its innermost cause, and the line of the model that it blames;
+    what is known to come of a model's own choice is told with the way out."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    text = str(error)
+    if hint := constant(text) or branches(text):
+        return hint
+    if LOST in text:
+        return TAKEN_OUT
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    listed = [line for line in lines[1:] if line.startswith("- ")]
+    place = blamed(error)
+    if BY_VALUES in text.partition("\n\n")[0]:
+        return f"{place}: {WAY_OUT}" if place else WAY_OUT
+    said = " ".join([*lines[:1], *listed]) or type(error).__name__
+    return f"{said}, at {place}" if place else said
+
+
+def blamed(error: BaseException) -> str:
+    """Returns the innermost line of what is neither torch's nor ours, as file:line and its text; ""
+    where there is none. Where on this machine the file lies is left out."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if is_of_the_model(frame.filename):
+            return place(Path(frame.filename), frame.lineno or 0)
+    return ""
+
+
+def is_of_the_model(name: str) -> bool:
+    """Whether a file is neither torch's nor ours, nor made as it runs."""
+    import torch
+
+    file = Path(name)
+    inner = file.is_relative_to(Path(torch.__file__).parent) or file.is_relative_to(OURS.parent)
+    return file.suffix == ".py" and file.is_absolute() and not inner
+
+
+def place(file: Path, line: int) -> str:
+    """Returns file:line and what stands there."""
+    roots = [
+        each for each in (str(Path.cwd()), *filter(None, sys.path)) if file.is_relative_to(each)
+    ]
+    name = file.relative_to(max(roots, key=len)) if roots else Path(file.name)
+    text = linecache.getline(str(file), line).strip()[:LONGEST_LINE]
+    return f"{name}:{line}: {text}" if text else f"{name}:{line}"

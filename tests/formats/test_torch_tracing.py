@@ -1,0 +1,122 @@
+"""What nets of libraries do is traced all the same, or told with the line that is in the way."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pipeline.frameworks import pytorch as framework
+from testing.formats import form as plugin
+from tests.formats.test_torch_export_training import (
+    Net,
+    by_source,
+    by_trainer,
+    exported,
+    form,
+    trained,
+)
+
+
+class Followed(Net):
+    """Its codebook follows the means of what it sees, by way of `data`; it asks for `len`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("means", torch.zeros(12))
+        self.register_buffer("newest", torch.zeros(12))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        if self.training:
+            self.means.data.mul_(0.9).add_(0.1 * pixels.mean(dim=0))
+            self.newest.data = pixels[0]
+        return super().forward(pixels - self.means + torch.ones(len(pixels), 1))
+
+
+def test_states_behind_data_and_lengths_go_on_bit_for_bit(tmp_path: Path) -> None:
+    training = trained(net=Followed)
+    trainer = form.load_training(exported(training, tmp_path))
+    assert "data" not in vars(Tensor)
+    assert len(torch.zeros(2)) == 2
+    assert by_trainer(trainer) == by_source(training)
+
+
+class Numpys(Net):
+    def forward(self, pixels: Tensor) -> Tensor:
+        if self.training:
+            pixels = pixels * float(np.random.rand() > 0.5)
+        return super().forward(pixels)
+
+
+class Pythons(Net):
+    def forward(self, pixels: Tensor) -> Tensor:
+        if self.training:
+            pixels = pixels * random.choice([1.0, 2.0])
+        return super().forward(pixels)
+
+
+class Branching(Net):
+    def forward(self, pixels: Tensor) -> Tensor:
+        if pixels.shape[0] > 60:
+            pixels = pixels * 2
+        return super().forward(pixels)
+
+
+class Counting(Net):
+    def forward(self, pixels: Tensor) -> Tensor:
+        if self.training and torch.rand([]) < 0.5:
+            pixels = pixels * 2
+        return super().forward(pixels)
+
+
+class Mapping(Net):
+    def forward(self, pixels: Tensor) -> Tensor:
+        return torch.vmap(self.answer)(torch.vmap(self.hidden)(pixels))
+
+
+@pytest.mark.parametrize(
+    ("net", "said", "line"),
+    [
+        (Numpys, "draws from Python's or numpy's generator", "pixels = pixels * float("),
+        (Pythons, "draws from Python's or numpy's generator", "pixels = pixels * random."),
+        (Branching, "the number of rows decides what is computed", "if pixels.shape[0] > 60:"),
+        (Counting, "it goes by the values of a tensor", "if self.training and torch.rand([])"),
+        (Mapping, "torch.vmap", "return torch.vmap(self.answer)"),
+    ],
+)
+def test_what_no_program_holds_is_told_with_its_line(
+    net: Any, said: str, line: str, tmp_path: Path
+) -> None:
+    training = trained(net=net)
+    with pytest.raises(ValueError, match=r"^torch_export: ") as refused:
+        exported(training, tmp_path)
+    assert said in str(refused.value)
+    assert f"{Path(__file__).name}:" in str(refused.value)
+    assert line in str(refused.value)
+    assert str(Path.cwd()) not in str(refused.value)
+
+
+def test_a_net_that_takes_gradients_to_answer_is_asked() -> None:
+    class Slope(Net):
+        def forward(self, pixels: Tensor) -> Tensor:
+            with torch.enable_grad():
+                given = pixels.detach().requires_grad_()
+                energy = super().forward(given).square().sum()
+                (slope,) = torch.autograd.grad(energy, given, create_graph=True)
+            return super().forward(slope)
+
+    rows = {"pixels": np.ones((3, 12), np.float32)}
+    answers, _ = framework.evaluate(trained(net=Slope), rows, None)
+    assert answers["logits"].shape == (3, 4)
+
+
+def test_a_convolution_of_volumes_needs_no_bias(tmp_path: Path) -> None:
+    onnx = plugin("onnx")
+    net = nn.Conv3d(1, 2, 3, padding=1, bias=False).eval()
+    rows = {"volume": np.random.default_rng(0).normal(size=(3, 1, 4, 4, 4)).astype(np.float32)}
+    onnx.export(net, rows, ["answer"], tmp_path)
+    wanted = net(torch.from_numpy(rows["volume"])).detach().numpy()
+    np.testing.assert_allclose(onnx.load(tmp_path)(rows)["answer"], wanted, atol=1e-5)
