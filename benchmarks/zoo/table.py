@@ -1,0 +1,79 @@
+"""docs/zoo.md: the rates, the table of all nets, and why one is not as the others."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from benchmarks.zoo.nets import Net
+from benchmarks.zoo.outcome import RATES, Outcome
+
+YES, NO = "yes", "no"
+HEAD = """# The zoo
+
+Nets that nobody here wrote, each of a library and described by configuration alone
+(`benchmarks/zoo/nets/`), in tiny sizes and with new weights. `python -m benchmarks.zoo` writes
+this page:
+
+* **trains**: it takes its steps here, and its checkpoint is judged and loaded;
+* **predicts**: `model.pt2` (of Keras the SavedModel) answers without the library, bit for bit;
+* **trains on**: it goes on without the library, to the same losses, weights and optimizer's state,
+  bit for bit;
+* **onnx**: onnxruntime's CPU answers within tolerance;
+* **verified**: no check of `verify` finds any fault.
+
+Size is the complete model's over the net's weights, with the optimizer's momentum in it; memory is
+that of the largest stage.
+"""
+
+
+def written(nets: Sequence[Net], outcomes: Mapping[str, Outcome]) -> str:
+    """Returns the page."""
+    tried = [net for net in nets if net.name in outcomes]
+    families = sorted({net.family for net in tried})
+    lines = [HEAD, f"| family | nets | {' | '.join(RATES)} |", "|---" * (len(RATES) + 2) + "|"]
+    for family in [*families, "all"]:
+        mine = [outcomes[n.name] for n in tried if family in (n.family, "all")]
+        counts = (sum(each.rates[rate] for each in mine) for rate in RATES)
+        lines.append(f"| {family} | {len(mine)} | {' | '.join(map(str, counts))} |")
+    lines += ["", f"| net | {' | '.join(RATES)} | seconds | size | MiB |"]
+    lines += ["|---" * (len(RATES) + 4) + "|", *(line(net, outcomes[net.name]) for net in tried)]
+    lines += ["", "## Reasons", ""]
+    for net in tried:
+        lines += [f"* **{net.name}**, {reason}" for reason in reasons(outcomes[net.name])]
+    left = [net.name for net in nets if net.name not in outcomes]
+    lines += ["", f"Not tried: {', '.join(left)}."] if left else []
+    return "\n".join(lines) + "\n"
+
+
+def line(net: Net, outcome: Outcome) -> str:
+    """Returns the row of a net."""
+    rates = " | ".join(YES if outcome.rates[rate] else NO for rate in RATES)
+    size = f"{outcome.size:.1f}" if outcome.size else ""
+    return f"| {net.name} | {rates} | {outcome.seconds:.0f} | {size} | {outcome.memory:.0f} |"
+
+
+def reasons(outcome: Outcome) -> Iterator[str]:
+    """Yields each reason once, with the rates that it is of."""
+    for reason in dict.fromkeys(outcome.reasons.values()):
+        rates = [rate for rate, text in outcome.reasons.items() if text == reason]
+        yield f"{', '.join(rates)}: {reason}"
+
+
+def read(page: str) -> dict[str, dict[str, bool]]:
+    """Returns each net's rates as an earlier page has them."""
+    rows = [[cell.strip() for cell in each.split("|")[1:-1]] for each in page.splitlines()]
+    return {
+        row[0]: {rate: cell == YES for rate, cell in zip(RATES, row[1:], strict=False)}
+        for row in rows
+        if len(row) == len(RATES) + 4 and row[1] in (YES, NO)
+    }
+
+
+def fallen(
+    before: Mapping[str, Mapping[str, bool]], outcomes: Mapping[str, Outcome]
+) -> dict[str, list[str]]:
+    """Returns the rates in which a net did better before."""
+    worse = {
+        name: [rate for rate, was in rates.items() if was and not outcomes[name].rates[rate]]
+        for name, rates in before.items()
+        if name in outcomes
+    }
+    return {name: rates for name, rates in worse.items() if rates}

@@ -1,0 +1,79 @@
+"""The list of the zoo is whole, its table tells what fell back, and some of its nets pass."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.reproduced import ROOT
+from benchmarks.zoo import table
+from benchmarks.zoo.nets import Net, nets
+from benchmarks.zoo.outcome import RATES, Outcome
+from pipeline.config.params import Params
+from pipeline.config.reading import read
+
+SERVE = """
+import json, sys
+from pathlib import Path
+from benchmarks.zoo import nets, worker
+
+worker.served("pytorch", nets.nets(sys.argv[2:]), Path(sys.argv[1]), 1, 600, lambda net, outcome:
+    print(json.dumps([net.name, outcome.rates, outcome.reasons]), flush=True))
+"""
+NET = Net("line", "tiny", {"net": {"_target_": "library.Net"}})
+
+
+def outcome(**rates: bool) -> Outcome:
+    return Outcome(digest="0", rates=dict.fromkeys(RATES, True) | rates)
+
+
+def test_each_net_is_a_whole_configuration() -> None:
+    everything = nets()
+    assert len({net.name for net in everything}) == len(everything)
+    for net in everything[:: len(everything) // 4]:
+        read(Params, net.params())
+
+
+def test_a_family_or_a_name_chooses() -> None:
+    assert {net.family for net in nets(["timm"])} == {"timm"}
+    assert [net.name for net in nets(["gpt2"])] == ["gpt2"]
+    with pytest.raises(ValueError, match="found 'gtp2', expected a family or a name"):
+        nets(["gtp2"])
+
+
+def test_a_net_that_did_better_in_the_table_before_fell_back() -> None:
+    before = table.read(table.written([NET], {"tiny": outcome(onnx=False)}))
+    assert before == {"tiny": {rate: rate != "onnx" for rate in RATES}}
+    worse = {"tiny": outcome(predicts=False, onnx=False)}
+    assert table.fallen(before, worse) == {"tiny": ["predicts"]}
+    assert table.fallen(before, {"tiny": outcome()}) == {}
+
+
+def test_the_table_tells_each_reason_once_with_its_rates() -> None:
+    refused = outcome().refuse("no\n such thing", "onnx", "verified")
+    assert "* **tiny**, onnx, verified: no such thing\n" in table.written([NET], {"tiny": refused})
+
+
+def test_nets_of_a_library_leave_complete_or_are_told_why(tmp_path: Path) -> None:
+    """wav2vec draws what it hides from numpy's generator, in transformers' own code."""
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-c",
+        SERVE,
+        str(tmp_path),
+        "gpt2",
+        "wav2vec2_masked",
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    found = {
+        name: (rates, reasons)
+        for name, *(rates, reasons) in map(json.loads, done.stdout.splitlines())
+    }
+    assert found["gpt2"] == (dict.fromkeys(RATES, True), {})
+    rates, reasons = found["wav2vec2_masked"]
+    assert (rates["trains"], rates["predicts"], rates["trains on"]) == (True, True, False)
+    assert "transformers/models/wav2vec2/modeling_wav2vec2.py:" in reasons["trains on"]
