@@ -58,6 +58,7 @@ def deciding(size: int, classes: int, metrics: dict[str, Component | Metric]) ->
         rename={},
         program=None,
         libraries=(),
+        weights_of=None,
         optimizer=ACCURACY,
         scheduler=None,
         outputs=("beside", "answer"),
