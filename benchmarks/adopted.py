@@ -3,9 +3,10 @@
 A net of this size is saved by torch.save in a clone of this repository's HEAD, and adopted, stage
 by stage, without DVC and its cache. The figures are in times the weights, of all processes of a
 step: the largest memory of one beyond that of the same with a tiny net, pages of mapped files
-included; the bytes that they asked the system to read and to write; and those of files in the clone
-that they had mapped and looked at, at once, which the system counts as no reading. With `--adam` the
-checkpoint has an optimizer's state, too, of twice the weights, and training goes on from it.
+included; the bytes that they asked the system to read and to write; and those of files in the
+clone that they had mapped and looked at, at once, which the system counts as no reading. With
+`--adam` the checkpoint has an optimizer's state, too, of twice the weights, and training goes on
+from it.
 """
 
 import argparse
