@@ -4,7 +4,6 @@ The checkpoint is kept in checkpoints/ under its sha256, DVC tracks it, and the 
 it without an epoch of its own.
 """
 
-import hashlib
 import json
 import os
 import sys
@@ -13,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline import foreign, provenance
+from pipeline import foreign, provenance, written
 from pipeline.__main__ import demand_repository, reproduce
 from pipeline.config.merge import composed
 from pipeline.config.reading import flatten
@@ -41,8 +40,6 @@ SETS = (
     "model.scheduler",
 )
 """Keys that are set by the command and not by whoever types it."""
-CHUNK = 1 << 22
-"""Bytes that are copied at once."""
 
 
 def main(arguments: list[str]) -> int:
@@ -201,21 +198,12 @@ def take_in_adapter(path: Path, base: Path) -> tuple[str, Foreign]:
 def _copy(source: Path, target: Path) -> str:
     """Returns the digest of what was written, for which the source is read once."""
     if source.is_file():
-        return _copy_file(source, target)
+        return written.copy(source, target)
     digests = {}
     for name in provenance.files(source):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
-        digests[name] = _copy_file(source / name, target / name)
+        digests[name] = written.copy(source / name, target / name)
     return provenance.folded({n: each for n, each in digests.items() if provenance.counts(n)})
-
-
-def _copy_file(source: Path, target: Path) -> str:
-    sha256 = hashlib.sha256()
-    with source.open("rb") as reads, target.open("wb") as writes:
-        while part := reads.read(CHUNK):
-            sha256.update(part)
-            writes.write(part)
-    return sha256.hexdigest()
 
 
 def _described(name: str, kind: str, origin: str, checkpoint: Foreign) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline import written
 from pipeline.config.params import CheckpointParams
 from pipeline.data import arrays as prepared
 from pipeline.files import write_atomically
@@ -93,9 +94,10 @@ def checkpoint(
 def _write_whole(
     params: CheckpointParams, training: Any, data: Path, epoch_file: Path, target: Path
 ) -> None:
-    """Writes the epoch with all that it is of: the file of an adapter's epoch lacks the base."""
+    """Has the epoch with all that it is of lie there, too: the file of an adapter's epoch lacks the
+    base."""
     if not params.train.adapts:
-        shutil.copyfile(epoch_file, target)
+        written.link(epoch_file, target)
         return
     from pipeline.training.adapted import demand_merged
 

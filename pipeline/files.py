@@ -9,7 +9,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipeline import written
 from pipeline.errors import FormatError, NotWritten, PipelineError
+from pipeline.written import WrittenPath
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM)
@@ -27,14 +29,15 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Gives a path to write; afterwards `path` is that file, whole, or what it was before."""
-    partial = path.with_name(f"{path.name}.partial")
+    """Gives a path to write; afterwards `path` is that file, whole, or what it was before. What is
+    written through its `open` is digested meanwhile."""
+    partial = WrittenPath(path.with_name(f"{path.name}.partial"))
     try:
         with translate_os_errors(path):  # before the partial file frees its space again
             yield partial
             with partial.open("rb") as file:
                 os.fsync(file.fileno())
-            partial.replace(path)
+            written.replace(partial, path)
             _flush_names(path.parent)
     finally:
         partial.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ CHANGES_NO_RESULT = {
     "pipeline/__init__.py": "is a docstring",
     "pipeline/errors.py": "words what a stage ends with when it has no result",
     "pipeline/files.py": "writes a file whole or not at all, and words the system's errors",
+    "pipeline/written.py": "knows the sha256 of what was written, and gives a file a second name",
     "pipeline/project.py": "says where things lie, and what the stages are called",
     "pipeline/text.py": "escapes what is printed",
     "pipeline/untrusted/__init__.py": "is a docstring",

@@ -1,14 +1,10 @@
 """The sha256 that names a file, an artifact or any other directory."""
 
 import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
-LARGE = 1 << 26
-"""Bytes from which on a file's digest is remembered."""
-_DIGESTS: dict[tuple[int, ...], str] = {}
-"""Of large files, by what changes with their content."""
+from pipeline import written
 
 NAME = "provenance.json"
 """The statement's file, whose presence makes a directory an artifact."""
@@ -18,23 +14,10 @@ def digest(path: Path) -> str:
     """sha256 of a file; a complete artifact is named by its statement, any other directory by
     the names and digests of the files in it."""
     if path.is_file():
-        return _of_file(path)
+        return written.digest(path)
     if (path / NAME).is_file():
         return digest(path / NAME)
     return folded(contents(path))
-
-
-def _of_file(path: Path) -> str:
-    """A large file that was digested is not read again until its inode says that it was written."""
-    with path.open("rb") as file:
-        now = os.fstat(file.fileno())
-        inode = (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
-        if inode not in _DIGESTS:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            if now.st_size < LARGE:
-                return sha256
-            _DIGESTS[inode] = sha256
-        return _DIGESTS[inode]
 
 
 def contents(directory: Path) -> dict[str, str]:

@@ -5,9 +5,10 @@ nothing. The backup lies beside the output as hard links: no bytes are written, 
 removed from the output stays in it.
 """
 
-import os
 import shutil
 from pathlib import Path
+
+from pipeline import written
 
 
 def update(output: Path) -> None:
@@ -20,8 +21,8 @@ def update(output: Path) -> None:
         if not (copy.exists() and copy.samefile(path)):
             partial = backup / f"{name}.partial"
             partial.unlink(missing_ok=True)
-            _link(path, partial)
-            partial.replace(copy)
+            written.link(path, partial)
+            written.replace(partial, copy)
     for path in backup.iterdir():
         if path.name not in files:
             path.unlink()
@@ -48,8 +49,4 @@ def path_of(output: Path) -> Path:
 
 
 def _link(source: str | Path, target: str | Path) -> None:
-    """Copies where the file system has no hard links."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
+    written.link(Path(source), Path(target))

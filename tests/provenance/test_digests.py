@@ -2,14 +2,19 @@
 
 import hashlib
 from pathlib import Path
+from typing import IO, Any
 
+import pytest
+
+from pipeline import written
+from pipeline.files import replacing
 from pipeline.provenance import digests
 
 
 def test_a_large_file_is_digested_anew_once_it_was_written(tmp_path: Path) -> None:
     large = tmp_path / "large"
     with large.open("wb") as file:
-        file.truncate(digests.LARGE)
+        file.truncate(written.LARGE)
     before = digests.digest(large)
     assert digests.digest(large) == before
     with large.open("r+b") as file:
@@ -18,3 +23,58 @@ def test_a_large_file_is_digested_anew_once_it_was_written(tmp_path: Path) -> No
     now = digests.digest(large)
     assert now != before
     assert now == hashlib.sha256(large.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def readings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Returns the names of files that are read to be digested; none is too small to be known."""
+    monkeypatch.setattr(written, "LARGE", 1)
+    names: list[str] = []
+
+    def read(file: IO[bytes], kind: str) -> Any:
+        names.append(Path(file.name).name)
+        return file_digest(file, kind)  # type: ignore[arg-type]
+
+    file_digest = hashlib.file_digest
+    monkeypatch.setattr(hashlib, "file_digest", read)
+    return names
+
+
+def test_what_is_written_is_digested_meanwhile(tmp_path: Path, readings: list[str]) -> None:
+    content = bytes(range(256)) * 1000
+    with replacing(tmp_path / "file") as partial, partial.open("wb") as file:
+        file.write(content[:10])
+        file.write(memoryview(content)[10:])
+    written.link(tmp_path / "file", tmp_path / "link")
+    sha256 = hashlib.sha256(content).hexdigest()
+    assert written.copy(tmp_path / "link", tmp_path / "copy") == sha256
+    for name in ("file", "link", "copy"):
+        assert digests.digest(tmp_path / name) == sha256
+    assert not readings
+
+
+def test_what_is_written_twice_is_read(tmp_path: Path, readings: list[str]) -> None:
+    path = written.WrittenPath(tmp_path / "file")
+    with path.open("wb") as file:
+        file.write(b"first")
+        file.seek(0)
+        file.write(b"again")
+    assert digests.digest(path) == hashlib.sha256(b"again").hexdigest()
+    assert readings == ["file"]
+    with (tmp_path / "file").open("ab") as file:
+        file.write(b"!")
+    assert digests.digest(path) == hashlib.sha256(b"again!").hexdigest()
+
+
+def test_a_second_name_is_a_copy_where_there_are_no_links(
+    tmp_path: Path, readings: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError
+
+    monkeypatch.setattr("os.link", refuse)
+    (tmp_path / "file").write_bytes(b"content")
+    written.link(tmp_path / "file", tmp_path / "copy")
+    assert not (tmp_path / "copy").samefile(tmp_path / "file")
+    assert digests.digest(tmp_path / "copy") == hashlib.sha256(b"content").hexdigest()
+    assert not readings

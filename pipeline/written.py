@@ -1,0 +1,111 @@
+"""A large file is digested as it is written, and its digest stays known until its inode says that
+somebody wrote to it; so nobody reads it again to name it."""
+
+import hashlib
+import io
+import os
+from pathlib import Path, PosixPath
+from typing import IO, Any
+
+LARGE = 1 << 26
+"""Bytes from which on a file's digest is remembered: a smaller one can be written twice between two
+ticks of the clock that its inode goes by."""
+CHUNK = 1 << 22
+"""Bytes that are copied at once."""
+_DIGESTS: dict[tuple[int, int], tuple[tuple[int, int, int], str]] = {}
+"""Of large files: by device and number what changes with the content, and the sha256."""
+
+
+class WrittenPath(PosixPath):
+    """A path; what is written to it, or below it, from one end to the other and through `open` is
+    digested meanwhile."""
+
+    def open(self, mode: str = "r", *rest: Any, **more: Any) -> IO[Any]:  # type: ignore[override]
+        """Opens it as Path does."""
+        if mode == "wb" and not rest and not more:
+            return io.BufferedWriter(_Digesting(self, mode))
+        return super().open(mode, *rest, **more)
+
+
+class _Digesting(io.FileIO):
+    """A file that knows the sha256 of what was written, unless something was written twice."""
+
+    def __init__(self, path: Path, mode: str) -> None:
+        super().__init__(path, mode)
+        self._sha256, self._straight = hashlib.sha256(), True
+
+    def write(self, data: Any, /) -> int:
+        count = super().write(data)
+        self._sha256.update(memoryview(data).cast("B")[:count])
+        return count
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        before = self.tell()
+        place = super().seek(offset, whence)
+        self._straight = self._straight and place == before
+        return place
+
+    def truncate(self, size: int | None = None, /) -> int:
+        self._straight = False
+        return super().truncate(size)
+
+    def close(self) -> None:
+        if not self.closed and self._straight:
+            _remember(os.fstat(self.fileno()), self._sha256.hexdigest())
+        super().close()
+
+
+def digest(path: Path) -> str:
+    """Returns the sha256 of a file, which is read where it is not known."""
+    with path.open("rb") as file:
+        status = os.fstat(file.fileno())
+        known = _known(status)
+        if known is None:
+            known = hashlib.file_digest(file, "sha256").hexdigest()
+            _remember(status, known)
+        return known
+
+
+def replace(source: Path, target: Path) -> None:
+    """Gives a file the name of another, whose place it takes."""
+    known = _known(source.stat())
+    source.replace(target)
+    _remember(target.stat(), known)
+
+
+def link(source: Path, target: Path) -> None:
+    """Gives a file a second name, or copies it where the file system has no hard links. Nobody may
+    write to it in place: a new content is a new file, as `replacing` makes one."""
+    source = source.resolve()
+    known = _known(source.stat())
+    try:
+        os.link(source, target)
+    except OSError:
+        copy(source, target)
+    else:
+        _remember(target.stat(), known)
+
+
+def copy(source: Path, target: Path) -> str:
+    """Copies a file's content, which is read once, and returns its sha256."""
+    sha256 = hashlib.sha256()
+    with source.open("rb") as reads, target.open("wb") as writes:
+        while part := reads.read(CHUNK):
+            sha256.update(part)
+            writes.write(part)
+    _remember(target.stat(), sha256.hexdigest())
+    return sha256.hexdigest()
+
+
+def _known(status: os.stat_result) -> str | None:
+    changing, sha256 = _DIGESTS.get((status.st_dev, status.st_ino), ((), None))
+    return sha256 if changing == _changing(status) else None
+
+
+def _remember(status: os.stat_result, sha256: str | None) -> None:
+    if sha256 is not None and status.st_size >= LARGE:
+        _DIGESTS[status.st_dev, status.st_ino] = _changing(status), sha256
+
+
+def _changing(status: os.stat_result) -> tuple[int, int, int]:
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
