@@ -8,6 +8,7 @@ import csv
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from pipeline.config.params import CheckpointParams
 from pipeline.data import arrays as prepared
 from pipeline.files import write_atomically
 from pipeline.frameworks.contract import TrainingModule
-from pipeline.reference import tokenized
+from pipeline.reference import npz, tokenized
 from pipeline.reference.recording import record
 from pipeline.reference.source import Source
 from pipeline.run import parent, stage, start
@@ -31,6 +32,7 @@ from pipeline.training.history import HISTORY, best_epoch, judged_here, read_his
 from pipeline.training.model_faults import PYTHONS, translate_model_faults
 from pipeline.training.parts import build, seed
 from pipeline.training.recomputed import demand_recomputed
+from pipeline.written import WrittenPath
 
 
 def checkpoint(
@@ -143,14 +145,14 @@ def _record_steps(
     arrays |= {"loss": np.stack(losses), "ends_epoch": ends}
     arrays["val_loss"] = np.array(val_loss)
     arrays["step"] = np.repeat(np.arange(len(steps)), [len(rows) for rows in steps])
-    np.savez(reference / "training.npz", **arrays)  # type: ignore[arg-type]
+    npz.write(reference / "training.npz", arrays.items())
 
     with np.load(reference / "seven.npz") as seven:
         batch = {name: seven[f"input.{name}"] for name in inputs}
     answers, _ = framework.evaluate(training, batch, None)
-    arrays = {f"answers/{name}": array for name, array in answers.items()}
-    arrays |= {f"state/{name}": array for name, array in framework.state(training).items()}
-    np.savez(reference / "trained.npz", **arrays)  # type: ignore[arg-type]
+    state = ((f"state/{name}", array) for name, array in framework.views(training))
+    of_batch = ((f"answers/{name}", array) for name, array in answers.items())
+    npz.write(WrittenPath(reference / "trained.npz"), chain(of_batch, state))
 
 
 def _of_steps(

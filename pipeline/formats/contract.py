@@ -4,7 +4,7 @@ Each part is a module that loads by itself: `load` never imports `export`. Withi
 are relative, and nothing else of ours is imported, so that a copy of the folder runs alone.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -167,6 +167,9 @@ class Trainer(Protocol):
 
     def state(self) -> Arrays:
         """Weights and optimizer's state by name, as the framework names them."""
+
+    def views(self) -> Iterable[tuple[str, np.ndarray]]:
+        """What `state` returns, one after the other; the next step may change it."""
 
     def save(self, directory: Path) -> None:
         """Writes the format's files anew."""

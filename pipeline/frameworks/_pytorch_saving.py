@@ -10,6 +10,7 @@ import torch
 
 from . import _pytorch_adapter
 from ._pytorch_groups import like_saved
+from ._pytorch_mapping import lay
 from ._pytorch_training import Training
 
 
@@ -49,18 +50,22 @@ def _whole(training: Training) -> dict[str, Any]:
 
 
 def _write(state: dict[str, Any], path: Path) -> None:
+    path.unlink(missing_ok=True)  # what is mapped is not written over
     with path.open("wb") as file:  # a path instead would put its name into the archive
         torch.save(state, file)
 
 
 def load(training: Training, path: Path) -> None:
     """Reads what `save` wrote. Raises ValueError for another net's file."""
-    state = torch.load(path, map_location=training.device, weights_only=True)
+    # On the CPU a tensor is read when it is looked at: the file may go, and is not written over.
+    state = torch.load(path, map_location=training.device, weights_only=True, mmap=True)
     try:
         if training.average is not None:
+            lay(training.average.net, state["net"])
             training.average.restore(state)
         trained = state["average"]["trained"] if training.average is not None else state["net"]
         if training.adapter is None:
+            lay(training.net, trained)
             training.net.load_state_dict(trained)
         else:
             _pytorch_adapter.load(training.net, trained)

@@ -4,7 +4,7 @@ Its state is one object, `build`'s result, that every other function takes. Inpu
 arrays by name, rows first; `rows` are the numbers of the rows that a step sees.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -131,6 +131,9 @@ class TrainingModule(Protocol[T_contra]):
     def state(self, training: T_contra) -> dict[str, np.ndarray]:
         """Returns the weights that predict and the optimizer's state by name, net/<name> and
         optimizer/<name>; where those are averages, also trained/<name>."""
+
+    def views(self, training: T_contra) -> Iterable[tuple[str, np.ndarray]]:
+        """Yields what `state` returns, one after the other; the next step may change it."""
 
     def set_weights(self, training: T_contra, weights: Arrays) -> None:
         """Sets those of `state`'s net/<name> that are named, to the values there."""

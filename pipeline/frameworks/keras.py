@@ -1,6 +1,6 @@
 """Keras on TensorFlow: one training step after the other, and all that a bitwise resume needs."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -187,6 +187,11 @@ def predictor(training: Training, inputs: Arrays) -> keras.Model:
 def state(training: Training) -> dict[str, np.ndarray]:
     """Returns net/<path> of every weight and seed, optimizer/<path> of the optimizer's own."""
     return _averaged(training, _keras_state.variables(training.model))
+
+
+def views(training: Training) -> Iterable[tuple[str, np.ndarray]]:
+    """Yields the same: a variable gives a copy of itself."""
+    return state(training).items()
 
 
 def _averaged(training: Training, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -2,7 +2,7 @@
 
 import os
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -154,6 +154,11 @@ def predictor(training: Training, inputs: Arrays) -> nn.Module:
 def state(training: Training) -> dict[str, np.ndarray]:
     """Returns net/<name> of every weight and buffer, loss/<name> of the loss' own, and
     optimizer/<parameter>/<slot> of the optimizer's."""
+    return {name: array.copy() for name, array in views(training)}
+
+
+def views(training: Training) -> Iterator[tuple[str, np.ndarray]]:
+    """Yields the same, over the training's own memory where that is the CPU's."""
     net = training.predicting.net
     tensors = {f"net/{name}": tensor for name, tensor in net.state_dict().items()}
     tensors |= {f"loss/{name}": tensor for name, tensor in training.loss.state_dict().items()}
@@ -171,7 +176,7 @@ def state(training: Training) -> dict[str, np.ndarray]:
     if training.scaler is not None:
         scaling = training.scaler.state_dict()
         tensors |= {f"scaling/{name}": torch.tensor(value) for name, value in scaling.items()}
-    return {name: _array(tensor).copy() for name, tensor in tensors.items()}
+    return ((name, _array(tensor)) for name, tensor in tensors.items())
 
 
 def _array(tensor: Tensor) -> np.ndarray:

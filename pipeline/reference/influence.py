@@ -62,11 +62,11 @@ def record(source: Source, inputs: Mapping[str, np.ndarray], path: Path) -> list
 
 def measured(source: Source, inputs: Mapping[str, np.ndarray]) -> tuple[list[Change], list[Change]]:
     """Returns the changes chosen, and all that were tried, the largest weight first."""
-    state = source.framework.state(source.training)
+    state = dict(source.framework.views(source.training))
     before = source.answers(inputs)
     tried: list[Change] = []
     for weight in islice(_by_size(state), MOST_TRIED):
-        values = {name: state[name] for name in weight.names}
+        values = {name: state[name].copy() for name in weight.names}
         tried.append(_least_change(source, inputs, before, weight, values))
         enough = [change for change in tried if change.enough]
         if len(enough) == CHOSEN:

@@ -5,7 +5,7 @@ It is a frameworks.contract.TrainingModule; what its functions do is the format'
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -193,6 +193,11 @@ def evaluate(
 def state(training: Training) -> dict[str, np.ndarray]:
     """Returns weights and optimizer's state by name, as the framework names them."""
     return training.trainer.state()
+
+
+def views(training: Training) -> Iterable[tuple[str, np.ndarray]]:
+    """Yields the same, one after the other."""
+    return training.trainer.views()
 
 
 def set_weights(training: Training, weights: Arrays) -> None:

@@ -6,7 +6,7 @@ It is a frameworks.contract.TrainingModule without steps. What its functions do 
 
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -118,6 +118,10 @@ class ProgramModule:
         held = {name: place for name, place in places.items() if place[2]}
         own = {name: _values(training.path, place) for name, place in held.items()}
         return {f"net/{name}": each for name, each in (own | training.changed).items()}
+
+    def views(self, training: Training) -> Iterable[tuple[str, np.ndarray]]:
+        """Yields the same."""
+        return self.state(training).items()
 
     def set_weights(self, training: Training, weights: Arrays) -> None:
         """Loads the program with those that are named in the place of its own."""

@@ -1,6 +1,7 @@
 """The state as numpy arrays, and the two graphs that it goes through."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +56,12 @@ class Trainer:
         return {name: each[:0] for name, each in self._run(PREDICT, ones).items()}
 
     def state(self) -> Arrays:
-        return {
-            each["name"]: self.values[each["input"]].copy()
-            for each in self.entries
-            if not each["name"].startswith("constant/")
-        }
+        return {name: values.copy() for name, values in self.views()}
+
+    def views(self) -> Iterator[tuple[str, np.ndarray]]:
+        for each in self.entries:
+            if not each["name"].startswith("constant/"):
+                yield each["name"], self.values[each["input"]]
 
     def save(self, directory: Path) -> None:
         (directory / FOLDER).mkdir(exist_ok=True)

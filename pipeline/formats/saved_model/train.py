@@ -1,5 +1,6 @@
 """Goes on with the training that was exported; the loaded endpoints do all of the work."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,10 @@ class Trainer:
             for group, variables in groups.items()
             for name, variable in variables.items()
         }
+
+    def views(self) -> Iterable[tuple[str, np.ndarray]]:
+        """Yields the same: a variable gives a copy of itself."""
+        return self.state().items()
 
     def set_weights(self, weights: Arrays) -> None:
         """Sets variables named net/<path>."""

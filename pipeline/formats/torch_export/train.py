@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -148,6 +149,10 @@ class Trainer:
     def state(self) -> Arrays:
         """Returns net/<name> of every weight and buffer, loss/<name> of the loss' own, and
         optimizer/<parameter>/<slot>."""
+        return {name: values.copy() for name, values in self.views()}
+
+    def views(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Yields the same, over the training's own memory."""
         import torch
 
         self._share_weights()
@@ -167,7 +172,7 @@ class Trainer:
         if self.scaler is not None:
             scaling = self.scaler.state_dict().items()
             state |= {f"scaling/{name}": torch.tensor(value) for name, value in scaling}
-        return {name: array(each).copy() for name, each in state.items()}
+        return ((name, array(each)) for name, each in state.items())
 
     def set_weights(self, weights: Arrays) -> None:
         """Sets weights and buffers named net/<name>, in each program that has them; of those that

@@ -34,12 +34,21 @@ def fingerprint(values: np.ndarray) -> int:
 def changed(values: np.ndarray, strength: float) -> np.ndarray:
     """Returns the values, about half of them larger and half smaller by the share `strength`: a
     normalisation would undo a common factor."""
-    if values.dtype.kind not in "fc":
-        return ~values if values.dtype.kind == "b" else values ^ (1 << BITS[strength])
-    up = (_mixed(values.reshape(-1)) >> np.uint64(63)).reshape(values.shape) == 1
-    moved = values * np.where(up, 1 + strength, 1 - strength)
-    moved[values == 0] = OF_ZERO * strength
-    return np.asarray(moved.astype(values.dtype))
+    flat = np.ascontiguousarray(values).reshape(-1)
+    result = np.empty_like(flat)
+    for start in range(0, len(flat), CHUNK):
+        part = slice(start, start + CHUNK)
+        result[part] = _changed(flat[part], strength)
+    return result.reshape(values.shape)
+
+
+def _changed(flat: np.ndarray, strength: float) -> np.ndarray:
+    if flat.dtype.kind not in "fc":
+        return ~flat if flat.dtype.kind == "b" else flat ^ (1 << BITS[strength])
+    up = _mixed(flat) >> np.uint64(63) == 1
+    moved = flat * np.where(up, 1 + strength, 1 - strength)
+    moved[flat == 0] = OF_ZERO * strength
+    return np.asarray(moved.astype(flat.dtype))
 
 
 def _mixed(flat: np.ndarray) -> np.ndarray:
@@ -135,7 +144,7 @@ def perturb(
         values = _values(copy, place, "r+")
         for start in range(0, len(values), CHUNK):
             part = slice(start, start + CHUNK)
-            values[part] = changed(np.array(values[part]), strength)
+            values[part] = _changed(np.array(values[part]), strength)
         values.flush()
 
 
