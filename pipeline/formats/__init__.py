@@ -4,7 +4,8 @@ This module finds them by name, wherever the folder lies. contract.py says what 
 """
 
 import importlib
-from pathlib import Path
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 from .contract import (
@@ -32,6 +33,21 @@ def declared(name: str) -> Format:
 def in_order(chosen: list[str]) -> list[str]:
     """Returns them so that one that refers to another's file comes after it."""
     return sorted(chosen, key=lambda name: len(set(declared(name).after) & set(chosen)))
+
+
+def unread(name: str) -> Callable[[str], bool]:
+    """Returns whether a file of a complete model is one of formats' that loading this one, to
+    predict, does not read."""
+    form, listed = declared(name), {entry for each in names() for entry in declared(each).entries}
+    needed = set(form.entries) - set(form.unread)
+    for other in map(declared, form.after):
+        needed |= {*other.weight_files, *(other.optimizer_files if form.promises.trainable else ())}
+
+    def is_unread(file: str) -> bool:
+        above = {file, *(str(folder) for folder in PurePosixPath(file).parents)}
+        return bool(above & listed) and not above & needed
+
+    return is_unread
 
 
 def exporter(name: str) -> Exporter:

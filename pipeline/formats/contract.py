@@ -76,6 +76,8 @@ class Format:
     """Its main file in a complete model."""
     entries: tuple[str, ...]
     """All that may lie at the top of a complete model for it: files and folders."""
+    unread: tuple[str, ...] = ()
+    """Those of its entries that loading it, to predict, does not read."""
     after: tuple[str, ...] = ()
     """Formats whose files its own refer to, so that it is exported after them."""
     weight_files: tuple[str, ...] = ()

@@ -98,6 +98,8 @@ class Training:
     results: Batches = field(default_factory=dict)
     """By the kinds that the reference has: `losses` by step, `state` by name, and the `answers` to
     the batch `seven`."""
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """Of `state` by name, where that is told in the place of its values."""
     timing: Mapping[str, float] = field(default_factory=dict)
     places: Places = ()
     """Of the optimizer's state."""

@@ -24,12 +24,33 @@ BATCHES = ("one", "seven", "many", "edge")
 WIDE = ("wide",)
 TEXTS = "tokenized.json"
 STEPS = ("training", "trained")
+STATE = "state"
 OURS = ("pipeline", "models")
+
+
+@dataclass(frozen=True)
+class Stored(Mapping[str, np.ndarray]):
+    """Arrays of an .npz, each read whenever it is asked for."""
+
+    path: Path
+    prefix: str
+    names: tuple[str, ...]
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        with np.load(self.path) as arrays:
+            found: np.ndarray = arrays[f"{self.prefix}{name}"]
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """Holds what is judged, all of it read once."""
+    """Holds what is judged, all of it read once but for the state that steps led to."""
 
     complete_model: Path
     checkpoint: Path
@@ -168,8 +189,11 @@ def _steps(reference: Path) -> tuple[dict[str, np.ndarray], Batches]:
     with np.load(reference / "training.npz") as arrays:
         steps = {"loss": arrays["loss"], "ends_epoch": arrays["ends_epoch"]}
         steps["rows"] = np.bincount(arrays["step"])
-    with np.load(reference / "trained.npz") as arrays:
-        trained = by_kind({key: arrays[key] for key in arrays})
+    path = reference / "trained.npz"
+    with np.load(path) as arrays:
+        others = by_kind({key: arrays[key] for key in arrays if not key.startswith(f"{STATE}/")})
+        names = tuple(k.removeprefix(f"{STATE}/") for k in arrays if k.startswith(f"{STATE}/"))
+    trained = {**others, STATE: Stored(path, f"{STATE}/", names)}
     losses = {str(number): loss for number, loss in enumerate(steps["loss"])}
     return steps, {**trained, "losses": losses}
 

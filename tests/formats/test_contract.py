@@ -219,7 +219,7 @@ def test_a_changed_weight_of_keras_is_noticed(
     directory, inputs = exported / model, cases[model].inputs(7)
     places = plugin(form).weights(directory)
     name = largest(places)
-    perturb(places, directory, tmp_path / "copy", [name])
+    perturb(places, directory, tmp_path / "copy", [name], unread=formats.unread(form))
     file, offset, nbytes, dtype = places[name]
     assert nbytes % np.dtype(dtype).itemsize == 0
     assert 0 < offset + nbytes <= (directory / file).stat().st_size
@@ -339,3 +339,18 @@ def test_another_process_elsewhere_writes_the_same_bytes_of_keras_models(tmp_pat
             traces += [b"keras_models", b".py"]
         content = (there / path).read_bytes()
         assert not [(path, trace) for trace in traces if trace in content]
+
+
+@pytest.mark.parametrize(
+    ("form", "unread"),
+    [
+        ("torch_export", {"optimizer.pt", "model.onnx", "onnx_train/state.json"}),
+        ("onnx", {"optimizer.pt", "onnx_train/state.json"}),
+        ("onnx_train", {"model.onnx"}),
+    ],
+)
+def test_what_predicting_does_not_read_is_told_by_those_that_hold_it(
+    form: str, unread: set[str]
+) -> None:
+    files = ("model.pt2", "optimizer.pt", "model.onnx", "onnx_train/state.json", "schema.json")
+    assert set(filter(formats.unread(form), files)) == unread

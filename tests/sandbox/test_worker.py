@@ -14,6 +14,7 @@ import pytest
 from pipeline.sandbox.reports import Answers, Training
 from pipeline.sandbox.supervisor import WORKER, environment, new_job
 from pipeline.sandbox.worker.job import Job
+from pipeline.sandbox.worker.report import digest_of
 from testing import formats
 
 PLAIN = """
@@ -213,6 +214,8 @@ class Trainer:
         return {"y": inputs["x"] * self.weights}
     def state(self):
         return {"net/weights": self.weights}
+    def views(self):
+        return self.state().items()
 load_training = Trainer
 def optimizer_state(directory):
     return {"rate": (FILE, 8, 4, "float32")}
@@ -246,6 +249,20 @@ def test_it_takes_the_steps_and_tells_losses_state_and_answers(gym: Bench) -> No
     assert found.places == (("weights.npy", 8, 4),)
     assert all("is refused" in str(proof) for proof in found.proofs.values())
     assert set(found.timing) == {"first_load_seconds", "steps_seconds", "peak_mib"}
+
+
+def test_a_state_is_told_by_its_digests(gym: Bench) -> None:
+    found = went_on(Bench(gym.root, dataclasses.replace(gym.job, digests=True)), TRAINS)
+    assert (found.error, sorted(found.results)) == (None, ["answers", "losses"])
+    assert found.digests == {"net/weights": digest_of(np.float32([2, 1, 0]))}
+
+
+@pytest.mark.parametrize(
+    "other", [np.float32([2, 1, -0.0]), np.float64([2, 1, 0]), np.float32([[2, 1, 0]])]
+)
+def test_a_digest_is_of_dtype_shape_and_bits(other: np.ndarray) -> None:
+    assert digest_of(other) != digest_of(np.float32([2, 1, 0]))
+    assert digest_of(np.repeat(other, 2, axis=0)[::2]) == digest_of(other)
 
 
 def test_a_step_that_fails_is_told_with_its_number(gym: Bench) -> None:

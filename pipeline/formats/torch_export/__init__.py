@@ -17,6 +17,7 @@ FORMAT = Format(
     imports=("torch", "torch._dynamo"),
     file="model.pt2",
     entries=("model.pt2", "optimizer.pt"),
+    unread=("optimizer.pt",),
     weight_files=("model.pt2",),
     optimizer_files=("optimizer.pt",),
     serves=True,

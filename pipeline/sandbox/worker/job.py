@@ -38,6 +38,8 @@ class Job:
     """The outputs that are written of the test split."""
     test_answers: str | None = None
     """A file to write: for each batch of the test split one .npy an output after the other."""
+    digests: bool = False
+    """Whether the state after the steps is told by the sha256 of each tensor."""
     rows: int = 0
     """The batch size for the test split."""
     threads: int

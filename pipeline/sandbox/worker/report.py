@@ -1,5 +1,6 @@
 """What the process answers: facts as JSON, arrays as an .npz."""
 
+import hashlib
 import json
 import sys
 import time
@@ -37,6 +38,14 @@ class Report:
         self.facts["timing"].setdefault("peak_mib", peak_mib())
         np.savez(self.job.answers, **self.arrays)  # type: ignore[arg-type]
         Path(self.job.report).write_text(json.dumps(self.facts))
+
+
+def digest_of(array: np.ndarray) -> str:
+    """Returns the sha256 of dtype, shape and bits, whichever way they lie in memory."""
+    sha256 = hashlib.sha256(f"{array.dtype.str} {array.shape} ".encode())
+    if array.nbytes:
+        sha256.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return sha256.hexdigest()
 
 
 def plain(name: str, value: Any) -> np.ndarray:

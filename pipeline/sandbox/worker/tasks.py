@@ -18,7 +18,7 @@ import numpy as np
 from . import perturbation
 from .inputs import arrays, inputs_of, is_target, of_test, rows_of_step
 from .job import Job
-from .report import Arrays, Report, peak_mib, plain
+from .report import Arrays, Report, digest_of, peak_mib, plain
 
 LONGEST = 400
 UNUSED = ("matplotlib", "pandas", "sklearn")
@@ -139,12 +139,14 @@ def _answer(job: Job, report: Report) -> None:
         _predict_test(job, predict)
     report.facts["timing"]["peak_mib"] = peak_mib()
     del predict
+    gc.collect()  # or two of it are held: a program refers to itself
     predict = load("load")
     call("reloaded", predict)
     if job.questions:
         report.start("questions")
         _ask(arrays(job.questions), predict, loader.refusals(), report)
     del predict
+    gc.collect()
     if job.copy is None:
         return
     report.start("weights")
@@ -152,8 +154,9 @@ def _answer(job: Job, report: Report) -> None:
     report.facts["file"] = _formats().declared(job.format).file
     report.facts["places"] = sorted({place[:3] for place in places.values()})
     influence = arrays(job.influence) if job.influence else {}
+    unread = _formats().unread(job.format)
     for names, strength, number in perturbation.changes(places, directory, influence):
-        perturbation.perturb(places, directory, Path(job.copy), names, strength)
+        perturbation.perturb(places, directory, Path(job.copy), names, strength, unread)
         report.facts |= {"weight": names[0], "strength": strength, "followed": number}
         call("perturbed", load("perturbed", Path(job.copy)))
         if _moved(report.arrays, job.allowed):
@@ -207,7 +210,11 @@ def _train(job: Job, report: Report) -> None:
             trainer.end_epoch(float(data.get("val_loss", np.nan)))
     report.time("steps_seconds", start)
     report.start("state")
-    report.keep("state", trainer.state())
+    if job.digests:
+        state = ((name, digest_of(plain(name, each))) for name, each in trainer.views())
+        report.facts["digests"] = dict(state)
+    else:
+        report.keep("state", trainer.state())
     report.start("answers")
     report.keep("answers", trainer.predict(inputs_of(Path(job.batches["seven"]))))
     report.facts["timing"]["peak_mib"] = peak_mib()
