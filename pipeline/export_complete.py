@@ -21,6 +21,7 @@ from pipeline.provenance import lineage
 from pipeline.run import stage
 from pipeline.training import parent, parts
 from pipeline.training.program import ProgramModule
+from pipeline.written import WrittenPath
 
 EXAMPLES = ("one", "seven")
 """Batches of the reference that travel with the model."""
@@ -40,7 +41,7 @@ def export_complete(checkpoint: Path, models: Path, output: Path, params: Export
         demand_commit(checkpoint)
     schema = json.loads((checkpoint / "schema.json").read_text())
     model = _load(checkpoint, schema, params)
-    refused = _write_formats(model, checkpoint, output, params)
+    refused = _write_formats(model, checkpoint, WrittenPath(output), params)
     held = [name for name in chosen(params) if name not in refused]
     written = [name for name in formats.in_order(chosen(params)) if name not in refused]
     trains = [name for name in written if model.trains_on(name)]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.formats._zip import data_offset, lies_at, read_span, spans, stored_offsets
+from pipeline.formats._zip_part import ZipPart
 
 CONTENT = {"first": b"one", "folder/second": b"", "third": bytes(70_000)}
 
@@ -29,6 +30,17 @@ def test_each_member_lies_where_it_says(archive: Path) -> None:
         offsets = {info.filename: data_offset(file, info) for info in file.infolist()}
     assert offsets == {name: start for name, (start, _) in places.items()}
     assert sorted(stored_offsets(archive).values()) == sorted(offsets.values())
+
+
+def test_a_part_has_the_members_that_are_kept(archive: Path) -> None:
+    with ZipPart(archive, lambda name: name != "first") as part, zipfile.ZipFile(part) as file:
+        assert {name: file.read(name) for name in file.namelist()} == {
+            name: content for name, content in CONTENT.items() if name != "first"
+        }
+    with ZipPart(archive, lambda name: True) as part:
+        assert zipfile.ZipFile(part).testzip() is None
+        part.seek(-30, 2)
+        assert len(part.read(100)) == 30 and part.read(1) == b""
 
 
 def test_bytes_lie_where_they_are_or_do_not(archive: Path) -> None:

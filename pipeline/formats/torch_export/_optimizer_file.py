@@ -1,19 +1,33 @@
-"""What `optimizer.pt` holds is taken here from a training, and tried at once."""
+"""What `optimizer.pt` holds is taken here from a training, and tried once it is written."""
 
 import importlib
 import inspect
-import io
 import pickle
+import struct
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from .._torch_errors import in_one_line
+from ._names import OPTIMIZER
 from ._optimizer import restore
+from ._write import write_optimizer
 
 
-def content(training: Any, seed: int) -> dict[str, Any]:
-    """Returns what it takes to make optimizer and scheduler again. Raises ValueError unless torch
-    makes the same ones out of it."""
+def write(directory: Path, training: Any, seed: int) -> None:
+    """Writes the file. Raises ValueError, and leaves none, unless torch makes the same optimizer
+    and schedule out of it."""
+    saved = _content(training, seed)
+    try:
+        _write_restorable(directory, saved, dict(training.net.named_parameters()))
+    except ValueError:
+        (directory / OPTIMIZER).unlink(missing_ok=True)
+        raise
+
+
+def _content(training: Any, seed: int) -> dict[str, Any]:
+    """Returns what it takes to make optimizer and scheduler again. Raises ValueError where it is
+    not known."""
     optimizer, scheduler = training.optimizer, training.scheduler
     weights = dict(training.net.named_parameters())
     names = {id(weight): name for name, weight in weights.items()}
@@ -36,7 +50,6 @@ def content(training: Any, seed: int) -> dict[str, Any]:
             "arguments": _arguments(scheduler, known, "scheduler"),
             "state": scheduler.state_dict(),
         }
-    _check_restores(saved, weights)
     return saved
 
 
@@ -67,7 +80,7 @@ def _arguments(part: Any, known: dict[str, Any], role: str) -> dict[str, Any]:
     return arguments | {name: sorted(each.elements()) for name, each in counters.items()}
 
 
-def _check_restores(saved: dict[str, Any], weights: dict[str, Any]) -> None:
+def _write_restorable(directory: Path, saved: dict[str, Any], weights: dict[str, Any]) -> None:
     import torch
 
     what = f"the optimizer {saved['class']}"
@@ -76,18 +89,38 @@ def _check_restores(saved: dict[str, Any], weights: dict[str, Any]) -> None:
         what += f" with the scheduler {saved['scheduler']['class']}"
         states.append(saved["scheduler"]["state"])
     try:
-        read = torch.load(io.BytesIO(_bytes(saved)), weights_only=True)
+        write_optimizer(directory, saved)
+        read = torch.load(directory / OPTIMIZER, weights_only=True, mmap=True)
         restored = [each.state_dict() for each in restore(read, weights) if each is not None]
     except (pickle.UnpicklingError, TypeError, ValueError, KeyError) as error:
         reason = in_one_line(error)
         raise ValueError(f"torch_export: {what} cannot be made again: {reason}") from error
-    if [_bytes(each) for each in restored] != [_bytes(each) for each in states]:
+    if not _same(restored, states):
         raise ValueError(f"torch_export: {what}, made again, is not in the state that it was in")
 
 
-def _bytes(saved: dict[str, Any]) -> bytes:
+def _same(one: Any, other: Any) -> bool:
+    """Whether two values are of the same types, and the same to the bit in the same order."""
     import torch
 
-    buffer = io.BytesIO()
-    torch.save(saved, buffer)
-    return buffer.getvalue()
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, torch.Tensor):
+        kinds = [
+            (each.dtype, each.shape, each.stride(), each.requires_grad) for each in (one, other)
+        ]
+        return kinds[0] == kinds[1] and bool(torch.equal(*map(_bits, (one, other))))
+    if isinstance(one, dict):
+        return _same(list(one), list(other)) and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(_same, one, other))
+    if isinstance(one, float):
+        return struct.pack("d", one) == struct.pack("d", other)
+    return bool(one == other)
+
+
+def _bits(tensor: Any) -> Any:
+    """Returns its elements as bytes, so that NaN is NaN and 0 is not -0."""
+    import torch
+
+    return tensor.detach().contiguous().reshape(-1).view(torch.uint8)

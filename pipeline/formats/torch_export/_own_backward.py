@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.export import ExportedProgram
 
+MUTATIONS = ("BUFFER_MUTATION", "PARAMETER_MUTATION")
 RTOL, ATOL = 1e-4, 1e-6
 """Of gradients: what differs by less is the same derivative, computed in another order."""
 
@@ -26,7 +27,7 @@ def demand_own_gradients(step: "nn.Module", program: "ExportedProgram", given: E
     import torch
 
     examples = given.tensors(EXAMPLE_ROWS)
-    state = {name: each.clone() for name, each in step.state_dict().items()}
+    state = {name: each.clone() for name, each in _changing(step, program).items()}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         loss = _plain_draws.demand_none(partial(step, *examples), "its training step")
@@ -34,12 +35,12 @@ def demand_own_gradients(step: "nn.Module", program: "ExportedProgram", given: E
         if names:
             weights = {n: each for n, each in step.named_parameters() if each.requires_grad}
             eager = _gradients(loss, weights)
-            step.load_state_dict(state)
+            step.load_state_dict(state, strict=False)
             torch.manual_seed(0)
             module = program.module()
             traced = dict(module.named_parameters())
             exported = _gradients(module(*examples), {n: traced[n] for n in weights if n in traced})
-    step.load_state_dict(state)
+    step.load_state_dict(state, strict=False)
     wrong = [n for n in names and exported if not _close(exported[n], eager[n])]
     if wrong:
         raise ValueError(
@@ -47,6 +48,14 @@ def demand_own_gradients(step: "nn.Module", program: "ExportedProgram", given: E
             f"export holds, so {wrong[0]} would be trained by another gradient; write it with "
             "torch's functions (x + (f(x) - x).detach() passes a gradient straight through)"
         )
+
+
+def _changing(step: "nn.Module", program: "ExportedProgram") -> "dict[str, Tensor]":
+    """Returns what a forward may change: buffers, and the weights that the program says it does."""
+    signature = program.graph_signature
+    changed = {spec.target for spec in signature.output_specs if spec.kind.name in MUTATIONS}
+    weights = {name for name, _ in step.named_parameters(remove_duplicate=False)} - changed
+    return {name: each for name, each in step.state_dict().items() if name not in weights}
 
 
 def own_functions(loss: "Tensor") -> list[str]:

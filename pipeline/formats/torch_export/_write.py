@@ -1,4 +1,4 @@
-"""Writes both files: the programs over one copy of the weights, and `optimizer.pt`."""
+"""Writes two files: the programs over one copy of the weights, and `optimizer.pt`."""
 
 import copy
 import json
@@ -19,21 +19,18 @@ def write(
     directory: Path,
     programs: dict[str, "ExportedProgram"],
     signature: dict[str, list[str]],
-    saved: dict[str, Any] | None,
 ) -> None:
-    """Writes both files, or raises ValueError and leaves none, where the screen would refuse them.
+    """Writes the programs beside the optimizer, if there is one, or raises ValueError and leaves
+    neither, where the screen would refuse them.
 
     Written by path, the archive's root is named after FILE.
     """
-    import torch
     from torch.export.pt2_archive import PT2ArchiveWriter
 
+    (directory / FILE).unlink(missing_ok=True)
     with PT2ArchiveWriter(str(directory / FILE)) as archive:
         _write_programs(archive, programs)
         archive.write_string(f"extra/{SIGNATURE}", json.dumps(signature))
-    if saved is not None:
-        with (directory / OPTIMIZER).open("wb") as file:  # a path would put its name into it
-            torch.save(saved, file)
     try:
         screen(directory)
     except ValueError as error:
@@ -42,6 +39,15 @@ def write(
         raise ValueError(
             f"torch_export: this model cannot be held as plain data: {error}"
         ) from error
+
+
+def write_optimizer(directory: Path, saved: dict[str, Any]) -> None:
+    """Writes what it takes to make the optimizer again; what is mapped is not written over."""
+    import torch
+
+    (directory / OPTIMIZER).unlink(missing_ok=True)
+    with (directory / OPTIMIZER).open("wb") as file:  # a path would put its name into it
+        torch.save(saved, file)
 
 
 def _write_programs(archive: Any, programs: dict[str, "ExportedProgram"]) -> None:

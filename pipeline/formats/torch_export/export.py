@@ -37,15 +37,14 @@ def export(
     check_evaluation_mode(model, "torch_export")
     signature = {"inputs": list(inputs), "outputs": outputs}
     programs = {MODEL: capture(model, examples(dimensions, input=inputs), outputs)}
-    saved = None
     if training is not None:
         assert targets is not None
         signature |= {"targets": list(targets), "loss": training.compared()}
         if training.own_step is not None:
             signature["own"] = [training.own_step.step.name, training.own_step.judge.name]
-        saved = _optimizer_file.content(training, seed)
         given = examples(dimensions, input=inputs, target=targets)
         programs |= capture_training(training, given)
+        _optimizer_file.write(directory, training, seed)
     for program in programs.values():
         strip(program)
-    write(directory, programs, signature, saved)
+    write(directory, programs, signature)

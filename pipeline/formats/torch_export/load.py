@@ -5,9 +5,10 @@ from functools import partial
 from pathlib import Path
 
 from .._torch import predict, refusals
+from .._zip_part import ZipPart
 from ..contract import Arrays, Place
 from . import _archive
-from ._names import FILE
+from ._names import FILE, MODEL
 from .screen import screen
 
 __all__ = ["load", "refusals", "weights"]
@@ -20,8 +21,14 @@ def load(directory: Path) -> Callable[[Arrays], Arrays]:
 
     screen(directory)
     signature = _archive.signature(directory)
-    module = torch.export.load(directory / FILE).module()
+    with ZipPart(directory / FILE, _is_of_model) as part:  # with the others torch would load each
+        module = torch.export.load(part).module()  # type: ignore[arg-type]
     return partial(predict, module, signature=signature)
+
+
+def _is_of_model(member: str) -> bool:
+    _, folder, name = f"{member}//".split("/", 3)[:3]
+    return folder != "models" or name == f"{MODEL}.json"
 
 
 def weights(directory: Path) -> dict[str, Place]:

@@ -1,6 +1,5 @@
 """Trains the programs on, from where the optimizer and the random numbers stood."""
 
-import json
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,12 +10,13 @@ import numpy as np
 from .._torch import array, predict, set_values, tensors
 from .._zip import data_offset
 from ..contract import Arrays, Place
-from . import _adapter, _average
+from . import _adapter, _archive, _average
 from ._gradient import gradient
 from ._judging import judging
-from ._names import FILE, LOSS, MODEL, OPTIMIZER, SIGNATURE, TRAIN
+from ._names import LOSS, MODEL, OPTIMIZER, TRAIN
 from ._optimizer import advance, restore, scaler_of
-from ._write import write
+from ._programs import programs
+from ._write import write, write_optimizer
 from .screen import screen
 
 if TYPE_CHECKING:
@@ -51,19 +51,17 @@ class Trainer:
 
     def __init__(self, directory: Path):
         import torch
-        from torch.export.pt2_archive._package import load_pt2
 
-        contents = load_pt2(directory / FILE)
-        self.programs = contents.exported_programs
-        self.signature = json.loads(contents.extra_files[SIGNATURE])
+        self.saved = torch.load(directory / OPTIMIZER, weights_only=True, mmap=True)
+        self.stepping = self.saved.get("stepping", {})
+        self.averaging = self.stepping.get("averaging")
+        self.adapter = self.stepping.get("adapter")
+        self.programs = programs(directory, apart=bool(self.averaging or self.adapter))
+        self.signature = _archive.signature(directory)
         self.targets = self.signature.get("targets", ["target"])
         self.model, self.train, self.loss = (
             self.programs[each].module() for each in (MODEL, TRAIN, LOSS)
         )
-        self.saved = torch.load(directory / OPTIMIZER, weights_only=True)
-        self.stepping = self.saved.get("stepping", {})
-        self.averaging = self.stepping.get("averaging")
-        self.adapter = self.stepping.get("adapter")
         self._merged_of: tuple[int, ...] = ()
         self.weights = dict(self.train.named_parameters())
         self.optimizer, self.scheduler = restore(self.saved, self.weights)
@@ -144,7 +142,8 @@ class Trainer:
         self._share_weights()
         for module in self.model.modules():
             module.training = False  # baked in; eval() of an exported program raises
-        return self.model
+        predictor: nn.Module = self.model
+        return predictor
 
     def state(self) -> Arrays:
         """Returns net/<name> of every weight and buffer, loss/<name> of the loss' own, and
@@ -193,7 +192,8 @@ class Trainer:
             saved["scheduler"] = self.saved["scheduler"] | {"state": self.scheduler.state_dict()}
         if self.scaler is not None:
             saved["stepping"] = self.stepping | {"scaling": self.scaler.state_dict()}
-        write(directory, self.programs, self.signature, saved)
+        write_optimizer(directory, saved)
+        write(directory, self.programs, self.signature)
 
     def _share_weights(self) -> None:
         """Hands the trained weights to the other programs, or their averages to that of the loss.
