@@ -23,36 +23,48 @@ class WrittenPath(PosixPath):
     def open(self, mode: str = "r", *rest: Any, **more: Any) -> IO[Any]:  # type: ignore[override]
         """Opens it as Path does."""
         if mode == "wb" and not rest and not more:
-            return io.BufferedWriter(_Digesting(self, mode))
+            return io.BufferedWriter(_Digesting(super().open("wb", buffering=0)))
         return super().open(mode, *rest, **more)
 
 
-class _Digesting(io.FileIO):
+class _Digesting(io.RawIOBase):
     """A file that knows the sha256 of what was written, unless something was written twice."""
 
-    def __init__(self, path: Path, mode: str) -> None:
-        super().__init__(path, mode)
-        self._sha256, self._straight = hashlib.sha256(), True
+    def __init__(self, file: io.FileIO) -> None:
+        self._file, self._sha256, self._straight = file, hashlib.sha256(), True
 
     def write(self, data: Any, /) -> int:
-        count = super().write(data)
+        count = self._file.write(data)
         self._sha256.update(memoryview(data).cast("B")[:count])
         return count
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        before = self.tell()
-        place = super().seek(offset, whence)
+        before = self._file.tell()
+        place = self._file.seek(offset, whence)
         self._straight = self._straight and place == before
         return place
 
+    def tell(self) -> int:
+        return self._file.tell()
+
     def truncate(self, size: int | None = None, /) -> int:
         self._straight = False
-        return super().truncate(size)
+        return self._file.truncate(size)
+
+    def fileno(self) -> int:
+        return self._file.fileno()
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return self._file.seekable()
 
     def close(self) -> None:
         if not self.closed and self._straight:
             _remember(os.fstat(self.fileno()), self._sha256.hexdigest())
         super().close()
+        self._file.close()
 
 
 def digest(path: Path) -> str:
@@ -84,6 +96,15 @@ def link(source: Path, target: Path) -> None:
         copy(source, target)
     else:
         _remember(target.stat(), known)
+
+
+def unlink(path: Path, other: Path) -> None:
+    """Removes a name of a file; another that it has may be the same file's."""
+    same = other.exists() and other.samefile(path)
+    known = _known(path.stat()) if same else None
+    path.unlink()
+    if same:
+        _remember(other.stat(), known)
 
 
 def copy(source: Path, target: Path) -> str:

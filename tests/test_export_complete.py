@@ -219,7 +219,7 @@ def test_the_chosen_epoch_is_the_one_with_the_best_metric(trained, copy_of):
         assert schema["epoch"] == best["epoch"]
         chosen = project.root / f"artifacts/train/epoch_{schema['epoch']:04d}.pt"
         saved = project.root / "artifacts/checkpoint/checkpoint.pt"
-        assert saved.read_bytes() == chosen.read_bytes()
+        assert saved.samefile(chosen)
 
 
 def test_a_metric_that_was_not_recorded_is_refused_by_name(trained, copy_of):

@@ -42,7 +42,7 @@ def _content(array: np.ndarray) -> Iterator[bytes | memoryview]:
     array = array.T if described["fortran_order"] else array
     if array.flags.c_contiguous:
         if array.itemsize:
-            yield memoryview(array.reshape(-1).view(np.uint8))
+            yield array.reshape(-1).view(np.uint8).data
         return
     count = max(1, CHUNK // max(1, array.itemsize))
     flat = array.flat

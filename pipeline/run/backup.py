@@ -41,6 +41,9 @@ def restore(output: Path, marker: str) -> None:
 
 
 def remove(output: Path) -> None:
+    for copy in path_of(output).glob("*"):
+        if copy.is_file():
+            written.unlink(copy, output / copy.name)
     shutil.rmtree(path_of(output), ignore_errors=True)
 
 

@@ -48,6 +48,8 @@ def test_what_is_written_is_digested_meanwhile(tmp_path: Path, readings: list[st
     written.link(tmp_path / "file", tmp_path / "link")
     sha256 = hashlib.sha256(content).hexdigest()
     assert written.copy(tmp_path / "link", tmp_path / "copy") == sha256
+    written.link(tmp_path / "file", tmp_path / "gone")
+    written.unlink(tmp_path / "gone", tmp_path / "file")
     for name in ("file", "link", "copy"):
         assert digests.digest(tmp_path / name) == sha256
     assert not readings
