@@ -2,15 +2,16 @@
 
 A net of this size is saved by torch.save in a clone of this repository's HEAD, and adopted, stage
 by stage, without DVC and its cache. The figures are in times the weights, of all processes of a
-step: the largest memory of one beyond that of the same with a tiny net, pages of mapped files
-included; the bytes that they asked the system to read and to write; and those of files in the
-clone that they had mapped and looked at, at once, which the system counts as no reading. With
-`--adam` the checkpoint has an optimizer's state, too, of twice the weights, and training goes on
-from it.
+step: the largest memory of one beyond that of the same with a tiny net, once with the pages of
+mapped files, which are the page cache's, and once its own alone; the bytes that they asked the
+system to read and to write; and those of files in the clone that they had mapped and looked at, at
+once, which the system counts as no reading. With `--adam` the checkpoint has an optimizer's state,
+too, of twice the weights, and training goes on from it.
 """
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -88,6 +89,8 @@ class Cost:
 
     memory: float = 0.0
     """MiB at most."""
+    own: float = 0.0
+    """The same without pages of files."""
     read: float = 0.0
     """MiB, the page cache's included."""
     written: float = 0.0
@@ -108,12 +111,17 @@ def main() -> int:
         tiny = costs(clone(Path(scratch) / "tiny"), TINY, 1, optimizer)
         large = costs(clone(Path(scratch) / "large"), WIDTH, layers, optimizer)
     print(f"{weights:.0f} MiB of weights\n")
-    print("| step | memory beyond | read | written | mapped | seconds |\n|---|---|---|---|---|---|")
+    print("| step | memory beyond | its own | read | written | mapped | seconds |")
+    print("|---|---|---|---|---|---|---|")
     for name, cost in large.items():
-        beyond = (cost.memory - tiny[name].memory) / weights
-        beyond_tiny = (cost.read - tiny[name].read, cost.written - tiny[name].written, cost.mapped)
-        moved = " | ".join(f"{max(each, 0) / weights:.1f}" for each in beyond_tiny)
-        print(f"| {name} | {beyond:.2f} | {moved} | {cost.seconds:.1f} |")
+        least = tiny[name]
+        beyond = (cost.memory - least.memory, cost.own - least.own)
+        moved = (cost.read - least.read, cost.written - least.written, cost.mapped)
+        cells = [
+            *(f"{each / weights:.2f}" for each in beyond),
+            *(f"{each / weights:.1f}" for each in moved),
+        ]
+        print(f"| {name} | {' | '.join(cells)} | {cost.seconds:.1f} |")
     return 0
 
 
@@ -147,6 +155,7 @@ def measured(place: Path, command: list[str]) -> Cost:
     while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
         tree = processes(process.pid)
         cost.memory = max(cost.memory, *map(high_water_mark, tree))
+        cost.own = max(cost.own, *map(own_memory, tree))
         if looks % LOOKS_AT_MAPS == 0:
             cost.mapped = max(cost.mapped, sum(mapped(each, place) for each in tree))
         looks += 1
@@ -169,6 +178,15 @@ def processes(process: int) -> list[int]:
             continue
         found += map(int, " ".join(children).split())
     return found
+
+
+def own_memory(process: int) -> float:
+    """Returns MiB; nothing of a process that has just ended."""
+    try:
+        text = Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return 0.0
+    return sum(map(int, re.findall(r"Rss(?:Anon|Shmem):\s*(\d+) kB", text))) / 1024
 
 
 def mapped(process: int, place: Path) -> float:
