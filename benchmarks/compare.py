@@ -6,6 +6,8 @@ process has loaded. Memory is the largest sum over all processes of a job that a
 """
 
 import argparse
+import contextlib
+import ctypes
 import os
 import shutil
 import statistics
@@ -28,8 +30,12 @@ class Figures:
     largest: float
 
 
+PR_SET_CHILD_SUBREAPER = 36
+
+
 def measure(command: list[str], cwd: Path) -> Figures:
     """Seconds, seconds, MiB of all processes together, MiB of the largest one."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     before, start = os.times(), time.perf_counter()
     with (cwd / "output.log").open("w") as log:
@@ -46,7 +52,11 @@ def measure(command: list[str], cwd: Path) -> Figures:
             sizes = memory(job.pid)
             peak, largest = max(peak, sum(sizes)), max([largest, *sizes])
             time.sleep(PERIOD)
-    wall, after = time.perf_counter() - start, os.times()
+    wall = time.perf_counter() - start
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.wait()  # what outlives its parent, and is ours then
+    after = os.times()
     if job.returncode:
         sys.exit(f"{' '.join(command)} ended with {job.returncode}: {cwd / 'output.log'}")
     cpu = after.children_user + after.children_system

@@ -123,9 +123,12 @@ def _meanwhile(tally: Tally, change: Change, start: Project, scratch: Path) -> N
     output = project.root / "artifacts" / ("data" if stage == "prepare" else stage)
     while not (output / "unfinished.json").is_file():
         assert ground.alive(process), running.said
-    process.suspend()
+    every = ground.family(process)
+    for each in every:
+        each.suspend()
     change.make(project)
-    process.resume()
+    for each in every:
+        each.resume()
     tally.tried += 1
     code = running.ended()
     told = rf"^error: {stage}: .*{re.escape(change.word)}.*changed while it ran"

@@ -31,5 +31,9 @@ reproduce, resume, fetch, relog, sign and verify_signature take what they made.
 
 Folders hold what stages and commands use, each a subject: config, data, training, frameworks,
 formats, reference, provenance, sandbox, verification, tracking, html, run. tests/test_imports.py
-says which may import which.
+says which may import which. preloading lets the stages of one `dvc repro` import a framework once.
 """
+
+from pipeline import preloading
+
+preloading.hand_over()

@@ -9,10 +9,15 @@ from testing.project import ROOT
 STAGES = load_yaml((ROOT / "dvc.yaml").read_text(), "dvc.yaml")["stages"]
 
 CHANGES_NO_RESULT = {
-    "pipeline/__init__.py": "is a docstring",
+    "pipeline/__init__.py": "begins the preloading",
     "pipeline/errors.py": "words what a stage ends with when it has no result",
     "pipeline/files.py": "writes a file whole or not at all, and words the system's errors",
     "pipeline/written.py": "knows the sha256 of what was written, and gives a file a second name",
+    "pipeline/preloading/__init__.py": "chooses the process that the same code runs in",
+    "pipeline/preloading/client.py": "hands a stage to that process",
+    "pipeline/preloading/imports.py": "says which libraries it has imported",
+    "pipeline/preloading/parent.py": "forks it",
+    "pipeline/preloading/server.py": "starts what forks it",
     "pipeline/project.py": "says where things lie, and what the stages are called",
     "pipeline/text.py": "escapes what is printed",
     "pipeline/untrusted/__init__.py": "is a docstring",

@@ -7,8 +7,9 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from types import FrameType
+
+from pipeline.run.dvc_process import parent_of, processes_up_to_dvc
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -47,7 +48,7 @@ def install() -> None:
     for number in SIGNALS:
         signal.signal(number, _on_signal)
     if "DVC_STAGE" in os.environ:
-        threading.Thread(target=_end_with_dvc, args=(_processes_up_to_dvc(),), daemon=True).start()
+        threading.Thread(target=_end_with_dvc, args=(processes_up_to_dvc(),), daemon=True).start()
 
 
 def _on_signal(number: int, _: FrameType | None) -> None:
@@ -99,36 +100,9 @@ def run_to_its_end(command: list[str], environ: Mapping[str, str] | None = None)
     return code
 
 
-def _processes_up_to_dvc() -> list[tuple[int, int]]:
-    """Returns each process with its parent, up to DVC: a shell may stand between."""
-    pairs, process = [], os.getpid()
-    while parent := _parent(process):
-        pairs.append((process, parent))
-        if not _is_shell(parent):
-            break
-        process = parent
-    return pairs
-
-
-def _parent(process: int) -> int | None:
-    if process == os.getpid():
-        return os.getppid()
-    with contextlib.suppress(OSError):
-        status = Path(f"/proc/{process}/stat").read_text()
-        return int(status.rpartition(")")[2].split()[1])
-    return None
-
-
-def _is_shell(process: int) -> bool:
-    """Returns whether it is a shell that runs a command, as DVC starts it; not one typed in."""
-    with contextlib.suppress(OSError):
-        return b"-c" in Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")[1:4]
-    return False
-
-
 def _end_with_dvc(pairs: list[tuple[int, int]]) -> None:
     """Ends the stage when DVC is gone, which would leave it running beside the next one."""
-    while all(_parent(process) == parent for process, parent in pairs):
+    while all(parent_of(process) == parent for process, parent in pairs):
         time.sleep(WATCH_INTERVAL)
     print("DVC is gone; ending", flush=True)
     os.kill(os.getpid(), signal.SIGTERM)

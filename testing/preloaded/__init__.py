@@ -12,7 +12,6 @@ this out: `Project.run(..., fresh=True)`, or a command that does not come from a
 
 import contextlib
 import json
-import marshal
 import os
 import socket
 import subprocess
@@ -120,17 +119,13 @@ def _job(
     """Returns the exit code, or null where there is no such parent or it refuses."""
     if NAME not in os.environ:
         return None
-    job = {
-        "words": words,
-        "cwd": str(cwd),
-        "environ": {os.fsencode(k): os.fsencode(v) for k, v in environ.items()},
-        "umask": 0o022,
-        "group": os.getpgid(0),
-    }
+    variables = [f"{name}={value}" for name, value in environ.items()]
+    parts = [0o022, os.getpgid(0), os.getpid(), cwd, len(words), *words, *variables]
+    job = os.fsencode("\0".join(map(str, parts)))
     with (
         socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server,
         Path(os.devnull).open() as nothing,
     ):
         server.connect(f"{os.environ[NAME]}/{parent}.socket")
-        socket.send_fds(server, [marshal.dumps(job)], [nothing.fileno(), *streams])
+        socket.send_fds(server, [job], [nothing.fileno(), *streams])
         return int(server.recv(16)) if server.recv(200) == b"taken" else None

@@ -8,7 +8,6 @@ Only modules that Python has built in are imported, so that it starts in hundred
 
 import _signal
 import _socket
-import marshal
 import posix
 import sys
 
@@ -17,6 +16,7 @@ FRAMEWORK = ("pipeline.train", "pipeline.checkpoint", "pipeline.export_complete"
 MLFLOW = ("pipeline.log_to_mlflow", "pipeline.relog")
 DVC = ("add", "checkout", "commit", "diff", "metrics", "params", "push", "pull", "repro", "status")
 """Commands of DVC that start no process that outlives them."""
+ENCODING = sys.getfilesystemencoding()
 PASSED_ON = (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP, _signal.SIGUSR1, _signal.SIGUSR2)
 
 
@@ -58,16 +58,13 @@ def framework():
 
 
 def job(words):
-    """Returns all of this process that its stand-in must have."""
+    """Returns all of this process that its stand-in must have, as pipeline.preloading reads it."""
     umask = posix.umask(0)
     posix.umask(umask)
-    return {
-        "words": words,
-        "cwd": posix.getcwd(),
-        "environ": dict(posix.environ),
-        "umask": umask,
-        "group": posix.getpgid(0),
-    }
+    numbers = [umask, posix.getpgid(0), posix.getpid(), posix.getcwd(), len(words)]
+    variables = [name + b"=" + value for name, value in posix.environ.items()]
+    parts = [str(each).encode(ENCODING, "surrogateescape") for each in [*numbers, *words]]
+    return b"\0".join([*parts, *variables])
 
 
 def handed_over(folder, name, words):
@@ -100,7 +97,7 @@ def taken(folder, name, words):
         numbers = [0, 1, 2, *map(int, words[2:3] if forks(words) else ())]
         packed = b"".join(number.to_bytes(4, sys.byteorder) for number in numbers)
         rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, packed)
-        server.sendmsg([marshal.dumps(job(words))], [rights])
+        server.sendmsg([job(words)], [rights])
         return server if server.recv(200) == b"taken" else None
     except OSError:
         return None

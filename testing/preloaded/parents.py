@@ -62,9 +62,8 @@ OF_EACH_SANDBOX = {"HOME", "TMPDIR"}
 START = dict(os.environ)
 
 
-def foreign(parent: str, environ: dict[bytes, bytes]) -> str | None:
+def foreign(parent: str, now: dict[str, str]) -> str | None:
     """Returns a variable that the parent's imports may have read, and that was another one then."""
-    now = {os.fsdecode(name): os.fsdecode(value) for name, value in environ.items()}
     start = SET_BEFORE[parent] if parent in SANDBOXES else START
     unread = READ_BY_NO_IMPORT | (OF_EACH_SANDBOX if parent in SANDBOXES else set())
     for name in sorted(now.keys() | start.keys()):

@@ -17,29 +17,8 @@ from pipeline.sandbox.processes import Start
 from pipeline.sandbox.supervisor import environment
 from pipeline.sandbox.worker.tasks import UNUSED
 from testing import preloaded
+from testing.probe import LASTS, PROBE
 from testing.project import ROOT, Project
-
-PROBE = """
-import json, os, resource, sys
-umask = os.umask(0)
-lasting = {k: v for k, v in os.environ.items() if k not in ("_", "SHLVL", "LC_CTYPE")}
-print(json.dumps({
-    "argv": sys.argv, "path": sys.path, "orig_argv": sys.orig_argv[1:],
-    "main": [__name__, __file__],
-    "package": __package__, "cwd": os.getcwd(), "umask": umask, "environ": lasting,
-    "group": os.getpgid(0), "stdin": sys.stdin.read(),
-    "encoding": [sys.stdout.encoding, sys.getfilesystemencoding(), sys.stderr.errors],
-    "handlers": [str(__import__("signal").getsignal(n)) for n in (1, 2, 13, 15, 17)],
-    "modules": "sklearn" in sys.modules, "streams": [os.isatty(n) for n in range(3)],
-    "files": sorted(os.listdir("/proc/self/fd"))[:3], "limits": resource.getrlimit(7),
-}))
-"""
-LASTS = """
-import os, signal, sys, time
-signal.signal(15, lambda *_: (print("asked", flush=True), sys.exit(143)))
-print(os.getpid(), flush=True)
-time.sleep(60)
-"""
 
 
 @pytest.fixture
@@ -136,7 +115,9 @@ def test_it_ends_with_the_command_that_it_stands_for(place: Project) -> None:
 def test_a_client_that_is_killed_before_it_says_what_it_wants_ends_no_parent(
     place: Project,
 ) -> None:
-    (place.root / "pipeline/who.py").write_text("import os; print(os.getppid())")
+    (place.root / "pipeline/who.py").write_text(
+        "import os, psutil; print(psutil.Process(os.getppid()).ppid())"
+    )
     parent = place.run("python", "-m", "pipeline.who").stdout
     for _ in range(2):
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:

@@ -1,0 +1,63 @@
+"""Stages go on in processes that have imported what takes long: the framework once for all of them,
+and while the first stages run.
+
+The first stage of a `dvc repro` starts a server, which ends with that DVC. A stage hands its words,
+directory, environment and streams to it, and ends as the process there does that runs it: its own
+module, from its own folder, forked from one that has imported libraries and nothing of ours. What
+would be another process there (other limits, name spaces, variables or flags) runs where it is, and
+so does whatever DVC has not started. `PRELOAD=0` turns it off.
+"""
+
+import os
+import sys
+
+STAGES = ("compose", "prepare", "train", "checkpoint", "export_complete", "verify", "log_to_mlflow")
+LIGHT = ("compose", "prepare", "verify")
+"""Stages that import little, and run where they are."""
+
+
+def hand_over() -> None:
+    """Returns where the stage is to run here; else ends this process as the other one ends."""
+    if stage := _stage():
+        from pipeline.preloading import client
+
+        if names := _names(stage):
+            client.demand_server(names)
+            if stage not in LIGHT:
+                client.hand_over(names[0])
+
+
+def _stage() -> str | None:
+    """Returns the stage that DVC has started this process for, where it can be preloaded."""
+    if "DVC_STAGE" not in os.environ or not sys.platform.startswith("linux"):
+        return None
+    from pipeline.run.dvc_process import STANDS_FOR
+
+    words = sys.orig_argv[1:3]
+    package, _, stage = words[-1].partition(".")
+    asked = words[0] == "-m" and package == "pipeline" and stage in STAGES
+    off = STANDS_FOR in sys._xoptions or os.environ.get("PRELOAD") == "0"
+    return stage if asked and not off else None
+
+
+def _names(stage: str) -> list[str]:
+    """Returns what the stage and those after it are preloaded with, in their order."""
+    if stage in ("verify", "log_to_mlflow"):
+        return ["mlflow"]
+    framework = _framework()
+    return [framework, "mlflow"] if framework else []
+
+
+def _framework() -> str | None:
+    """Returns that of the model in params.yaml, as the pipeline writes it."""
+    try:
+        with open("params.yaml", "rb") as file:  # noqa: PTH123
+            section = file.read().partition(b"\nmodel:\n")[2]
+    except OSError:
+        return None
+    for line in section.split(b"\n"):
+        if not line.startswith(b"  "):
+            return None
+        if line.startswith(b"  framework: "):
+            return line[13:].decode(errors="replace")
+    return None

@@ -1,0 +1,59 @@
+"""What a process imports before its jobs come, and the variables that these imports read."""
+
+import importlib
+import os
+import sys
+from collections.abc import Iterable
+
+IMPORTS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "pytorch": (
+        ("torch", "torch._dynamo", "sklearn.metrics", "hydra.utils"),
+        ("networkx", "torch.export", "torch.onnx", "onnxscript.function_libs.torch_lib.ops"),
+    ),
+    "keras": (("tensorflow", "keras", "sklearn.metrics", "hydra.utils"),),
+    "mlflow": (("mlflow.store.tracking.sqlalchemy_store",),),
+}
+"""By framework, and for MLflow: what the first job waits for, then what is imported while there is
+none."""
+ABSENT = {"keras": ("matplotlib", "pandas", "sklearn"), "mlflow": ("pandas",)}
+"""What the framework does without, as where the pipeline imports it."""
+SET_BEFORE = {
+    "keras": {
+        "KERAS_BACKEND": "tensorflow",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "TF_ENABLE_ONEDNN_OPTS": "1",
+    },
+    "mlflow": {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_LOGGING_LEVEL": "WARNING"},
+}
+"""What the pipeline sets before it imports the framework."""
+UNREAD = {
+    *("PWD", "OLDPWD", "SHLVL", "_", "COLUMNS", "LINES"),
+    *("DVC_STAGE", "DVC_ROOT", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV"),
+}
+"""Variables that may differ, for no import reads them."""
+
+
+def preload(name: str, modules: Iterable[str]) -> None:
+    """Imports the modules; a missing one is left to whoever needs it, who says so."""
+    os.environ |= SET_BEFORE.get(name, {})
+    absent = [each for each in ABSENT.get(name, ()) if each not in sys.modules]
+    for module in modules:
+        of_framework = module.partition(".")[0] in ("tensorflow", "keras", "mlflow")
+        if of_framework:
+            sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]
+        try:
+            importlib.import_module(module)
+        except ImportError:
+            continue
+        finally:
+            for each in absent:
+                if sys.modules.get(each, each) is None:
+                    del sys.modules[each]
+
+
+def other_variable(before: dict[str, str], now: dict[str, str], unread: set[str]) -> str | None:
+    """Returns a variable that an import may have read, and that is another one for the job."""
+    for name in sorted(before.keys() | now.keys()):
+        if name not in unread and before.get(name) != now.get(name):
+            return name
+    return None

@@ -1,0 +1,93 @@
+"""`python -m pipeline.preloading.server DVC NAME=DESCRIPTOR …`: starts a process for each name,
+which imports what imports.py says and then does what parent.py says; one after the other, or when
+asked.
+
+DVC is the number of a process, with which all end but what they have begun, which ends with its
+client. A descriptor is a listening socket's; there are no files.
+"""
+
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline.preloading.imports import IMPORTS, UNREAD, other_variable, preload
+from pipeline.preloading.parent import Job, become, next_job, run_module
+
+LAST = {"pytorch": "export_complete", "keras": "export_complete", "mlflow": "log_to_mlflow"}
+"""The stage after which the process of a name is of no more use."""
+GARBAGE_THRESHOLD = 50_000
+START = dict(os.environ)
+
+
+def main(dvc: int, listeners: dict[str, socket.socket]) -> Job:
+    """Returns in a process that is there for a job."""
+    owner, _held_open = os.pipe()
+    imported, imports_done = os.pipe()
+    ended = os.pidfd_open(dvc)
+    waiting = {listeners[name].fileno(): name for name in listeners}
+    poll = select.poll()
+    for descriptor in (ended, imported, *waiting):
+        poll.register(descriptor, select.POLLIN)
+    ready, started = [*waiting][:1], list[int]()
+    while ended not in ready:
+        if imported in ready:
+            os.read(imported, 1)
+            ready += [*waiting][:1]
+        for descriptor in [each for each in waiting if each in ready]:
+            name = waiting.pop(descriptor)
+            poll.unregister(descriptor)
+            if (process := os.fork()) == 0:
+                os.close(_held_open)
+                for other in waiting.values():
+                    listeners[other].close()
+                return _preloaded(name, listeners[name], owner, imports_done)
+            listeners[name].close()
+            started.append(process)
+        ready = [descriptor for descriptor, _ in poll.poll()]
+    for process in started:  # whatever one is importing
+        os.kill(process, signal.SIGKILL)
+    os._exit(0)
+
+
+def _preloaded(name: str, listener: socket.socket, owner: int, imports_done: int) -> Job:
+    del sys.path[0]  # the project's folder: what is imported here is none of ours, nor the user's
+    for each in [each for each in sys.modules if each.partition(".")[0] == "pipeline"]:
+        del sys.modules[each]
+    gc.set_threshold(GARBAGE_THRESHOLD)
+    before = set(sys.modules)
+
+    def refuse(job: Job) -> str | None:
+        if job["unlike"]:
+            return str(job["unlike"])
+        if variable := other_variable(START, job["environ"], UNREAD):
+            return f"variable {variable}"
+        imported = {each.partition(".")[0] for each in sys.modules.keys() - before}
+        shadowed = sorted(imported & {each.stem for each in Path(job["cwd"]).iterdir()})
+        return f"{shadowed[0]} is another module there" if shadowed else None
+
+    def is_last(job: Job) -> bool:
+        return str(job["words"][1]).endswith(LAST[name])
+
+    return next_job(listener, owner, refuse, _importing(name, imports_done), is_last)
+
+
+def _importing(name: str, imports_done: int) -> Iterator[None]:
+    first, *later = IMPORTS[name]
+    for modules in (first, *([module] for group in later for module in group)):
+        preload(name, modules)
+        gc.freeze()
+        yield
+    os.write(imports_done, b"x")
+
+
+if __name__ == "__main__":
+    dvc, *given = sys.argv[1:]
+    pairs = (each.split("=") for each in given)
+    job = main(int(dvc), {name: socket.socket(fileno=int(number)) for name, number in pairs})
+    become(job)
+    run_module(job)

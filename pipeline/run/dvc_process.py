@@ -1,0 +1,44 @@
+"""The processes between a stage and DVC, which has started it: a shell may stand between."""
+
+import os
+import sys
+from pathlib import Path
+
+STANDS_FOR = "stands_for"
+"""The option of the interpreter (`-X`) that holds the number of the process which a preloaded one
+stands for."""
+
+
+def stage_process() -> int:
+    """Returns the process that DVC's shell has started: this one, or the one it stands for."""
+    return int(sys._xoptions.get(STANDS_FOR) or os.getpid())
+
+
+def processes_up_to_dvc() -> list[tuple[int, int]]:
+    """Returns each process with its parent, from the stage's up to DVC."""
+    pairs, process = [], stage_process()
+    while above := parent_of(process):
+        pairs.append((process, above))
+        if not _is_shell(above):
+            break
+        process = above
+    return pairs
+
+
+def parent_of(process: int) -> int | None:
+    """Returns the parent of a process that is there, else None."""
+    if process == os.getpid():
+        return os.getppid()
+    try:
+        status = Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        return None
+    return int(status.rpartition(")")[2].split()[1])
+
+
+def _is_shell(process: int) -> bool:
+    """Returns whether it is a shell that runs a command, as DVC starts it; not one typed in."""
+    try:
+        return b"-c" in Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")[1:4]
+    except OSError:
+        return False

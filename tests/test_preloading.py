@@ -1,0 +1,160 @@
+"""A stage that DVC starts goes on in a process that has imported its framework. Here DVC is the
+tests' own process."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from testing.probe import LASTS, PROBE
+from testing.project import ROOT
+
+NEEDED = ("preloading", "run/dvc_process.py", "run/__init__.py", "__init__.py")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose stages say what process they are, or last."""
+    here = tmp_path_factory.mktemp("place")
+    for name in NEEDED:
+        of, to = ROOT / "pipeline" / name, here / "pipeline" / name
+        to.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(of, to) if of.is_dir() else shutil.copyfile(of, to)
+    (here / "pipeline/train.py").write_text(PROBE.replace("sklearn", "torch"))
+    (here / "pipeline/checkpoint.py").write_text(LASTS)
+    (here / "pipeline/prepare.py").touch()
+    (here / "params.yaml").write_text("\nmodel:\n  framework: pytorch\n")
+    return here
+
+
+def surroundings(**changed: str) -> dict[str, str]:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    return {**ours, "PATH": path, "DVC_STAGE": "train", **changed}
+
+
+def probed(place: Path, *before: str, umask: int = 0o027, **changed: str) -> dict:
+    done = subprocess.run(
+        [*before, "sh", "-c", "python -m pipeline.train one '' zwölf"],
+        cwd=place,
+        env=surroundings(**changed),
+        input="given",
+        umask=umask,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_it_is_the_process_that_python_would_be_but_for_its_imports(place: Path) -> None:
+    ours = probed(place)
+    real = probed(place, PRELOAD="0")
+    assert ours.pop("modules") and not real.pop("modules")
+    real["environ"].pop("PRELOAD")
+    assert ours == real
+
+
+@pytest.mark.parametrize(
+    ("wrapper", "changed"),
+    [
+        ((), {"OMP_NUM_THREADS": "3"}),
+        ((), {"LD_LIBRARY_PATH": "/nowhere"}),
+        (("setsid", "--wait"), {}),
+        (("sh", "-c", 'ulimit -n 99; exec "$@"', "sh"), {}),
+    ],
+    ids=str,
+)
+def test_what_would_be_another_process_there_runs_where_it_is(
+    place: Path, wrapper: tuple[str, ...], changed: dict[str, str]
+) -> None:
+    assert probed(place)["modules"]
+    assert not probed(place, *wrapper, **changed)["modules"]
+
+
+def test_a_module_of_the_project_that_is_called_like_an_imported_one_is_its_own(
+    place: Path,
+) -> None:
+    (place / "sympy.py").touch()
+    assert not probed(place)["modules"]
+    (place / "sympy.py").unlink()
+    assert probed(place)["modules"]
+
+
+def test_what_dvc_has_not_started_starts_nothing(place: Path) -> None:
+    environ = {name: value for name, value in surroundings().items() if name != "DVC_STAGE"}
+    words = [sys.executable, "-m", "pipeline.train"]
+    done = subprocess.run(words, cwd=place, env=environ, input="", capture_output=True, text=True)
+    assert not json.loads(done.stdout)["modules"]
+
+
+def started(place: Path) -> tuple["subprocess.Popen[str]", psutil.Process]:
+    """The stage's process, and the one that does its work."""
+    running = subprocess.Popen(
+        [sys.executable, "-m", "pipeline.checkpoint"],
+        cwd=place,
+        env=surroundings(),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert running.stdout
+    process = psutil.Process(int(running.stdout.readline()))
+    assert process.pid != running.pid
+    assert Path(f"/proc/{process.pid}/comm").read_text().startswith(str(running.pid))
+    return running, process
+
+
+def test_a_signal_reaches_it_and_its_exit_code_comes_back(place: Path) -> None:
+    running, _ = started(place)
+    running.terminate()
+    said, _ = running.communicate(timeout=30)
+    assert (said, running.returncode) == ("asked\n", 143)
+
+
+def test_who_waits_for_it_sees_that_it_was_killed(place: Path) -> None:
+    running, process = started(place)
+    process.kill()
+    assert running.wait(30) == -signal.SIGKILL
+
+
+def test_it_ends_with_the_stage_that_it_stands_for(place: Path) -> None:
+    running, process = started(place)
+    running.kill()
+    running.wait(30)
+    assert psutil.wait_procs([process], timeout=30)[1] == []
+
+
+AS_DVC = """
+import subprocess, sys, time
+subprocess.run([sys.executable, "-m", "pipeline.prepare"], check=True)
+print(flush=True)
+time.sleep(60)
+"""
+
+
+def test_all_of_it_ends_when_dvc_is_killed(place: Path) -> None:
+    (place / "as_dvc.py").write_text(AS_DVC)
+    dvc = subprocess.Popen(
+        [sys.executable, "as_dvc.py"], cwd=place, env=surroundings(), stdout=subprocess.PIPE
+    )
+    assert dvc.stdout
+    dvc.stdout.readline()
+    servers = [each for each in psutil.process_iter(["cmdline"]) if serves(each, dvc.pid)]
+    assert servers
+    dvc.kill()
+    dvc.wait(30)
+    assert psutil.wait_procs(servers, timeout=30)[1] == []
+    time.sleep(0.1)
+    assert not [each for each in psutil.process_iter(["cmdline"]) if serves(each, dvc.pid)]
+
+
+def serves(process: psutil.Process, dvc: int) -> bool:
+    words = process.info["cmdline"] or []
+    return words[2:4] == ["pipeline.preloading.server", str(dvc)]
