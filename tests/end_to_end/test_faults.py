@@ -113,11 +113,9 @@ def test_a_checkpoint_written_onto_the_file_itself_is_found(tmp_path, monkeypatc
         file = project.root / "pipeline/files.py"
         text = file.read_text()
         slow = "path.write_bytes(partial.read_bytes()[:99]); __import__('time').sleep(0.1)"
-        assert "partial.replace(path)" in text
-        indent = re.search(r"^( *)partial\.replace\(path\)", text, re.MULTILINE)[1]
-        file.write_text(
-            text.replace("partial.replace(path)", f"{slow}\n{indent}partial.replace(path)")
-        )
+        indent = re.search(r"^( *)written\.replace\(partial, path\)", text, re.MULTILINE)[1]
+        line = f"{indent}written.replace(partial, path)"
+        file.write_text(text.replace(line, f"{indent}{slow}\n{line}"))
         return project
 
     original = kill_write.ground.project
