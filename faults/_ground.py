@@ -119,17 +119,20 @@ def hit(process: psutil.Process, seconds: float, number: int = signal.SIGKILL) -
 
 def family(process: psutil.Process) -> list[psutil.Process]:
     """The stage's process, the one that does its work where that is another, and their children."""
-    every = [process, *(each for each in psutil.process_iter() if _stands_for(each, process))]
+    every = [process, *_standing_for(process)]
     for each in tuple(every):
         with contextlib.suppress(psutil.NoSuchProcess):
             every += each.children(recursive=True)
     return every
 
 
-def _stands_for(one: psutil.Process, process: psutil.Process) -> bool:
-    with contextlib.suppress(psutil.Error, OSError):
-        return Path(f"/proc/{one.pid}/comm").read_text().startswith(f"{process.pid} ")
-    return False
+def _standing_for(process: psutil.Process) -> list[psutil.Process]:
+    found = []
+    for file in Path("/proc").glob("[0-9]*/comm"):
+        with contextlib.suppress(OSError, psutil.NoSuchProcess):
+            if file.read_text().startswith(f"{process.pid} "):
+                found.append(psutil.Process(int(file.parent.name)))
+    return found
 
 
 def lives(within: Project, modules: Iterable[str], *command: str) -> list[float]:

@@ -126,6 +126,7 @@ def _killed(tally: Tally, ours: Setting, stage: str, module: str, moment: float)
             process.wait(moment)
     family = ground.family(process) if process else []
     if not (process and ground.hit(process, 0)):
+        running.ended()  # DVC is still to record what the stage has written
         return False
     tally.tried += 1
     running.ended()

@@ -18,6 +18,7 @@ none."""
 ABSENT = {"keras": ("matplotlib", "pandas", "sklearn"), "mlflow": ("pandas",)}
 """What the framework does without, as where the pipeline imports it."""
 SET_BEFORE = {
+    "pytorch": {"TORCHINDUCTOR_CACHE_DIR": sys.prefix},
     "keras": {
         "KERAS_BACKEND": "tensorflow",
         "TF_CPP_MIN_LOG_LEVEL": "3",
@@ -25,7 +26,8 @@ SET_BEFORE = {
     },
     "mlflow": {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_LOGGING_LEVEL": "WARNING"},
 }
-"""What the pipeline sets before it imports the framework."""
+"""What the pipeline sets before it imports the framework. torch makes a folder where there is none,
+which would be left by a server that is killed; nothing is compiled into it."""
 UNREAD = {
     *("PWD", "OLDPWD", "SHLVL", "_", "COLUMNS", "LINES"),
     *("DVC_STAGE", "DVC_ROOT", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV"),
