@@ -115,7 +115,7 @@ def test_dvc_has_nothing_to_do_afterwards_and_a_change_of_formats_needs_no_comma
     before = params.read_text()
     values = load_yaml(before, "params.yaml")
     assert (values["train"]["epochs"], values["train"]["start_with"]) == (0, "optimizer")
-    params.write_text(before.replace("attempt: []", "attempt: [torch_pickle]"))
+    params.write_text(before.replace("\n  attempt: []", "\n  attempt: [torch_pickle]"))
     done = project.run("dvc", "repro", "export-complete")
     assert "Stage 'train' didn't change" in done.stdout
     assert "torch_pickle: written" in done.stdout

@@ -60,6 +60,9 @@ def loadable(copy: Path) -> list[str]:
 def answer(copy: Path, verify: Verify) -> Iterator[tuple[str, Result]]:
     """Loads what `screen` has let through, and holds it to the examples, check by check."""
     _, trains = content.formats(copy)
+    if other := tolerances.other_processor(provenance.read(copy)):
+        yield "processor", Result(summary=other, done=False)
+    exact = other is None
     names, texts = loadable(copy), texts_of(copy)
     examples = {name: _outputs(arrays.read(copy / f"examples/{name}.npz")) for name in BATCHES}
     with temporary_folder() as work, supervisor.pool() as pool:
@@ -74,10 +77,10 @@ def answer(copy: Path, verify: Verify) -> Iterator[tuple[str, Result]]:
         if ids is not None:
             yield "tokenizers", _judged_ids(ids.result(), texts)
         for name in names:
-            tolerance = tolerances.of_answers(verify, name)
+            tolerance = tolerances.of_answers(verify, name, exact)
             yield f"answers: {name}", _judged_answers(answers[name].result(), examples, tolerance)
             if name in trainings:
-                tolerance = tolerances.of_training(verify, name)
+                tolerance = tolerances.of_training(verify, name, exact)
                 result = _judged_training(trainings[name].result(), copy, tolerance)
                 yield f"trains on: {name}", result
 

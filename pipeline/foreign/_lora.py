@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 BEGIN = "base_model.model."
-PARTS = re.compile(r"(?P<layer>.+)\.(?P<part>lora_(?:embedding_)?[AB])(?:\.weight)?")
+FACTORS = re.compile(r"(?P<layer>.+)\.(?P<part>lora_(?:embedding_)?[AB])(?:\.weight)?")
 WRAPPED = re.compile(r"\.(?:modules_to_save|base_layer)(?=\.)")
 PLAIN = re.compile(r"[\w.-]+")
 RANKS = frozenset({"r", "lora_alpha", "use_rslora", "fan_in_fan_out", "alpha_pattern"})
@@ -57,7 +57,7 @@ def merged(
     result: dict[str, Callable[[], Tensor]] = {name: _of(base, name) for name in base}
     for key in state:
         name = key.removeprefix(BEGIN)
-        if found := PARTS.fullmatch(name):
+        if found := FACTORS.fullmatch(name):
             layers.setdefault(found["layer"], {})[found["part"]] = key
         elif "lora_" in name or "token_adapter" in name:
             raise ValueError(f"holds {escaped(name)[:200]}, which is no plain LoRA")

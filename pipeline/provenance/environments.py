@@ -1,5 +1,6 @@
-"""The interpreter and the packages that a stage runs with."""
+"""The interpreter, the processor and the packages that a stage runs with."""
 
+import contextlib
 import platform
 import site
 from pathlib import Path
@@ -7,6 +8,24 @@ from typing import Any
 
 OWN = "complete_models"
 """The distribution that is this project: it is named by its code, not by a version."""
+
+
+INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "asimd", "sve", "sve2")
+"""By which libraries choose between kernels that add in another order."""
+
+
+def this_platform() -> str:
+    """Returns system and machine and, where the system tells, who made the processor and which
+    instructions it has: on another one the same program may answer with other last bits."""
+    words = [f"{platform.system()}-{platform.machine()}".lower()]
+    with contextlib.suppress(OSError):
+        lines = (line.partition(":") for line in Path("/proc/cpuinfo").read_text().splitlines())
+        told = {name.strip().lower(): value.strip() for name, _, value in lines}
+        has = (told.get("flags") or told.get("features") or "").split()
+        words += filter(
+            None, [told.get("vendor_id"), *(each for each in INSTRUCTIONS if each in has)]
+        )
+    return " ".join(words)
 
 
 def environment() -> dict[str, Any]:
@@ -17,7 +36,7 @@ def environment() -> dict[str, Any]:
     pairs = sorted(name.rsplit("-", 1) for name in names)
     return {
         "python": platform.python_version(),
-        "platform": f"{platform.system()}-{platform.machine()}".lower(),
+        "platform": this_platform(),
         "packages": {
             name.lower().replace("_", "-"): version for name, version in pairs if name != OWN
         },

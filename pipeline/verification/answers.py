@@ -18,7 +18,7 @@ from pipeline.sandbox.reports import Answers, Ids, Training, read
 from pipeline.sandbox.worker.job import Job
 from pipeline.sandbox.worker.report import digest_of
 from pipeline.training.metrics import metric
-from pipeline.verification import scoring, tolerances
+from pipeline.verification import scoring
 from pipeline.verification.comparison import EXACT
 from pipeline.verification.evidence import STATE, TEXTS, Evidence
 
@@ -52,7 +52,7 @@ def collect_answers(evidence: Evidence, data: Path) -> Evidence:
 def _answers(evidence: Evidence, data: Path, name: str, scratch: Path, source: bool) -> Answers:
     work_dir = scratch / f"{name}{'-with-source' if source else ''}"
     test = data.resolve() / "test" / "inputs"
-    allowed = tolerances.of_answers(evidence.params.verify, name)
+    allowed = evidence.tolerance(name)
     more: dict[str, Any] = {
         "influence": evidence.influence and str(evidence.influence.path.resolve()),
         "questions": evidence.questions and str(evidence.questions.path.resolve()),
@@ -87,7 +87,7 @@ def train_on(evidence: Evidence, data: Path, name: str, scratch: Path) -> Traini
     Where equal bits are promised the state is told by digests, and by its values only where these
     differ: then it is to be said by how much.
     """
-    if tolerances.of_training(evidence.params.verify, name) == EXACT:
+    if evidence.training_tolerance(name) == EXACT:
         training = _train(evidence, data, name, scratch / f"{name}-training", digests=True)
         if training.error is not None:
             return training

@@ -85,7 +85,9 @@ class Evidence:
     ids: Ids | None = None
     """What the complete model's tokenizers make of the texts without the source."""
     notes: tuple[str, ...] = ()
-    """What `checkpoint` noticed of the trained model, for people."""
+    """What `checkpoint` noticed of the trained model, for people; and of the processor."""
+    exact: bool = True
+    """A processor like this one made the reference, so that equal bits can be asked for."""
     steps: Mapping[str, np.ndarray]
     """The steps that the source took on: `rows` of each, its `loss`, whether it `ends_epoch`; none
     of a program that was made elsewhere."""
@@ -116,7 +118,15 @@ class Evidence:
         speaks."""
         for name, answers in self.answers.items():
             if answers.complete:
-                yield name, answers, tolerances.of_answers(self.params.verify, name)
+                yield name, answers, self.tolerance(name)
+
+    def tolerance(self, name: str) -> Tolerance:
+        """Returns how far the answers of a format may be off."""
+        return tolerances.of_answers(self.params.verify, name, self.exact)
+
+    def training_tolerance(self, name: str) -> Tolerance:
+        """Returns the same of what it comes to that is trained on."""
+        return tolerances.of_training(self.params.verify, name, self.exact)
 
 
 def read_evidence(
@@ -138,6 +148,7 @@ def read_evidence(
     wide = {batch: checkpoint / "reference" / f"{batch}.npz" for batch in WIDE}
     inputs, _ = prepared.split(data, "test")
     steps, trained = _steps(checkpoint / "reference") if trains else ({}, {})
+    other = _other_processor(checkpoint)
     of_files = {n: (complete_model / n).stat().st_size for n in provenance.files(complete_model)}
     return Evidence(
         complete_model=complete_model,
@@ -154,7 +165,8 @@ def read_evidence(
         influence=influence.read(checkpoint / "reference"),
         questions=questions.read(checkpoint / "reference"),
         texts=_texts(checkpoint / "reference" / TEXTS),
-        notes=_notes(checkpoint / "reference" / "notes.json"),
+        notes=(*_notes(checkpoint / "reference" / "notes.json"), *filter(None, [other])),
+        exact=other is None,
         steps=steps,
         trained=trained,
         test_rows=prepared.count(inputs),
@@ -164,6 +176,12 @@ def read_evidence(
 def _digest(directory: Path) -> str | None:
     statement = directory / provenance.NAME
     return provenance.digest(statement) if statement.is_file() else None
+
+
+def _other_processor(directory: Path) -> str | None:
+    if not (directory / provenance.NAME).is_file():  # integrity says so
+        return None
+    return tolerances.other_processor(provenance.read(directory))
 
 
 def _texts(path: Path) -> dict[str, Any]:

@@ -1,23 +1,51 @@
 """How far a format may differ: as it says itself, or as params.verify sets in its place."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from pipeline import formats
 from pipeline.config.params import Tolerance, Verify
 from pipeline.formats import contract
+from pipeline.provenance.environments import this_platform
+
+ROUNDED = contract.Tolerance(atol=1e-5, rtol=1e-5)
+"""Of answers where equal bits are promised, but another processor gave those of the reference."""
+ROUNDED_STEPS = contract.Tolerance(atol=1e-4, rtol=1e-4)
+"""Of a training there, whose steps carry the rounding on."""
 
 
-def of_answers(verify: Verify, name: str) -> Tolerance:
-    return _chosen(verify.tolerance, name, formats.declared(name).tolerance)
+def other_processor(statement: Mapping[str, Any]) -> str | None:
+    """Returns, for people, on what the reference was made, if not on a processor like this one;
+    statements of before it was recorded do not say."""
+    definition = statement["predicate"]["buildDefinition"]
+    recorded = definition["internalParameters"].get("platform")
+    if recorded in (None, this_platform()):
+        return None
+    return (
+        f"the reference is of {recorded}, this is {this_platform()}: equal bits are not asked for"
+    )
 
 
-def of_training(verify: Verify, name: str) -> Tolerance:
+def of_answers(verify: Verify, name: str, exact: bool = True) -> Tolerance:
+    """`exact`: the reference was made by such a processor as is here."""
+    return _chosen(verify.tolerance, name, formats.declared(name).tolerance, ROUNDED, exact)
+
+
+def of_training(verify: Verify, name: str, exact: bool = True) -> Tolerance:
     """Of what a format comes to that is trained on: losses, weights, optimizer's state, answers."""
-    return _chosen(verify.continuation, name, formats.declared(name).continuation)
+    declared = formats.declared(name).continuation
+    return _chosen(verify.continuation, name, declared, ROUNDED_STEPS, exact)
 
 
 def _chosen(
-    params: Mapping[str, Tolerance], name: str, declared: contract.Tolerance | None
+    params: Mapping[str, Tolerance],
+    name: str,
+    declared: contract.Tolerance | None,
+    rounded: contract.Tolerance,
+    exact: bool,
 ) -> Tolerance:
     own = declared or contract.EXACT
-    return params.get(name) or Tolerance(atol=own.atol, rtol=own.rtol)
+    chosen = params.get(name) or Tolerance(atol=own.atol, rtol=own.rtol)
+    if exact or chosen != Tolerance(atol=0.0, rtol=0.0):
+        return chosen
+    return Tolerance(atol=rounded.atol, rtol=rounded.rtol)

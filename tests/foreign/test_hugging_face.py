@@ -273,7 +273,7 @@ def test_the_net_is_as_the_checkpoint_says_but_for_what_is_on_the_line(saved):
     opened = foreign.read(saved[0] / "BertForSequenceClassification")
     config = {"model_type": "bert", "hidden_dropout_prob": 0.0}
     net = {"_target_": "", "architecture": "", "config": config}
-    values = {"train": {}, "data": {"made_up": False}, "model": {"net": net}}
+    values = {"train": {}, "data": {"made_up": False}, "model": {"net": net, "weights_of": None}}
     line = ["model=hugging_face", "model.net.config.hidden_dropout_prob=0.0"]
     adopt(values, line, "digest", opened)
     assert net["architecture"] == "BertForSequenceClassification"

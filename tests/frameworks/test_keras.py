@@ -46,6 +46,11 @@ def plain() -> keras.Model:
     return keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(inputs))
 
 
+def pair() -> keras.Model:
+    inputs = [keras.Input((4,), name=name) for name in ("left", "right")]
+    return keras.Model(inputs, keras.layers.Add()(inputs))
+
+
 def cosine() -> Any:
     return keras.optimizers.schedules.CosineDecay(0.1, 4)
 
@@ -313,7 +318,7 @@ def takes(call: Callable[..., Any]) -> Callable[[], keras.Model]:
 @pytest.mark.parametrize(
     ("net", "inputs", "said"),
     [
-        (plain, {"cells": ONE["rows"]}, r"its inputs are \['rows'\], data.inputs has \['cells'\]"),
+        (pair, ONE, r"its inputs are \['left', 'right'\], data.inputs has \['rows'\]"),
         (takes(lambda self, cells: cells), ONE, r"its call takes 'cells', data.inputs has 'rows'"),
         (
             takes(lambda self, inputs: inputs["city"]),

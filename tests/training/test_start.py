@@ -21,7 +21,7 @@ def start(checkpoint: Foreign, start_with: str = "weights") -> Any:
     training = framework.build(parts(net, nn.CrossEntropyLoss, optim.Adam, None, INPUTS))
     params: Any = SimpleNamespace(
         train=SimpleNamespace(start="0" * 64, start_with=start_with, new_weights=[], adapter=None),
-        model=SimpleNamespace(framework="pytorch", rename={}),
+        model=SimpleNamespace(framework="pytorch", rename={}, weights_of=None),
     )
     return Start(framework, params, Path("checkpoints/0"), checkpoint)(training, {})
 

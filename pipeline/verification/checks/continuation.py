@@ -7,7 +7,6 @@ import numpy as np
 
 from pipeline.config.params import Tolerance
 from pipeline.sandbox.reports import Batches, Training
-from pipeline.verification import tolerances
 from pipeline.verification.comparison import EXACT, Difference, compare, same_bits
 from pipeline.verification.evidence import Evidence
 from pipeline.verification.result import Fault, Result
@@ -26,7 +25,7 @@ def check(evidence: Evidence) -> Result:
     if not evidence.trainings:
         return Result(summary="no format holds a training, and none is claimed", done=False)
     for name, training in evidence.trainings.items():
-        tolerance = tolerances.of_training(evidence.params.verify, name)
+        tolerance = evidence.training_tolerance(name)
         faults += [Fault(fault, name) for fault in _faults(evidence, training, tolerance)]
         measured[name] = _measured(evidence, training, tolerance)
     return Result(faults=tuple(faults), measured=measured)

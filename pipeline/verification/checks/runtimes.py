@@ -6,7 +6,6 @@ One that this machine lacks something for was not run, which is a fault where it
 from typing import Any
 
 from pipeline import runtimes
-from pipeline.verification import tolerances
 from pipeline.verification.comparison import compare
 from pipeline.verification.evidence import Evidence
 from pipeline.verification.result import Fault, Result
@@ -20,7 +19,7 @@ def check(evidence: Evidence) -> Result:
     measured: dict[str, dict[str, Any]] = {}
     for name, ran in evidence.ran.items():
         taken = runtimes.declared(name).format
-        tolerance = tolerances.of_answers(evidence.params.verify, taken)
+        tolerance = evidence.tolerance(taken)
         found: dict[str, Any] = {"format": taken, "outcome": PASSED, "why": ""}
         if ran.missing:
             found |= {"outcome": NOT_RUN, "why": ran.missing}

@@ -1,6 +1,6 @@
 """numpy in the place of a framework: softmax regression, one step after the other."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,10 @@ def state_outside(training: Training) -> dict[str, bytes]:
 
 def state(training: Training) -> dict[str, np.ndarray]:
     return {"net/weights": training.net.weights}
+
+
+def views(training: Training) -> Iterator[tuple[str, np.ndarray]]:
+    yield from state(training).items()
 
 
 def set_weights(training: Training, weights: Arrays) -> None:
