@@ -14,7 +14,6 @@ import pytest
 
 from pipeline import provenance
 from pipeline.config.reading import load_yaml
-from pipeline.provenance.environments import this_platform
 from testing.project import PARTS, ROOT, Project
 
 ARCHIVES = sorted(Path(__file__).with_name("older").glob("*.tar.xz"))
@@ -74,16 +73,14 @@ def test_its_complete_model_is_verified_as_it_lies(older: Project) -> None:
 
 
 def test_its_stages_are_made_again(older: Project) -> None:
-    """To the same bytes, but for statements that name packages which were not there then; or to
-    other bits, on a processor that rounds otherwise than the one that made it, which was not
-    recorded then."""
+    """To the same bytes, but for statements that name packages which were not there then; on a
+    processor that rounds otherwise than theirs, to the same values but for rounding."""
     words = ("python", "-m", "pipeline.reproduce", "artifacts/checkpoint", "--json")
-    done = older.run(*words, check=False)
-    stages = json.loads(done.stdout[done.stdout.index("{") :])["stages"]
-    assert [each["stage"] for each in stages] == ["prepare", "train", "checkpoint"]
-    for each in stages:
-        same = each["verdict"] in ("same bytes", "same content")
-        assert same or f"platform: linux-x86_64 -> {this_platform()}" in each["cause"], each
+    done = older.run(*words, check=False, fresh=True)
+    made = json.loads(done.stdout[done.stdout.index("{") :])
+    assert [each["stage"] for each in made["stages"]] == ["prepare", "train", "checkpoint"]
+    verdicts = {each["verdict"] for each in made["stages"]}
+    assert verdicts <= {"same bytes", "same content", "within tolerance"}, made["stages"]
 
 
 def test_its_run_is_logged_again(older: Project) -> None:
