@@ -3,6 +3,7 @@ tests' own process."""
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from pipeline.preloading.imports import SET_BEFORE
+from pipeline.tracking.requests import ENVIRONMENT
 from testing.probe import LASTS, PROBE
 from testing.project import ROOT
 
@@ -32,6 +35,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (here / "pipeline/prepare.py").touch()
     (here / "params.yaml").write_text("\nmodel:\n  framework: pytorch\n")
     return here
+
+
+def test_libraries_are_imported_with_what_the_pipeline_sets_before_it_imports_them() -> None:
+    assert SET_BEFORE["mlflow"].items() <= ENVIRONMENT.items()
+    source = (ROOT / "pipeline/frameworks/_keras_import.py").read_text()
+    sets = dict(re.findall(r'^os.environ\["(\w+)"\] = "(\w+)"', source, re.MULTILINE))
+    assert sets == SET_BEFORE["keras"]
 
 
 def surroundings(**changed: str) -> dict[str, str]:

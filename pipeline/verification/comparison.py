@@ -27,6 +27,11 @@ class Difference:
     """Of max_abs, as batch/output[index]; None if all values are equal."""
     values: int = 0
 
+    def measured(self, tolerance: Tolerance) -> dict[str, Any]:
+        """Returns it beside what was allowed, for the report."""
+        distance = {"max_abs_diff": self.max_abs, "max_rel_diff": self.max_rel, "at": self.at}
+        return {**distance, "values": self.values, "atol": tolerance.atol, "rtol": tolerance.rtol}
+
 
 def compare(candidate: Batches, baseline: Batches, tolerance: Tolerance) -> Difference:
     """Compares floats by how far formats.contract.allowed lets them be off, all else exactly."""

@@ -7,6 +7,7 @@ from pipeline import formats
 from pipeline.config.params import Tolerance, Verify
 from pipeline.formats import contract
 from pipeline.provenance.environments import this_platform
+from pipeline.verification.comparison import EXACT
 
 ROUNDED = contract.Tolerance(atol=1e-5, rtol=1e-5)
 """Of answers where equal bits are promised, but another processor gave those of the reference."""
@@ -46,6 +47,6 @@ def _chosen(
 ) -> Tolerance:
     own = declared or contract.EXACT
     chosen = params.get(name) or Tolerance(atol=own.atol, rtol=own.rtol)
-    if exact or chosen != Tolerance(atol=0.0, rtol=0.0):
+    if exact or chosen != EXACT:
         return chosen
     return Tolerance(atol=rounded.atol, rtol=rounded.rtol)

@@ -4,6 +4,8 @@ import json
 import os
 import sys
 
+from pipeline.preloading import imports
+
 SURROUNDINGS = json.loads(sys.argv[2])
 """Of the pipeline: `mlflow`, what it sets before it imports MLflow; `sandbox`, the only variables
 of a process that loads a model; `absent`, what its fork servers do without, and `servers`, what
@@ -23,12 +25,10 @@ IMPORTS = {
     ),
     "dvc": ("dvc.cli", "dvc.repo", "dvc.commands.repro", "dvc.stage.run", "dvc_data.index"),
 }
-ABSENT = {"keras": ("matplotlib", "pandas", "sklearn"), "mlflow": ("pandas",)}
-ABSENT |= dict.fromkeys(SANDBOXES, SURROUNDINGS["absent"])
+ABSENT = imports.ABSENT | dict.fromkeys(SANDBOXES, SURROUNDINGS["absent"])
 """While the framework is imported, as the pipeline does it."""
 SET_BEFORE = {
-    "keras": {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    | {"TF_ENABLE_ONEDNN_OPTS": "1"},
+    "keras": imports.SET_BEFORE["keras"],
     "mlflow": SURROUNDINGS["mlflow"],
     **dict.fromkeys(SANDBOXES, SURROUNDINGS["sandbox"]),
 }

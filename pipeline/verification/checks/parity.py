@@ -19,14 +19,7 @@ def check(evidence: Evidence) -> Result:
     for name, answers, tolerance in evidence.answered():
         difference = compare(answers.outputs, evidence.baseline, tolerance)
         faults += [Fault(fault, name) for fault in difference.faults]
-        measured[name] = {
-            "max_abs_diff": difference.max_abs,
-            "max_rel_diff": difference.max_rel,
-            "at": difference.at,
-            "values": difference.values,
-            "atol": tolerance.atol,
-            "rtol": tolerance.rtol,
-        }
+        measured[name] = difference.measured(tolerance)
     return Result(faults=tuple(faults), measured=measured)
 
 

@@ -30,14 +30,7 @@ def check(evidence: Evidence) -> Result:
         else:
             difference = compare(ran.outputs, evidence.baseline, tolerance)
             texts = difference.faults or ([ran.fault] if ran.fault else [])
-            found |= {
-                "max_abs_diff": difference.max_abs,
-                "max_rel_diff": difference.max_rel,
-                "at": difference.at,
-                "values": difference.values,
-                "atol": tolerance.atol,
-                "rtol": tolerance.rtol,
-            }
+            found |= difference.measured(tolerance)
         faults += [Fault(f"{name}: {text}", taken) for text in texts]
         if texts and not ran.missing:
             found |= {"outcome": FAILED, "why": texts[0]}
