@@ -1,5 +1,6 @@
 """One training, disturbed again and again until it comes to its end."""
 
+import json
 import re
 import shutil
 import time
@@ -11,6 +12,7 @@ import psutil
 
 from faults import _ground as ground
 from faults.tally import Tally
+from pipeline.run import resume_state
 from testing.project import Project
 
 COMMAND = ("dvc", "repro", "train")
@@ -51,6 +53,13 @@ def setting(
 def epochs(said: str) -> list[int]:
     """Those that were reported as done, in order."""
     return [int(number) for number in re.findall(r"^epoch (\d+)/", said, re.MULTILINE)]
+
+
+def saved_epochs(project: Project) -> list[Path]:
+    """Returns the checkpoints that an unfinished training has recorded as whole. Of one that was
+    written and not recorded before the kill, nothing can be noticed: nobody goes on from it."""
+    saved = json.loads(project.read(str(OUTPUT / resume_state.NAME)))["saved"]
+    return [project.root / OUTPUT / name for name in sorted(saved) if name.startswith("epoch_")]
 
 
 def cut_short(project: Project, after: int) -> None:

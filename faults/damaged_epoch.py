@@ -22,7 +22,7 @@ def run(repeats: int, scratch: Path) -> Tally:
     training.cut_short(unfinished, 4)
     for kind in KINDS * repeats:
         project = ground.copied(unfinished, scratch / "damaged" / "project")
-        first, *rest = sorted((project.root / training.OUTPUT).glob("epoch_*.pt"))
+        first, *rest = training.saved_epochs(project)
         places = kind(rng.choice(rest), [first], rng)
         tally.tried += 1
         said = project.stage("train", check=False).stdout

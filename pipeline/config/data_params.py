@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from pipeline.config.csv_params import Csv
 from pipeline.config.media_params import Audio, Image
 from pipeline.config.reading import Component, Range
+from pipeline.config.text_params import Tokenizer
 from pipeline.errors import ParamsError
 
 MASK = "mask of "
@@ -32,34 +34,6 @@ class Dimension:
             raise ParamsError(
                 f"data.dimensions: found least {self.least} and most {self.most}, expected bounds "
                 "that differ; a size that does not vary is a number in the shape"
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Vocabulary:
-    """What a tokenizer learns from the texts of the training rows."""
-
-    model: Literal["bpe", "wordpiece"]
-    size: Annotated[int, Range(least=64)]
-    """Ids at most; the letters that occur have one each in any case."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tokenizer:
-    """Turns a text into ids; one of the two."""
-
-    file: str | None = None
-    """A tokenizer.json below data/."""
-    train: Vocabulary | None = None
-    truncate: bool = False
-    """Whether a text with more ids than the bounds of the dimension is cut off; if not, it ends
-    `prepare`."""
-
-    def __post_init__(self) -> None:
-        if (self.file is None) == (self.train is None):
-            raise ParamsError(
-                "data.inputs: tokenizer: expected file, which names a tokenizer.json, or train, "
-                "which says what is learnt from the training rows"
             )
 
 
@@ -178,38 +152,6 @@ class Target:
     def number(self) -> int | None:
         """Returns how many classes there are; None for numbers."""
         return len(self.classes) if isinstance(self.classes, tuple) else self.classes
-
-
-@dataclass(frozen=True, kw_only=True)
-class Csv:
-    """How a text file of rows is written, where that is not as most are."""
-
-    header: bool = True
-    """Whether the first line names the columns; if not, they are column_1, column_2 and so on."""
-    separator: str | None = None
-    """One character; null is a comma in .csv and a tab in .tsv."""
-    decimal: Literal[".", ","] = "."
-    """What stands before a number's fraction."""
-    encoding: str = "utf-8"
-    """utf-16, cp1252 or another that Python knows."""
-    quote: str | None = '"'
-    """What surrounds a cell that has separators or line ends in it; null where nothing does."""
-    missing: tuple[str, ...] = ()
-    """Texts such as NA that stand for a missing value, as an empty cell always does."""
-    time: str | None = None
-    """Of dates and times, in the letters of strptime ("%d.%m.%Y"); null is ISO 8601."""
-
-    def __post_init__(self) -> None:
-        for key, text in (("separator", self.separator), ("quote", self.quote)):
-            if text is not None and (len(text) != 1 or not text.isascii() or text in "\r\n\0"):
-                raise ParamsError(f"data.csv.{key}: found {text!r}, expected one ASCII character")
-        try:
-            "".encode(self.encoding)
-        except (LookupError, ValueError):
-            raise ParamsError(
-                f"data.csv.encoding: found {self.encoding!r}, expected one that Python knows, such "
-                "as utf-8, utf-16, cp1252 or latin-1"
-            ) from None
 
 
 @dataclass(frozen=True, kw_only=True)

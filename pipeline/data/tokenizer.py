@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.config.data_params import Vocabulary
+from pipeline.config.text_params import Vocabulary
 from pipeline.data.ragged import Array, Lists
 from pipeline.errors import DataError
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import provenance
-from pipeline.config.data_params import Csv
+from pipeline.config.csv_params import Csv
 from pipeline.config.reading import convert
 from pipeline.diff.side import Side
 from pipeline.errors import PipelineError

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from pipeline.formats.contract import Program
+from pipeline.formats.programs import Program
 
 
 @dataclass(frozen=True, kw_only=True)

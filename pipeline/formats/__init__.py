@@ -9,7 +9,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 from .contract import (
-    Adopter,
     Exporter,
     Format,
     Loader,
@@ -19,6 +18,7 @@ from .contract import (
     TrainingExporter,
     TrainingLoader,
 )
+from .programs import Adopter
 
 
 def names() -> list[str]:

@@ -20,7 +20,7 @@ from pipeline.sandbox import disk, launcher, processes
 from pipeline.sandbox.reports import GIB
 from pipeline.sandbox.watch import Watch
 from pipeline.sandbox.worker.job import Job
-from pipeline.sandbox.worker.tasks import UNUSED
+from pipeline.sandbox.worker.loading import UNUSED
 
 PACKAGE = Path(__file__).resolve().parents[1]
 WORKER = PACKAGE / "sandbox/worker"

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.errors import ModelError, ParamsError
-from pipeline.formats.contract import Port, Program
+from pipeline.formats.programs import Port, Program
 
 POSITIONAL = re.compile(
     r"(args?|inputs?|x|arg|in|keras_tensor|tensor|float_input|int64_input|onnx::\w+?)[._]?[\d.:]*",

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from pipeline import formats
 from pipeline.sandbox.supervisor import environment
-from pipeline.sandbox.worker.tasks import UNUSED
+from pipeline.sandbox.worker.loading import UNUSED
 from pipeline.tracking.requests import ENVIRONMENT
 
 NAME = "PRELOADED"

@@ -96,7 +96,7 @@ def test_a_tokenizer_is_learnt_from_the_training_rows_alone(data: Path) -> None:
 
 LEARN = """
 import hashlib
-from pipeline.config.data_params import Vocabulary
+from pipeline.config.text_params import Vocabulary
 from pipeline.data import tokenizer
 from testing.prepared import NO_SPLIT
 texts = [f"word{n % 97} {'abcdefghijklmnop'[n % 16]}{n} täglich łódź" for n in range(800)]

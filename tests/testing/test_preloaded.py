@@ -15,7 +15,7 @@ from pipeline.formats import declared
 from pipeline.sandbox import processes
 from pipeline.sandbox.processes import Start
 from pipeline.sandbox.supervisor import environment
-from pipeline.sandbox.worker.tasks import UNUSED
+from pipeline.sandbox.worker.loading import UNUSED
 from testing import preloaded
 from testing.probe import LASTS, PROBE
 from testing.project import ROOT, Project
@@ -139,7 +139,7 @@ from pipeline.formats import declared
 from pipeline.sandbox import processes
 from pipeline.sandbox.processes import Start
 from pipeline.sandbox.supervisor import environment
-from pipeline.sandbox.worker.tasks import UNUSED
+from pipeline.sandbox.worker.loading import UNUSED
 from testing import preloaded
 with preloaded.served():
     running = subprocess.Popen(["python", "-m", "pipeline.lasts"], cwd=sys.argv[1],

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pipeline.errors import ModelError, ParamsError
-from pipeline.formats.contract import Port, Program
+from pipeline.formats.programs import Port, Program
 from pipeline.training import ports
 
 

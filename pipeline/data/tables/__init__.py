@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from pipeline.config.data_params import Csv
+from pipeline.config.csv_params import Csv
 from pipeline.data.ragged import Lists, Template
 from pipeline.errors import DataError, ParamsError
 

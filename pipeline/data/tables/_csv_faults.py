@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from pipeline.config.data_params import Csv
+from pipeline.config.csv_params import Csv
 from pipeline.data.tables import NO_DATE, NO_LABEL, NO_TIME, Kind
 
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"}

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.config.data_params import Csv
+from pipeline.config.csv_params import Csv
 from pipeline.data.tables import EXACT, Array, Batch, Kind, Table, _csv_faults
 from pipeline.data.tables._arrow import parses, time_type, to_numpy
 from pipeline.errors import DataError

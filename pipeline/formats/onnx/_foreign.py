@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .._onnx_proto import DTYPES
-from ..contract import Port
+from ..programs import Port
 from ._rewriting import without_large
 from .screen import NUMBER
 

@@ -14,7 +14,8 @@ from .._onnx_export import reason, strip
 from .._onnx_proto import DTYPES
 from .._onnxruntime import FATAL, session
 from .._patching import load_patched
-from ..contract import Arrays, Program
+from ..contract import Arrays
+from ..programs import Program
 from . import _foreign
 from ._files import FILE, OVERFLOW
 from ._foreign import BFLOAT16, TEXT
@@ -31,7 +32,7 @@ NO_TENSOR = ("sequence", "map", "optional", "sparse_tensor", "nothing")
 
 
 def describe(path: Path) -> Program:
-    """Reads the graph's signature; see contract.Adopter."""
+    """Reads the graph's signature; see programs.Adopter."""
     model, _ = _foreign.read(path)
     answers = _foreign.outputs(model)
     left_out = [name for name, port in answers.items() if port.dtype in NO_TENSOR]
@@ -62,7 +63,7 @@ def adopt(
     path: Path, directory: Path, inputs: Mapping[str, str], outputs: Mapping[str, str]
 ) -> None:
     """Writes the graph anew without what tells of its source, and screens it; see
-    contract.Adopter. Weights that lay in other files lie in OVERFLOW."""
+    programs.Adopter. Weights that lay in other files lie in OVERFLOW."""
     model, large = _foreign.read(path)
     stored = {each.name for each in model.graph.initializer}
     _keep(model.graph.input, [each for each in model.graph.input if each.name not in stored])
@@ -92,7 +93,7 @@ def adopt(
 
 
 def load_with(directory: Path, weights: Mapping[str, np.ndarray]) -> Callable[[Arrays], Arrays]:
-    """Returns what `load` does, of the program with these weights; see contract.Adopter."""
+    """Returns what `load` does, of the program with these weights; see programs.Adopter."""
     from . import load
 
     return load_patched(load.load, directory, load.weights(directory), weights)

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from ..contract import Port
+from ..programs import Port
 from ._canonical import forget
 from ._files import DATA, INDEX, read_graphs
 from ._screen_messages import VALUES, check_messages

@@ -12,7 +12,8 @@ import numpy as np
 
 from .._arrays import as_argument, named
 from .._keras_compare import quiet
-from ..contract import Arrays, Program
+from ..contract import Arrays
+from ..programs import Program
 from . import _foreign
 from ._canonical import canonicalise
 from ._endpoints import by_name
@@ -26,7 +27,7 @@ FACTORIES = "_self_saveable_object_factories"
 
 
 def describe(path: Path) -> Program:
-    """Reads the signature that serves; see contract.Adopter."""
+    """Reads the signature that serves; see programs.Adopter."""
     content = _foreign.read(path)
     chosen, signature, others = _foreign.signature(content)
     version = content.meta_graphs[0].meta_info_def.tensorflow_version
@@ -44,7 +45,7 @@ def adopt(
     path: Path, directory: Path, inputs: Mapping[str, str], outputs: Mapping[str, str]
 ) -> None:
     """Loads it once it is screened, and writes it anew as the format has it; see
-    contract.Adopter."""
+    programs.Adopter."""
     import tensorflow as tf
 
     folder = directory / FOLDER
@@ -72,7 +73,7 @@ def adopt(
 
 
 def load_with(directory: Path, weights: Mapping[str, np.ndarray]) -> Callable[[Arrays], Arrays]:
-    """Returns what `load` does, of the program with these weights; see contract.Adopter. The file
+    """Returns what `load` does, of the program with these weights; see programs.Adopter. The file
     has checksums, so the variables are set once it is loaded."""
     import tensorflow as tf
 

@@ -11,7 +11,8 @@ import numpy as np
 from .._copying import copy_part
 from .._patching import load_patched
 from .._zip import Span
-from ..contract import Arrays, Program
+from ..contract import Arrays
+from ..programs import Program
 from ._names import FILE, MODEL, SIGNATURE
 from .foreign import Archive, Graph, brought_home
 from .screen import screen
@@ -28,7 +29,7 @@ LAID_OUT = (KeyError, TypeError, AttributeError, IndexError, ValueError)
 
 
 def describe(path: Path) -> Program:
-    """Reads signature and graph; see contract.Adopter."""
+    """Reads signature and graph; see programs.Adopter."""
     archive, graph = _read(path)
     devices = brought_home(graph.content) | brought_home(archive.payloads("weights"))
     notes = []
@@ -69,7 +70,7 @@ def _read(path: Path) -> tuple[Archive, Graph]:
 def adopt(
     path: Path, directory: Path, inputs: Mapping[str, str], outputs: Mapping[str, str]
 ) -> None:
-    """Writes the archive anew with what a program needs, and screens it; see contract.Adopter."""
+    """Writes the archive anew with what a program needs, and screens it; see programs.Adopter."""
     archive, graph = _read(path)
     taken = {theirs: own for own, theirs in inputs.items()}
     target = directory / FILE
@@ -86,7 +87,7 @@ def adopt(
 
 
 def load_with(directory: Path, weights: Mapping[str, np.ndarray]) -> Callable[[Arrays], Arrays]:
-    """Returns what `load` does, of the program with these weights; see contract.Adopter."""
+    """Returns what `load` does, of the program with these weights; see programs.Adopter."""
     from . import load
 
     return load_patched(load.load, directory, load.weights(directory), weights)

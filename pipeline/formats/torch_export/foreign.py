@@ -15,7 +15,7 @@ from typing import Any
 
 from .._json import read_json
 from .._zip import first_member, spans
-from ..contract import Port
+from ..programs import Port
 from ._names import MODEL
 
 SHAPELESS = "no tensor"

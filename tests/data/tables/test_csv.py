@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.config.data_params import Csv
+from pipeline.config.csv_params import Csv
 from pipeline.config.reading import convert
 from pipeline.data.tables import open_table
 from pipeline.errors import ParamsError
