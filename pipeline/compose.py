@@ -51,8 +51,8 @@ def _demand_formats(export: Export) -> None:
 def remarks(conf: Path, params: Path, last: Lock | None, now: Lock) -> Iterator[str]:
     """Yields a line on options that params were found to be composed of, and one on the values that
     stand against what conf/ says since the last time."""
-    found = [each for each in now.options if last and each not in last.options]
-    for each in found:
+    chosen = [each for each in now.options if last and each not in last.options]
+    for each in chosen:
         file = conf / group_of(each) / f"{each.partition('=')[2]}.yaml"
         yield f"{params}: holds what {each} composes to; an edit of {file} is taken up"
     written, before = (flatten(interpolated(each.conf)) for each in (now, last or now))

@@ -44,9 +44,9 @@ def log_to_mlflow(
     with mlflow_store.opened(store) as client:
         details = process_details(training_of(train / "history.csv"))
         run = projection.project(client, store, content, details, params.tracking)
-    found = summary(store, run, content)
-    write_atomically(report, json.dumps(found, indent=1) + "\n")
-    shown = f"see {found['links']['run']}" if store.is_server else "`make ui` shows it"
+    report_of_run = summary(store, run, content)
+    write_atomically(report, json.dumps(report_of_run, indent=1) + "\n")
+    shown = f"see {report_of_run['links']['run']}" if store.is_server else "`make ui` shows it"
     print(f"MLflow: run {run.info.run_name} ({run.info.run_id}); {shown}")
 
 

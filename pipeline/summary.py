@@ -54,8 +54,10 @@ def _uncommitted() -> dict[str, str]:
     names = [line.split()[-1] for line in changed.splitlines()]
     names = [str(Path(each).parent) if len(Path(each).parts) > 1 else each for each in names]
     files = " ".join(str(path) for path in WRITTEN if str(path) in names)
-    kept = f"`git commit --message '…' -- {files}` keeps what names this run: they changed with it"
-    return {"git": kept} if files else {}
+    advice = (
+        f"`git commit --message '…' -- {files}` keeps what names this run: they changed with it"
+    )
+    return {"git": advice} if files else {}
 
 
 def _other_versions(parent: str | None) -> dict[str, str]:

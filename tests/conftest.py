@@ -1,5 +1,6 @@
 """Projects that tests share, and what every test process is set to."""
 
+import functools
 import os
 import shutil
 import sys
@@ -65,15 +66,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest comes first."""
 
-    def order(item: pytest.Item) -> int:
-        return next((i for i, name in enumerate(FIRST) if place(item).startswith(name)), len(FIRST))
+    @functools.cache
+    def order(file: Path) -> int:
+        place = file.relative_to(Path(__file__).parent).as_posix()
+        return next((i for i, name in enumerate(FIRST) if place.startswith(name)), len(FIRST))
 
-    items.sort(key=order)
-
-
-def place(item: pytest.Item) -> str:
-    """Of its file, counted from tests/."""
-    return item.path.relative_to(Path(__file__).parent).as_posix()
+    items.sort(key=lambda item: order(item.path))
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -9,11 +9,11 @@ from typing import Any
 
 def lines(schema: Mapping[str, Any]) -> list[str]:
     """Returns a list in Markdown, with an empty line before it; nothing where there is nothing."""
-    told = [
+    meanings = [
         *(line for name, spec in schema["inputs"].items() for line in _input(name, spec)),
         *(line for name, spec in schema.get("targets", {}).items() for line in _target(name, spec)),
     ]
-    return ["", *told] if told else []
+    return ["", *meanings] if meanings else []
 
 
 def _input(name: str, spec: Mapping[str, Any]) -> Iterator[str]:

@@ -105,24 +105,24 @@ def _plain(rows: np.ndarray) -> list[Any]:
     if rows.dtype.kind == "f":
         numbers = rows.astype(str).astype(float)
         rows = np.where(np.isnan(numbers), None, numbers)  # type: ignore[call-overload]
-    found: list[Any] = rows.tolist()
-    return found
+    values: list[Any] = rows.tolist()
+    return values
 
 
 def flavors(schema: Mapping[str, Any], formats: Sequence[str]) -> dict[str, Any]:
     """What MLmodel claims, in the order in which it stands there."""
-    found: dict[str, Any] = {}
+    by_name: dict[str, Any] = {}
     server = _server(schema, formats)
     for each in _flavors(formats):
         function = {"python_function": _python_function(each)} if each == server else {}
         own = {each.name: dict(each.content)}
-        found |= function | own if each.takes_names and each.first == 0 else own | function
-    return found
+        by_name |= function | own if each.takes_names and each.first == 0 else own | function
+    return by_name
 
 
 def _flavors(formats: Sequence[str]) -> list[Flavor]:
-    found = [serving(name).flavor() for name in formats if declared(name).serves]
-    return sorted(found, key=lambda each: each.first)
+    served = [serving(name).flavor() for name in formats if declared(name).serves]
+    return sorted(served, key=lambda each: each.first)
 
 
 def _server(schema: Mapping[str, Any], formats: Sequence[str]) -> Flavor | None:

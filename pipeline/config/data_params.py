@@ -70,14 +70,14 @@ class Input:
 
     def demand(self, key: str) -> None:
         """Raises ParamsError for settings that do not go together."""
-        kept = self.missing in (None, "keep")
-        if self.categories is not None and (self.dtype != "int64" or self.time or not kept):
-            found = f"{key}.categories: they are numbered: expected dtype int64 and no time"
-            raise ParamsError(f"{found}, and missing, if it is set, keep")
+        nan_stays = self.missing in (None, "keep")
+        if self.categories is not None and (self.dtype != "int64" or self.time or not nan_stays):
+            problem = f"{key}.categories: they are numbered: expected dtype int64 and no time"
+            raise ParamsError(f"{problem}, and missing, if it is set, keep")
         if isinstance(self.categories, tuple) and len(set(self.categories)) < len(self.categories):
             raise ParamsError(f"{key}.categories: one is there twice; name each once")
         is_text = self.tokenizer is not None or (self.dtype == "string" and not self.categories)
-        if is_text and not kept:
+        if is_text and not nan_stays:
             raise ParamsError(
                 f"{key}.missing: found {self.missing!r} for texts, expected keep: the empty text "
                 "is a value to the net, or to the tokenizer; or fill the column"
@@ -230,8 +230,8 @@ class Data:
 
     def __post_init__(self) -> None:
         if (self.file is None) == (self.rows is None):
-            found = "nothing" if self.file is None else "data.file and data.rows"
-            raise ParamsError(f"data.file: found {found}, expected data.file or data.rows")
+            given = "nothing" if self.file is None else "data.file and data.rows"
+            raise ParamsError(f"data.file: found {given}, expected data.file or data.rows")
         if isinstance(self.file, Files) and self.split.by:
             raise ParamsError(
                 "data.split.by: found one, but data.file names each split's own file; drop one"

@@ -45,11 +45,11 @@ def demand_no_resolvers(values: Any, where: str, known: bool = False) -> None:
         while at >= 0:
             if not (NODE.match(text, at) or (known and OWN.match(text, at))):
                 name = NAME.match(text, at)
-                found = (
+                shown = (
                     f"${{{name[1]}:…}}" if name else "an interpolation of another form than ${a.b}"
                 )
                 raise ParamsError(
-                    f"{where}{dotted(path)}: found {found}, expected a value that is the same "
+                    f"{where}{dotted(path)}: found {shown}, expected a value that is the same "
                     "everywhere; what differs by machine or moment does not belong in params.yaml"
                 )
             at = text.find("${", at + 2)

@@ -105,10 +105,10 @@ def _dotted(values: Any, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], An
     """Returns what stands under each name that has a dot, by the names on its path."""
     if path and "." in path[-1]:
         return {path: values}
-    found: dict[tuple[str, ...], Any] = {}
+    leaves: dict[tuple[str, ...], Any] = {}
     for key, value in values.items() if isinstance(values, Mapping) else ():
-        found |= _dotted(value, (*path, str(key)))
-    return found
+        leaves |= _dotted(value, (*path, str(key)))
+    return leaves
 
 
 def _changes(

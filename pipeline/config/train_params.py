@@ -176,8 +176,8 @@ class Train:
         }
         for name, expected in wrong.items():
             if expected:
-                found = getattr(self, name)
-                shown = "null" if found is None else "one" if name == "averaging" else found
+                value = getattr(self, name)
+                shown = "null" if value is None else "one" if name == "averaging" else value
                 raise ParamsError(
                     f"train.{name}: found {shown} with train.adapter, expected {expected}"
                 )

@@ -32,7 +32,9 @@ def cast(table: Faults, row: int, column: str, values: Array, spec: ArraySpec) -
         if spec.optional:
             wrong &= ~np.isnan(cast)
     elif values.dtype == object:
-        wrong = np.array([value != kept for value, kept in zip(values, cast, strict=True)], bool)
+        wrong = np.array(
+            [value != rounding for value, rounding in zip(values, cast, strict=True)], bool
+        )
     else:
         least, most = spec.limits()
         if values.dtype.kind == "f":
@@ -43,16 +45,18 @@ def cast(table: Faults, row: int, column: str, values: Array, spec: ArraySpec) -
         raise table.fault(row + at, place, f"found {value}, expected {spec.expected(value)}")
     if cast.dtype.kind == "f" and (rounded := precision.rounded(values, cast)).any():
         at, place, value = _first_wrong(rounded, column, values)
-        kept = float(cast[rounded][0])
-        raise table.fault(row + at, place, f"found {int(value)}, expected {spec.too_coarse(kept)}")
+        rounding = float(cast[rounded][0])
+        raise table.fault(
+            row + at, place, f"found {int(value)}, expected {spec.too_coarse(rounding)}"
+        )
     return cast
 
 
 def _demand_known(table: Faults, row: int, column: str, values: Array, spec: ArraySpec) -> None:
     """Raises DataError for what is no time, and for one that is missing where none may."""
     if values.dtype.kind != "M":
-        found = f"found {values.flat[0]!r}, expected a date or a time"
-        raise table.fault(row, column, f"{found}; leave the input's time out, or give datetime64")
+        problem = f"found {values.flat[0]!r}, expected a date or a time"
+        raise table.fault(row, column, f"{problem}; leave the input's time out, or give datetime64")
     if not spec.optional and (missing := np.isnat(values)).any():
         at, place, _ = _first_wrong(missing, column, values)
         raise table.fault(row + at, place, EMPTY)

@@ -144,8 +144,8 @@ def _sized(spec: ArraySpec, name: str, size: int) -> str:
 
 def bounds(data: Data) -> dict[str, Any]:
     """Returns what schema.json says of the dimensions; nothing where none varies."""
-    found = {n: {"least": e.least, "most": e.most} for n, e in data.dimensions.items()}
-    return {"dimensions": found} if found else {}
+    dimensions = {n: {"least": e.least, "most": e.most} for n, e in data.dimensions.items()}
+    return {"dimensions": dimensions} if dimensions else {}
 
 
 def described(entry: Input | Target, pad: Any) -> dict[str, Any]:

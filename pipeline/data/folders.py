@@ -49,8 +49,8 @@ def files(folder: Path) -> Iterator[Path]:
 
 def matching(data: Path, pattern: str) -> list[Path]:
     """Returns the files below `data` that a pattern names, in the order of their names."""
-    found = (path for path in data.glob(pattern) if path.is_file())
-    return sorted(path for path in found if not is_note(path.relative_to(data)))
+    matches = (path for path in data.glob(pattern) if path.is_file())
+    return sorted(path for path in matches if not is_note(path.relative_to(data)))
 
 
 def is_note(path: Path) -> bool:
@@ -105,9 +105,11 @@ class FileTable(Table):
             if isinstance(names, int):
                 names = tuple(sorted({self._cell(path, entry.source) for path in self._files()}))
                 if len(names) != entry.classes:
-                    found = f"found {entry.classes}, but {self.path} has {len(names)} folders"
+                    problem = f"found {entry.classes}, but {self.path} has {len(names)} folders"
                     key = f"data.targets.{name}.classes"
-                    raise ParamsError(f"{key}: {found} ({listing(names)}); set it to their number")
+                    raise ParamsError(
+                        f"{key}: {problem} ({listing(names)}); set it to their number"
+                    )
             self.labels[entry.source] = {label: number for number, label in enumerate(names)}
             targets[name] = replace(entry, classes=names)
         return replace(config, targets=targets)

@@ -43,8 +43,8 @@ def categories(
             for name in spec.columns:
                 counts[key].update(batch[name][train].flat)
             if len(counts[key]) > DISTINCT:
-                found = f"{key}: found more than {DISTINCT} different texts in the training rows"
-                raise table.broken(f"{found}, expected categories; correct data.{_dotted(key)}")
+                problem = f"{key}: found more than {DISTINCT} different texts in the training rows"
+                raise table.broken(f"{problem}, expected categories; correct data.{_dotted(key)}")
     return {
         **arrays,
         **{key: replace(spec, names=_frequent(counts[key], spec)) for key, spec in wanted.items()},

@@ -41,9 +41,9 @@ def open_files(data: Path, config: Data, file: str) -> Table:
     if not kinds & {*suffixes(), NPY} and (path.is_dir() or kinds & set(folders.SUFFIXES)):
         return FileTable(data, path, columns.claimed(config))
     if len(kinds) > 1:
-        found = " and ".join(sorted(kinds))
+        listed = " and ".join(sorted(kinds))
         raise DataError(
-            f"{path}: holds {found}; set data.file to the table, or to a pattern of one"
+            f"{path}: holds {listed}; set data.file to the table, or to a pattern of one"
         )
     tables: list[Table]
     if kinds == {NPY}:

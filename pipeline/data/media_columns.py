@@ -41,8 +41,8 @@ def _renamed(
         place, decode = place_and_decode
         sources = columns.names(entry.source)
         if len(sources) != 1:
-            found = f"found {len(sources)} columns, expected the one that names the files"
-            raise ParamsError(f"{key}.source: {found}")
+            problem = f"found {len(sources)} columns, expected the one that names the files"
+            raise ParamsError(f"{key}.source: {problem}")
         column = f"{sources[0]} as {name}"
         width = math.prod(most for _, most in bounds) * np.dtype(_dtype(entry)).itemsize
         shape = tuple(None if isinstance(size, str) else size for size in entry.shape)

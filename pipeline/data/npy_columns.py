@@ -48,8 +48,8 @@ class NpyColumns(Table):
                 there = f"where {self.path.name} has {self.rows}"
                 raise DataError(f"{array.path}: found {len(array)} rows, {there}")
             if array.dtype.kind not in "biufUSM":
-                found = f"found {self.dtypes[name]}, expected numbers, texts or dates"
-                raise DataError(f"{array.path}: {found}")
+                problem = f"found {self.dtypes[name]}, expected numbers, texts or dates"
+                raise DataError(f"{array.path}: {problem}")
         return {name: array.shape[1:] for name, array in arrays.items()}
 
     def demand_kinds(self, kinds: Mapping[str, Kind]) -> None:

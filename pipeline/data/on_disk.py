@@ -140,11 +140,11 @@ def rows_of_the_ends(array: Array) -> tuple[int, int]:
     for block in blocks(array):
         flat = block.reshape(len(block), -1)
         low, high = flat.min(axis=1), flat.max(axis=1)
-        found = [(low.min(), row + int(low.argmin())), (high.max(), row + int(high.argmax()))]
+        of_block = [(low.min(), row + int(low.argmin())), (high.max(), row + int(high.argmax()))]
         if ends:
-            found[0] = found[0] if found[0][0] < ends[0][0] else ends[0]
-            found[1] = found[1] if found[1][0] > ends[1][0] else ends[1]
-        ends, row = found, row + len(block)
+            of_block[0] = of_block[0] if of_block[0][0] < ends[0][0] else ends[0]
+            of_block[1] = of_block[1] if of_block[1][0] > ends[1][0] else ends[1]
+        ends, row = of_block, row + len(block)
     return ends[0][1], ends[1][1]
 
 
@@ -166,6 +166,6 @@ def npy_header(file: Any, path: Path) -> tuple[tuple[int, ...], np.dtype[Any], i
     if dtype.hasobject:
         raise DataError(f"{path}: found objects, expected plain values; pickles are not read")
     if not shape or (by_column and len(shape) > 1):
-        found = "column-major order" if shape else "a single value"
-        raise DataError(f"{path}: found {found}, expected rows; np.ascontiguousarray helps")
+        layout = "column-major order" if shape else "a single value"
+        raise DataError(f"{path}: found {layout}, expected rows; np.ascontiguousarray helps")
     return shape, dtype, file.tell()

@@ -72,9 +72,9 @@ class Spread:
         for name, (low, high) in self._bounds.items():
             steps = (high - low) / float(np.spacing(np.float32(max(abs(low), abs(high)))))
             if 0 < steps < STEPS:
-                told = f"{steps:.0f} values" if steps >= 1 else "no values"
+                number = f"{steps:.0f} values" if steps >= 1 else "no values"
                 yield (
-                    f"column {name!r}: float32 tells {told} apart from {low!r} to {high!r}; "
+                    f"column {name!r}: float32 tells {number} apart from {low!r} to {high!r}; "
                     "declare float64, or subtract an offset from the column"
                 )
         for name, value in self._vanished.items():

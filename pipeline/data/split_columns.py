@@ -87,8 +87,8 @@ def _demand_fractions(table: Table, data: Data, facts: Facts) -> None:
             raise ParamsError(f"{key}: missing{why}; set the fraction of rows, such as 0.2")
         if index not in into and fraction is not None:
             source = "data.split.by" if split.by else "data.file"
-            found = f"found {fraction}, but {source} names the rows of {SPLITS[index]}"
-            raise ParamsError(f"{key}: {found}; set it to null")
+            problem = f"found {fraction}, but {source} names the rows of {SPLITS[index]}"
+            raise ParamsError(f"{key}: {problem}; set it to null")
     if len(into) > 1 and split.seed is None and facts.times is None:
         raise ParamsError("data.split.seed: missing; rows are drawn by it, so set it to 0, say")
     if facts.named is not None and not (facts.named == 0).any():
@@ -112,8 +112,8 @@ def _demand_enough(table: Table, data: Data, labels: Array, facts: Facts) -> Non
     ):
         if values is not None and (count := len(np.unique(values[rows]))) < least:
             place = ", ".join(map(repr, names))
-            found = f"column {place}: found {count} {what}, expected at least {least}: {why}"
-            raise table.broken(f"{found}; add rows or split otherwise")
+            problem = f"column {place}: found {count} {what}, expected at least {least}: {why}"
+            raise table.broken(f"{problem}; add rows or split otherwise")
     label = target.stratified(data)
     if facts.groups is None and facts.times is None and label:
         _demand_classes(table, data.targets[label].source, labels[rows], least, why)

@@ -98,8 +98,8 @@ def pad_of(tokenizer: "Tokenizer") -> int:
     where it has none."""
     if tokenizer.padding is not None:
         return int(tokenizer.padding["pad_id"])
-    found = (tokenizer.token_to_id(token) for token in (PAD, "<pad>", "<|endoftext|>"))
-    return next((each for each in found if each is not None), 0)
+    ids = (tokenizer.token_to_id(token) for token in (PAD, "<pad>", "<|endoftext|>"))
+    return next((each for each in ids if each is not None), 0)
 
 
 def whole(tokenizer: "Tokenizer") -> "Tokenizer":

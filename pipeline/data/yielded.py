@@ -42,8 +42,8 @@ class Yielded(Table):
         self.first = {name: _as_array(value) for name, value in first.items()}
         for name, value in self.first.items():
             if value.dtype.kind not in "biufUS":
-                found = f"found {_named(first[name], value)}, expected numbers or text"
-                raise self.fault(0, name, found)
+                problem = f"found {_named(first[name], value)}, expected numbers or text"
+                raise self.fault(0, name, problem)
         return {name: value.shape for name, value in self.first.items()}
 
     def demand_kinds(self, kinds: Mapping[str, Kind]) -> None:
@@ -83,8 +83,8 @@ class Yielded(Table):
             if row is None:
                 return
             if not isinstance(row, Mapping):
-                found = f"found {type(row).__name__}, expected a dict of name and value"
-                raise self.broken(f"row {number}: {found}")
+                problem = f"found {type(row).__name__}, expected a dict of name and value"
+                raise self.broken(f"row {number}: {problem}")
             yield row
 
     def _column(self, row: int, name: str, kind: Kind, part: list[Row]) -> Array | Lists:

@@ -32,8 +32,8 @@ def judged(copy: Path) -> Result:
     differing = _first_difference(text, expected)
     if differing is None:
         return Result(summary="README.md is what is written of this model, to the letter")
-    line, found = differing
-    return _not_proved(f"README.md, line {line}: {found[:100]!r} is not what is written here")
+    line, line_there = differing
+    return _not_proved(f"README.md, line {line}: {line_there[:100]!r} is not what is written here")
 
 
 def _not_proved(why: str) -> Result:
@@ -71,8 +71,8 @@ def _content(copy: Path) -> card.Content:
 
 def _first_difference(text: str, expected: str) -> tuple[int, str] | None:
     """The first line that differs, versions apart, and what stands there."""
-    found, wanted = (VERSION.sub("==*", each).split("\n") for each in (text, expected))
-    if found == wanted:
+    lines, wanted = (VERSION.sub("==*", each).split("\n") for each in (text, expected))
+    if lines == wanted:
         return None
-    pairs = zip([*found, "the end"], [*wanted, "the end"], strict=False)
+    pairs = zip([*lines, "the end"], [*wanted, "the end"], strict=False)
     return next((number, line) for number, (line, other) in enumerate(pairs, 1) if line != other)

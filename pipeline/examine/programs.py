@@ -36,12 +36,12 @@ def held(listed: Mapping[str, Any]) -> list[str]:
 def judged(copy: Path, names: list[str], schema: Mapping[str, Any]) -> Result | None:
     """Compares the files of the runtimes with these names; None where there are none. After
     `screen`, since a program can name what lies in the format that it loads."""
-    found = {name for name in provenance.files(copy) if name.startswith(f"{FOLDER}/")}
-    if not found and not names:
+    present = {name for name in provenance.files(copy) if name.startswith(f"{FOLDER}/")}
+    if not present and not names:
         return None
     try:
         expected = dict(_expected(copy, names, schema))
-        texts = {name: documents.read_text(copy / name, limits.TEXT) for name in found}
+        texts = {name: documents.read_text(copy / name, limits.TEXT) for name in present}
     except (ValueError, LookupError, TypeError, OSError) as fault:
         return _not_proved(" ".join(str(fault).replace(f"{copy}/", "").split())[:200])
     if texts == expected:

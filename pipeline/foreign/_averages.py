@@ -68,6 +68,6 @@ def completed(average: Tensors, raw: Tensors) -> dict[str, Any]:
 
 def _prefixes(average: Tensors) -> Iterator[str]:
     """Yields what may stand before the names of an average; the shortest first, if it says so."""
-    found = dict.fromkeys(head for name in average for head in heads(name))
+    prefixes = dict.fromkeys(head for name in average for head in heads(name))
     yield ""
-    yield from sorted(found, key=lambda head: (not AVERAGES.search(head), len(head)))
+    yield from sorted(prefixes, key=lambda head: (not AVERAGES.search(head), len(head)))

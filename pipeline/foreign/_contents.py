@@ -49,12 +49,12 @@ def contents(value: Any, depth: int = 0) -> Contents | None:
     keys = _keys(value)
     if keys is None:
         inner = {id(each): key for key, each in value.items() if _may_hold(each, depth)}
-        below = [(k, found) for k in inner.values() if (found := contents(value[k], depth + 1))]
+        below = [(k, content) for k in inner.values() if (content := contents(value[k], depth + 1))]
         if len(below) != 1:
             return None
-        [(key, found)] = below
-        _describe(found, {k: each for k, each in value.items() if k != key})
-        return found
+        [(key, content)] = below
+        _describe(content, {k: each for k, each in value.items() if k != key})
+        return content
     return _told(value, keys)
 
 

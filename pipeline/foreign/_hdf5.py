@@ -77,8 +77,8 @@ class Window(io.RawIOBase):
         wanted = max(0, min(len(view), self.size - self.at))
         self.file.seek(self.start + self.at)
         count = 0
-        while count < wanted and (got := self.file.readinto(view[count:wanted])):
-            count += got
+        while count < wanted and (length := self.file.readinto(view[count:wanted])):
+            count += length
         self.at += count
         return count
 
@@ -97,16 +97,16 @@ def opened(source: Any) -> Any:
 def arrays(group: Any, path: Path, size: int) -> dict[str, LazyArray]:
     """Returns every array below the group by its path in it, none of them read. Raises DataError
     unless each lies whole, as it is, in the file of `size` bytes."""
-    found, stored = {}, 0
+    arrays_by_name, stored = {}, 0
     for name, data in _datasets(group, path):
         stored += data.id.get_storage_size()
-        found[name] = _lazy(data, name, path)
+        arrays_by_name[name] = _lazy(data, name, path)
     if stored > size:
         raise DataError(
             f"{path}: its arrays declare {stored} bytes in a file of {size}, expected each by "
             "itself; get it again"
         )
-    return found
+    return arrays_by_name
 
 
 def _lazy(data: Any, name: str, path: Path) -> LazyArray:

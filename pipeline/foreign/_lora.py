@@ -57,8 +57,8 @@ def merged(
     result: dict[str, Callable[[], Tensor]] = {name: _of(base, name) for name in base}
     for key in state:
         name = key.removeprefix(BEGIN)
-        if found := FACTORS.fullmatch(name):
-            layers.setdefault(found["layer"], {})[found["part"]] = key
+        if factor := FACTORS.fullmatch(name):
+            layers.setdefault(factor["layer"], {})[factor["part"]] = key
         elif "lora_" in name or "token_adapter" in name:
             raise ValueError(f"holds {escaped(name)[:200]}, which is no plain LoRA")
         else:

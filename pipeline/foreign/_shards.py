@@ -188,9 +188,9 @@ def _demand_there(path: Path, pieces: Iterable[Piece]) -> None:
         place = path / file
         there = place.stat().st_size if place.is_file() else None
         if there is None or there < end:
-            found = "missing" if there is None else f"{there} bytes"
+            problem = "missing" if there is None else f"{there} bytes"
             raise DataError(
-                f"{place}: {found}, though {METADATA} names {end} bytes of it; copy the whole "
+                f"{place}: {problem}, though {METADATA} names {end} bytes of it; copy the whole "
                 "folder again"
             )
 

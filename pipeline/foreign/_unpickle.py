@@ -111,8 +111,8 @@ def _weights(value: Any) -> dict[str, Any]:
         return {str(name): each for name, each in value.items()}
     nets = [each for each in value.values() if isinstance(each, torch.nn.Module)]
     for each in [value[key] for key in WEIGHTS if key in value] + (nets if len(nets) == 1 else []):
-        if found := _weights(each):
-            return found
+        if weights := _weights(each):
+            return weights
     return {}
 
 

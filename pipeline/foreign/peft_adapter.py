@@ -57,8 +57,8 @@ def merge(path: Path, base: Path, whole: Foreign, output: Path) -> dict[str, Any
         if each.is_file() and each.suffix in (".json", ".txt", ".model") and _is_beside(each):
             shutil.copyfile(each, output / each.name)
     write(output / WEIGHTS, tensors)
-    told = ("r", "lora_alpha", "use_rslora", "base_model_name_or_path", "peft_version")
-    return {key: config[key] for key in told if isinstance(config.get(key), str | int | float)}
+    shown = ("r", "lora_alpha", "use_rslora", "base_model_name_or_path", "peft_version")
+    return {key: config[key] for key in shown if isinstance(config.get(key), str | int | float)}
 
 
 def _is_beside(file: Path) -> bool:

@@ -40,10 +40,10 @@ def _opened(path: Path) -> Index:
             f"{path}: an index, whose data lie in other files, expected the folder with all of "
             f"them; name {path.parent}"
         )
-    found, name = indices(path), latest(path)
-    chosen = [found[name]] if name in found else list(found.values())
+    indexes, name = indices(path), latest(path)
+    chosen = [indexes[name]] if name in indexes else list(indexes.values())
     if len(chosen) != 1:
-        names = ", ".join(escaped(each.removesuffix(SUFFIX)) for each in found)
+        names = ", ".join(escaped(each.removesuffix(SUFFIX)) for each in indexes)
         raise DataError(
             f"{path}: found the checkpoints {names}, expected one, or a file `checkpoint` that "
             "says which; put one into a folder of its own"

@@ -14,8 +14,8 @@ def listed(path: Path) -> frozenset[str]:
 
 def by_first_word(path: Path) -> dict[str, frozenset[str]]:
     """Returns what follows each first word of a list's lines."""
-    found: dict[str, set[str]] = {}
+    groups: dict[str, set[str]] = {}
     for line in listed(path):
         first, _, rest = line.partition(" ")
-        found.setdefault(first, set()).add(rest.strip())
-    return {first: frozenset(rest) for first, rest in found.items()}
+        groups.setdefault(first, set()).add(rest.strip())
+    return {first: frozenset(rest) for first, rest in groups.items()}

@@ -121,9 +121,9 @@ class _Screen:
         kinds = {number: fields[number].rstrip("*") for number in values}
         return [
             (kinds[number], each, owner)
-            for number, found in values.items()
+            for number, messages in values.items()
             if kinds[number] in _FIELDS
-            for each in found
+            for each in messages
         ]
 
     def _check_one(self, kind: str, message: Message, values: Values, owner: Named | None) -> None:
@@ -147,8 +147,8 @@ class _Screen:
             self.functions.add((domain, name))
 
     def _check_sets(self, sets: list[Message]) -> None:
-        found = [_values("OperatorSet", each) for each in sets]
-        names = [_domain(each.get(OperatorSet.DOMAIN, [])) for each in found]
+        sets_of = [_values("OperatorSet", each) for each in sets]
+        names = [_domain(each.get(OperatorSet.DOMAIN, [])) for each in sets_of]
         if len(set(names)) < len(names):
             raise ValueError(f"asks for two versions of the operators of {names}; do not load it")
 

@@ -26,11 +26,11 @@ def refusals() -> tuple[type[Exception], ...]:
 
 def constant(text: str) -> str:
     """Returns what is said where torch cannot leave a size open; "" where that is not its error."""
-    found = CONSTANT.search(text)
-    if found is None:
+    match = CONSTANT.search(text)
+    if match is None:
         return ""
-    what = "number of rows" if found[1] == ROWS else f"dimension {found[1]}"
-    axis = 0 if found[1] == ROWS else 1
+    what = "number of rows" if match[1] == ROWS else f"dimension {match[1]}"
+    axis = 0 if match[1] == ROWS else 1
     return (
         f"the {what} became a constant, as len(x), int(x.shape[{axis}]) or a literal make it: "
         f"write x.shape[{axis}], x.new_zeros or a shape of -1"

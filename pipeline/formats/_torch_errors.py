@@ -34,11 +34,11 @@ BRANCH = re.compile(r"Not all values of (\w+) = .* satisfy the generated guard (
 
 def branches(text: str) -> str:
     """Returns what is said where a size decides what is computed; "" where none does."""
-    found = BRANCH.search(text)
-    if found is None:
+    match = BRANCH.search(text)
+    if match is None:
         return ""
-    size = "number of rows" if found[1] == ROWS else f"dimension {found[1]}"
-    limits = re.sub(r"L\['\w+'\](\[\d+\])?\.size\(\)\[\d+\]", found[1], found[2])
+    size = "number of rows" if match[1] == ROWS else f"dimension {match[1]}"
+    limits = re.sub(r"L\['\w+'\](\[\d+\])?\.size\(\)\[\d+\]", match[1], match[2])
     return f"the {size} decides what is computed ({limits}); compute the same for each"
 
 

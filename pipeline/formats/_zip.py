@@ -170,8 +170,8 @@ def _data_start(file: IO[bytes], entry: _Entry, behind: int) -> int:
     mark, _, flags, method, _, _, *numbers, length, extra = _LOCAL.unpack(file.read(_LOCAL.size))
     header = mark, flags, method, file.read(length)
     expected = b"PK\3\4", entry.flags, entry.method, entry.name
-    told = numbers if flags & SIZES_FOLLOW else _told(numbers, file.read(extra))
-    if header != expected or entry.offset != behind or not _agrees(told, entry):
+    stated = numbers if flags & SIZES_FOLLOW else _told(numbers, file.read(extra))
+    if header != expected or entry.offset != behind or not _agrees(stated, entry):
         raise _mismatch(entry.name)
     return entry.offset + _LOCAL.size + int(length) + int(extra)
 

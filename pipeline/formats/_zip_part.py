@@ -20,13 +20,13 @@ class ZipPart(io.RawIOBase):
         self._place = 0
         self._start, size, count = _table(self._file, path.stat().st_size)
         table = os.pread(self._file.fileno(), size, self._start)
-        kept, at = [], 0
+        headers, at = [], 0
         for _ in range(count):
             entry, end = _entry(table, at)
             if keeps(entry.name.decode()):
-                kept.append(table[at:end])
+                headers.append(table[at:end])
             at = end
-        self._tail = b"".join(kept) + _ending(self._start, sum(map(len, kept)), len(kept))
+        self._tail = b"".join(headers) + _ending(self._start, sum(map(len, headers)), len(headers))
 
     def readable(self) -> bool:
         return True

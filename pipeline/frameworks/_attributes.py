@@ -20,8 +20,8 @@ def digest(value: Any, as_bytes: AsBytes) -> bytes | None:
     """Returns a digest of all plain values, arrays and generators within `value`; None where it
     holds none, as a function does."""
     hashed = hashlib.sha256()
-    found = _feed(hashed.update, value, as_bytes, DEEPEST, set())
-    return hashed.digest() if found else None
+    complete = _feed(hashed.update, value, as_bytes, DEEPEST, set())
+    return hashed.digest() if complete else None
 
 
 def _feed(

@@ -129,12 +129,12 @@ def _settings(model: keras.Model) -> dict[str, Setting]:
     if not any(type(each).__name__ in KEYS for each in layers.values()):
         return {}
     try:
-        found = list(values(keras.saving.serialize_keras_object(model)))
+        settings = list(values(keras.saving.serialize_keras_object(model)))
     except NotImplementedError:  # a subclass without get_config
         return {}
     return {
         name: Setting(layers[layer], key, own)
-        for name, layer, key, own in found
+        for name, layer, key, own in settings
         if layer in layers and (own is not None or key == BOUNDARIES)
     }
 

@@ -40,11 +40,11 @@ def _within(layer: str, path: str) -> Path:
 def counted(paths: Sequence[Path]) -> list[Path]:
     """Returns the paths with the numbers at the end of their parts, but the last, counted from 0
     among those that lie together and are called alike otherwise."""
-    together: dict[Path, set[str]] = {}
+    siblings: dict[Path, set[str]] = {}
     for path in paths:
         for place in range(len(path) - 1):
-            together.setdefault(path[:place], set()).add(path[place])
-    renamed = {parent: _renamed(parts) for parent, parts in together.items()}
+            siblings.setdefault(path[:place], set()).add(path[place])
+    renamed = {parent: _renamed(parts) for parent, parts in siblings.items()}
     return [
         (*(renamed[path[:i]][part] for i, part in enumerate(path[:-1])), path[-1]) for path in paths
     ]

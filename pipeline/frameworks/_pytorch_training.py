@@ -143,15 +143,15 @@ class Training:
             look(outputs)
             return outputs, self.total({**inputs, **outputs, **targets})
         returned = self.call({**inputs, **targets})
-        found = leaves(returned).get(self.own_loss)
-        if not isinstance(found, Tensor):
+        loss = leaves(returned).get(self.own_loss)
+        if not isinstance(loss, Tensor):
             raise ValueError(
                 f"model.loss: found {self.own_loss!r}, but the net, called with its targets, "
                 f"returns {', '.join(leaves(returned))}; name one of these"
             )
         outputs = pick(returned, self.outputs)
         look(outputs)
-        return outputs, found
+        return outputs, loss
 
     def augmented(self, inputs: Tensors, targets: Tensors) -> tuple[Tensors, Tensors]:
         """Returns what a step sees of inputs and targets; a net that predicts sees them as they

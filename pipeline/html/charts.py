@@ -121,14 +121,14 @@ def learning_curves(
 def _curves(histories: Mapping[str, Curves], chosen: Mapping[str, int], metric: str) -> Panel:
     alone, names = len(histories) == 1, list(histories)
     splits = list(dict.fromkeys(c.rpartition("/")[0] for each in histories.values() for c in each))
-    found = [
+    traces = [
         (name, column.rpartition("/")[0], [p for p in points if math.isfinite(p[1])])
         for name, curves in histories.items()
         for column, points in curves.items()
         if column.rpartition("/")[2] == metric
     ]
-    x = Scale((p[0] for *_, points in found for p in points), LEFT, WIDTH - RIGHT)
-    values = (p[1] for *_, points in found for p in points)
+    x = Scale((p[0] for *_, points in traces for p in points), LEFT, WIDTH - RIGHT)
+    values = (p[1] for *_, points in traces for p in points)
     y = Scale(values, HEIGHT - BOTTOM, TOP, metric == "loss")
     lines = [
         Line(
@@ -137,7 +137,7 @@ def _curves(histories: Mapping[str, Curves], chosen: Mapping[str, int], metric: 
             1 + (splits.index(split) if alone else names.index(name)),
             not alone and split == "train",
         )
-        for name, split, points in found
+        for name, split, points in traces
     ]
     marks = [
         Mark(x(epoch), f"{name} chosen".strip(), 0 if alone else 1 + names.index(name))

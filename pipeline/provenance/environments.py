@@ -20,10 +20,10 @@ def this_platform() -> str:
     words = [f"{platform.system()}-{platform.machine()}".lower()]
     with contextlib.suppress(OSError):
         lines = (line.partition(":") for line in Path("/proc/cpuinfo").read_text().splitlines())
-        told = {name.strip().lower(): value.strip() for name, _, value in lines}
-        has = (told.get("flags") or told.get("features") or "").split()
+        fields = {name.strip().lower(): value.strip() for name, _, value in lines}
+        has = (fields.get("flags") or fields.get("features") or "").split()
         words += filter(
-            None, [told.get("vendor_id"), *(each for each in INSTRUCTIONS if each in has)]
+            None, [fields.get("vendor_id"), *(each for each in INSTRUCTIONS if each in has)]
         )
     return " ".join(words)
 

@@ -140,13 +140,13 @@ def _rebuild(rebuild: Rebuild, recorded_environment: bool) -> None:
 
 def _called(nodes: list[Node], codes: list[Code], source: Repository) -> list[str]:
     """What only the recorded parameters have the code call, not the commit's configuration."""
-    found: list[str] = []
+    problems: list[str] = []
     for node, code in zip(nodes, codes, strict=True):
         named = reproduce_code.targets(node.params)
-        found += trust.unnamed(source.top, code.commit, named) if named else []
+        problems += trust.unnamed(source.top, code.commit, named) if named else []
         words = trust.commands(node.params)
-        found += trust.unsaid(source.top, code.commit, words) if words else []
-    return list(dict.fromkeys(found))
+        problems += trust.unsaid(source.top, code.commit, words) if words else []
+    return list(dict.fromkeys(problems))
 
 
 def _demand_agreement(

@@ -72,8 +72,8 @@ def changes(code: Code, top: Path) -> Changes:
         listed = list(_listed(builder, before, tree, code))
         if len(listed) > MOST or sum(each.size for each in listed) > LARGEST:
             raise CannotRun(f"{code.origin}: changes more than can be read: {len(listed)} files")
-        found = [_change(builder, before, tree, each) for each in listed]
-    return Changes(tree=tree, files=sorted(found, key=lambda each: (not each.is_code, each.name)))
+        changed = [_change(builder, before, tree, each) for each in listed]
+    return Changes(tree=tree, files=sorted(changed, key=lambda each: (not each.is_code, each.name)))
 
 
 def _nothing(top: Path) -> str:

@@ -124,8 +124,8 @@ def python_places(python: Path | None) -> list[str]:
 
 
 def _programs() -> list[str]:
-    found = [shutil.which(name) for name in PROGRAMS]
-    return [str(Path(path).resolve().parent) for path in found if path]
+    programs = [shutil.which(name) for name in PROGRAMS]
+    return [str(Path(path).resolve().parent) for path in programs if path]
 
 
 def _objects(source: Repository) -> list[str]:

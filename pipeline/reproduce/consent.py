@@ -28,13 +28,13 @@ def demand(
             f"commit's own configuration does not; run it, confined, with {FLAG}"
         )
     if not flag and not asked:
-        code, found = next(iter(foreign.items()))
+        code, changes = next(iter(foreign.items()))
         raise CannotRun(
-            f"{code.origin}: is not this clone's own code, {summary(found)}; read it, then run it, "
-            f"confined, with {FLAG}"
+            f"{code.origin}: is not this clone's own code, {summary(changes)}; read it, "
+            f"then run it, confined, with {FLAG}"
         )
-    for code, found in foreign.items():
-        say("\n".join(shown(code, found)))
+    for code, changes in foreign.items():
+        say("\n".join(shown(code, changes)))
     for name in called:
         say(f"NOT OF THE COMMIT'S CONFIGURATION: the recorded parameters call {name}")
     say(f"It runs {confinement}")
@@ -44,22 +44,22 @@ def demand(
             raise CannotRun(f"nothing was run: expected the answer `{ANSWER}`, or {FLAG}")
 
 
-def summary(found: Changes) -> str:
+def summary(changes: Changes) -> str:
     """Says how many files of code it changes and which; code is named before all else."""
-    code = [each.name for each in found.files if each.is_code]
+    code = [each.name for each in changes.files if each.is_code]
     names = ", ".join(code[:NAMED]) + (f" and {len(code) - NAMED} more" if code[NAMED:] else "")
-    rest = len(found.files) - len(code)
+    rest = len(changes.files) - len(code)
     of_code = f"{len(code)} files of code ({names})" if code else "no code"
     return f"which changes {of_code} and {rest} files of notes and data"
 
 
-def shown(code: Code, found: Changes) -> Iterator[str]:
+def shown(code: Code, changes: Changes) -> Iterator[str]:
     """Yields all of it, code first, and its files once more at the end, where one reads last."""
     what = f"{code.place}, a patch to" if code.place else "a commit of no branch of this clone,"
     yield f"\nNOT THIS CLONE'S OWN CODE: {what} {code.commit}"
-    for each in found.files:
+    for each in changes.files:
         yield (
             f"binary: {each.name} ({each.size} bytes)" if each.text is None else each.text.rstrip()
         )
-    yield f"That was {code.origin}, {summary(found)}: "
-    yield from (f"  {'code ' if e.is_code else 'other'} {e.name}" for e in found.files)
+    yield f"That was {code.origin}, {summary(changes)}: "
+    yield from (f"  {'code ' if e.is_code else 'other'} {e.name}" for e in changes.files)

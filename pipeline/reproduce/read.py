@@ -19,12 +19,12 @@ def main(path: Path) -> None:
 def _take_package(place: Path) -> None:
     """Loads our package from its own directory: that around it, where Python would look, is not to
     be read."""
-    found = importlib.util.spec_from_file_location(
+    spec = importlib.util.spec_from_file_location(
         place.name, place / "__init__.py", submodule_search_locations=[str(place)]
     )
-    assert found and found.loader
-    package = sys.modules[place.name] = importlib.util.module_from_spec(found)
-    found.loader.exec_module(package)
+    assert spec and spec.loader
+    package = sys.modules[place.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(package)
 
 
 if __name__ == "__main__":

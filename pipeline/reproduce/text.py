@@ -25,8 +25,8 @@ def announcement(report: Report, foreign: Mapping[Code, Changes]) -> str:
         f"Running code of {report.source.project}",
         f"  at commit {code.commit} ({reproduce_code.subject_line(code, report.source)})",
     ]
-    for each, found in foreign.items():
-        files = [change.name for change in found.files]
+    for each, changes in foreign.items():
+        files = [change.name for change in changes.files]
         if each.place:
             lines.append(f"  changed by {each.place}, which came with the artifact:")
         else:

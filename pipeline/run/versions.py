@@ -27,8 +27,10 @@ def warn(stage: str, inputs: Iterable[str], parent: str | None) -> None:
     """
     stages = dvc_file.stages()
     maker_of = {path: maker for path, maker in dvc_file.makers().items() if path in set(inputs)}
-    told = {dep for maker in maker_of.values() for dep in stages[maker].get("deps", [])}
-    lines = [line(Path(path), maker) for path, maker in maker_of.items() if path not in told]
+    made_upstream = {dep for maker in maker_of.values() for dep in stages[maker].get("deps", [])}
+    lines = [
+        line(Path(path), maker) for path, maker in maker_of.items() if path not in made_upstream
+    ]
     if parent and not any("train" in stages[each].get("params", []) for each in maker_of.values()):
         lines.append(line(PARENTS / parent, None))
     for text in filter(None, lines):

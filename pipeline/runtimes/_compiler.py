@@ -17,8 +17,8 @@ def find(compiler: str, library: str, variable: str) -> Place:
             raise NotHere(
                 f"{program} is not installed; install a compiler (sudo scripts/install_servers)"
             )
-    found = importlib.util.find_spec(library)
-    places = found.submodule_search_locations if found else None
+    spec = importlib.util.find_spec(library)
+    places = spec.submodule_search_locations if spec else None
     if not places:
         raise NotHere(f"{library} is not installed; install it: pip install {library}")
     folder = Path(places[0])

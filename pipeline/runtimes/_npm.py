@@ -22,10 +22,11 @@ def find(name: str, program: Path) -> Place:
     wanted = json.loads((program / "package.json").read_text())["dependencies"]
     for package, version in wanted.items():
         described = modules / package / "package.json"
-        found = json.loads(described.read_text())["version"] if described.is_file() else "none"
-        if found != version:
+        installed = json.loads(described.read_text())["version"] if described.is_file() else "none"
+        if installed != version:
             raise NotHere(
-                f"found {package} {found}, expected {version}; install it: scripts/install_runtimes"
+                f"found {package} {installed}, expected {version}; install it: "
+                "scripts/install_runtimes"
             )
     path = f"{Path(node).parent}:{SEARCHED}"
     environment = {"PATH": path, "NODE_PATH": str(modules), "OPENSSL_CONF": "/dev/null"}

@@ -75,18 +75,18 @@ class _Server:
             os.closerange(3, os.sysconf("SC_OPEN_MAX"))
             return {**json.loads(message), "parent": server}
         os.close(stderr)
-        child_descriptor, told = os.pidfd_open(child), socket.socket(fileno=reply)
-        _tell(told, child, child_descriptor)
-        self.children[child_descriptor] = child, told
+        child_descriptor, channel = os.pidfd_open(child), socket.socket(fileno=reply)
+        _tell(channel, child, child_descriptor)
+        self.children[child_descriptor] = child, channel
         self.poll.register(child_descriptor, select.POLLIN)
         return None
 
     def _ended(self, descriptor: int) -> None:
-        child, told = self.children.pop(descriptor)
+        child, channel = self.children.pop(descriptor)
         self.poll.unregister(descriptor)
         os.close(descriptor)
-        _tell(told, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-        told.close()
+        _tell(channel, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        channel.close()
 
     def _end(self) -> None:
         for child, _ in self.children.values():

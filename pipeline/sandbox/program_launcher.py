@@ -89,15 +89,15 @@ def _waited(child: int) -> int:
 
 def _children() -> list[int]:
     own = str(os.getpid())
-    found = []
+    children = []
     for place in Path("/proc").glob("[0-9]*/stat"):
         try:
             after_name = place.read_text(errors="replace").rpartition(")")[2].split()
         except OSError:
             continue
         if after_name[1] == own:
-            found.append(int(place.parent.name))
-    return found
+            children.append(int(place.parent.name))
+    return children
 
 
 def confine(terms: Mapping[str, Any], parent: int) -> None:

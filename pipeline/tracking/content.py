@@ -85,8 +85,8 @@ class RunContent:
         path, _ = resolve_dvc.output(entry.get(EXPORT_COMPLETE, {})) or ("", "")
         remote = without_login(resolve_dvc.remote(root) or "")
         md5 = resolve_dvc.md5_of(self.complete_model)
-        found = {"dvc.md5": md5, "dvc.path": path, "dvc.remote": remote}
-        return {name: value for name, value in found.items() if value}
+        tags = {"dvc.md5": md5, "dvc.path": path, "dvc.remote": remote}
+        return {name: value for name, value in tags.items() if value}
 
     @property
     def unrecorded(self) -> dict[str, Any]:
@@ -128,13 +128,13 @@ class RunContent:
     @cached_property
     def verified(self) -> dict[str, Any]:
         """The report. Raises IncompleteArtifact when it is about another complete model."""
-        found = _json(self.verify_report)
-        if found["complete_model"] != self.digest:
+        report = _json(self.verify_report)
+        if report["complete_model"] != self.digest:
             raise IncompleteArtifact(
-                f"{self.verify_report}: is about the complete model {found['complete_model']}, "
+                f"{self.verify_report}: is about the complete model {report['complete_model']}, "
                 f"found {self.digest} in {self.complete_model}; run `dvc repro verify`"
             )
-        return found
+        return report
 
     @property
     def node(self) -> Node:
@@ -161,8 +161,8 @@ def short_name(model: str, data: str, digest: str) -> str:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(path.read_text())
-    return found
+    content: dict[str, Any] = json.loads(path.read_text())
+    return content
 
 
 def as_mlflow_params(values: Mapping[str, Any]) -> dict[str, str]:
@@ -188,18 +188,18 @@ def verdict(report: Mapping[str, Any]) -> dict[str, float]:
     """
     formats = report.get("formats", {})
     differences = [entry.get("max_abs_diff") for entry in formats.values()]
-    found = {
+    measured = {
         "max_abs_diff": max((each for each in differences if each is not None), default=None),
         "size_mb": _megabytes(report.get("sizes", {}).get("directory")),
     }
     for name, entry in formats.items():
-        found[f"{name}/max_abs_diff"] = entry.get("max_abs_diff")
-        found[f"{name}/size_mb"] = _megabytes(entry.get("bytes"))
-        found[f"{name}/load_seconds"] = entry.get("timing", {}).get("load_seconds")
+        measured[f"{name}/max_abs_diff"] = entry.get("max_abs_diff")
+        measured[f"{name}/size_mb"] = _megabytes(entry.get("bytes"))
+        measured[f"{name}/load_seconds"] = entry.get("timing", {}).get("load_seconds")
     for name, entry in report.get("runtimes", {}).items():
-        found[f"{name}/max_abs_diff"] = entry.get("max_abs_diff")
-        found |= {f"{name}/{key}": value for key, value in entry["timing"].items()}
-    return {f"verify/{k}": float(v) for k, v in found.items() if v is not None}
+        measured[f"{name}/max_abs_diff"] = entry.get("max_abs_diff")
+        measured |= {f"{name}/{key}": value for key, value in entry["timing"].items()}
+    return {f"verify/{k}": float(v) for k, v in measured.items() if v is not None}
 
 
 def _megabytes(count: int | None) -> float | None:

@@ -37,8 +37,8 @@ class DvcSource(DatasetSource):
 
     @classmethod
     def _resolve(cls, raw_source: Any) -> "DvcSource":
-        found: DvcSource = raw_source
-        return found
+        source: DvcSource = raw_source
+        return source
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -53,9 +53,9 @@ class DvcSource(DatasetSource):
 
         target = Path(tempfile.mkdtemp(prefix="dvc-")) / Path(self.path).name
         DVCFileSystem(self.url, rev=self.rev).get(self.path, str(target), recursive=True)
-        if (found := provenance.digest(target)) != self.sha256:
+        if (sha256 := provenance.digest(target)) != self.sha256:
             raise DataError(
-                f"{self.path} of {self.url} at {self.rev}: sha256 is {found}, the run used "
+                f"{self.path} of {self.url} at {self.rev}: sha256 is {sha256}, the run used "
                 f"{self.sha256}; the data were changed and not committed"
             )
         return str(target)

@@ -25,8 +25,8 @@ def register(client: "MlflowClient", tracking: Tracking, content: RunContent, ru
     if name := tracking.register:
         version = version_of(client, name, run) or _made(client, name, content, run)
         _show(client, version, model_of(run))
-        told = _promote(client, version, content, tracking.promote)
-        print(f"MLflow: {name} version {version.version}; {told}")
+        outcome = _promote(client, version, content, tracking.promote)
+        print(f"MLflow: {name} version {version.version}; {outcome}")
 
 
 def version_of(client: "MlflowClient", name: str, run: "Run") -> "ModelVersion | None":

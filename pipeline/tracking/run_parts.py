@@ -149,5 +149,5 @@ def log_artifacts(client: "MlflowClient", run: "Run", files: Files) -> None:
 def models_of(client: "MlflowClient", run: "Run") -> "list[LoggedModel]":
     """Returns the run's logged models; the first is the one, for all who log to this run."""
     source = f"source_run_id = '{run.info.run_id}'"
-    found = client.search_logged_models([run.info.experiment_id], source)
-    return sorted(found, key=lambda each: (each.creation_timestamp, each.model_id))
+    models = client.search_logged_models([run.info.experiment_id], source)
+    return sorted(models, key=lambda each: (each.creation_timestamp, each.model_id))

@@ -133,14 +133,14 @@ def _reason(error: BaseException) -> str:
     from urllib3.exceptions import HTTPError, MaxRetryError
 
     cause = error.__cause__ or error.__context__ or error
-    found = cause.args[0] if cause.args and isinstance(cause.args[0], HTTPError) else error
-    if isinstance(found, MaxRetryError) and found.reason:
-        found = found.reason
-    text = re.sub(r"^HTTPS?Connection\w*\([^)]*\): ", "", " ".join(str(found).split()))
+    reason = cause.args[0] if cause.args and isinstance(cause.args[0], HTTPError) else error
+    if isinstance(reason, MaxRetryError) and reason.reason:
+        reason = reason.reason
+    text = re.sub(r"^HTTPS?Connection\w*\([^)]*\): ", "", " ".join(str(reason).split()))
     if status := re.search(r"error code (40[13])\b|^(40[13]) Client Error", text):
         return REFUSED[status[1] or status[2]]
-    if told := re.search(r'"message": "((?:[^"\\]|\\.)+)"', text):
-        text = told[1]
+    if message := re.search(r'"message": "((?:[^"\\]|\\.)+)"', text):
+        text = message[1]
     return without_login(text)[:500]
 
 
@@ -187,19 +187,19 @@ def experiment(
 ) -> str:
     """Its id; made if there is none, and its page set up, with the view that is to be `shown`.
     Raises PipelineError when it lies in MLflow's bin."""
-    found = client.get_experiment_by_name(name) or _made(client, store, name)
-    if found.lifecycle_stage != "active":
+    experiment_of_name = client.get_experiment_by_name(name) or _made(client, store, name)
+    if experiment_of_name.lifecycle_stage != "active":
         raise PipelineError(
             f"tracking.experiment: {name} was deleted; restore it with `mlflow experiments restore "
-            f"--experiment-id {found.experiment_id}` or choose another name"
+            f"--experiment-id {experiment_of_name.experiment_id}` or choose another name"
         )
-    if NOTE not in found.tags:
-        _set_tag(client, found, NOTE, view.NOTE)
+    if NOTE not in experiment_of_name.tags:
+        _set_tag(client, experiment_of_name, NOTE, view.NOTE)
     if shown:
-        value = shown.value(found.tags.get(shown.tag))
-        if value != found.tags.get(shown.tag):
-            _set_tag(client, found, shown.tag, value)
-    return found.experiment_id
+        value = shown.value(experiment_of_name.tags.get(shown.tag))
+        if value != experiment_of_name.tags.get(shown.tag):
+            _set_tag(client, experiment_of_name, shown.tag, value)
+    return experiment_of_name.experiment_id
 
 
 def _set_tag(client: "MlflowClient", experiment: "Experiment", tag: str, value: str) -> None:
@@ -215,10 +215,10 @@ def _made(client: "MlflowClient", store: Store, name: str) -> "Experiment":
     try:
         return client.get_experiment(client.create_experiment(name, store.artifacts))
     except MlflowException as error:
-        found = client.get_experiment_by_name(name)
-        if error.error_code != "RESOURCE_ALREADY_EXISTS" or found is None:
+        existing = client.get_experiment_by_name(name)
+        if error.error_code != "RESOURCE_ALREADY_EXISTS" or existing is None:
             raise
-        return found
+        return existing
 
 
 def model_of(run: "Run") -> str:

@@ -118,6 +118,6 @@ def _position(path: Path) -> int:
     for descriptor in OPEN.iterdir():
         with contextlib.suppress(OSError):  # closed in the meantime
             if descriptor.samefile(path):
-                told = Path(f"/proc/self/fdinfo/{descriptor.name}").read_text()
-                return int(told.split(maxsplit=2)[1])
+                lines = Path(f"/proc/self/fdinfo/{descriptor.name}").read_text()
+                return int(lines.split(maxsplit=2)[1])
     return 0

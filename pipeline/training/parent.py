@@ -135,11 +135,11 @@ def _demand_alike(described: Mapping[str, Any], before: Mapping[str, Any]) -> No
 def _demand_same_step(train: Train, recorded: Mapping[str, Any], parent: Path) -> None:
     hints = get_type_hints(Train, include_extras=True)
     for key, before in OF_STEP.items():
-        found = getattr(train, key)
+        value = getattr(train, key)
         expected = convert(recorded.get(key, before), hints[key], f"train.{key}")
-        if found != expected:
+        if value != expected:
             raise ParamsError(
-                f"train.{key}: found {found}, but {parent} was trained with {expected}, which is "
+                f"train.{key}: found {value}, but {parent} was trained with {expected}, which is "
                 "part of its step; expected the same"
             )
 

@@ -89,13 +89,13 @@ def headers(path: Path, packed: bool = False) -> dict[str, Header]:
             if len({info.filename for info in infos}) < len(infos) or len(infos) > MOST:
                 raise ValueError("members that are there twice, or too many of them")
             size = path.stat().st_size
-            found = {each.filename: _check(archive, each, packed) for each in infos}
+            by_member = {each.filename: _check(archive, each, packed) for each in infos}
         stored = [each.file_size for each in infos if each.compress_type == zipfile.ZIP_STORED]
         if sum(stored) > size or sum(i.file_size for i in infos) - sum(stored) > limits.EXAMPLES:
             raise ValueError("members that lie in each other, or are larger than the file")
     except UNREADABLE as error:
         raise _foreign(path, error) from error
-    return {name.removesuffix(".npy"): header for name, header in found.items()}
+    return {name.removesuffix(".npy"): header for name, header in by_member.items()}
 
 
 def _demand_small_table(path: Path) -> None:

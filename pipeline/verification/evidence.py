@@ -38,8 +38,8 @@ class Stored(Mapping[str, np.ndarray]):
 
     def __getitem__(self, name: str) -> np.ndarray:
         with np.load(self.path) as arrays:
-            found: np.ndarray = arrays[f"{self.prefix}{name}"]
-        return found
+            array: np.ndarray = arrays[f"{self.prefix}{name}"]
+        return array
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)

@@ -14,9 +14,9 @@ def other_ids(texts: Mapping[str, Any], made: Batches) -> Iterator[str]:
     for name, each in texts.items():
         ids = made.get(name, {})
         for number, (text, expected) in enumerate(zip(each["texts"], each["ids"], strict=True)):
-            found = ids[str(number)].tolist() if str(number) in ids else "nothing"
-            if found != expected:
+            answered = ids[str(number)].tolist() if str(number) in ids else "nothing"
+            if answered != expected:
                 yield (
-                    f"{each['file']}: found {str(found)[:SHOWN]} for {text[:SHOWN]!r}, expected "
+                    f"{each['file']}: found {str(answered)[:SHOWN]} for {text[:SHOWN]!r}, expected "
                     f"{str(expected)[:SHOWN]}"
                 )

@@ -18,6 +18,7 @@ from pipeline.foreign import _patterns
 from testing.project import ROOT
 
 METHODS = ("fullmatch", "match", "search", "sub", "findall", "split", "finditer", "subn")
+USE = re.compile(rf"\b(\w+)\.({'|'.join(METHODS)})\(")
 LONGEST = 8_000
 """Characters, of which one pass takes a tenth of a millisecond, and one through every pair a tenth
 of a second; more where several are repeated together."""
@@ -46,9 +47,9 @@ class Pattern:
 
 def patterns() -> Iterator[Pattern]:
     sources = {path: path.read_text() for path in sorted((ROOT / "pipeline").rglob("*.py"))}
-    everything = "\n".join(sources.values())
+    uses = {use for source in sources.values() for use in USE.findall(source)}
     for path, source in sources.items():
-        for node in ast.walk(ast.parse(source)):
+        for node in ast.walk(ast.parse(source)) if "re." in source else ():
             targets = getattr(node, "targets", [])
             for call in ast.iter_child_nodes(node):
                 if not _is_of_re(call):
@@ -57,7 +58,7 @@ def patterns() -> Iterator[Pattern]:
                 methods = (call.func.attr,)
                 if call.func.attr == "compile":
                     name = targets[0].id if targets else None
-                    used = [m for m in METHODS if re.search(rf"\b{name}\.{m}\(", everything)]
+                    used = [method for method in METHODS if (name, method) in uses]
                     methods = tuple(used) or METHODS[: 3 if name else 1]
                 file = path.relative_to(ROOT).as_posix()
                 place = f"{file}:{call.lineno}"

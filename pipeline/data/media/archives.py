@@ -25,9 +25,9 @@ class _Zip:
 
     def __init__(self, path: Path) -> None:
         self.archive = zipfile.ZipFile(path)
-        found = self.archive.infolist()
-        self.files: Sizes = {each.filename: each.file_size for each in found if not each.is_dir()}
-        self.folders = [each.filename for each in found if each.is_dir()]
+        members = self.archive.infolist()
+        self.files: Sizes = {each.filename: each.file_size for each in members if not each.is_dir()}
+        self.folders = [each.filename for each in members if each.is_dir()]
 
     def read(self, name: str) -> bytes:
         return self.archive.read(name)
@@ -38,10 +38,10 @@ class _Tar:
 
     def __init__(self, path: Path) -> None:
         self.archive = tarfile.open(path, "r:")  # noqa: SIM115 - it stays open
-        found = self.archive.getmembers()
-        self.files: Sizes = {each.name: each.size for each in found if each.isreg()}
-        self.folders = [f"{each.name}/" for each in found if each.isdir()]
-        if others := [each.name for each in found if not (each.isreg() or each.isdir())]:
+        members = self.archive.getmembers()
+        self.files: Sizes = {each.name: each.size for each in members if each.isreg()}
+        self.folders = [f"{each.name}/" for each in members if each.isdir()]
+        if others := [each.name for each in members if not (each.isreg() or each.isdir())]:
             raise tarfile.TarError(f"{others[0]} is neither a file nor a folder")
 
     def read(self, name: str) -> bytes:

@@ -27,8 +27,8 @@ def decoder(config: Audio, shape: tuple[Bounds, ...], dtype: str, key: str) -> D
     sizes = dict(zip(layout, shape, strict=False))
     channels, most = sizes.get("C", (1, 1))
     if len(shape) != len(layout) or min(low for low, _ in shape) < 1 or channels != most:
-        found = [low if low == most else f"{low} to {most}" for low, most in shape]
-        raise ParamsError(f"{key}.shape: found {found}, expected {LAYOUTS[layout]}")
+        stated = [low if low == most else f"{low} to {most}" for low, most in shape]
+        raise ParamsError(f"{key}.shape: found {stated}, expected {LAYOUTS[layout]}")
     if dtype not in ("float32", "float64"):
         raise ParamsError(f"{key}.dtype: found {dtype}, expected float32 or float64: -1 to 1")
     try:
@@ -76,20 +76,20 @@ def _demand_as_stated(
     file: Path, sound: Any, config: Audio, samples: Bounds, channels: int
 ) -> None:
     if sound.format in LOSSY and not config.lossy:
-        found = f"found {LOSSY[sound.format]}, which decodes otherwise from version to version"
-        raise Undecodable(f"{file}: {found}; convert it to FLAC, or set audio.lossy=true")
+        problem = f"found {LOSSY[sound.format]}, which decodes otherwise from version to version"
+        raise Undecodable(f"{file}: {problem}; convert it to FLAC, or set audio.lossy=true")
     if sound.format not in (*FORMATS, *LOSSY):
         raise Undecodable(f"{file}: found {sound.format}, expected WAV, FLAC or AIFF; convert it")
     if sound.samplerate != config.rate:
-        found = f"{sound.samplerate} samples a second, expected {config.rate}"
-        raise Undecodable(f"{file}: found {found}; resample it, or correct audio.rate")
+        problem = f"{sound.samplerate} samples a second, expected {config.rate}"
+        raise Undecodable(f"{file}: found {problem}; resample it, or correct audio.rate")
     if sound.channels != channels:
-        found = f"{sound.channels} channels, expected {channels}"
-        raise Undecodable(f"{file}: found {found}; mix or split it, or correct the shape")
+        problem = f"{sound.channels} channels, expected {channels}"
+        raise Undecodable(f"{file}: found {problem}; mix or split it, or correct the shape")
     least, most = samples
     expected = f"{least}" if least == most else f"{least} to {most}"
-    found = f"found {sound.frames} samples, expected {expected}"
+    problem = f"found {sound.frames} samples, expected {expected}"
     if sound.frames > most and config.longer == "refuse":
-        raise Undecodable(f"{file}: {found}; cut it, or set audio.longer=crop")
+        raise Undecodable(f"{file}: {problem}; cut it, or set audio.longer=crop")
     if sound.frames < least and config.shorter == "refuse":
-        raise Undecodable(f"{file}: {found}; fill it up, or set audio.shorter=pad")
+        raise Undecodable(f"{file}: {problem}; fill it up, or set audio.shorter=pad")

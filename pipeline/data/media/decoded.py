@@ -53,9 +53,9 @@ class Decoded(Table):
         chunks = self._chunks(self._kinds_within(kinds), max(1, min(ROWS, most)))
         with contextlib.closing(in_order(decoded, chunks)) as results:
             for (row, cells), arrays in results:
-                for name, found in arrays.items():
-                    if isinstance(found, Fault):
-                        raise self.table.fault(row + found.at, decoded[name].source, found.text)
+                for name, values in arrays.items():
+                    if isinstance(values, Fault):
+                        raise self.table.fault(row + values.at, decoded[name].source, values.text)
                 yield {name: arrays[name] if name in arrays else cells[name] for name in kinds}
 
     def _chunks(self, kinds: Mapping[str, Kind], most: int) -> Iterator[Chunk]:
@@ -65,8 +65,8 @@ class Decoded(Table):
         for whole in self.table.batches(kinds):
             for source in sources:
                 if whole[source].ndim > 1:
-                    found = "found several names a row, expected one"
-                    raise self.broken(f"column {source!r}: {found}")
+                    problem = "found several names a row, expected one"
+                    raise self.broken(f"column {source!r}: {problem}")
             rows = len(next(iter(whole.values())))
             for start in range(0, rows, most):
                 cells = {name: values[start : start + most] for name, values in whole.items()}

@@ -61,8 +61,8 @@ def decoder(config: Image, shape: tuple[Bounds, ...], dtype: str, key: str) -> D
     if not fits or (layout == "HW" and channels > 1):
         expected = LAYOUTS[layout if channels == 1 or "C" in layout else "HWC"]
         of = f"of {config.mode} pixels" + (f" in {layout}" if config.layout else "")
-        found = [low if low == most else f"{low} to {most}" for low, most in shape]
-        raise ParamsError(f"{key}.shape: found {found}, expected {expected.format(channels)} {of}")
+        stated = [low if low == most else f"{low} to {most}" for low, most in shape]
+        raise ParamsError(f"{key}.shape: found {stated}, expected {expected.format(channels)} {of}")
     if config.resize != "none" and any(low != most for low, most in shape):
         raise ParamsError(
             f"{key}.image.resize: found {config.resize} where the size varies; set it to none, or "

@@ -44,12 +44,12 @@ def of_header(
     for separator, name in SEPARATORS.items():
         if separator in header[0] and separator != written.separator:
             expected = SEPARATORS.get(written.separator or ",", repr(written.separator))
-            found = f"found {name} between the names, {header[0]!r}, expected {expected}"
+            problem = f"found {name} between the names, {header[0]!r}, expected {expected}"
             cells = [cell for row in following for cell in ",".join(row).split(separator)]
             commas = separator != "," and any(COMMA.fullmatch(cell.strip('"')) for cell in cells)
             also = ' and data.csv.decimal=","' if commas and written.decimal == "." else ""
             shown = "\\t" if separator == "\t" else separator
-            return f'{found}; save it with {expected}, or set data.csv.separator="{shown}"{also}'
+            return f'{problem}; save it with {expected}, or set data.csv.separator="{shown}"{also}'
     return None
 
 
@@ -61,11 +61,11 @@ def of_cell(cell: str, kind: Kind, expected_type: Any, written: Csv) -> str:
     if byte := no_utf8(cell):
         return f"not UTF-8, found the byte {byte}, expected {expected}: {_other_encoding()}"
     shown = repr(cell) if len(cell) <= SHOWN else f"{cell[:SHOWN]!r}… of {len(cell)} characters"
-    found = f"found {shown}, expected {expected}"
+    problem = f"found {shown}, expected {expected}"
     if kind == "time":
-        return f"{found}; correct the cell or data.csv.time"
+        return f"{problem}; correct the cell or data.csv.time"
     number = kind != "label" or any(each.isdigit() for each in cell)
-    return f"{found}; {_advice(cell, written)}" if number else found
+    return f"{problem}; {_advice(cell, written)}" if number else problem
 
 
 def _advice(cell: str, written: Csv) -> str:
@@ -94,8 +94,8 @@ def _other_encoding() -> str:
 
 def no_utf8(text: str) -> str | None:
     """Returns the first byte that is not of UTF-8, as 0xf6; the reader hides it in a surrogate."""
-    found = next((character for character in text if "\udc80" <= character <= "\udcff"), None)
-    return f"0x{ord(found) - 0xDC00:02x}" if found else None
+    undecodable = next((character for character in text if "\udc80" <= character <= "\udcff"), None)
+    return f"0x{ord(undecodable) - 0xDC00:02x}" if undecodable else None
 
 
 def is_time(cell: str, written: str) -> bool:

@@ -21,11 +21,11 @@ def shape_of(found: Any) -> tuple[int | None, ...]:
     return ()
 
 
-def content_of(found: Any) -> Any:
+def content_of(content: Any) -> Any:
     """Returns the type of the single values within lists."""
-    while shape_of(found):
-        found = found.value_type
-    return found
+    while shape_of(content):
+        content = content.value_type
+    return content
 
 
 def to_lists(

@@ -80,8 +80,8 @@ class Reader(Table):
                 raise self._other_encoding(fault) from None
 
     def _other_encoding(self, fault: UnicodeError) -> DataError:
-        found = f"not {self.written.encoding}: {fault}"
-        return self.broken(f"{found}; correct data.csv.encoding")
+        problem = f"not {self.written.encoding}: {fault}"
+        return self.broken(f"{problem}; correct data.csv.encoding")
 
     def line(self, row: int) -> int | None:
         return next(islice(self.records(), row + self.above, None), (None, []))[0]

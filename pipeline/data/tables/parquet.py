@@ -40,26 +40,26 @@ class Reader(Table):
     def demand_kinds(self, kinds: Mapping[str, Kind]) -> None:
         with self._open() as file:
             for name, kind in kinds.items():
-                found = file.schema_arrow.field(name).type
-                if fault := None if kind == "any" else _fault(found, kind):
-                    raise self.broken(f"column {name!r}: found {_text(found)}, {fault}")
+                kind_of_column = file.schema_arrow.field(name).type
+                if fault := None if kind == "any" else _fault(kind_of_column, kind):
+                    raise self.broken(f"column {name!r}: found {_text(kind_of_column)}, {fault}")
 
     def order_kind(self, column: str) -> Kind:
         from pyarrow import types
 
         with self._open() as file:
-            found = file.schema_arrow.field(column).type
+            column_type = file.schema_arrow.field(column).type
         numbers = types.is_integer, types.is_floating, types.is_boolean, types.is_decimal
-        return "number" if any(test(found) for test in numbers) else "time"
+        return "number" if any(test(column_type) for test in numbers) else "time"
 
 
-def _fault(found: Any, kind: Kind) -> str | None:
+def _fault(content_type: Any, kind: Kind) -> str | None:
     """Returns why a column of this Arrow type is not read as the kind, and what to do."""
     from pyarrow import types
 
     if kind != "name":
-        found = content_of(found)
-    content = found.value_type if types.is_dictionary(found) else found
+        content_type = content_of(content_type)
+    content = content_type.value_type if types.is_dictionary(content_type) else content_type
     is_text = types.is_string, types.is_large_string, types.is_string_view
     is_bytes = types.is_binary, types.is_large_binary, types.is_fixed_size_binary
     is_number = types.is_integer, types.is_floating, types.is_boolean, types.is_decimal

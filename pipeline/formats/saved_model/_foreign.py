@@ -49,8 +49,8 @@ def signature(content: Any) -> tuple[str, Any, list[str]]:
     named = {k: each for k, each in graph.signature_def.items() if k != INITIAL}
     chosen = SERVING if SERVING in named else next(iter(named), None)
     if chosen is None or (chosen != SERVING and len(named) > 1):
-        found = ", ".join(sorted(named)) or "none"
-        raise ValueError(f"has no signature {SERVING}; found {found}; save it again with {EXPORT}")
+        listed = ", ".join(sorted(named)) or "none"
+        raise ValueError(f"has no signature {SERVING}; found {listed}; save it again with {EXPORT}")
     same = _outputs(named[chosen])
     others = [k for k in sorted(named) if k != chosen and _outputs(named[k]) != same]
     return chosen, named[chosen], others

@@ -23,12 +23,12 @@ def _attributes() -> dict[str, dict[str, set[str]]]:
 
     A node has what operators declare, too.
     """
-    found: dict[str, dict[str, set[str]]] = {"node": {}, "function": {}, "argument": {}}
+    attributes: dict[str, dict[str, set[str]]] = {"node": {}, "function": {}, "argument": {}}
     for whose, lines in by_first_word(HERE / "attributes.txt").items():
         for name, kind in (line.split() for line in lines):
-            kinds = found["node" if whose == "operator" else whose].setdefault(name, set())
+            kinds = attributes["node" if whose == "operator" else whose].setdefault(name, set())
             kinds |= {kind, NO_LIST} if kind.startswith("list:") else {kind}
-    return found
+    return attributes
 
 
 ATTRIBUTES = _attributes()

@@ -30,11 +30,11 @@ class Saver:
         self._folder = folder
         said = graph.saver_def
         names = [_node_of(said.save_tensor_name), said.restore_op_name] if _has(graph) else []
-        found = [node for node in graph.graph_def.node if node.name in names]
-        self._callers = sorted(found, key=lambda node: names.index(node.name))
+        callers = [node for node in graph.graph_def.node if node.name in names]
+        self._callers = sorted(callers, key=lambda node: names.index(node.name))
         self._order = [node.attr["f"].func.name for node in self._callers if "f" in node.attr]
         self.functions = frozenset(self._order)
-        if not len(found) == len(self.functions) == len(names):
+        if not len(callers) == len(self.functions) == len(names):
             raise self._refusal("its saver is no function to save and another to restore")
         if names:
             self._check_callers(graph, said.filename_tensor_name, set(names))

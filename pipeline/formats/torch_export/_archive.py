@@ -33,13 +33,13 @@ def signature(directory: Path) -> dict[str, list[str]]:
 def places(directory: Path) -> dict[str, Place]:
     """Returns where parameters, buffers and constants lie that are in one piece."""
     archive = _Archive(directory)
-    found = {
+    places_by_name = {
         name: archive.place(folder, payload)
         for folder in ("weights", "constants")
         for name, payload in archive.json(_CONFIG.format(folder))["config"].items()
         if _contiguous(payload["tensor_meta"])
     }
-    return within(found, directory, [FILE])
+    return within(places_by_name, directory, [FILE])
 
 
 _CONFIG = f"data/{{0}}/{MODEL}_{{0}}_config.json"

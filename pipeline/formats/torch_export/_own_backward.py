@@ -81,8 +81,8 @@ def _gradients(loss: "Tensor", weights: "Mapping[str, Tensor]") -> "dict[str, Te
 
     if not loss.requires_grad:
         return dict.fromkeys(weights)
-    found = torch.autograd.grad(loss, list(weights.values()), allow_unused=True)
-    return dict(zip(weights, found, strict=True))
+    gradients = torch.autograd.grad(loss, list(weights.values()), allow_unused=True)
+    return dict(zip(weights, gradients, strict=True))
 
 
 def _close(one: "Tensor | None", other: "Tensor | None") -> bool:

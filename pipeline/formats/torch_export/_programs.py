@@ -65,9 +65,9 @@ def programs(directory: Path, apart: bool) -> dict[str, Any]:
             f"{path}: found archive version {version}, expected {ARCHIVE_VERSION_VALUE}; install "
             "the torch that requirements.txt names"
         )
-    found: dict[str, Any] = {}
+    loaded: dict[str, Any] = {}
     for name in reader.get_file_names():
         if name.startswith("models/"):
             own: Any = MappedReader(path) if apart else reader
-            found |= _package._load_exported_programs(own, [name], None)
-    return found
+            loaded |= _package._load_exported_programs(own, [name], None)
+    return loaded

@@ -144,12 +144,12 @@ class Graph:
         are told so."""
         specs = self.module["signature"]["output_specs"]
         changed = [s["buffer_mutation"]["buffer_name"] for s in specs if "buffer_mutation" in s]
-        told = [
+        drawing = [
             node["target"].removeprefix("torch.ops.")
             for node in self.module["graph"]["nodes"]
             if any(i["name"] in MODES and i["arg"] == {"as_bool": True} for i in node["inputs"])
         ]
-        return [*changed, *told]
+        return [*changed, *drawing]
 
     def _tensor(self, argument: Mapping[str, Any], does: str) -> str:
         if "as_tensor" not in argument:
@@ -214,15 +214,15 @@ def _forget(graph: Mapping[str, Any]) -> None:
 
 def brought_home(content: Any) -> set[str]:
     """Moves all that is on a GPU to the CPU; returns the devices that it was on."""
-    found, waiting = set(), [content]
+    devices, waiting = set(), [content]
     while waiting:
         value = waiting.pop()
         if isinstance(value, dict):
             if set(value) == {"type", "index"} and value["type"] in ("cuda", "mps", "xpu"):
                 index = value["index"]
-                found.add(value["type"] if index is None else f"{value['type']}:{index}")
+                devices.add(value["type"] if index is None else f"{value['type']}:{index}")
                 value |= {"type": "cpu", "index": None}
             waiting += value.values()
         elif isinstance(value, list):
             waiting += value
-    return found
+    return devices

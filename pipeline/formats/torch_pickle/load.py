@@ -28,8 +28,8 @@ def weights(directory: Path) -> dict[str, Place]:
     """Returns where each weight lies, as the index says: the archive's own table is a pickle."""
     path = directory / INDEX
     try:
-        found = {name: (FILE, *place) for name, place in _index(directory)["weights"].items()}
-        return within(found, directory, [FILE])
+        places = {name: (FILE, *place) for name, place in _index(directory)["weights"].items()}
+        return within(places, directory, [FILE])
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"{path}: {error}; do not use it") from error
 

@@ -19,13 +19,13 @@ SETTINGS = tuple(map(Path, ("/etc/chromium", "/etc/chromium.d", "/etc/fonts")))
 
 def find() -> Place:
     place = _npm.find(NAME, HERE)
-    found = next(filter(None, map(shutil.which, CHROMIUM)), None)
-    if found is None:
+    browser = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if browser is None:
         raise NotHere("Chromium is not installed; install it (sudo scripts/install_servers)")
-    folder = Path(found).resolve().parent
+    folder = Path(browser).resolve().parent
     return replace(
         place,
-        environment={**place.environment, "CHROMIUM": found},
+        environment={**place.environment, "CHROMIUM": browser},
         readable=[*place.readable, folder, *SETTINGS],
         serves=True,
     )

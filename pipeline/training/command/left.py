@@ -17,9 +17,9 @@ def chosen(output: Path, pattern: str | None) -> Path:
 
     Raises ModelError where there is none; ParamsError for a pattern that leads elsewhere.
     """
-    found = list(newest_first(output, pattern))
-    if found:
-        return found[0]
+    checkpoints = list(newest_first(output, pattern))
+    if checkpoints:
+        return checkpoints[0]
     names = sorted(path.relative_to(output).as_posix() for path in output.rglob("*"))
     files = [escaped(name) for name in names if (output / name).is_file()]
     there = f"{', '.join(files[:5])}{', …' if len(files) > 5 else ''}" if files else "nothing"

@@ -40,11 +40,11 @@ def _faults(evidence: Evidence, training: Training, tolerance: Tolerance) -> Ite
     for package in evidence.sources:
         if "is refused" not in (training.proofs.get(package) or ""):
             yield f"the package {package} was not refused, so it may have trained with its source"
-    found, expected = _apart(training.results, evidence.trained)
+    trained, expected = _apart(training.results, evidence.trained)
     if tolerance == EXACT:
-        yield from same_bits(found, expected)
+        yield from same_bits(trained, expected)
     else:
-        yield from compare(found, expected, tolerance).faults
+        yield from compare(trained, expected, tolerance).faults
     moved, needed = _moved(evidence), FAR * (tolerance.atol + tolerance.rtol)
     if not moved > needed:
         text = f"the steps move the answers by {moved:.3g}, expected more than {needed:.3g}"
@@ -69,9 +69,9 @@ def _moved(evidence: Evidence) -> float:
 
 
 def _measured(evidence: Evidence, training: Training, tolerance: Tolerance) -> dict[str, Any]:
-    found, apart = _apart(training.results, evidence.trained)
+    trained, apart = _apart(training.results, evidence.trained)
     differences = {kind: Difference() for kind in evidence.trained}
-    differences |= {kind: compare(found, {kind: arrays}, EXACT) for kind, arrays in apart.items()}
+    differences |= {kind: compare(trained, {kind: arrays}, EXACT) for kind, arrays in apart.items()}
     losses = training.results.get("losses", {})
     return {
         "steps": len(evidence.steps["loss"]),

@@ -20,9 +20,9 @@ def check(evidence: Evidence) -> Result:
     for name, ran in evidence.ran.items():
         taken = runtimes.declared(name).format
         tolerance = evidence.tolerance(taken)
-        found: dict[str, Any] = {"format": taken, "outcome": PASSED, "why": ""}
+        result: dict[str, Any] = {"format": taken, "outcome": PASSED, "why": ""}
         if ran.missing:
-            found |= {"outcome": NOT_RUN, "why": ran.missing}
+            result |= {"outcome": NOT_RUN, "why": ran.missing}
             texts = [f"is required, and not run here: {ran.missing}"]
             texts = texts if name in evidence.required else []
         elif ran.fault and not ran.outputs:
@@ -30,10 +30,10 @@ def check(evidence: Evidence) -> Result:
         else:
             difference = compare(ran.outputs, evidence.baseline, tolerance)
             texts = difference.faults or ([ran.fault] if ran.fault else [])
-            found |= difference.measured(tolerance)
+            result |= difference.measured(tolerance)
         faults += [Fault(f"{name}: {text}", taken) for text in texts]
         if texts and not ran.missing:
-            found |= {"outcome": FAILED, "why": texts[0]}
-        measured[name] = found
+            result |= {"outcome": FAILED, "why": texts[0]}
+        measured[name] = result
     summary = "" if measured else "no program in another language is in the model"
     return Result(faults=tuple(faults), measured=measured, summary=summary, done=bool(measured))
