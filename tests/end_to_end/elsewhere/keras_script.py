@@ -44,7 +44,7 @@ def functional():
     values = layers.Dense(64, use_bias=False, name="hidden")(values)
     values = layers.BatchNormalization(momentum=0.9, name="batch_norm")(values)
     values = layers.Activation("relu", name="relu")(values)
-    values = layers.Dropout(0.2, name="dropout")(values)
+    values = layers.Dropout(0.0, name="dropout")(values)
     return keras.Model(inputs, layers.Dense(10, activation="softmax", name="probabilities")(values))
 
 
@@ -81,9 +81,9 @@ def main(folder):
     for name, each in {"own": own, "functional": model}.items():
         weights = {str(i): value for i, value in enumerate(each.get_weights())}
         np.savez(folder / f"{name}.npz", **weights)
-    train(own, STEPS, STEPS + MORE)
-    after = {str(i): value for i, value in enumerate(own.get_weights())}
-    np.savez(folder / "own_after.npz", **after)
+        train(each, STEPS, STEPS + MORE)
+        after = {str(i): value for i, value in enumerate(each.get_weights())}
+        np.savez(folder / f"{name}_after.npz", **after)
 
 
 if __name__ == "__main__":
