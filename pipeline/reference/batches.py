@@ -136,6 +136,8 @@ def _alike(output: np.ndarray) -> bool:
 
 
 def _write(path: Path, asked: Asked) -> None:
+    """Row by row, whichever way the arrays lie in memory: programs in other languages read them."""
     arrays = {f"input.{k}": v for k, v in asked.inputs.items()}
     arrays |= {f"output.{k}": v for k, v in asked.outputs.items()}
+    arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     np.savez(path, **arrays)  # type: ignore[arg-type]

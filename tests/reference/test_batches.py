@@ -32,6 +32,11 @@ class Logarithm(nn.Module):
         return x.log().sum(dim=1)
 
 
+class Turned(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([x, 2 * x]).movedim(0, 2)
+
+
 class Lengths(nn.Module):
     """Packs, which refuses sequences of length 0."""
 
@@ -65,6 +70,16 @@ def test_edge_rows_on_which_the_model_raises_are_left_out_one_by_one_and_told(
     assert edge.notes[0] == "zeros: the model raises IndexError: index out of range in self"
     with np.load(tmp_path / "reference/edge.npz") as file:
         assert file["output.y"].shape == (2,)
+
+
+def test_answers_lie_row_by_row_whichever_way_the_model_left_them(
+    write_data: Write, tmp_path: Path
+) -> None:
+    asked = ask(Turned(), codes(), write_data, tmp_path)["seven"]
+    assert not asked.outputs["y"].flags.c_contiguous
+    with np.load(tmp_path / "reference/seven.npz") as file:
+        assert file["output.y"].flags.c_contiguous
+        assert np.array_equal(file["output.y"], asked.outputs["y"])
 
 
 def test_edge_rows_without_a_finite_answer_are_left_out_where_real_rows_have_one(
