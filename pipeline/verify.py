@@ -45,10 +45,10 @@ def verify(
     if results[FIRST].faults:
         evidence = not_loaded(evidence, "a file is not what the statement says, see integrity")
     else:
-        from pipeline.verification import programs
+        from pipeline.verification import programs, speed
         from pipeline.verification.answers import collect_answers
 
-        evidence = programs.collect(collect_answers(evidence, data))
+        evidence = speed.collect(programs.collect(collect_answers(evidence, data)), data)
     last = [PROGRAMS] if evidence.ran else []
     for name in (*params.verify.checks, *last):
         if name not in results:

@@ -74,7 +74,7 @@ def _answer(
     if command := program.build(source, target):
         built = programs.run(command, *more)
         if built.fault:
-            return Ran(fault=f"building it {built.fault}")
+            return Ran(fault=f"building it {built.build_fault}")
         timing["build_seconds"] = built.seconds
         _make_executable(target)
     words = ["--answers", str(answers), *(["--time", str(target / "time.json")] if timed else [])]

@@ -15,6 +15,7 @@ imported but the parts that the sandbox' launcher is made of. terms.json has
   seconds  of processor time of a process, where there is a limit
   file     bytes of a file, where there is a limit
   parent   the process that it dies with
+  peak     a file that gets the most memory that a process of the command had, in KiB; or none
   files, calls  false where this system has no such confinement
 """
 
@@ -69,6 +70,9 @@ def main(terms: Mapping[str, Any], command: list[str]) -> int:
         finally:
             os._exit(127)
     status = _waited(child)
+    if "peak" in terms:
+        most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+        Path(terms["peak"]).write_text(str(most))
     return os.waitstatus_to_exitcode(status) % 256 if status >= 0 else 127
 
 

@@ -47,15 +47,22 @@ class Ended:
     """The last that it printed."""
     seconds: float
     peak_mib: float
-    """Of the largest of its processes."""
+    """Of the largest of its processes, and not what this one had when it was started."""
 
     @property
     def fault(self) -> str:
         """Why it failed, in one line; "" where it did not."""
-        last = f": {self.lines[-1]}" if self.lines else ""
+        return self._fault(self.lines[-1:])
+
+    @property
+    def build_fault(self) -> str:
+        """The same of a build, where make has the last word and a compiler said why before."""
+        return self._fault([line for line in self.lines if "rror: " in line] or self.lines[-1:])
+
+    def _fault(self, why: Sequence[str]) -> str:
         if self.stopped:
             return self.stopped
-        return f"ended with exit code {self.code}{last}" if self.code else ""
+        return ": ".join([f"ended with exit code {self.code}", *why[:1]]) if self.code else ""
 
 
 def run(
@@ -71,8 +78,9 @@ def run(
     `work_dir` be written, too. With a port it is a browser and what serves it there: no other one
     is reached, Unix sockets are made, and no limit is put on addresses, of which it reserves more
     than there is memory."""
-    terms = work_dir.with_name(f"{work_dir.name}.terms.json")
-    terms.write_text(json.dumps(_terms(work_dir, readable, limits, port)))
+    terms, peak = (work_dir.with_name(f"{work_dir.name}.{end}") for end in ("terms.json", "peak"))
+    terms.write_text(json.dumps({**_terms(work_dir, readable, limits, port), "peak": str(peak)}))
+    peak.unlink(missing_ok=True)
     start = time.monotonic()
     with work_dir.with_name(f"{work_dir.name}.words").open("w+b") as words:
         process = subprocess.Popen(
@@ -83,31 +91,26 @@ def run(
             stdout=words,
             stderr=subprocess.STDOUT,
         )
-        code, peak, stopped = _waited(process, start, limits)
+        stopped = _waited(process, start, limits)
         return Ended(
-            code=code,
+            code=process.returncode,
             stopped=stopped,
             lines=_last(words),
             seconds=time.monotonic() - start,
-            peak_mib=peak,
+            peak_mib=int(peak.read_text()) / 1024 if peak.exists() else 0.0,
         )
 
 
-def _waited(
-    process: "subprocess.Popen[bytes]", start: float, limits: Limits
-) -> tuple[int, float, str]:
-    """Returns exit code, MiB and at which limit it was ended, once nothing of it is left."""
+def _waited(process: "subprocess.Popen[bytes]", start: float, limits: Limits) -> str:
+    """Returns at which limit it was ended, "" for none, once nothing of it is left."""
     stopped = ""
     try:
-        while True:
-            ended, status, used = os.wait4(process.pid, os.WNOHANG)
-            if ended:
-                process.returncode = os.waitstatus_to_exitcode(status)
-                return process.returncode, used.ru_maxrss / 1024, stopped
+        while process.poll() is None:
             if not stopped and time.monotonic() - start > limits.minutes * 60:
                 stopped = f"ended at the limit of time: verify.limits.minutes is {limits.minutes:g}"
                 process.kill()
             time.sleep(LOOK)
+        return stopped
     finally:
         if process.returncode is None:
             process.kill()

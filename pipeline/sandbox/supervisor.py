@@ -37,7 +37,7 @@ ADDRESS_SPACE = 16 * GIB
 PASSED_ON = ("PATH", "LD_LIBRARY_PATH")
 """Variables that the interpreter and its libraries may need."""
 
-Task = Literal["answer", "train", "screen", "tokenize", "adopt"]
+Task = Literal["answer", "train", "screen", "time", "tokenize", "adopt"]
 
 _ENDING = threading.Event()
 _SERVERS: ContextVar[processes.Servers | None] = ContextVar("servers", default=None)

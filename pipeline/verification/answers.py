@@ -65,8 +65,8 @@ def _answers(evidence: Evidence, data: Path, name: str, scratch: Path, source: b
         "rows": max(256, evidence.params.train.batch_size),
         "source": str(Path.cwd()) if source else None,
     }
-    job = _job(evidence, work_dir, "answer", name, **more)
-    death = _run(evidence, data, job, work_dir)
+    job = new_job(evidence, work_dir, "answer", name, **more)
+    death = run_job(evidence, data, job, work_dir)
     shutil.rmtree(work_dir / "perturbed", ignore_errors=True)
     answers = read(Answers, job, death, evidence.params.verify.limits)
     written = work_dir / "test.npys"
@@ -98,8 +98,8 @@ def train_on(evidence: Evidence, data: Path, name: str, scratch: Path) -> Traini
 
 
 def _train(evidence: Evidence, data: Path, name: str, work_dir: Path, **more: Any) -> Training:
-    job = _job(evidence, work_dir, "train", name, **more)
-    death = _run(evidence, data, job, work_dir)
+    job = new_job(evidence, work_dir, "train", name, **more)
+    death = run_job(evidence, data, job, work_dir)
     return read(Training, job, death, evidence.params.verify.limits)
 
 
@@ -114,12 +114,16 @@ def tokenize(evidence: Evidence, data: Path, scratch: Path) -> Ids:
     """Makes ids of the reference's texts without the source."""
     work_dir, texts = scratch / "tokenizers", evidence.checkpoint / "reference" / TEXTS
     name = next(iter(evidence.promises))
-    job = _job(evidence, work_dir, "tokenize", name, texts=str(texts.resolve()))
-    death = _run(evidence, data, job, work_dir)
+    job = new_job(evidence, work_dir, "tokenize", name, texts=str(texts.resolve()))
+    death = run_job(evidence, data, job, work_dir)
     return read(Ids, job, death, evidence.params.verify.limits)
 
 
-def _job(evidence: Evidence, work_dir: Path, task: supervisor.Task, name: str, **more: Any) -> Job:
+def new_job(
+    evidence: Evidence, work_dir: Path, task: supervisor.Task, name: str, **more: Any
+) -> Job:
+    """Returns the job of a process that is given all batches of the reference; `more` are fields
+    of Job."""
     reference = evidence.checkpoint / "reference"
     return supervisor.new_job(
         work_dir,
@@ -136,7 +140,8 @@ def _job(evidence: Evidence, work_dir: Path, task: supervisor.Task, name: str, *
     )
 
 
-def _run(evidence: Evidence, data: Path, job: Job, work_dir: Path) -> str | None:
+def run_job(evidence: Evidence, data: Path, job: Job, work_dir: Path) -> str | None:
+    """Returns how it died if it left no report."""
     places = (evidence.complete_model, evidence.checkpoint / "reference", data / "test")
     readable = [path for place in places for path in supervisor.with_link_targets(place)]
     readable += [Path(job.source)] if job.source else []

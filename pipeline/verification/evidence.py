@@ -101,6 +101,8 @@ class Evidence:
     """The same, but for formats that do not promise to be code-free with the source at hand."""
     ran: Mapping[str, Ran] = field(default_factory=dict)
     """Runtime -> what came of its program; empty if integrity let none be run."""
+    speeds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Format -> the same of it as `timing` has of a program, where any was run."""
     trainings: Mapping[str, Training] = field(default_factory=dict)
     """Format that promises to be trainable -> what it came to without the source."""
 

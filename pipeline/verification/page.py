@@ -46,7 +46,9 @@ def as_page(report: Report, pictures: Mapping[str, Any]) -> str:
         counted=_counted,
         outcome=partial(outcome, report),
         measured=lambda check, name: _measured_of_all(report, check).get(name, {}),
-        seconds=partial(_seconds, report),
+        seconds=lambda key, name: _seconds(report["formats"][name]["timing"], key),
+        paces={name: partial(_seconds, each) for name, each in report["speeds"].items()},
+        share=partial(_share, report["speeds"]),
     )
 
 
@@ -80,8 +82,13 @@ def _counted(faults: Sized) -> str:
     return f"{len(faults)} {'fault' if len(faults) == 1 else 'faults'}"
 
 
-def _seconds(report: Report, key: str, name: str) -> str:
-    timing = report["runtimes" if name in report["runtimes"] else "formats"][name]["timing"]
+def _share(speeds: Mapping[str, Mapping[str, float]], key: str, name: str) -> float:
+    """Returns the seconds of one as a share of the slowest's."""
+    every = [timing.get(f"{key}_seconds", 0.0) for timing in speeds.values()]
+    return speeds[name].get(f"{key}_seconds", 0.0) / max(*every, 1e-9)
+
+
+def _seconds(timing: Mapping[str, float], key: str) -> str:
     value = timing.get(f"{key}_seconds")
     if value is None:
         return "–"

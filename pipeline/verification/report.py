@@ -16,7 +16,7 @@ WHOLE = ("integrity", "self_contained")
 
 def summarise(evidence: Evidence, results: Mapping[str, Result]) -> dict[str, Any]:
     """Returns the report: the same for the same inputs, but for `timing` and `training_timing` of
-    formats.<name>, and `timing` of runtimes.<name>.
+    formats.<name>, `timing` of runtimes.<name>, and `speeds`.
 
     A format that gave no answer is at fault even if no check says so.
     """
@@ -51,6 +51,7 @@ def summarise(evidence: Evidence, results: Mapping[str, Result]) -> dict[str, An
         "formats": by_format,
         "refused": dict(evidence.refused),
         "runtimes": _runtimes(evidence, results),
+        "speeds": _speeds(evidence),
         "notes": list(evidence.notes),
     }
     return dict(_finite(report))
@@ -99,10 +100,20 @@ def _runtimes(evidence: Evidence, results: Mapping[str, Result]) -> dict[str, An
         name: {
             **each,
             "title": runtimes.declared(name).title,
-            "timing": {key: round(value, 7) for key, value in evidence.ran[name].timing.items()},
+            "timing": _rounded(evidence.ran[name].timing),
         }
         for name, each in measured.items()
     }
+
+
+def _speeds(evidence: Evidence) -> dict[str, Any]:
+    """Returns those of formats, and of the programs that ran beside them, in the same words."""
+    timed = {name: ran.timing for name, ran in evidence.ran.items() if "load_seconds" in ran.timing}
+    return {name: _rounded(each) for name, each in {**evidence.speeds, **timed}.items()}
+
+
+def _rounded(timing: Mapping[str, float]) -> dict[str, float]:
+    return {key: round(value, 7) for key, value in timing.items()}
 
 
 def _files(answers: Answers, state: Places) -> list[str]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import resource
 import subprocess
 from pathlib import Path
 
@@ -40,6 +41,34 @@ def test_it_answers_as_the_trained_model_and_is_timed(model: Linear) -> None:
     assert metrics[f"verify/{NAME}/peak_mib"] > 10
     page = model.report.with_suffix(".html").read_text()
     assert "Run in other languages" in page and "Node, with onnxruntime-node" in page
+
+
+def test_its_memory_is_its_own(model: Linear) -> None:
+    """And nothing of the process that started it, which is made large here."""
+    large = np.ones(100 << 20, np.uint8)
+    ran = runtimes.answer(NAME, model.complete_model)
+    assert (
+        20 < ran.timing["peak_mib"] < 150 < resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    )
+    assert large.all()
+
+
+def test_the_format_s_own_library_is_timed_beside_it(model: Linear) -> None:
+    report = model.verify(checks=("parity",))
+    kinds = {"load_seconds", "first_seconds", "median_1_seconds", "median_32_seconds", "peak_mib"}
+    assert {name: set(timing) for name, timing in report["speeds"].items()} == {
+        "onnx": kinds,
+        NAME: kinds,
+    }
+    assert all(value > 0 for timing in report["speeds"].values() for value in timing.values())
+    assert verdict(report)["verify/onnx/median_32_seconds"] > 0
+    page = model.report.with_suffix(".html").read_text()
+    assert page.count('<svg class="bar"') == 8 and "How fast each answers" in page
+
+
+def test_nothing_is_timed_where_no_program_is_carried(tmp_path: Path) -> None:
+    report = linear.make(tmp_path / "model").verify(checks=("parity",))
+    assert report["speeds"] == {} and "verify/onnx/median_1_seconds" not in verdict(report)
 
 
 def test_the_export_names_on_the_card_what_ran(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 class Job:
     """Says what one process does; job.json is this, with every path as text."""
 
-    task: Literal["answer", "train", "screen", "tokenize", "adopt"]
+    task: Literal["answer", "train", "screen", "time", "tokenize", "adopt"]
     format: str
     complete_model: str
     copy: str | None = None

@@ -15,6 +15,7 @@ from .answering import answer
 from .job import Job
 from .loading import formats, without_unused
 from .report import Report
+from .speed import measure
 from .training_on import train
 
 LONGEST = 400
@@ -120,6 +121,7 @@ TASKS = {
     "answer": answer,
     "train": train,
     "screen": _screen,
+    "time": measure,
     "tokenize": _tokenize,
     "adopt": _adopt,
 }
