@@ -27,11 +27,12 @@ verify           loads each format in a process that refuses the source, compare
 log-to-mlflow    makes one MLflow run of it all, found again by the complete model's digest.
 
 Commands stand beside the stages: `python -m pipeline` composes and runs them; trace, diff, examine,
-reproduce, resume, fetch, relog, sign and verify_signature take what they made.
+reproduce, resume, fetch, layout, relog, sign and verify_signature take what they made.
 
 Folders hold what stages and commands use, each a subject: config, data, training, frameworks,
-formats, reference, provenance, sandbox, verification, tracking, html, run. tests/test_imports.py
-says which may import which. preloading lets the stages of one `dvc repro` import a framework once.
+formats, runtimes, layouts, reference, provenance, sandbox, verification, tracking, html, run.
+tests/test_imports.py says which may import which. preloading lets the stages of one `dvc repro`
+import a framework once.
 """
 
 from pipeline import preloading
