@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import runtimes
+from pipeline import formats, runtimes
 from pipeline.complete_model import running
-from pipeline.config.params import Limits
+from pipeline.config.params import Limits, Tolerance
 from pipeline.runtimes.contract import FOLDER, NotHere
+from pipeline.verification.comparison import compare
 from testing.linear import Linear
 
 QUICK = Limits(memory_gib=4, minutes=1, file_gib=1)
+PATIENT = Limits(memory_gib=4, minutes=8, file_gib=1)
+"""For compilers on a busy machine."""
 
 
 def demand(name: str) -> None:
@@ -73,3 +76,22 @@ def answer(name: str, directory: Path, *batches: str) -> running.Ran:
     """Runs the program on batches of examples/."""
     files = {each: directory / f"examples/{each}.npz" for each in batches or ("one", "seven")}
     return running.answer(name, directory, files, QUICK, 1, timed=False)
+
+
+def difference(name: str, directory: Path, batches: Mapping[str, Path]) -> float:
+    """Returns how far its answers are off at most; verify would find no fault with them."""
+    ran = running.answer(name, directory, batches, PATIENT, 1, timed=False)
+    assert (ran.missing, ran.fault) == ("", "")
+    expected = {batch: outputs_of(path) for batch, path in batches.items()}
+    promised = formats.declared(runtimes.declared(name).format).tolerance
+    atol, rtol = runtimes.tolerance(name, promised.atol, promised.rtol)
+    compared = compare(ran.outputs, expected, Tolerance(atol=atol, rtol=rtol))
+    assert compared.faults == [] and compared.values > 0
+    return compared.max_abs
+
+
+def outputs_of(path: Path) -> dict[str, np.ndarray]:
+    """Returns the answers in a batch."""
+    with np.load(path) as arrays:
+        names = [each for each in arrays.files if each.startswith("output.")]
+        return {each.removeprefix("output."): arrays[each] for each in names}

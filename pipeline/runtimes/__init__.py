@@ -21,3 +21,9 @@ def declared(name: str) -> Runtime:
 
 def program(name: str) -> Program:
     return cast(Program, importlib.import_module(f"{__name__}.{name}.program"))
+
+
+def tolerance(name: str, atol: float, rtol: float) -> tuple[float, float]:
+    """Returns how far its answers may be off where those of its format may be off as given."""
+    own = declared(name).rounds
+    return max(own.atol, atol), max(own.rtol, rtol)

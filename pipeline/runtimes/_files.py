@@ -13,8 +13,9 @@ JAVASCRIPT = Path(__file__).with_name("_javascript")
 def of(name: str, *folders: Path, **values: str) -> dict[str, str]:
     """Returns the files of the folders, where @ATOL@, @RTOL@ and @<KEY>@ of each value stand for
     what they are."""
-    tolerance = formats.declared(runtimes.declared(name).format).tolerance
-    values = {"ATOL": repr(tolerance.atol), "RTOL": repr(tolerance.rtol), **values}
+    promised = formats.declared(runtimes.declared(name).format).tolerance
+    atol, rtol = runtimes.tolerance(name, promised.atol, promised.rtol)
+    values = {"ATOL": repr(atol), "RTOL": repr(rtol), **values}
     found = {path.name: path.read_text() for path in _paths(*folders)}
     for key, value in values.items():
         found = {file: text.replace(f"@{key}@", value) for file, text in found.items()}

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from pipeline.formats.contract import EXACT, Tolerance
+
 FOLDER = "runtimes"
 """Of a complete model, with a folder for each."""
 
@@ -31,7 +33,7 @@ class Runtime:
     """What a runtime says of itself, as `RUNTIME` in its __init__.py."""
 
     format: str
-    """Whose files it takes, and whose tolerance it is held to."""
+    """Whose files it takes, and whose tolerance it is held to, unless `rounds` is a wider one."""
     title: str
     """The language and the library, as a heading of the card."""
     needs: str
@@ -40,6 +42,9 @@ class Runtime:
     """Operating systems and processors that its packages are built for."""
     types: tuple[str, ...]
     """Of inputs and outputs that its program reads and writes, as schema.json names them."""
+    rounds: Tolerance = EXACT
+    """How far its answers may be off where that is more than the format's tolerance: it adds up in
+    another order than the format's own library does."""
 
 
 @dataclass(frozen=True, kw_only=True)

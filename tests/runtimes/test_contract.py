@@ -42,6 +42,12 @@ def test_it_takes_a_format_and_says_what_it_needs(name: str) -> None:
         runtimes.program(name).files(Path(), schema)
 
 
+def test_it_is_held_to_its_format_unless_it_rounds_by_more() -> None:
+    assert runtimes.tolerance("onnx_node", 1e-6, 0.0) == (1e-6, 0.0)
+    assert runtimes.tolerance("aoti_cpp", 0.0, 0.0) == (1e-4, 1e-4)
+    assert runtimes.tolerance("aoti_cpp", 0.5, 0.0) == (0.5, 1e-4)
+
+
 def test_the_table_in_the_documents_is_what_the_runtimes_say() -> None:
     rows = [
         f"| `{name}` | {each.format} | {each.needs} | {each.systems} |"

@@ -1,4 +1,5 @@
-// Reads and writes numpy's files: .npz as numpy.savez writes it, stored and not compressed, and .npy.
+// Reads and writes numpy's files, in C and C++: .npz as numpy.savez writes it, stored and not
+// compressed, and .npy.
 #ifndef NPZ_H
 #define NPZ_H
 #include <math.h>
@@ -67,7 +68,7 @@ static void read_array(Array *array, const unsigned char *bytes) {
     }
     at = end == at ? at + 1 : end;
   }
-  array->data = room(array->count * array->size);
+  array->data = (unsigned char *)room(array->count * array->size);
   memcpy(array->data, start, array->count * array->size);
 }
 
@@ -77,13 +78,13 @@ static Arrays read_npz(const char *path) {
   fseek(file, 0, SEEK_END);
   long size = ftell(file);
   rewind(file);
-  Arrays all = {room(size), 0, NULL};
+  Arrays all = {(unsigned char *)room(size), 0, NULL};
   if (size < 22 || fread(all.bytes, 1, size, file) != (size_t)size) fail("cannot read", path);
   fclose(file);
   long end = size - 22;
   while (end > 0 && number(all.bytes + end, 4) != 0x06054b50) end--;
   all.count = number(all.bytes + end + 10, 2);
-  all.arrays = room(all.count * sizeof(Array));
+  all.arrays = (Array *)room(all.count * sizeof(Array));
   const unsigned char *at = all.bytes + number(all.bytes + end + 16, 4);
   for (int each = 0; each < all.count; each++) {
     uint32_t length = number(at + 28, 2), local = number(at + 42, 4);
@@ -116,7 +117,7 @@ static Array repeated(const Array *array, int64_t rows) {
   size_t width = array->count / array->dims[0];
   many.dims[0] = rows;
   many.count = width * rows;
-  many.data = room(many.count * many.size);
+  many.data = (unsigned char *)room(many.count * many.size);
   for (int64_t row = 0; row < rows; row++) {
     memcpy(many.data + row * width * many.size, array->data, width * many.size);
   }
@@ -136,7 +137,9 @@ static void write_npy(const char *folder, const char *file, const Array *array) 
   size_t length = (strlen(header) + 11 + 63) / 64 * 64 - 10;
   FILE *out = fopen(path, "wb");
   if (!out) fail("cannot write", path);
-  unsigned char start[10] = {0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, length & 255, length >> 8};
+  unsigned char start[10] = {0x93, 'N', 'U', 'M', 'P', 'Y', 1};
+  start[8] = length & 255;
+  start[9] = length >> 8;
   fwrite(start, 1, 10, out);
   fprintf(out, "%-*s\n", (int)length - 1, header);
   if (fwrite(array->data, array->size, array->count, out) != array->count) fail("cannot write", path);

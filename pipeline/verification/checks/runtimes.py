@@ -6,6 +6,7 @@ One that this machine lacks something for was not run, which is a fault where it
 from typing import Any
 
 from pipeline import runtimes
+from pipeline.config.params import Tolerance
 from pipeline.verification.comparison import compare
 from pipeline.verification.evidence import Evidence
 from pipeline.verification.result import Fault, Result
@@ -19,7 +20,7 @@ def check(evidence: Evidence) -> Result:
     measured: dict[str, dict[str, Any]] = {}
     for name, ran in evidence.ran.items():
         taken = runtimes.declared(name).format
-        tolerance = evidence.tolerance(taken)
+        tolerance = _allowed(name, evidence.tolerance(taken))
         result: dict[str, Any] = {"format": taken, "outcome": PASSED, "why": ""}
         if ran.missing:
             result |= {"outcome": NOT_RUN, "why": ran.missing}
@@ -37,3 +38,8 @@ def check(evidence: Evidence) -> Result:
         measured[name] = result
     summary = "" if measured else "no program in another language is in the model"
     return Result(faults=tuple(faults), measured=measured, summary=summary, done=bool(measured))
+
+
+def _allowed(name: str, promised: Tolerance) -> Tolerance:
+    atol, rtol = runtimes.tolerance(name, promised.atol, promised.rtol)
+    return Tolerance(atol=atol, rtol=rtol)

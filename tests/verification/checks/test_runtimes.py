@@ -42,6 +42,15 @@ def test_other_answers_are_found(evidence: Evidence) -> None:
     assert result.measured[NAME]["outcome"] == "failed" and "off by 0.01" in str(result.faults[0])
 
 
+def test_one_that_rounds_is_held_to_that_and_no_further(evidence: Evidence) -> None:
+    exact = dataclasses.replace(evidence.params.verify, tolerance={})
+    params = dataclasses.replace(evidence.params, verify=exact)
+    for off, count in ((5e-5, 0), (0.01, 4)):
+        ran = {"aoti_cpp": Ran(outputs=answers(evidence, off))}
+        result = runtimes.check(dataclasses.replace(evidence, params=params, ran=ran))
+        assert [fault.format for fault in result.faults] == ["torch_export"] * count
+
+
 def test_a_program_that_ended_in_an_error_is_told(evidence: Evidence) -> None:
     result = checked(evidence, Ran(fault="ended with 2: no such file"))
     assert str(result.faults[0]).count(f"{NAME}: ended with 2: no such file") == 1

@@ -1,0 +1,127 @@
+"""C++ runs `model.pt2`, compiled over the weights in the file, and what is wrong with these is
+noticed there."""
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.runtimes import program
+from pipeline.runtimes.aoti_cpp import program as aoti
+from testing import runtimes
+from testing.carried import carrying
+from testing.formats import form
+from testing.shared import shared
+
+NAME = "aoti_cpp"
+
+
+def command(words: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": "/usr/bin:/bin", **program(NAME).find().environment}
+    return subprocess.run(
+        words, shell=True, cwd=folder, env=environment, capture_output=True, text=True
+    )
+
+
+@pytest.fixture(scope="module")
+def mailed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model whose card somebody followed, with what was said. Read it, do not change it."""
+    runtimes.demand(NAME)
+
+    def make(folder: Path) -> None:
+        carrying(tmp_path_factory, "torch_mlp", NAME, folder / "model")
+        done = command(program(NAME).card(), folder / "model")
+        (folder / "said").write_text(done.stdout + done.stderr)
+        assert done.returncode == 0, done.stderr
+
+    return shared(tmp_path_factory, "mailed-aoti-cpp", make)
+
+
+def test_the_card_is_followed_in_a_copy(mailed: Path) -> None:
+    said = (mailed / "said").read_text()
+    assert "seven.npz logits: largest difference" in said and "warning:" not in said
+
+
+def test_what_was_built_needs_no_python_and_holds_no_weight(mailed: Path) -> None:
+    folder = mailed / "model/runtimes" / NAME
+    loaded = [line.split()[0] for line in command("ldd ./check", folder).stdout.splitlines()]
+    assert "libtorch_cpu.so" in loaded and not any("python" in name for name in loaded)
+    weight = tensor(mailed / "model", "layers.0.weight").tobytes()[:64]
+    assert weight in (mailed / "model/model.pt2").read_bytes()
+    assert weight not in (folder / "check").read_bytes()
+
+
+def tensor(directory: Path, name: str) -> np.ndarray:
+    """Returns a weight as it lies in the file, to which what is set is written."""
+    file, start, size, dtype = form("torch_export").weights(directory)[name]
+    count = size // np.dtype(dtype).itemsize
+    return np.memmap(directory / file, dtype, "r+", start, (count,))
+
+
+def swapped(directory: Path) -> None:
+    for name in ("layers.2.weight", "layers.2.bias"):
+        rows = tensor(directory, name).reshape(10, -1)
+        rows[:2] = rows[[1, 0]]
+
+
+def unscaled(directory: Path) -> None:
+    tensor(directory, "standardize.std")[:] = 1
+
+
+def stale(directory: Path) -> None:
+    tensor(directory, "layers.2.weight")[:] *= 1.001
+
+
+@pytest.mark.parametrize("change", [swapped, unscaled, stale])
+def test_what_answers_otherwise_is_noticed(
+    change: Callable[[Path], None], mailed: Path, tmp_path: Path
+) -> None:
+    """The weights are those that lie there when it starts."""
+    copy = Path(shutil.copytree(mailed / "model", tmp_path / "model"))
+    change(copy)
+    done = command("./check", copy / "runtimes" / NAME)
+    assert done.returncode == 1 and "which is too far" in done.stdout
+
+
+def test_weights_that_are_gone_are_told(mailed: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(mailed / "model", tmp_path / "model", copy_function=os.link))
+    (copy / "model.pt2").unlink()
+    done = command("./check", copy / "runtimes" / NAME)
+    assert done.returncode == 2 and "model.pt2" in done.stderr.splitlines()[-1]
+
+
+def test_an_operator_that_takes_an_interpreter_ends_the_build_by_name(tmp_path: Path) -> None:
+    """As AOTInductor writes of linalg.inv: C++ that looks it up, and a list of what it looks up."""
+    spec = importlib.util.spec_from_file_location("compile", aoti.HERE / "compile.py")
+    assert spec and spec.loader
+    compiling = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(compiling)
+    nodes = {"nodes": [{"name": "buf2", "node": {"target": "aten::linalg_inv_ex"}}]}
+    contents = {
+        "data/c7.wrapper.cpp": b"aoti_torch_proxy_executor_call_function(proxy_executor, 0, ...",
+        "data/c7.wrapper.json": json.dumps(nodes).encode(),
+    }
+    with pytest.raises(SystemExit, match="error: AOTInductor makes no C.. of aten::linalg_inv_ex$"):
+        compiling.write(tmp_path, contents, {}, {})
+    read = {"data/c7.wrapper.cpp": b'constants_info_[0].original_fqn = "made";'}
+    with pytest.raises(SystemExit, match="reads made, which model.pt2 does not hold"):
+        compiling.write(tmp_path, read, {}, {})
+
+
+def test_text_and_other_names_are_refused(mailed: Path) -> None:
+    model = mailed / "model"
+    schema = json.loads((model / "schema.json").read_text())
+    text = {**schema, "inputs": {"pixels": {"dtype": "string", "shape": []}}}
+    with pytest.raises(ValueError, match="aoti_cpp: inputs pixels is string, of which its program"):
+        program(NAME).files(model, text)
+    other = {**schema, "outputs": {"answer": schema["outputs"]["logits"]}}
+    with pytest.raises(
+        ValueError, match=r"found OUTPUTS \['logits'\] in model.pt2, expected \['an"
+    ):
+        program(NAME).files(model, other)
