@@ -9,10 +9,11 @@ FORMAT = Format(
         trainable=True,
         same_bytes=True,
         runtimes=("onnxruntime",),
-        note="Experimental: the training step as one ONNX graph, for SGD, Adam and AdamW. It "
-        "agrees with PyTorch within rounding, and Adam makes steps of the learning rate out of "
-        "rounding where a gradient is almost zero; a network that draws random numbers while "
-        "training is refused.",
+        note="Experimental: the training step as one ONNX graph, for SGD, Adam, AdamW, NAdam, "
+        "Adamax, RMSprop, Adagrad and Adadelta; dropout's masks are drawn as PyTorch draws them. "
+        "It agrees with PyTorch within rounding, and Adam makes steps of the learning rate out of "
+        "rounding where a gradient is almost zero; a network that draws other random numbers "
+        "while training is refused.",
     ),
     frameworks=("pytorch",),
     requires=("onnxruntime", "numpy"),

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ._averages import adaptive_pooling_backward, average_pooling_backward
+
 
 def decompositions() -> dict[Any, Callable[..., Any]]:
     """Returns, by operator of torch, how it is computed from others while training."""
@@ -13,7 +15,12 @@ def decompositions() -> dict[Any, Callable[..., Any]]:
     for operator, written in torch._decomp.decomposition_table.items():
         if "backward" in str(operator) or "batch_norm" in str(operator):
             table[operator] = written
-    table[torch.ops.aten.convolution_backward.default] = _convolution_backward
+    aten = torch.ops.aten
+    table[aten.convolution_backward.default] = _convolution_backward
+    table[aten._adaptive_avg_pool2d_backward.default] = adaptive_pooling_backward
+    for axes in (2, 3):
+        operator = getattr(aten, f"avg_pool{axes}d_backward")
+        table[operator.default] = average_pooling_backward(axes)
     return table
 
 

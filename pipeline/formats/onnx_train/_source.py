@@ -9,6 +9,7 @@ from typing import Any
 from .._examples import Examples
 from .._onnx_export import reason
 from ..contract import Arrays
+from ._updates import updates
 
 CHECKED_ROWS = (5, 3)  # of the steps that are compared with the source's
 EPOCHS = 100  # for so many epochs ahead the learning rates are written down
@@ -44,9 +45,9 @@ def _check_fits(training: Any) -> None:
     import torch
 
     optimizer = training.optimizer
-    if type(optimizer) not in (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW):
-        name = type(optimizer).__name__
-        raise ValueError(f"onnx_train: found the optimizer {name}, expected SGD, Adam or AdamW")
+    if type(optimizer) not in updates():
+        name, known = type(optimizer).__name__, ", ".join(each.__name__ for each in updates())
+        raise ValueError(f"onnx_train: found the optimizer {name}, expected one of {known}")
     for name, each in training.net.state_dict().items():
         if each.dtype == torch.bfloat16:
             raise ValueError(f"onnx_train: {name} is bfloat16, which numpy does not have")

@@ -15,6 +15,7 @@ import numpy as np
 
 from .._lookup import Lookup
 from .._onnx_proto import DTYPES
+from . import _masks
 from ._files import FILE, OPTIMIZER, OWN, WEIGHTS
 
 ALIGNED = 64
@@ -47,6 +48,7 @@ def read(directory: Path) -> dict[str, Any]:
         described: dict[str, Any] = json.loads(text)
         if {type(rate) for rates in described["learning_rates"] for rate in rates} - {int, float}:
             raise ValueError("its learning rates are no numbers; do not load it")
+        _masks.check(described)
         for entry in described["states"]:
             _check(entry, directory)
     return described

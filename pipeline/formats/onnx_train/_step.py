@@ -21,8 +21,10 @@ from ._capture import (
     first_names,
     tensors_before_inputs,
 )
+from ._drawing import Drawing, check_drawn_alike
 from ._gradients import decompositions
 from ._graph import write_graph
+from ._masks import Mask
 from ._optimizers import updated
 from ._source import EagerStep, state
 from ._states import Entry
@@ -32,8 +34,9 @@ Step = Callable[..., list[Any]]
 
 def write_step(
     source: Any, inputs: list[str], examples: Examples, first: EagerStep, path: Path
-) -> list[tuple[Entry, np.ndarray]]:
-    """Writes the graph; returns what state.json says of each tensor but its place, and the tensor.
+) -> tuple[list[tuple[Entry, np.ndarray]], list[Mask]]:
+    """Writes the graph; returns what state.json says of each tensor but its place, and the tensor;
+    and the masks that a step draws.
 
     `inputs` are the net's and the targets; `first` is the first step of a copy of `source`.
     """
@@ -47,17 +50,17 @@ def write_step(
     names = [*tensors, *rates, *inputs]
     taken = [*order, *inputs]
     step = _step(source, program, taken, names, [*tensors], first.trained)
-    graph = _trace(step, program, [*tensors.values(), *rates.values()])
-    check_draws_nothing(program, graph)
     fixed = [*tensors.values(), *rates.values()]
+    graph, masks = _trace(step, program, fixed, inputs)
+    check_draws_nothing(program, graph)
     answers = ["loss", *(f"new/{name}" for name in tensors)]
     places = [*range(len(names))]
-    changed = write_graph(graph, places, fixed, examples, names, answers, path)
-    return _described(source.net, tensors, changed)
+    changed = write_graph(graph, places, fixed, examples, names, answers, path, masks)
+    return _described(source.net, tensors, changed), masks
 
 
 def _slots(source: Any, after: Arrays) -> dict[str, Any]:
-    """Returns the optimizer's state: zeros where no step was taken yet."""
+    """Returns the optimizer's state, as it begins where no step was taken yet."""
     import torch
 
     before = state(source)
@@ -67,8 +70,13 @@ def _slots(source: Any, after: Arrays) -> dict[str, Any]:
             fresh = name not in before
             if fresh and any(group.get("dampening") for group in source.optimizer.param_groups):
                 raise ValueError("onnx_train: SGD does not dampen its first step; take one first")
-            slots[name] = torch.from_numpy(np.zeros_like(array) if fresh else before[name])
+            slots[name] = torch.from_numpy(_fresh(name, array) if fresh else before[name])
     return slots
+
+
+def _fresh(name: str, array: np.ndarray) -> np.ndarray:
+    """Returns the slot as an optimizer begins with it: a product with 1, a sum with 0."""
+    return np.ones_like(array) if name.endswith("/mu_product") else np.zeros_like(array)
 
 
 def _step(
@@ -97,18 +105,57 @@ def _step(
     return step
 
 
-def _trace(step: Step, program: Any, fixed: list[Any]) -> Any:
-    """Returns the graph of a step for any number of rows; `fixed` is what has none."""
+def _trace(step: Step, program: Any, fixed: list[Any], inputs: list[str]) -> tuple[Any, list[Mask]]:
+    """Returns the graph of a step for any number of rows, and the masks that it takes last, if it
+    draws any; `fixed` is what has no rows."""
     import torch
     from torch.fx.experimental.proxy_tensor import make_fx
 
     fakes = [node.meta["val"] for node in program.graph.nodes if node.op == "placeholder"]
-    count = len(program.graph_signature.user_inputs)
-    arguments = [*map(fakes[0].fake_mode.from_tensor, fixed), *fakes[-count:]]
+    given = fakes[-len(program.graph_signature.user_inputs) :]
+    held = [*map(fakes[0].fake_mode.from_tensor, fixed)]
+    drawing = Drawing(_sizes(inputs, given), _values(held, fixed))
+
+    def drawn_step(*flat: Any) -> list[Any]:
+        drawing.begin(flat[-1])
+        return step(*flat[:-1])
+
+    flat = torch.zeros(1, dtype=torch.bool)
+    arguments = [*held, *given, fakes[0].fake_mode.from_tensor(flat)]
+    table = decompositions() | drawing.decompositions()
     plain = torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH)
     with complaints_about("training step"), plain, torch.backends.mkldnn.flags(enabled=False):
-        traced = make_fx(step, decomposition_table=decompositions(), tracing_mode="symbolic")
-        return traced(*arguments)
+        graph = make_fx(drawn_step, decomposition_table=table, tracing_mode="symbolic")(*arguments)
+    if drawing.masks:
+        check_drawn_alike()
+    else:
+        _without_last_argument(graph)
+    return graph, drawing.masks
+
+
+def _sizes(inputs: list[str], fakes: list[Any]) -> dict[Any, tuple[str, int]]:
+    """Returns which size of which input each symbol of the trace is."""
+    return {
+        size.node.expr: (name, axis)
+        for name, fake in reversed([*zip(inputs, fakes, strict=True)])
+        for axis, size in enumerate(fake.shape)
+        if not isinstance(size, int)
+    }
+
+
+def _values(fakes: list[Any], tensors: list[Any]) -> dict[Any, int]:
+    """Returns the values of symbols that are sizes of tensors without rows."""
+    return {
+        size.node.expr: value
+        for fake, tensor in zip(fakes, tensors, strict=True)
+        for size, value in zip(fake.shape, tensor.shape, strict=True)
+        if not isinstance(size, int)
+    }
+
+
+def _without_last_argument(graph: Any) -> None:
+    graph.graph.erase_node([node for node in graph.graph.nodes if node.op == "placeholder"][-1])
+    graph.recompile()
 
 
 def _described(

@@ -10,8 +10,9 @@ import numpy as np
 from .._arrays import at_least_one_row
 from .._onnxruntime import names, session
 from ..contract import Arrays
-from . import _states
+from . import _masks, _states
 from ._files import FOLDER, PREDICT, STEP
+from ._masks import MASKS
 from .screen import screen
 
 
@@ -25,6 +26,8 @@ class Trainer:
         self.entries: list[_states.Entry] = self.described["states"]
         self.values = {each["input"]: _states.load_array(directory, each) for each in self.entries}
         self.rates: list[list[float]] = self.described["learning_rates"]
+        self.masks: list[_masks.Mask] = self.described.get(MASKS, [])
+        self.generator = _masks.Generator(self.described["generator"]) if self.masks else None
         self._sessions: dict[str, Any] = {}
 
     def step(self, inputs: Arrays, targets: Arrays) -> np.ndarray:
@@ -35,7 +38,10 @@ class Trainer:
         if rows < least:
             raise ValueError(f"onnx_train: found {rows} rows, expected at least {least}")
         rates = {f"lr/{n}": np.asarray(rate) for n, rate in enumerate(self.rates[0])}
-        answers = self._run(STEP, {**inputs, **rates, **targets})
+        given = {**inputs, **targets}
+        if self.generator is not None:
+            rates[MASKS] = self.generator.all(self.masks, given)
+        answers = self._run(STEP, given | rates)
         for each in self.entries:
             if each["output"] is not None:
                 self.values[each["input"]] = answers[each["output"]]
@@ -69,7 +75,9 @@ class Trainer:
             shutil.copyfile(self.directory / file, directory / file)
         entries = [dict(each) for each in self.entries]
         _states.locate(entries, [self.values[each["input"]] for each in entries], directory)
-        changed = {"learning_rates": self.rates, "states": entries}
+        changed: dict[str, Any] = {"learning_rates": self.rates, "states": entries}
+        if self.generator is not None:
+            changed["generator"] = self.generator.described()
         _states.write(directory, self.described | changed)
 
     def _run(self, file: str, given: Arrays) -> Arrays:

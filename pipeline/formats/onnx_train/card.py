@@ -5,6 +5,7 @@ from pathlib import Path
 from .._card import rows_of_step
 from ..dimensions import FIXED, Dimensions
 from ._files import FILE, PREDICT, STEP
+from ._masks import MASKS
 from ._states import read
 
 _READ = f"""described = json.load(open("{FILE}"))
@@ -13,6 +14,19 @@ for each in described["states"]:
     size = each["nbytes"] // numpy.dtype(each["dtype"]).itemsize
     read = numpy.fromfile(each["file"], each["dtype"], size, offset=each["offset"])
     state[each["input"]] = read.reshape(each["shape"])
+"""
+
+
+_MASKS = """generator, drawn = numpy.random.RandomState(), described["generator"]
+words = numpy.array(drawn["words"], "uint32")
+generator.set_state(("MT19937", words, drawn["at"]))
+
+def masks(given):  # dropout's, as PyTorch draws them
+    for mask in described["masks"]:
+        sizes = [[given[name].shape[axis] for name, axis in e["sizes"]] for e in mask["count"]]
+        count = sum(e["times"] * math.prod(s) for e, s in zip(mask["count"], sizes))
+        words = generator.randint(0, 2**32, (count, 2), "uint32").astype("uint64")
+        yield (words[:, 0] << 32 | words[:, 1]) % 2**53 / 2**53 < mask["keep"]
 """
 
 
@@ -38,16 +52,18 @@ def training_card(
     dimensions: Dimensions = FIXED,
 ) -> str:
     """Returns lines with the learning rates of later epochs only where they differ."""
-    scheduled = read(directory)["scheduled"]
+    described = read(directory)
+    scheduled, drawn = described["scheduled"], MASKS in described
     rows = rows_of_step(dimensions, "k")
     feed = "".join(f', "{name}": {rows(f"input.{name}")}' for name in inputs)
     truths = ", ".join(f'"{each.removeprefix("target.")}": {rows(each)}' for each in targets)
     feed = f", {truths}{feed}" if truths else feed
     given = "".join(f', "{name}": data["input.{name}"]' for name in inputs)
     lines = [
-        "import json, numpy, onnxruntime",
+        f"import json, {'math, ' if drawn else ''}numpy, onnxruntime",
         'data = numpy.load("examples/training.npz")',
         *_READ.splitlines(),
+        *(_MASKS.splitlines() if drawn else []),
         f'step = onnxruntime.InferenceSession("{STEP}")',
         "taken, given = ([e.name for e in s] for s in (step.get_inputs(), step.get_outputs()))",
         *(["epoch = 0"] if scheduled else []),
@@ -56,6 +72,7 @@ def training_card(
         f'    rates = described["learning_rates"][{"epoch" if scheduled else 0}]',
         f"    feed = {{**state{feed}}}",
         '    feed |= {f"lr/{n}": numpy.array(rate) for n, rate in enumerate(rates)}',
+        *(['    feed["masks"] = numpy.concatenate([*masks(feed)])'] if drawn else []),
         "    found = dict(zip(given, step.run(None, {name: feed[name] for name in taken})))",
         "    print(f\"loss {found.pop('loss'):.6f}, with the source {recorded:.6f}\")",
         '    state |= {name.removeprefix("new/"): array for name, array in found.items()}',

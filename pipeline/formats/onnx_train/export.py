@@ -1,10 +1,10 @@
 """Writes the training step as a graph, the prediction as another, and the state.
 
-`step.onnx` takes every tensor of the state, the learning rates, the model's inputs and the target;
-it answers with the loss and with the state after forward, loss, backward, clipping and the
-optimizer's update. `predict.onnx` takes the weights and the inputs. `state.json` says what the
-state is and where it lies at the start: in other formats' files where they hold it byte for byte,
-else in `state.bin`.
+`step.onnx` takes every tensor of the state, the learning rates, the model's inputs, the targets,
+and dropout's masks where it draws any; it answers with the loss and with the state after forward,
+loss, backward, clipping and the optimizer's update. `predict.onnx` takes the weights and the
+inputs. `state.json` says what the state is and where it lies at the start: in other formats' files
+where they hold it byte for byte, else in `state.bin`.
 """
 
 import shutil
@@ -17,6 +17,7 @@ from ..dimensions import FIXED, Dimensions
 from . import _states
 from ._compare import check_steps
 from ._files import FOLDER, PREDICT, STEP
+from ._masks import MASKS, seeded
 from ._predict import write_predict
 from ._source import copied, eager_steps, learning_rates, least_rows
 from ._step import write_step
@@ -35,8 +36,8 @@ def export(
 ) -> None:
     """Writes the step after which `training` stands, which stays as it is.
 
-    `training` is what the framework built, whose net `model` is or picks from. `seed` is not
-    used: no network that draws random numbers is taken.
+    `training` is what the framework built, whose net `model` is or picks from. `seed` is that
+    of dropout's masks.
     """
     if any(module.training for module in model.modules()):
         raise ValueError("onnx_train: found the model in training mode, expected model.eval()")
@@ -51,7 +52,8 @@ def export(
     source, folder = copied(training), directory / FOLDER
     folder.mkdir()
     try:
-        _write(source, examples(dimensions, input=inputs, target=targets), outputs, directory)
+        given = examples(dimensions, input=inputs, target=targets)
+        _write(source, given, outputs, directory, seed)
     except ValueError:
         shutil.rmtree(folder)
         raise
@@ -59,7 +61,7 @@ def export(
 
 def _check_names(names: list[str]) -> None:
     for name in names:
-        if name == "loss" or "/" in name:
+        if name in ("loss", MASKS) or "/" in name:
             raise ValueError(f"onnx_train: {name!r} is a name of the training step's own")
 
 
@@ -68,12 +70,14 @@ def _write(
     given: Examples,
     outputs: list[str],
     directory: Path,
+    seed: int,
 ) -> None:
     """Raises ValueError where the graph's first steps are not the source's."""
     import torch
 
     names, targets = ([*each] for each in (source.inputs, source.targets))
     with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
         expected = list(eager_steps(copied(source), given))
     described: dict[str, Any] = {
         "inputs": names,
@@ -83,8 +87,10 @@ def _write(
         "scheduled": source.scheduler is not None,
         "learning_rates": learning_rates(copied(source)),
     }
-    states = write_step(source, [*names, *targets], given, expected[0], directory / STEP)
+    states, masks = write_step(source, [*names, *targets], given, expected[0], directory / STEP)
     write_predict(source, names, outputs, given.of("input"), directory / PREDICT)
+    if masks:
+        described |= {MASKS: masks, "generator": seeded(seed)}
     described["states"] = [entry for entry, _ in states]
     _states.locate(described["states"], [array for _, array in states], directory)
     _states.write(directory, described)
