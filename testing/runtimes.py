@@ -1,5 +1,6 @@
 """Complete models that carry programs in other languages."""
 
+import dataclasses
 import json
 import os
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from pipeline.complete_model import running
 from pipeline.config.params import Limits, Tolerance
 from pipeline.runtimes.contract import FOLDER, NotHere
 from pipeline.verification.comparison import compare
-from testing.linear import Linear
+from testing.linear import Linear, faults
 
 QUICK = Limits(memory_gib=4, minutes=1, file_gib=1)
 PATIENT = Limits(memory_gib=4, minutes=8, file_gib=1)
@@ -44,7 +45,8 @@ def carry(linear: Linear, name: str, required: bool = True) -> Path:
     """Makes the linear model carry a program; returns its folder."""
     folder = write(name, linear.complete_model, json.loads(schema_of(linear).read_text()))
     listed = {"held": [name], "required": [name] if required else [], "refused": {}}
-    formats = {"held": ["onnx"], "trains": [], "refused": {}, FOLDER: listed}
+    trains = [taken] if (taken := runtimes.trains(name, linear.complete_model)) else []
+    formats = {"held": ["onnx", *trains], "trains": trains, "refused": {}, FOLDER: listed}
     (linear.complete_model / "formats.json").write_text(json.dumps(formats))
     linear.seal()
     return folder
@@ -95,3 +97,11 @@ def outputs_of(path: Path) -> dict[str, np.ndarray]:
     with np.load(path) as arrays:
         names = [each for each in arrays.files if each.startswith("output.")]
         return {each.removeprefix("output."): arrays[each] for each in names}
+
+
+def judged(name: str, linear: Linear) -> list[str]:
+    """Runs the program on all batches of the reference, and returns what `verify` says of it."""
+    evidence = linear.evidence(answered=False)
+    paths = {each: linear.checkpoint / f"reference/{each}.npz" for each in evidence.baseline}
+    ran = {name: running.answer(name, linear.complete_model, paths, QUICK, 1, timed=False)}
+    return faults("runtimes", dataclasses.replace(evidence, ran=ran))

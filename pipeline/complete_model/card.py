@@ -38,7 +38,7 @@ def card(content: Content, directory: Path) -> str:
         *(_text(name, schema) for name in tokenizers(schema).values()),
         *(_format(name, schema, name in trains) for name in held),
         _check(schema),
-        *_elsewhere(content.runtimes),
+        *_elsewhere(content.runtimes, directory),
         *_serving(schema, held),
         *([_training(trains, schema, directory)] if trains else []),
         _origin(content),
@@ -175,7 +175,7 @@ def _check(schema: Mapping[str, Any]) -> str:
     )
 
 
-def _elsewhere(names: Sequence[str]) -> list[str]:
+def _elsewhere(names: Sequence[str], directory: Path) -> list[str]:
     """Returns a section for each language that the model was run in."""
     return [
         f"## {runtimes.declared(name).title}\n\n"
@@ -183,7 +183,7 @@ def _elsewhere(names: Sequence[str]) -> list[str]:
         f"{runtimes.declared(name).format} there,\nanswers the examples and prints how far that is "
         "from the trained model's answers. It was run.\n"
         f"It takes {runtimes.declared(name).needs}.\n\n"
-        f"```sh\n{runtimes.program(name).card()}\n```"
+        f"```sh\n{runtimes.program(name).card(directory)}\n```"
         for name in names
     ]
 

@@ -62,3 +62,5 @@ def _write(
     ran = running.answer(name, directory, batches, LIMITS, threads, timed=False)
     if ran.missing or ran.fault:
         raise ValueError(f"not run here: {ran.missing}" if ran.missing else ran.fault)
+    if ran.trained and ran.trained.fault:
+        raise ValueError(f"training on with {ran.trained.format}: {ran.trained.fault}")

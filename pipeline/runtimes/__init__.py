@@ -7,6 +7,7 @@ import importlib
 from pathlib import Path
 from typing import cast
 
+from pipeline import formats
 from pipeline.runtimes.contract import Program, Runtime
 
 
@@ -17,6 +18,13 @@ def names() -> list[str]:
 
 def declared(name: str) -> Runtime:
     return cast(Runtime, importlib.import_module(f"{__name__}.{name}").RUNTIME)
+
+
+def trains(name: str, directory: Path) -> str:
+    """Returns the format by which its program trains the complete model in `directory` on; "" where
+    it does not."""
+    taken = declared(name).trains
+    return taken if taken and (directory / formats.declared(taken).file).is_file() else ""
 
 
 def program(name: str) -> Program:

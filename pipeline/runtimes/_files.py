@@ -9,6 +9,9 @@ from pipeline import formats, runtimes
 JAVASCRIPT = Path(__file__).with_name("_javascript")
 """What programs in it share."""
 
+TRAINING = "training.js"
+"""That of it which trains on."""
+
 
 def of(name: str, *folders: Path, **values: str) -> dict[str, str]:
     """Returns the files of the folders, where @ATOL@, @RTOL@ and @<KEY>@ of each value stand for
@@ -20,6 +23,19 @@ def of(name: str, *folders: Path, **values: str) -> dict[str, str]:
     for key, value in values.items():
         found = {file: text.replace(f"@{key}@", value) for file, text in found.items()}
     return found
+
+
+def javascript(name: str, directory: Path, folder: Path, **values: str) -> dict[str, str]:
+    """Returns the files of the folder and those that programs share; what trains on only where the
+    complete model in `directory` can be."""
+    taken = runtimes.trains(name, directory)
+    if not taken:
+        files = of(name, folder, JAVASCRIPT, **values)
+        return {file: text for file, text in files.items() if file != TRAINING}
+    within = formats.declared(taken).continuation
+    assert within is not None  # of a format that can be trained on it never is
+    values |= {"TRAINING_ATOL": repr(within.atol), "TRAINING_RTOL": repr(within.rtol)}
+    return of(name, folder, JAVASCRIPT, **values)
 
 
 def _paths(*folders: Path) -> Iterator[Path]:

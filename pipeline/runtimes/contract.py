@@ -8,6 +8,13 @@ prints how far each `output.<name>` is off, and ends with 0, or with 1 where tha
 the format promises, or with 2 and a last line that says why it could not. FOLDER gets its answers,
 each as `<file>.<name>.npy`. FILE gets JSON: `load_seconds`, `first_seconds` (an answer to the first
 file), `median_1_seconds` and `median_32_seconds` (of a hundred answers to so many rows).
+
+One that trains on, where the complete model holds the format that it does it with, also takes
+    <program> --train [--answers FOLDER] [STEPS.npz EXAMPLES.npz]
+the steps of the first file (examples/training.npz) and answers the second (examples/seven.npz)
+after them. It prints how far each loss is off, and ends likewise. FOLDER gets what came of it, as
+`<kind>.<name>.npy`: `losses` by the step's number, `state` and `answers`, as trained.npz of the
+reference has them, and each name as in a URL (`%2F`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,6 +41,9 @@ class Runtime:
 
     format: str
     """Whose files it takes, and whose tolerance it is held to, unless `rounds` is a wider one."""
+    trains: str = ""
+    """Whose training it goes on with, and whose tolerance of that it is held to; none where it
+    predicts alone."""
     title: str
     """The language and the library, as a heading of the card."""
     needs: str
@@ -76,6 +86,6 @@ class Program(Protocol):
     def run(self, source: Path, target: Path) -> list[str]:
         """Returns the command that starts it, without its arguments."""
 
-    def card(self) -> str:
-        """Returns the shell commands of somebody who has the complete model alone, and stands in
-        its directory."""
+    def card(self, directory: Path) -> str:
+        """Returns the shell commands of somebody who has the complete model in `directory` alone,
+        and stands there."""

@@ -199,6 +199,8 @@ def verdict(report: Mapping[str, Any]) -> dict[str, float]:
     for name, entry in report.get("runtimes", {}).items():
         measured[f"{name}/max_abs_diff"] = entry.get("max_abs_diff")
         measured |= {f"{name}/{key}": value for key, value in entry["timing"].items()}
+        for kind, value in entry.get("training", {}).get("max_abs_diff", {}).items():
+            measured[f"{name}/training_{kind}_max_abs_diff"] = value
     for name, timing in report.get("speeds", {}).items():
         measured |= {f"{name}/{key}": value for key, value in timing.items()}
     return {f"verify/{k}": float(v) for k, v in measured.items() if v is not None}

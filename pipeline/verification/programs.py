@@ -13,5 +13,7 @@ def collect(evidence: Evidence) -> Evidence:
         reference = evidence.checkpoint / "reference"
         batches = {batch: reference / f"{batch}.npz" for batch in evidence.baseline}
         limits, threads = evidence.params.verify.limits, evidence.params.train.threads
-        ran[name] = running.answer(name, evidence.complete_model, batches, limits, threads)
+        steps = reference / "training.npz"
+        more = (limits, threads, True, steps)
+        ran[name] = running.answer(name, evidence.complete_model, batches, *more)
     return dataclasses.replace(evidence, ran=ran)

@@ -36,7 +36,7 @@ def without_npm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_it_takes_a_format_and_says_what_it_needs(name: str) -> None:
     runtime = runtimes.declared(name)
     assert runtime.format in formats.names() and runtime.needs and runtime.systems
-    assert "float32" in runtime.types and f"runtimes/{name}" in runtimes.program(name).card()
+    assert "float32" in runtime.types and f"runtimes/{name}" in runtimes.program(name).card(Path())
     schema = {"inputs": {"odd": {"dtype": "complex64"}}, "outputs": {}}
     with pytest.raises(ValueError, match=f"{name}: inputs odd is complex64, of which its program"):
         runtimes.program(name).files(Path(), schema)

@@ -1,6 +1,7 @@
 """Chromium runs the ONNX file, and what is wrong with it is noticed there."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,22 @@ def test_what_answers_otherwise_is_noticed(model: Linear, tmp_path: Path, nodes,
     model.graph(*nodes, **arrays)
     ran = runtimes.answer(NAME, model.complete_model)
     assert ran.fault.endswith("which is too far") and "logits: largest difference" in ran.fault
+
+
+def test_it_trains_on_as_the_source_did_and_says_where_not(
+    trainable: Callable[[], Linear],
+) -> None:
+    """Measured: 6e-8 of the losses, 2e-7 of the state."""
+    runtimes.demand(NAME)
+    made = trainable()
+    runtimes.carry(made, NAME)
+    assert runtimes.judged(NAME, made) == []
+    path = made.complete_model / "onnx_train/state.json"
+    described = json.loads(path.read_text())
+    described["generator"]["at"] -= 2
+    path.write_text(json.dumps(described))
+    faults = runtimes.judged(NAME, made)
+    assert faults and all(each.startswith(f"{NAME}: training on: ") for each in faults)
 
 
 def test_weights_come_out_of_the_file_beside_it(

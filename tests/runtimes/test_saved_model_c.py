@@ -60,7 +60,7 @@ def test_the_card_is_followed_in_a_copy(model: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(model, tmp_path / "mailed"))
     place = program(NAME).find()
     done = subprocess.run(
-        program(NAME).card(),
+        program(NAME).card(copy),
         shell=True,
         cwd=copy,
         env={"PATH": "/usr/bin:/bin", **place.environment},

@@ -1,10 +1,10 @@
 // How far answers are from the trained model's, and how far they may be.
 "use strict";
 
-const ATOL = @ATOL@, RTOL = @RTOL@, LARGE = 10;
+const OF_ANSWERS = { atol: @ATOL@, rtol: @RTOL@ }, LARGE = 10;
 
-// A value may be off by ATOL + RTOL * |value|; ATOL grows with its row's largest value beyond LARGE.
-function compared(answer, expected) {
+// A value may be off by atol + rtol * |value|; atol grows with its row's largest value beyond LARGE.
+function compared(answer, expected, { atol, rtol } = OF_ANSWERS) {
   const shape = (array) => `${array.type}[${array.dims}]`;
   if (shape(answer) !== shape(expected)) {
     return { text: `is ${shape(answer)}, expected ${shape(expected)}`, right: false };
@@ -22,7 +22,7 @@ function compared(answer, expected) {
     const size = width ? magnitude(expected.data, row, row + width) : 0;
     const off = Math.abs(found - value);
     largest = off <= largest ? largest : off;
-    right = right && off <= ATOL * Math.max(1, size / LARGE) + RTOL * Math.abs(value);
+    right = right && off <= atol * Math.max(1, size / LARGE) + rtol * Math.abs(value);
   });
   return { text: `largest difference ${largest.toPrecision(3)}`, right };
 }

@@ -41,6 +41,13 @@ function array(bytes) {
   return { type, dims, data: new Holder(data.buffer, data.byteOffset, data.byteLength / Holder.BYTES_PER_ELEMENT) };
 }
 
+// Returns an array over bytes, which are copied; `type` is ONNX Runtime's name, and numpy's.
+function holding(type, dims, bytes) {
+  const found = Object.values(KINDS).find(([name]) => name === type);
+  if (!found) throw new Error(`cannot read an array of ${type}`);
+  return { type, dims, data: new found[1](new Uint8Array(bytes).buffer) };
+}
+
 function texts(data, length) {
   const points = new Uint32Array(data.buffer, data.byteOffset, data.byteLength / 4);
   const found = [];
@@ -82,4 +89,4 @@ function file(kind, data, dims) {
   return bytes;
 }
 
-if (typeof module !== "undefined") module.exports = { read, written };
+if (typeof module !== "undefined") module.exports = { holding, read, written };

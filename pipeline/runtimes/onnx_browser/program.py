@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipeline import formats
+from pipeline import formats, runtimes
 from pipeline.runtimes import _files, _npm
 from pipeline.runtimes.contract import NotHere, Place
+from pipeline.runtimes.onnx_node.program import TRAINS
 
 NAME = "onnx_browser"
 HERE = Path(__file__).with_name("program")
@@ -34,7 +35,7 @@ def find() -> Place:
 def files(directory: Path, schema: Mapping[str, Any]) -> Mapping[str, str]:
     _files.demand_types(NAME, schema)
     read = json.dumps(weight_files(directory))
-    return _files.of(NAME, HERE, _files.JAVASCRIPT, WEIGHTS=read)
+    return _files.javascript(NAME, directory, HERE, WEIGHTS=read)
 
 
 def weight_files(directory: Path) -> list[str]:
@@ -55,12 +56,13 @@ def run(source: Path, target: Path) -> list[str]:
     return ["node", str(source / "check.js")]
 
 
-def card() -> str:
+def card(directory: Path) -> str:
     return "\n".join(
         [
             f"cd runtimes/{NAME}",
             "npm ci --ignore-scripts",
             "node check.js",
+            *([TRAINS] if runtimes.trains(NAME, directory) else []),
             "node check.js --serve  # for a browser of your own",
         ]
     )

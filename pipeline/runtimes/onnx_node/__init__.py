@@ -4,6 +4,7 @@ from pipeline.runtimes.contract import Runtime
 
 RUNTIME = Runtime(
     format="onnx",
+    trains="onnx_train",
     title="Node, with onnxruntime-node",
     needs="Node 20 or later; onnxruntime-node from npm",
     systems="Linux x64 and arm64, macOS arm64, Windows x64 and arm64",

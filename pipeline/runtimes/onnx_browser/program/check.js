@@ -1,6 +1,6 @@
-// node check.js [--serve] [--answers FOLDER] [--time FILE] [EXAMPLES.npz ...]
+// node check.js [--serve] [--train] [--answers FOLDER] [--time FILE] [EXAMPLES.npz ...]
 // Serves the model on this machine alone, to a headless Chromium, or with --serve to a browser of
-// yours, which answers the examples; ends with 1 where that is further from what the trained model
+// yours, which answers the examples, or with --train takes the steps that the source took on; ends with 1 where that is further from what the trained model
 // answered than the model promises. CHROMIUM names another one, PORT a port.
 "use strict";
 const { spawn } = require("child_process");
@@ -10,7 +10,7 @@ const os = require("os");
 const path = require("path");
 
 const MODEL = path.join(__dirname, "../..");
-const OWN = ["index.html", "page.js", "npz.js", "difference.js"];
+const OWN = ["index.html", "page.js", "npz.js", "difference.js", "training.js"];
 const KINDS = { ".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm" };
 const SWITCHES = [
   "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
@@ -21,12 +21,12 @@ const SWITCHES = [
 function main(words) {
   const option = (name) => (words.includes(name) ? words.splice(words.indexOf(name), 2)[1] : null);
   const [folder, timing] = [option("--answers"), option("--time")];
-  const serves = words.includes("--serve");
-  const given = words.filter((word) => word !== "--serve");
-  const files = given.length ? given : ["one", "seven"].map((name) => path.join(MODEL, `examples/${name}.npz`));
+  const [serves, trains] = ["--serve", "--train"].map((word) => words.includes(word));
+  const given = words.filter((word) => !["--serve", "--train"].includes(word));
+  const files = given.length ? given : [trains ? "training" : "one", "seven"].map((name) => path.join(MODEL, `examples/${name}.npz`));
   const names = files.map((file) => path.basename(file, ".npz"));
   const packages = path.join(path.dirname(require.resolve("onnxruntime-web")), "../..");
-  const job = JSON.stringify({ files: names, answers: folder !== null, time: timing !== null });
+  const job = JSON.stringify({ files: names, answers: folder !== null, time: timing !== null, train: trains });
   const profile = fs.mkdtempSync(path.join(os.tmpdir(), "browser-"));
   let browser = null;
 

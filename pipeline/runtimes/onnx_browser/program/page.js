@@ -28,11 +28,26 @@ async function median(answer, inputs, rows) {
   return times.sort((one, other) => one - other)[5];
 }
 
+// Takes the steps that the source took on.
+async function train(ort, job) {
+  const script = Object.assign(document.createElement("script"), { src: "training.js" });
+  await new Promise((resolve) => { script.onload = resolve; document.head.append(script); });
+  const described = JSON.parse(new TextDecoder().decode(await bytes(`/${FOLDER}/state.json`)));
+  const whole = {};
+  const part = async (file, offset, length) =>
+    (whole[file] ??= await bytes(`/${file}`)).subarray(offset, offset + length);
+  const open = async (file) => ort.InferenceSession.create(await bytes(`/${file}`));
+  const training = await Training.load(described, { open, bytes: part, Tensor: ort.Tensor });
+  const keep = (kind, name, array) => (job.answers ? send(`/answers/${fileOf(kind, name)}`, written(array)) : null);
+  return follow(training, read(await bytes("/examples/0")), read(await bytes("/examples/1")), say, keep);
+}
+
 async function main() {
   const job = await (await fetch("/job")).json();
   const ort = await import("/packages/onnxruntime-web/dist/ort.wasm.min.mjs");
   ort.env.wasm.wasmPaths = "/packages/onnxruntime-web/dist/";
   ort.env.wasm.numThreads = 1;
+  if (job.train) return send("/done", (await train(ort, job)) ? "0" : "1");
   const begin = performance.now();
   const externalData = await Promise.all(WEIGHTS.map(async (path) => ({ path, data: await bytes(`/${path}`) })));
   const session = await ort.InferenceSession.create(await bytes("/model.onnx"), { externalData });

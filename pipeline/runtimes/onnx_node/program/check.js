@@ -1,6 +1,8 @@
 // node check.js [--answers FOLDER] [--time FILE] [EXAMPLES.npz ...]
 // Answers the examples with model.onnx and says how far that is from what the trained model answered;
 // ends with 1 where it is further than the model promises.
+// node check.js --train [--answers FOLDER] [STEPS.npz EXAMPLES.npz]
+// Takes the steps that the source took on, with onnx_train/, and says how far its losses are off.
 "use strict";
 const fs = require("fs");
 const path = require("path");
@@ -32,9 +34,31 @@ async function median(session, inputs, rows) {
   return times.sort((one, other) => one - other)[50];
 }
 
+// Returns a part of a file of the model.
+function part(file, offset, length) {
+  const [opened, bytes] = [fs.openSync(path.join(MODEL, file)), new Uint8Array(length)];
+  fs.readSync(opened, bytes, 0, length, offset);
+  fs.closeSync(opened);
+  return bytes;
+}
+
+async function train(files, folder) {
+  const { FOLDER, Training, follow, fileOf } = require("./training.js");
+  const described = JSON.parse(fs.readFileSync(path.join(MODEL, FOLDER, "state.json")));
+  const open = (file) => ort.InferenceSession.create(path.join(MODEL, file), OPTIONS);
+  const training = await Training.load(described, { open, bytes: part, Tensor: ort.Tensor });
+  const [steps, batch] = files.map((file) => read(fs.readFileSync(file)));
+  const keep = (kind, name, array) => folder && fs.writeFileSync(path.join(folder, fileOf(kind, name)), written(array));
+  return (await follow(training, steps, batch, console.log, keep)) ? 0 : 1;
+}
+
 async function main(words) {
   const option = (name) => (words.includes(name) ? words.splice(words.indexOf(name), 2)[1] : null);
   const [folder, timing] = [option("--answers"), option("--time")];
+  if (words[0] === "--train") {
+    const examples = ["training", "seven"].map((name) => path.join(MODEL, `examples/${name}.npz`));
+    return train(words.length > 1 ? words.slice(1) : examples, folder);
+  }
   const files = words.length ? words : ["one", "seven"].map((name) => path.join(MODEL, `examples/${name}.npz`));
   const begin = process.hrtime.bigint();
   const session = await ort.InferenceSession.create(path.join(MODEL, "model.onnx"), OPTIONS);

@@ -1,0 +1,21 @@
+"""The model that programs train on, made once."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from testing import trainable as made
+from testing.linear import Linear
+
+
+@pytest.fixture(scope="session")
+def made_trainable(tmp_path_factory: pytest.TempPathFactory) -> Linear:
+    return made.make(tmp_path_factory.mktemp("trainable") / "model")
+
+
+@pytest.fixture
+def trainable(made_trainable: Linear, tmp_path: Path) -> Callable[[], Linear]:
+    """Returns what gives a copy: a runtime that is not here skips a test before it is made."""
+    return lambda: Linear(Path(shutil.copytree(made_trainable.root, tmp_path / "trainable")))
