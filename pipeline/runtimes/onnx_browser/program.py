@@ -9,11 +9,14 @@ from typing import Any
 
 from pipeline import formats, runtimes
 from pipeline.runtimes import _files, _npm
-from pipeline.runtimes.contract import NotHere, Place
+from pipeline.runtimes.contract import FOLDER, NotHere, Place
+from pipeline.runtimes.onnx_browser import pictures
 from pipeline.runtimes.onnx_node.program import TRAINS
 
 NAME = "onnx_browser"
+DRAWS = "node write_page.js draw.html  # one file to open: draw, and it learns, with no server"
 HERE = Path(__file__).with_name("program")
+DRAWING = Path(__file__).with_name("drawing")
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 SETTINGS = tuple(map(Path, ("/etc/chromium", "/etc/chromium.d", "/etc/fonts")))
 
@@ -35,7 +38,15 @@ def find() -> Place:
 def files(directory: Path, schema: Mapping[str, Any]) -> Mapping[str, str]:
     _files.demand_types(NAME, schema)
     read = json.dumps(weight_files(directory))
-    return _files.javascript(NAME, directory, HERE, WEIGHTS=read)
+    files = _files.javascript(NAME, directory, HERE, WEIGHTS=read)
+    if picture := _picture(directory, schema):
+        files |= _files.of(NAME, DRAWING, PICTURE=picture)
+    return files
+
+
+def _picture(directory: Path, schema: Mapping[str, Any]) -> str | None:
+    """Returns what a page on which a person draws has to know; None where none is written."""
+    return pictures.described(schema) if runtimes.trains(NAME, directory) else None
 
 
 def weight_files(directory: Path) -> list[str]:
@@ -64,5 +75,6 @@ def card(directory: Path) -> str:
             "node check.js",
             *([TRAINS] if runtimes.trains(NAME, directory) else []),
             "node check.js --serve  # for a browser of your own",
+            *([DRAWS] if (directory / FOLDER / NAME / "draw.html").is_file() else []),
         ]
     )
