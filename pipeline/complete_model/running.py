@@ -67,7 +67,7 @@ def answer(
     except NotHere as lacking:
         return Ran(missing=str(lacking))
     with temporary_folder("runs-") as scratch:
-        steps = steps or complete_model / STEPS
+        steps = (steps or complete_model / STEPS).resolve()
         return _answer(name, complete_model, batches, scratch, place, limits, threads, timed, steps)
 
 

@@ -4,7 +4,11 @@
 // Files that model.onnx reads its weights out of.
 const WEIGHTS = @WEIGHTS@;
 
-const bytes = async (path) => new Uint8Array(await (await fetch(path)).arrayBuffer());
+async function bytes(path) {
+  const answer = await fetch(path);
+  if (!answer.ok) throw new Error(`${path}: found nothing there`);
+  return new Uint8Array(await answer.arrayBuffer());
+}
 const send = (path, body) => fetch(path, { method: "POST", body });
 const seconds = (start) => (performance.now() - start) / 1000;
 const named = (arrays, side) =>
