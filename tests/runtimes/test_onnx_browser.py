@@ -55,7 +55,6 @@ def test_what_answers_otherwise_is_noticed(model: Linear, tmp_path: Path, nodes,
 def test_it_trains_on_as_the_source_did_and_says_where_not(
     trainable: Callable[[], Linear],
 ) -> None:
-    """Measured: 6e-8 of the losses, 2e-7 of the state."""
     runtimes.demand(NAME)
     made = trainable()
     runtimes.carry(made, NAME)

@@ -80,13 +80,14 @@ def test_what_is_drawn_is_learnt_with_no_server(model: Path, tmp_path: Path) -> 
         place.environment["CHROMIUM"], target.as_uri(), tmp_path / "profile"
     ) as page:
         page.wait("document.getElementById('said')?.textContent.startsWith('Ready')")
+        assert page.value("document.getElementById('rate').value") == "0.02"
         for shape, label in ((ZERO, 0), (ONE, 1)):
             page.drag("#paper", *shape)
             page.wait("!document.querySelector('#labels button').disabled")
             page.click(f"#labels button:nth-child({label + 1})")
             page.wait(f"document.querySelectorAll('figure').length === {label + 1} && !busy")
         page.click("#more")
-        page.wait("losses.length === 30 && !busy")
+        page.wait("losses.length === 70 && !busy")
         losses = page.value("losses")
         assert losses[-1] < losses[0] / 2
         assert page.value("[...document.querySelectorAll('figure')].map((e) => e.className)") == [

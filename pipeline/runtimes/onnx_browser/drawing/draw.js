@@ -2,11 +2,12 @@
 "use strict";
 
 const PICTURE = @PICTURE@; // the input, its shape and side, the target, the labels, the output
-const PEN = 22, STEPS = 10; // pixels, and the steps that a label makes
+const PEN = 22, STEPS = 10, MORE = 50; // pixels, and the steps that a label makes, and practice
 
 const part = (id) => document.getElementById(id);
 const lessons = [], losses = [];
 let [training, load, rows, brightest, busy] = [null, null, null, 1, true];
+let strongest = null; // the learning rates of the epoch that learns most: a schedule may end with 0
 
 async function unpacked(text) {
   const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
@@ -142,9 +143,11 @@ function joined(one, other) {
   return { type: one.type, dims: [one.dims[0] + other.dims[0], ...one.dims.slice(1)], data };
 }
 
-async function practise() {
+async function practise(steps) {
   enable(false);
-  for (let step = 0; step < STEPS; step += 1) {
+  const rate = Number(part("rate").value);
+  training.rates = [strongest.map((each) => (strongest[0] ? (each * rate) / strongest[0] : rate))];
+  for (let step = 0; step < steps; step += 1) {
     const loss = await training.step(...batch(losses.length));
     losses.push(loss.data[0]);
     showLoss();
@@ -164,7 +167,7 @@ function enable(free) {
 async function teach(label) {
   lessons.push({ picture: seen(), label });
   wipe();
-  await practise();
+  await practise(STEPS);
   await show();
 }
 
@@ -231,9 +234,11 @@ async function main() {
   const bytes = (file, offset, length) => files[file].subarray(offset, offset + length);
   load = () => Training.load(described, { open, bytes, Tensor: ort.Tensor });
   training = await load();
+  strongest = described.learning_rates.reduce((one, other) => (other[0] > one[0] ? other : one));
+  part("rate").value = Number((strongest[0] || 0.001).toPrecision(3));
   rows = read(files["training.npz"]);
   brightest = rows[`input.${PICTURE.input}`].data.reduce((one, other) => Math.max(one, Number(other)), 0) || 1;
-  for (const [id, act] of [["clear", () => { wipe(); return show(); }], ["more", practise], ["forget", forget]]) {
+  for (const [id, act] of [["clear", () => { wipe(); return show(); }], ["more", () => practise(MORE)], ["forget", forget]]) {
     part(id).addEventListener("click", async () => { await act(); enable(true); });
   }
   part("said").textContent = "Ready: draw, then say what it is.";
