@@ -22,6 +22,7 @@ from pipeline.frameworks.pytorch import Training
 from testing.formats import FOLDER
 from testing.formats import form as plugin
 from testing.parts import parts
+from testing.trainable import demand_masks
 from tests.formats.conftest import KIND, FirstOutput, Pair, pair_inputs, specs_of
 
 form = plugin("onnx_train")
@@ -217,14 +218,6 @@ CASES: dict[str, Callable[[], Training]] = {
     "dropping": lambda: training(Dropping(), momentum),
     "pooled": lambda: training(pooled(), momentum),
 }
-
-
-def demand_masks() -> None:
-    """Skips a test on a processor on which torch draws masks otherwise."""
-    try:
-        form.check_drawn_alike()
-    except ValueError as other:
-        pytest.skip(str(other))
 
 
 def made(name: str, steps: int = 2) -> Training:
