@@ -6,8 +6,12 @@ import re
 import sys
 import traceback
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ._torch import ROWS, constant
+
+if TYPE_CHECKING:
+    from torch import nn
 
 OURS = Path(__file__).parent
 FAULTS = (
@@ -42,6 +46,16 @@ def branches(text: str) -> str:
     return f"the {size} decides what is computed ({limits}); compute the same for each"
 
 
+def fixes_size(error: BaseException) -> bool:
+    """Whether torch says that a size would be fixed, or bounded."""
+    return bool(constant(str(error)) or branches(str(error)))
+
+
+def by_values(error: BaseException) -> bool:
+    """Whether torch says that the values of a tensor decide."""
+    return BY_VALUES in str(error).partition("\n\n")[0]
+
+
 def in_one_line(error: BaseException) -> str:
     """Returns what torch says about its innermost cause, and the line of the model that it blames;
     what is known to come of a model's own choice is told with the way out."""
@@ -55,10 +69,22 @@ def in_one_line(error: BaseException) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     listed = [line for line in lines[1:] if line.startswith("- ")]
     place = blamed(error)
-    if BY_VALUES in text.partition("\n\n")[0]:
+    if by_values(error):
         return f"{place}: {WAY_OUT}" if place else WAY_OUT
     said = " ".join([*lines[:1], *listed]) or type(error).__name__
     return f"{said}, at {place}" if place else said
+
+
+def scripted(module: "nn.Module") -> str:
+    """Returns what is said of a part that torch.jit made, which no trace goes into; "" where there
+    is none."""
+    import torch
+
+    named = module.named_modules()
+    found = [name for name, each in named if isinstance(each, torch.jit.ScriptModule)]
+    if not found:
+        return ""
+    return f"its part {found[0].removeprefix('net.')} is TorchScript; put the Python class there"
 
 
 def blamed(error: BaseException) -> str:

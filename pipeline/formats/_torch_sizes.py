@@ -16,15 +16,14 @@ from ._torch_errors import is_of_the_model, place
 
 
 @contextmanager
-def open_lengths() -> Iterator[list[str]]:
-    """Has the length of a tensor be left open; gives the lines of the model, as they come, that fix
-    a size all the same."""
+def open_lengths(places: list[str]) -> Iterator[None]:
+    """Has the length of a tensor be left open; `places` gets the lines of the model, as they come,
+    that fix a size all the same."""
     from sympy import Integer
     from torch import Tensor
     from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
     length, replace, guard = builtins.len, ShapeEnv._set_replacement, ShapeEnv._log_guard
-    places: list[str] = []
 
     def note() -> None:
         frames = [each for each in traceback.extract_stack() if is_of_the_model(each.filename)]
@@ -47,7 +46,7 @@ def open_lengths() -> Iterator[list[str]]:
     ShapeEnv._set_replacement = look  # type: ignore[assignment, method-assign]
     ShapeEnv._log_guard = look_at_guard  # type: ignore[method-assign]
     try:
-        yield places
+        yield
     finally:
         builtins.len = length
         ShapeEnv._set_replacement = replace  # type: ignore[method-assign]

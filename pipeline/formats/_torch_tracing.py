@@ -1,36 +1,100 @@
 """A module becomes a program of torch's, and what torch.export does not see of a step is brought
 before it while a net is traced."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass, field
+from io import StringIO
 from typing import TYPE_CHECKING, Any
 
-from ._torch import constant
-from ._torch_errors import FAULTS, branches, in_one_line
+from ._onnx_export import silenced
+from ._torch_branches import differing_line, open_branches
+from ._torch_errors import FAULTS, by_values, fixes_size, in_one_line, scripted
 from ._torch_sizes import open_lengths
+from ._torch_states import changed_states, drop_reads, known_numbers
 
 if TYPE_CHECKING:
     from torch import nn
 
+NOISY = "torch.fx.experimental.symbolic_shapes"
+"""It says what `traced` says, in a page."""
+DECIDES = "a size that is left open decides what is computed; compute the same for each"
 
-def traced(module: "nn.Module", tensors: Any, shapes: Any, what: str) -> Any:
+
+def traced(
+    module: "nn.Module",
+    tensors: Any,
+    shapes: Any,
+    what: str,
+    changing: Callable[[], set[str]] = set,
+) -> Any:
     """Returns the module's program for every size of `shapes`; raises ValueError in one line, which
-    begins with `what`, when there is none. Where a size would be fixed, it is traced once more with
-    the lengths of tensors left open."""
-    import torch
+    begins with `what`, when there is none.
 
-    places: list[str] = []
+    Where a size would be fixed, or a value decides, it is traced once more, with the lengths of
+    tensors left open and the numbers in buffers known, but for those that a step is `changing`.
+    """
+    tracing = Tracing(module, tensors, shapes)
     try:
         try:
-            return torch.export.export(module, tensors, dynamic_shapes=shapes)
-        except torch._dynamo.exc.UserError as error:
-            if not (constant(str(error)) or branches(str(error))):
+            return tracing.program()
+        except FAULTS as error:
+            if not (fixes_size(error) or by_values(error)):
                 raise
-        with open_lengths() as places:
-            return torch.export.export(module, tensors, dynamic_shapes=shapes)
+            return tracing.with_help(changing(), error)
     except FAULTS as error:
-        at = f" ({places[0]})" if places else ""
-        raise ValueError(f"{what} cannot be traced: {in_one_line(error)}{at}") from error
+        at = f" ({tracing.places[0]})" if tracing.places else ""
+        reason = scripted(module) or f"{in_one_line(error)}{at}"
+        raise ValueError(f"{what} cannot be traced: {reason}") from error
+
+
+@dataclass
+class Tracing:
+    """What is traced, and the lines of the model that fix a size."""
+
+    module: "nn.Module"
+    tensors: Any
+    shapes: Any
+    places: list[str] = field(default_factory=list)
+
+    def program(self) -> Any:
+        """Returns what torch makes. Where that fails, torch prints a graph, which nobody sees."""
+        import torch
+
+        said = StringIO()
+        with silenced(logging.ERROR, NOISY), redirect_stderr(said):
+            program = torch.export.export(self.module, self.tensors, dynamic_shapes=self.shapes)
+        sys.stderr.write(said.getvalue())
+        return program
+
+    def with_help(self, changing: set[str], error: Exception) -> Any:
+        """Returns the program where the other way of each line that branches by a size computes
+        the same. What the program itself changes is no number that is known."""
+
+        def helped() -> Any:
+            return self._helped(changing)
+
+        with open_branches() as lines:
+            program = helped()
+            if changed := changed_states(program) - changing:
+                changing |= changed
+                lines.clear()
+                program = helped()
+        if line := differing_line(program, lines, helped):
+            self.places[:] = [line]
+            raise error if fixes_size(error) else ValueError(DECIDES)
+        return program
+
+    def _helped(self, changing: set[str]) -> Any:
+        buffers = dict(self.module.named_buffers(remove_duplicate=False))
+        unknown = [buffers[name] for name in changing if name in buffers]
+        del self.places[:]
+        with known_numbers(unknown), open_lengths(self.places):
+            program = self.program()
+        drop_reads(program)
+        return program
 
 
 @contextmanager

@@ -44,6 +44,76 @@ def test_states_behind_data_and_lengths_go_on_bit_for_bit(tmp_path: Path) -> Non
     assert by_trainer(trainer) == by_source(training)
 
 
+class Laying(Net):
+    """It lays large batches out anew, as nets do around a fault of a kernel's."""
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        if pixels.shape[0] >= 60 or pixels.numel() * 2 > 2**31:
+            pixels = pixels.contiguous()
+        return super().forward(pixels)
+
+
+def test_a_branch_by_rows_whose_both_ways_are_alike_is_no_branch(tmp_path: Path) -> None:
+    training = trained(net=Laying)
+    directory = exported(training, tmp_path)
+    rows = {"pixels": np.random.default_rng(1).normal(size=(70, 12)).astype(np.float32)}
+    answers, _ = framework.evaluate(training, rows, None)
+    assert form.load(directory)(rows)["logits"].tobytes() == answers["logits"].tobytes()
+    assert by_trainer(form.load_training(directory)) == by_source(training)
+
+
+class Numbered(Net):
+    """It reads numbers that it keeps in tensors: a stride, how often, and whether it has begun."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("stride", torch.tensor(2), persistent=False)
+        self.register_buffer("begun", torch.tensor(False))
+        self.times = torch.tensor(3)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        if self.training and not self.begun:
+            self.begun.fill_(True)
+        for _ in range(int(self.times)):
+            pixels = pixels * 1.1
+        if self.stride > 1:
+            pixels = torch.nn.functional.pad(pixels, (int(self.stride), 0))[:, :12]
+        return super().forward(pixels)
+
+
+def test_numbers_that_no_step_changes_are_known(tmp_path: Path) -> None:
+    training = trained(net=Numbered)
+    trainer = form.load_training(exported(training, tmp_path))
+    assert by_trainer(trainer) == by_source(training)
+
+
+class Counted(Net):
+    """Its answer hangs on how many steps there were."""
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        if not self.training and int(self.norm.num_batches_tracked) > 2:
+            pixels = pixels * 2
+        return super().forward(pixels)
+
+
+class CountedInSteps(Net):
+    def forward(self, pixels: Tensor) -> Tensor:
+        if self.training and int(self.norm.num_batches_tracked) > 2:
+            pixels = pixels * 2
+        return super().forward(pixels)
+
+
+class Scripted(Net):
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden = torch.jit.script(nn.Linear(12, 8))
+
+
+def test_a_part_that_is_torchscript_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="its part hidden is TorchScript; put the Python class"):
+        exported(trained(net=Scripted), tmp_path)
+
+
 class Numpys(Net):
     def forward(self, pixels: Tensor) -> Tensor:
         if self.training:
@@ -84,11 +154,13 @@ class Mapping(Net):
         (Pythons, "draws from Python's or numpy's generator", "pixels = pixels * random."),
         (Branching, "the number of rows decides what is computed", "if pixels.shape[0] > 60:"),
         (Counting, "it goes by the values of a tensor", "if self.training and torch.rand([])"),
+        (Counted, "it goes by the values of a tensor", "if not self.training and int(self.norm"),
+        (CountedInSteps, "it goes by the values of a tensor", "if self.training and int(self.norm"),
         (Mapping, "torch.vmap", "return torch.vmap(self.answer)"),
     ],
 )
 def test_what_no_program_holds_is_told_with_its_line(
-    net: Any, said: str, line: str, tmp_path: Path
+    net: Any, said: str, line: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     training = trained(net=net)
     with pytest.raises(ValueError, match=r"^torch_export: ") as refused:
@@ -97,6 +169,7 @@ def test_what_no_program_holds_is_told_with_its_line(
     assert f"{Path(__file__).name}:" in str(refused.value)
     assert line in str(refused.value)
     assert str(Path.cwd()) not in str(refused.value)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_net_that_takes_gradients_to_answer_is_asked() -> None:
@@ -119,4 +192,27 @@ def test_a_convolution_of_volumes_needs_no_bias(tmp_path: Path) -> None:
     rows = {"volume": np.random.default_rng(0).normal(size=(3, 1, 4, 4, 4)).astype(np.float32)}
     onnx.export(net, rows, ["answer"], tmp_path)
     wanted = net(torch.from_numpy(rows["volume"])).detach().numpy()
+    np.testing.assert_allclose(onnx.load(tmp_path)(rows)["answer"], wanted, atol=1e-5)
+
+
+class Attending(nn.Module):
+    def __init__(self, leading: tuple[int, ...]):
+        super().__init__()
+        self.leading, self.values = leading, nn.Linear(4, 4)
+
+    def forward(self, words: Tensor) -> Tensor:
+        words = self.values(words)
+        if self.leading:
+            words = words.unflatten(1, (*self.leading, -1))
+        attended = torch.nn.functional.scaled_dot_product_attention(words, words, words)
+        return attended.flatten(1)
+
+
+@pytest.mark.parametrize("leading", [(), (1, 2)])
+def test_attention_has_any_number_of_leading_axes(leading: tuple[int, ...], tmp_path: Path) -> None:
+    onnx = plugin("onnx")
+    net = Attending(leading).eval()
+    rows = {"words": np.random.default_rng(0).normal(size=(5, 6, 4)).astype(np.float32)}
+    onnx.export(net, rows, ["answer"], tmp_path)
+    wanted = net(torch.from_numpy(rows["words"])).detach().numpy()
     np.testing.assert_allclose(onnx.load(tmp_path)(rows)["answer"], wanted, atol=1e-5)

@@ -14,6 +14,7 @@ from .._torch_errors import in_one_line
 from .._torch_tracing import traced
 from ..contract import Arrays
 from ..dimensions import Dimensions
+from ._attention import give_four_axes
 from ._negative import refuse_negative
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def _capture(model: "nn.Module", given: Examples) -> Any:
     tensors, shapes = given.tensors(EXAMPLE_ROWS), given.shapes()
     program = traced(model, tensors, shapes, "onnx: this model")
     refuse_negative(program)
+    give_four_axes(program)
     return program
 
 

@@ -1,7 +1,7 @@
 """A module becomes a program of PyTorch's own operators, or is refused with the line at fault."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,10 +19,15 @@ PREDISPATCH = "torch._functorch.predispatch"
 EXAMPLE_ROWS = 3  # neither 0, 1 nor the model's own sizes decide what is traced
 
 
-def capture(model: "nn.Module", inputs: Examples, outputs: list[str]) -> "ExportedProgram":
+def capture(
+    model: "nn.Module",
+    inputs: Examples,
+    outputs: list[str],
+    changing: Callable[[], set[str]] = set,
+) -> "ExportedProgram":
     """Returns one program for every number of rows and size of dimensions; raises ValueError in
-    one line when there is none."""
-    return trace(model, inputs, inputs.shapes(), outputs, "this model")
+    one line when there is none. A step is `changing` the buffers of these names."""
+    return trace(model, inputs, inputs.shapes(), outputs, "this model", changing)
 
 
 def trace(
@@ -31,10 +36,11 @@ def trace(
     shapes: tuple[Any, ...],
     outputs: list[str],
     what: str,
+    changing: Callable[[], set[str]] = set,
 ) -> "ExportedProgram":
     """Returns the module's program; raises ValueError, which names `what`, when there is none."""
     given = arguments.tensors(EXAMPLE_ROWS)
-    program = traced(module, given, shapes, f"torch_export: {what}")
+    program = traced(module, given, shapes, f"torch_export: {what}", changing)
     give_results(program)
     _check_outputs(program, outputs)
     _check_operators(program)

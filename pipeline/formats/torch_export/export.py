@@ -5,16 +5,18 @@ from typing import TYPE_CHECKING, Any
 
 from .._examples import examples
 from .._torch import check_evaluation_mode
+from .._torch_states import changed_states
 from ..contract import Arrays
 from ..dimensions import FIXED, Dimensions
 from . import _optimizer_file
 from ._capture import capture, strip
 from ._capture_training import capture_training
-from ._names import MODEL
+from ._names import MODEL, TRAIN
 from ._write import write
 
 if TYPE_CHECKING:
     from torch import nn
+    from torch.export import ExportedProgram
 
 
 def export(
@@ -36,15 +38,25 @@ def export(
     """
     check_evaluation_mode(model, "torch_export")
     signature = {"inputs": list(inputs), "outputs": outputs}
-    programs = {MODEL: capture(model, examples(dimensions, input=inputs), outputs)}
+    trains: dict[str, ExportedProgram] = {}
+    given = examples(dimensions, input=inputs, target=targets or {})
+
+    def changing() -> set[str]:
+        try:
+            trains.update({} if training is None else capture_training(training, given))
+        except ValueError:  # nothing is known then, and it is told below
+            return {name for name, _ in model.named_buffers(remove_duplicate=False)}
+        return changed_states(trains[TRAIN]) if trains else set()
+
+    predicts = capture(model, examples(dimensions, input=inputs), outputs, changing)
     if training is not None:
         assert targets is not None
         signature |= {"targets": list(targets), "loss": training.compared()}
         if training.own_step is not None:
             signature["own"] = [training.own_step.step.name, training.own_step.judge.name]
-        given = examples(dimensions, input=inputs, target=targets)
-        programs |= capture_training(training, given)
+        trains = trains or capture_training(training, given)
         _optimizer_file.write(directory, training, seed)
+    programs = {MODEL: predicts, **trains}
     for program in programs.values():
         strip(program)
     write(directory, programs, signature)

@@ -1,0 +1,104 @@
+"""A branch of a net by a size that a program leaves open is followed where both ways compute the
+same, as one that only lays a tensor out anew.
+
+torch fixes such a size, or bounds it by what the branch asks. So nothing is told to it, and the net
+is traced once more for each line that branches, with the other way taken there: the programs must
+be alike.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ._torch_errors import is_of_the_model, place
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+MOST_LINES = 8
+"""Each costs a trace."""
+
+
+@contextmanager
+def open_branches(other_way_at: str = "") -> Iterator[dict[str, str]]:
+    """Has the model's own lines branch by a size as the examples have it, without a word to torch;
+    gives these lines, with what each asks. At one line the other way can be taken."""
+    import torch
+    from torch.fx.experimental.symbolic_shapes import statically_known_true
+
+    opposite: Any = torch.sym_not
+    decide: Any = torch.SymBool.__bool__
+    lines: dict[str, str] = {}
+
+    def look(self: Any) -> bool:
+        frame = sys._getframe(1)
+        file, node = frame.f_code.co_filename, self.node
+        if not is_of_the_model(file) or node.constant is not None or not node.has_hint():
+            return bool(decide(self))
+        if statically_known_true(self) or statically_known_true(opposite(self)):
+            return bool(decide(self))
+        line = place(Path(file), frame.f_lineno)
+        lines[line] = str(node.expr)
+        return bool(node.hint) != (line == other_way_at)
+
+    torch.SymBool.__bool__ = look  # type: ignore[method-assign]
+    try:
+        yield lines
+    finally:
+        torch.SymBool.__bool__ = decide  # type: ignore[method-assign]
+
+
+def differing_line(
+    program: "ExportedProgram", lines: dict[str, str], again: Callable[[], "ExportedProgram"]
+) -> str:
+    """Returns the first line whose other way computes another program, or none; "" where all are
+    alike."""
+    from ._torch_errors import FAULTS
+
+    if len(lines) > MOST_LINES:
+        return next(iter(lines))
+    wanted = _computed(program)
+    for line in lines:
+        try:
+            with open_branches(line):
+                other = again()
+        except FAULTS:
+            return line
+        if _computed(other) != wanted:
+            return line
+    return ""
+
+
+def _computed(program: "ExportedProgram") -> list[Any]:
+    """Returns what a program computes, without names, and without layouts of memory alone."""
+    from torch.fx import GraphModule, Node
+    from torch.fx.node import map_arg
+
+    lines: list[Any] = []
+    for path, module in program.graph_module.named_modules():
+        if not isinstance(module, GraphModule):
+            continue
+        numbers: dict[Node, int] = {}
+        for node in module.graph.nodes:
+            if _is_layout(node):
+                numbers[node] = numbers[node.args[0]]
+                continue
+            numbers[node] = len(set(numbers.values()))
+            args = map_arg((node.args, node.kwargs), numbers.__getitem__)
+            lines.append((path, node.op, _name(node), args))
+    return [str(line) for line in lines]
+
+
+def _name(node: Any) -> str:
+    return "" if node.op in ("placeholder", "output") else str(node.target)
+
+
+def _is_layout(node: Any) -> bool:
+    """Whether a node gives its first argument's values, which nothing changes in place."""
+    import torch
+
+    return node.target is torch.ops.aten.contiguous.default and not any(
+        getattr(getattr(user.target, "_schema", None), "is_mutable", False) for user in node.users
+    )
