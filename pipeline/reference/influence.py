@@ -12,14 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.reference.source import Arrays, Source, finite
-from pipeline.sandbox.worker.perturbation import STRENGTHS, changed, fingerprint
+from pipeline.sandbox.worker.perturbation import STRENGTHS, changed, fingerprint, is_enough
 
 CHOSEN = 2
 """A format may hold one of them otherwise, as a convolution with its batch norm folded in."""
 MOST_TRIED = 100
-ENOUGH = 1e-3
-"""How far an answer must move, beside the same share of itself: ten times what the formats that
-round may be off."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +102,7 @@ def _least_change(
             source.framework.set_weights(source.training, values)
         if isinstance(answers, str) or finite(answers) < finite(before):
             break
-        distance, enough = _distance(answers, before)
+        distance, enough = _distance(answers, before), is_enough(answers, before)
         last = Change(
             weight=weight, strength=strength, moved=distance, enough=enough, outputs=answers
         )
@@ -114,22 +111,18 @@ def _least_change(
     return last
 
 
-def _distance(after: Arrays, before: Arrays) -> tuple[float, bool]:
-    """Returns the largest distance, and whether one is enough."""
-    furthest, enough = 0.0, False
+def _distance(after: Arrays, before: Arrays) -> float:
+    """Returns the largest distance."""
+    furthest = 0.0
     for name, old in before.items():
         if old.dtype.kind not in "fc":
-            moved = bool((after[name] != old).any())
-            furthest, enough = max(furthest, float(moved)), enough or moved
+            furthest = max(furthest, float((after[name] != old).any()))
             continue
         wide = np.complex128 if old.dtype.kind == "c" else np.float64
         known = np.isfinite(after[name]) & np.isfinite(old)
         distance = np.abs(np.where(known, after[name].astype(wide) - old.astype(wide), 0))
         furthest = max(furthest, float(distance.max(initial=0.0)))
-        size = np.where(known, np.abs(old), 0)
-        most = ENOUGH * (1 + size + size.max(initial=0.0) / 10)
-        enough = enough or bool((distance > most).any())
-    return furthest, enough
+    return furthest
 
 
 def _described(kind: str, weights: list[Weight]) -> dict[str, np.ndarray]:

@@ -23,6 +23,10 @@ BITS = {0.01: 0, 0.1: 4, 1.0: 6}
 """Strength -> the bit that is flipped in integers (quantised), and in what numpy knows only as
 integers (of a bfloat16 the bits 0 to 6 are its fraction)."""
 
+ENOUGH = 1e-3
+"""How far an answer must move, beside the same share of itself: ten times what the formats that
+round may be off."""
+
 Place = tuple[str, int, int, str]
 
 
@@ -111,6 +115,21 @@ def largest(places: Mapping[str, Place], but: Iterable[str] = ()) -> str:
     left_out = set(but) & by_size.keys()
     left = by_size.keys() - left_out or by_size.keys()
     return max(left, key=lambda each: by_size[each])
+
+
+def is_enough(after: Mapping[str, np.ndarray], before: Mapping[str, np.ndarray]) -> bool:
+    """Whether an answer moved so far that every format's tolerance notices."""
+    return any(_is_enough(after[name], old) for name, old in before.items())
+
+
+def _is_enough(new: np.ndarray, old: np.ndarray) -> bool:
+    if old.dtype.kind not in "fc":
+        return bool((new != old).any())
+    wide = np.complex128 if old.dtype.kind == "c" else np.float64
+    known = np.isfinite(new) & np.isfinite(old)
+    distance = np.abs(np.where(known, new.astype(wide) - old.astype(wide), 0))
+    size = np.where(known, np.abs(old), 0)
+    return bool((distance > ENOUGH * (1 + size + size.max(initial=0.0) / 10)).any())
 
 
 def moved(

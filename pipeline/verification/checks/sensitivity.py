@@ -7,6 +7,7 @@ import numpy as np
 
 from pipeline.config.params import Tolerance
 from pipeline.sandbox.reports import Answers
+from pipeline.sandbox.worker.perturbation import is_enough
 from pipeline.verification import influence
 from pipeline.verification.comparison import compare, cut
 from pipeline.verification.evidence import Evidence
@@ -42,7 +43,8 @@ def _separation(
     """Returns what is measured, and the fault if any.
 
     Where the trained model itself answers all rows alike, that is no fault of the format's; it must
-    then tell them apart as the model does, be it on far rows alone.
+    then tell them apart as the model does, be it on far rows alone, and answer these alike, too,
+    where the model does.
     """
     first = next(iter(evidence.schema["outputs"]))
     output = answers.outputs.get("many", {}).get(first, np.empty((0, 0)))
@@ -63,6 +65,9 @@ def _separation(
             rows = "the rows of many" if batch is None else "all but far rows"
             measured["alike"] = f"the trained model answers {rows} alike, and the format follows it"
             return measured, None
+    if _is_alike(theirs, ours):
+        measured["alike"] = "the trained model answers all rows alike, far ones too, and so here"
+        return measured, None
     return measured, f"{text}; so does the trained model, and answers so alike prove nothing"
 
 
@@ -81,6 +86,14 @@ def _tells_apart(output: np.ndarray, own: np.ndarray) -> bool:
         return bool((output == own).all())
     theirs, ours = _finite(output), _finite(own)
     return bool(np.abs((theirs - theirs[:1]) - (ours - ours[:1])).max() <= SHARE * spread)
+
+
+def _is_alike(output: np.ndarray, own: np.ndarray) -> bool:
+    """Whether neither side's rows differ by more than rounding."""
+    if output.shape != own.shape:
+        return False
+    size = float(np.abs(_finite(own)).max(initial=0.0))
+    return max(separation(output), separation(own)) <= ROUNDING * size
 
 
 def _finite(array: np.ndarray) -> np.ndarray:
@@ -122,6 +135,10 @@ def _perturbation(
     measured["perturbed_moved"] = moved
     by = f"{answers.strength or 0:.0%} on the weight {answers.weight}"
     if not compare(answers.perturbed, evidence.baseline, tolerance).faults:
+        if known is not None and _follows_little(known, answers, evidence.baseline):
+            name, little = known.weights[answers.followed or 0], known.moved[answers.followed or 0]
+            measured["followed"] = f"{name}, by {little:.3g}: no weight moves it by more"
+            return measured, None
         text = f"{by} moves the answers by {moved:.3g}"
         return measured, f"{text}, which parity does not notice; lower verify.tolerance"
     if known is None or answers.followed is None:
@@ -136,6 +153,20 @@ def _perturbation(
             f"{by} does not do to the format what it does to the trained model: {fault}",
         )
     return measured, None
+
+
+def _follows_little(
+    known: influence.Influence, answers: Answers, baseline: Mapping[str, Mapping[str, np.ndarray]]
+) -> bool:
+    """Whether no weight moves the trained model enough for a rounding format, and this one moves as
+    little, closer than parity looks."""
+    if answers.followed is None:
+        return False
+    wanted, before = known.answers(answers.followed), baseline[influence.BATCH]
+    if is_enough(wanted, {name: before[name] for name in wanted}):
+        return False
+    close = Tolerance(atol=SHARE * known.moved[answers.followed], rtol=0.0)
+    return not _unfollowed(answers.perturbed, {influence.BATCH: wanted}, close)
 
 
 def _unfollowed(

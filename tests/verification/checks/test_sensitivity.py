@@ -149,9 +149,45 @@ def test_a_format_that_does_not_follow_where_rows_are_nearly_alike_is_found(
     assert any("answers so alike prove nothing" in fault for fault in found)
 
 
-def test_rows_that_are_alike_to_the_last_bit_near_and_far_are_a_fault(evidence: Evidence) -> None:
-    (found,) = faults("sensitivity", alike(evidence, 0.0, True))
+def test_rows_that_are_alike_to_the_last_bit_near_and_far_are_the_trained_model_s_own(
+    evidence: Evidence,
+) -> None:
+    result = sensitivity.check(alike(evidence, 0.0, True))
+    assert result.faults == ()
+    assert "answers all rows alike, far ones too" in result.measured["onnx"]["alike"]
+
+
+def test_a_format_that_tells_rows_apart_which_the_trained_model_does_not_is_found(
+    evidence: Evidence,
+) -> None:
+    same = alike(evidence, 0.0, True)
+    rows = same.baseline["many"]["logits"] + np.float32(1e-5) * np.arange(16)[:, None]
+    outputs = {**same.answers["onnx"].outputs, "many": {"logits": rows.astype(np.float32)}}
+    (found,) = faults("sensitivity", with_answers(same, outputs=outputs))
     assert "so does the trained model, and answers so alike prove nothing" in found
+
+
+LITTLE = np.float32(5e-5)
+
+
+def little(evidence: Evidence, share: float) -> Evidence:
+    """A trained model that its weights hardly move, and a format that moves by a share of it."""
+    before = evidence.baseline["seven"]["logits"]
+    known = dataclasses.replace(
+        evidence.influence, moved=[LITTLE] * 2, outputs={"logits": np.stack([before + LITTLE] * 2)}
+    )
+    answers = evidence.answers["onnx"]
+    perturbed = {**answers.outputs, "seven": {"logits": before + np.float32(share) * LITTLE}}
+    changed = dataclasses.replace(evidence, influence=known)
+    return with_answers(changed, perturbed=perturbed, followed=0, at=None, error=None)
+
+
+def test_a_trained_model_that_its_weights_hardly_move_is_followed_closely(
+    evidence: Evidence,
+) -> None:
+    assert faults("sensitivity", little(evidence, 1.0)) == []
+    (found,) = faults("sensitivity", little(evidence, 0.5))
+    assert "which parity does not notice" in found
 
 
 def test_a_format_that_names_no_weight_is_found(linear: Linear) -> None:
