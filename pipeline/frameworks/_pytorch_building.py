@@ -45,6 +45,7 @@ def build(parts: Parts) -> Training:
         still = still_norms(module, adapter.still)
         weights = [weight for weight in weights if weight.requires_grad]
     optimizer = parts.optimizer(weights)
+    demands.demand_one_gradient(optimizer)
     scheduler = parts.scheduler(optimizer) if parts.scheduler else None
     demands.demand_goes_by_loss(scheduler, parts.schedule_by)
     return Training(

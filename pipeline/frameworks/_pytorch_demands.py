@@ -72,6 +72,17 @@ def demand_trained(key: str, loss: nn.Module) -> None:
         )
 
 
+def demand_one_gradient(optimizer: torch.optim.Optimizer) -> None:
+    """A step has one gradient: what asks for the loss several times, as LBFGS, gets none."""
+    closure = inspect.signature(optimizer.step).parameters.get("closure")
+    if closure is not None and closure.default is inspect.Parameter.empty:
+        raise ValueError(
+            f"model.optimizer: {type(optimizer).__name__} asks for the loss several times in a "
+            "step (its step takes a closure), expected one that steps by one gradient, such as "
+            "torch.optim.AdamW"
+        )
+
+
 def demand_goes_by_loss(scheduler: Any, schedule_by: str) -> None:
     """What goes by a metric gets val/loss, which is the better the less it is."""
     plateau = isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau)

@@ -121,13 +121,19 @@ def build(
 
 
 def _demand_names_apart(parts: Parts) -> None:
-    """A loss names what it compares, so that a target of another's name would be taken for it."""
+    """A loss names what it compares, so that a target of another's name would be taken for it, and
+    a program has one name for each of its inputs and outputs."""
     for key, others in {"model.outputs": parts.outputs, "data.inputs": parts.inputs}.items():
         if both := [name for name in parts.targets if name in others]:
             raise ParamsError(
                 f"data.targets.{both[0]}: found the name in {key}, too, expected one of its own; "
                 "rename one of the two"
             )
+    if both := [name for name in parts.outputs if name in parts.inputs]:
+        raise ParamsError(
+            f"model.outputs.{both[0]}: found the name in data.inputs, too, expected one of its "
+            f"own; call it otherwise, as {{other: {both[0]}}}"
+        )
 
 
 def _averaging(train: Train) -> Averaging | None:

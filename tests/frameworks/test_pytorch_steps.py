@@ -136,6 +136,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
+def test_an_optimizer_that_asks_for_the_loss_several_times_a_step_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^model.optimizer: LBFGS asks for the loss several"):
+        built(optimizer=optim.LBFGS)
+
+
 @pytest.mark.parametrize("name", OPTIONS)
 def test_it_trains_on_without_its_source_bit_for_bit(name: str, tmp_path: Path) -> None:
     training = built(**OPTIONS[name])

@@ -46,6 +46,15 @@ def test_a_target_has_a_name_of_its_own(target: str, where: str) -> None:
         build(model("level"), settings_of(), apart | {"targets": {target: numbers}}, "cpu")
 
 
+def test_an_output_has_another_name_than_an_input() -> None:
+    data = {
+        "inputs": {"level": {"dtype": "float32", "shape": [4]}},
+        "targets": {"height": {"dtype": "float32", "shape": []}},
+    }
+    with pytest.raises(ParamsError, match=r"^model.outputs.level: found the name in data.inputs"):
+        build(model("level"), settings_of(), data, "cpu")
+
+
 @pytest.mark.parametrize("name", ["os", "torch", "hydra.utils", "pipeline", "trans-formers", ""])
 def test_what_is_no_library_of_models_is_not_listed(name: str) -> None:
     """Python's own modules start programs, and hydra.utils makes anything that is named."""
