@@ -39,9 +39,9 @@ def main() -> int:
             mine = [each for each in chosen if each.framework == framework]
             _in_a_fork(framework, mine, Path(scratch), arguments.jobs, arguments.seconds)
     outcomes = {each.name: found for each in everything if (found := kept(each)) is not None}
-    before = table.read(TABLE.read_text()) if TABLE.is_file() else {}
-    TABLE.write_text(table.written(everything, outcomes))
-    fallen = table.fallen(before, outcomes)
+    page = TABLE.read_text() if TABLE.is_file() else ""
+    TABLE.write_text(table.written(everything, outcomes, page))
+    fallen = table.fallen(table.read(page), outcomes)
     for name, rates in fallen.items():
         print(f"error: {name}: fell back in {', '.join(rates)}", file=sys.stderr)
     return int(bool(fallen))

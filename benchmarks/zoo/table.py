@@ -1,5 +1,6 @@
 """docs/zoo.md: the rates, the table of all nets, and why one is not as the others."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from benchmarks.zoo.nets import Net
@@ -24,8 +25,9 @@ that of the largest stage.
 """
 
 
-def written(nets: Sequence[Net], outcomes: Mapping[str, Outcome]) -> str:
-    """Returns the page."""
+def written(nets: Sequence[Net], outcomes: Mapping[str, Outcome], page: str = "") -> str:
+    """Returns the page. What is known of no net here stays as an earlier page has it."""
+    outcomes = {net.name: each for net in nets if (each := remembered(page, net))} | {**outcomes}
     tried = [net for net in nets if net.name in outcomes]
     families = sorted({net.family for net in tried})
     lines = [HEAD, f"| family | nets | {' | '.join(RATES)} |", "|---" * (len(RATES) + 2) + "|"]
@@ -65,6 +67,21 @@ def read(page: str) -> dict[str, dict[str, bool]]:
         for row in rows
         if len(row) == len(RATES) + 4 and row[1] in (YES, NO)
     }
+
+
+def remembered(page: str, net: Net) -> Outcome | None:
+    """Returns what an earlier page says of a net, if it has it."""
+    found = re.search(rf"^\| {re.escape(net.name)} (\|.*)\|$", page, re.MULTILINE)
+    cells = [cell.strip() for cell in found[1].split("|")[1:]] if found else []
+    if len(cells) != len(RATES) + 3:
+        return None
+    seconds, size, memory = (float(cell or 0) for cell in cells[len(RATES) :])
+    outcome = Outcome(net.digest, seconds, memory, size)
+    outcome.rates = {rate: cell == YES for rate, cell in zip(RATES, cells, strict=False)}
+    said = re.findall(rf"^\* \*\*{re.escape(net.name)}\*\*, ([\w, ]+): (.*)$", page, re.MULTILINE)
+    for rates, reason in said:
+        outcome.reasons |= dict.fromkeys(rates.split(", "), reason)
+    return outcome
 
 
 def fallen(

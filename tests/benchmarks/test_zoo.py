@@ -51,6 +51,13 @@ def test_a_net_that_did_better_in_the_table_before_fell_back() -> None:
     assert table.fallen(before, {"tiny": outcome()}) == {}
 
 
+def test_what_an_earlier_table_says_of_a_net_stays_until_it_is_tried_again() -> None:
+    refused = outcome(onnx=False).refuse("no such thing", "onnx", "verified")
+    page = table.written([NET], {"tiny": refused})
+    assert table.written([NET], {}, page) == page
+    assert "no such thing" not in table.written([NET], {"tiny": outcome()}, page)
+
+
 def test_the_table_tells_each_reason_once_with_its_rates() -> None:
     refused = outcome().refuse("no\n such thing", "onnx", "verified")
     assert "* **tiny**, onnx, verified: no such thing\n" in table.written([NET], {"tiny": refused})
