@@ -21,7 +21,7 @@ this page:
 * **verified**: no check of `verify` finds any fault.
 
 Size is the complete model's over the net's weights, with the optimizer's momentum in it; memory is
-that of the largest stage.
+that of the largest stage. The seconds are a busy machine's, several times those of a quiet one.
 """
 
 
