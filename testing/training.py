@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from pipeline.config.distributed_params import Distributed
+from pipeline.config.earlier import DISTRIBUTED
 from pipeline.config.params import Train
 
 
@@ -27,6 +29,7 @@ def settings_of(**changed: Any) -> Train:
         "averaging": None,
         "adapter": None,
         "precision": "float32",
+        "distributed": Distributed(**DISTRIBUTED),
         "class_weights": None,
     }
     values |= {"command": None, "code": (), "arguments": {}, "checkpoint": None, "history": None}

@@ -13,6 +13,8 @@ ADDED: dict[str, Any] = {
 """Keys of `model` that not every version had."""
 
 
+DISTRIBUTED: dict[str, Any] = {"processes": 1, "strategy": "ddp", "nodes": 1, "timeout": 45}
+"""Of `train`, from before several processes could train together."""
 RUNTIMES: dict[str, Any] = {"required": [], "attempt": []}
 """Of `export`, in which not every version had them."""
 
@@ -34,11 +36,14 @@ def schema(values: dict[str, Any]) -> dict[str, Any]:
 
 def params(values: Mapping[str, Any]) -> Mapping[str, Any]:
     """Returns a configuration from before targets had names with its only one called target, and
-    from before models could be augmented, rename the tensors of a checkpoint, or be run in other
-    languages, with none of it."""
+    from before models could be augmented, rename the tensors of a checkpoint, be run in other
+    languages, or be trained by several processes, with none of it."""
     model, data, export = values.get("model"), values.get("data"), values.get("export")
+    train = values.get("train")
     if isinstance(model, Mapping):
         values = {**values, "model": {**ADDED, **model}}
+    if isinstance(train, Mapping):
+        values = {**values, "train": {"distributed": DISTRIBUTED, **train}}
     if isinstance(export, Mapping):
         values = {**values, "export": {"runtimes": RUNTIMES, **export}}
     if isinstance(data, Mapping) and "made_up" not in data:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pipeline.config import metric_names
+from pipeline.config import distributed_params, metric_names
 from pipeline.config.data_params import Data
 from pipeline.config.reading import Component, Plugin, Range
 from pipeline.config.train_params import Averaging as Averaging
@@ -259,6 +259,7 @@ class TrainParams:
 
     def __post_init__(self) -> None:
         _demand_start(self.model, self.train)
+        distributed_params.demand_consistent(self.model, self.train)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -300,6 +301,7 @@ class Params:
 
     def __post_init__(self) -> None:
         _demand_start(self.model, self.train)
+        distributed_params.demand_consistent(self.model, self.train)
         if self.data.made_up and self.train.metrics:
             raise ParamsError(
                 f"train.metrics: found {', '.join(self.train.metrics)}, but data.made_up says that "

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pipeline.config import command_params, metric_names
 from pipeline.config.command_params import CommandHistory
+from pipeline.config.distributed_params import Distributed
 from pipeline.config.reading import Component, Range
 from pipeline.errors import ParamsError
 
@@ -110,6 +111,7 @@ class Train:
     class_weights: Literal["balanced"] | Mapping[str, float] | None
     """What each class weighs in the loss, by name (or number), or the rarer the more in the
     training rows; of the only target with classes."""
+    distributed: Distributed
     precision: Literal["float32", "bfloat16", "float16"]
     """Of a step's arithmetic, where it may be narrower (autocast); float16 scales the loss. Weights
     and predictions are in float32."""

@@ -1,0 +1,59 @@
+"""What several processes cannot train together is refused before any work, in one line."""
+
+import pytest
+
+from pipeline.config.merge import composed
+from pipeline.config.params import Params, TrainParams
+from pipeline.config.reading import read
+from pipeline.errors import ParamsError
+from testing.project import ROOT
+
+TWO = "train.distributed.processes=2"
+REFUSED = {
+    "train.command": ["train.command='fit --to {output}'", "train.averaging=null"],
+    "model.framework": ["model=keras_mlp"],
+    "train.device": ["train.device=auto"],
+    "train.averaging": ["train.averaging={kind: swa, decay: null, start: 1}"],
+    "train.precision": ["train.precision=float16"],
+    "train.adapter": [
+        f"train.start={'a' * 64}",
+        "train.adapter={r: 2, alpha: 2, dropout: 0, targets: ['*']}",
+    ],
+    "train.epochs": [f"train.start={'a' * 64}", "train.epochs=0"],
+    "train.parent": [f"train.parent={'a' * 64}"],
+}
+
+
+def said(*overrides: str) -> str:
+    """Returns what is said of params that compose to these; "" where nothing is."""
+    values, _ = composed(ROOT / "conf", overrides)
+    try:
+        read(Params, values)
+        read(TrainParams, values)
+    except ParamsError as fault:
+        return str(fault)
+    return ""
+
+
+@pytest.mark.parametrize("key", REFUSED)
+def test_what_does_not_go_with_several_processes_goes_with_one(key: str) -> None:
+    assert said(*REFUSED[key]) == ""
+    line = said(TWO, *REFUSED[key])
+    assert line.startswith(f"{key}: found ") and "with train.distributed.processes=2" in line
+    assert line.endswith("or set train.distributed.processes=1") and "\n" not in line
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["train.accumulate=4", "train.clip_norm=1", "train.precision=bfloat16"],
+        ["model=torch_cnn", "train.distributed.strategy=fsdp", "train.keep=2"],
+        ["train.freeze=[body]", "train.schedule_by=step", f"train.start={'a' * 64}"],
+    ],
+)
+def test_all_else_goes_with_several_processes(overrides: list[str]) -> None:
+    assert said(TWO, *overrides) == ""
+
+
+def test_other_machines_are_none_of_ours() -> None:
+    assert said("train.distributed.nodes=2").startswith("train.distributed.nodes: found 2")
