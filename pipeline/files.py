@@ -43,6 +43,37 @@ def replacing(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def partial_of(path: Path) -> Path:
+    """Returns where a folder lies while it is written."""
+    return path.with_name(f"{path.name}.partial")
+
+
+@contextlib.contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Gives the name of a folder that somebody makes, whose files are flushed; afterwards `path` is
+    that folder, whole, or it is gone."""
+    partial = partial_of(path)
+    remove_tree(partial)
+    try:
+        with translate_os_errors(path):
+            yield partial
+            remove_tree(path)
+            _flush_names(partial)
+            partial.rename(path)
+            _flush_names(path.parent)
+    finally:
+        if partial.exists():
+            remove_tree(partial)
+
+
+def remove_path(path: Path) -> None:
+    """Removes a file, or a folder with all that is in it; it may be gone."""
+    if path.is_dir() and not path.is_symlink():
+        remove_tree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
 def temporary_folder(prefix: str = "tmp") -> Iterator[Path]:
     """Gives a folder that is gone afterwards, whatever was left in it."""

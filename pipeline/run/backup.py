@@ -5,6 +5,7 @@ nothing. The backup lies beside the output as hard links: no bytes are written, 
 removed from the output stays in it.
 """
 
+import contextlib
 import shutil
 from pathlib import Path
 
@@ -15,16 +16,20 @@ def update(output: Path) -> None:
     """Makes the backup hold the output's files as they are now, and no others."""
     backup = path_of(output)
     backup.mkdir(exist_ok=True)
-    files = {path.name: path for path in output.iterdir() if path.is_file()}
+    files = {path.relative_to(output): path for path in output.rglob("*") if path.is_file()}
     for name, path in files.items():
         copy = backup / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
         if not (copy.exists() and copy.samefile(path)):
-            partial = backup / f"{name}.partial"
+            partial = copy.with_name(f"{copy.name}.partial")
             partial.unlink(missing_ok=True)
             written.link(path, partial)
             written.replace(partial, copy)
-    for path in backup.iterdir():
-        if path.name not in files:
+    for path in sorted(backup.rglob("*"), reverse=True):  # what lies in a folder before it
+        if path.is_dir():
+            with contextlib.suppress(OSError):  # it holds something
+                path.rmdir()
+        elif path.relative_to(backup) not in files:
             path.unlink()
 
 
@@ -41,9 +46,9 @@ def restore(output: Path, marker: str) -> None:
 
 
 def remove(output: Path) -> None:
-    for copy in path_of(output).glob("*"):
+    for copy in path_of(output).rglob("*"):
         if copy.is_file():
-            written.unlink(copy, output / copy.name)
+            written.unlink(copy, output / copy.relative_to(path_of(output)))
     shutil.rmtree(path_of(output), ignore_errors=True)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline import provenance
 from pipeline.config.reading import flatten
-from pipeline.files import write_atomically
+from pipeline.files import remove_path, write_atomically
 from pipeline.run import backup
 
 NAME = "unfinished.json"
@@ -41,7 +41,8 @@ def finish(output: Path) -> None:
 
 
 def save(output: Path, *files: Path) -> None:
-    """Records that these files are whole: a next run resumes from all of them or from none."""
+    """Records that these files, or folders of them, are whole: a next run resumes from all of them
+    or from none."""
     state = _read(output)
     state["saved"] |= {path.name: provenance.digest(path) for path in files}
     _write(output, state)
@@ -49,14 +50,14 @@ def save(output: Path, *files: Path) -> None:
 
 
 def remove(output: Path, files: Iterable[Path]) -> None:
-    """Removes files that were saved, or were about to be."""
+    """Removes files, or folders of them, that were saved, or were about to be."""
     removed = list(files)
     names = {path.name for path in removed}
     state = _read(output)
     state["saved"] = {name: sha for name, sha in state["saved"].items() if name not in names}
     _write(output, state)
     for path in removed:
-        path.unlink(missing_ok=True)
+        remove_path(path)
     backup.update(output)
 
 
@@ -65,7 +66,7 @@ def fault(output: Path, file: Path) -> str | None:
     saved = _read(output)["saved"].get(file.name)
     if saved is None:
         return NEVER
-    if not file.is_file():
+    if not file.exists():
         return "missing"
     return None if provenance.digest(file) == saved else "changed"
 

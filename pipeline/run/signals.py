@@ -59,6 +59,13 @@ def _on_signal(number: int, _: FrameType | None) -> None:
         raise _raised[-1]
 
 
+def note(number: int) -> None:
+    """Notes a signal that came to another process as one that came to this, where signals are
+    `deferred`."""
+    if _deferred:
+        _deferred[-1].number = number
+
+
 def raised() -> Interrupted | None:
     """Returns what was raised: an extension module that is being imported makes an ImportError of
     it."""

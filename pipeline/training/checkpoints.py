@@ -3,6 +3,7 @@ one. A damaged one is never gone on from."""
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from pipeline.run import resume_state
 from pipeline.training.history import Row, retained
 
 WITHIN = "within"
+Replacing = Callable[[Path], AbstractContextManager[Path]]
+"""Gives a place to write what is to have this name, whole."""
 
 
 def epoch_file(framework: TrainingModule[Any], output: Path, epoch: int) -> Path:
@@ -21,9 +24,15 @@ def epoch_file(framework: TrainingModule[Any], output: Path, epoch: int) -> Path
     return output / f"epoch_{epoch:04d}{framework.SUFFIX}"
 
 
+def size(path: Path) -> int:
+    """Returns the bytes of a checkpoint, a file or a folder."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(each.stat().st_size for each in files if each.is_file())
+
+
 def at_hand(framework: TrainingModule[Any], folder: Path, history: Sequence[Row]) -> list[Row]:
     """Returns the rows of the epochs whose checkpoints are there; a command leaves one."""
-    return [row for row in history if epoch_file(framework, folder, int(row["epoch"])).is_file()]
+    return [row for row in history if epoch_file(framework, folder, int(row["epoch"])).exists()]
 
 
 def save_epoch(
@@ -32,15 +41,16 @@ def save_epoch(
     output: Path,
     history: Sequence[Row],
     keep: int | None,
+    replace: Replacing = replacing,
 ) -> None:
     """Has `write` write the last epoch's checkpoint, whole; then removes the state within the epoch
     and the checkpoints that do not stay."""
     path = epoch_file(framework, output, len(history))
-    with replacing(path) as partial:
+    with replace(path) as partial:
         write(partial)
     resume_state.save(output, path)
     stay = {epoch_file(framework, output, epoch) for epoch in retained(history, keep)}
-    resume_state.remove(output, [*_within(framework, output), *_others(framework, output, stay)])
+    resume_state.remove(output, [*_all_within(output), *_others(framework, output, stay)])
 
 
 def last_epoch(
@@ -63,7 +73,7 @@ def last_epoch(
     for epoch in damaged:
         print(f"{epoch_file(framework, output, epoch)}: {faults[epoch]}; not used", flush=True)
     if damaged or behind:
-        resume_state.remove(output, [*behind, *_within(framework, output)])
+        resume_state.remove(output, [*behind, *_all_within(output)])
     return last
 
 
@@ -75,24 +85,37 @@ def save_within(
     framework: TrainingModule[Any], training: Any, output: Path, epoch: int, losses: list[Any]
 ) -> None:
     """Writes the state after some steps of an epoch, their losses, and every generator's state."""
-    state, rest = _within(framework, output)
+    state, rest = within(framework, output)
     with replacing(state) as partial:
         framework.save(training, partial)
-    arrays = {"epoch": np.array(epoch), "losses": np.array([float(loss) for loss in losses])}
-    arrays |= {f"python/{name}": array for name, array in _generators().items()}
-    arrays |= {f"own/{name}": array for name, array in framework.randomness(training).items()}
-    with replacing(rest) as partial, partial.open("wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]
+    save_steps(framework, training, rest, epoch, losses)
     resume_state.save(output, state, rest)
 
 
+def save_steps(
+    framework: TrainingModule[Any], training: Any, path: Path, epoch: int, losses: list[Any]
+) -> None:
+    """Writes the losses of an epoch's first steps, and every generator's state after them."""
+    arrays = {"epoch": np.array(epoch), "losses": np.array([float(loss) for loss in losses])}
+    arrays |= {f"python/{name}": array for name, array in _generators().items()}
+    arrays |= {f"own/{name}": array for name, array in framework.randomness(training).items()}
+    with replacing(path) as partial, partial.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+
+
 def load_within(
-    framework: TrainingModule[Any], training: Any, output: Path, epoch: int
+    framework: TrainingModule[Any],
+    training: Any,
+    output: Path,
+    epoch: int,
+    rank: int = 0,
+    ranks: int = 1,
 ) -> list[float]:
     """Reads what `save_within` wrote; returns the losses of the steps that `training` then has
-    behind it, none if there is no such state."""
-    state, rest = _within(framework, output)
-    if resume_state.fault(output, state) or resume_state.fault(output, rest):
+    behind it, none if there is no such state, of all ranks."""
+    state, rest = within(framework, output, rank)
+    needed = [state, *(within(framework, output, each)[1] for each in range(ranks))]
+    if any(resume_state.fault(output, path) for path in needed):
         return []
     with np.load(rest) as file:
         arrays = dict(file)
@@ -102,12 +125,19 @@ def load_within(
     _set_generators(_under(arrays, "python/"))
     framework.set_randomness(training, _under(arrays, "own/"))
     losses: list[float] = arrays["losses"].tolist()
-    print(f"going on after step {len(losses)} of epoch {epoch}", flush=True)
+    if rank == 0:
+        print(f"going on after step {len(losses)} of epoch {epoch}", flush=True)
     return losses
 
 
-def _within(framework: TrainingModule[Any], output: Path) -> list[Path]:
-    return [output / f"{WITHIN}{framework.SUFFIX}", output / f"{WITHIN}.steps.npz"]
+def within(framework: TrainingModule[Any], output: Path, rank: int = 0) -> tuple[Path, Path]:
+    """Returns where the state within an epoch lies, and what is a rank's own of it."""
+    number = f".{rank}" if rank else ""
+    return output / f"{WITHIN}{framework.SUFFIX}", output / f"{WITHIN}.steps{number}.npz"
+
+
+def _all_within(output: Path) -> list[Path]:
+    return list(output.glob(f"{WITHIN}.*"))
 
 
 def _under(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

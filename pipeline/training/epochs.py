@@ -95,13 +95,19 @@ def _shown(batch: Mapping[str, np.ndarray]) -> str:
     return ", ".join(f"whose {name} is {low} to {high}" for name, (low, high) in ends.items())
 
 
+Judged = tuple[prepared.Arrays, dict[str, np.ndarray], prepared.Arrays, float]
+"""What is true, the outputs, where what is true has values, and the loss of a batch."""
+LEAST_JUDGED = 256
+"""Rows that are judged at once, where a step has no more."""
+
+
 def batches_of(
     framework: TrainingModule[Any],
     training: Any,
     data: Path,
     split: str,
     batch_size: int,
-) -> Iterator[tuple[prepared.Arrays, dict[str, np.ndarray], prepared.Arrays, float]]:
+) -> Iterator[Judged]:
     """Yields what is true (targets and inputs), the outputs, where what is true has values, and the
     loss of one batch of a split after the other, in its order."""
     inputs, targets = prepared.split(data, split)
@@ -124,14 +130,31 @@ def judge(
 ) -> Row:
     """Returns <split>/loss, where there is one, and <split>/<metric>; a loss that is not finite
     stands alone. Each batch is shown to `look`."""
+    batches = batches_of(framework, training, data, split, judging_size(train))
+    return judged(framework.TRAINS, batches, split, train, decisions, look)
+
+
+def judging_size(train: Train) -> int:
+    """Returns the rows that are judged at once."""
+    return max(LEAST_JUDGED, train.batch_size)
+
+
+def judged(
+    trains: bool,
+    batches: Iterable[Judged],
+    split: str,
+    train: Train,
+    decisions: Mapping[str, Decision],
+    look: Callable[[prepared.Arrays, dict[str, np.ndarray]], None] = lambda truths, outputs: None,
+) -> Row:
+    """Returns what `judge` does, of batches that were answered."""
     scores, total, count = Scores(train.metrics, decisions), 0.0, 0
-    size = max(256, train.batch_size)
-    for truths, outputs, places, loss in batches_of(framework, training, data, split, size):
+    for truths, outputs, places, loss in batches:
         rows = prepared.count(truths)
         total, count = total + loss * rows, count + rows
-        if framework.TRAINS and not math.isfinite(loss):
+        if trains and not math.isfinite(loss):
             return {f"{split}/loss": loss}
         scores.add(truths, outputs, places)
         look(truths, outputs)
     values = {f"{split}/{name}": value for name, value in scores.values().items()}
-    return {f"{split}/loss": total / count, **values} if framework.TRAINS else values
+    return {f"{split}/loss": total / count, **values} if trains else values

@@ -2,34 +2,19 @@
 state of its own, which no checkpoint holds, does not."""
 
 import math
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
-from pipeline.config.params import Train
 from pipeline.errors import ModelError
-from pipeline.frameworks.contract import TrainingModule
-from pipeline.training.decision import Decision
-from pipeline.training.epochs import judge
 from pipeline.training.history import Row
 
 ROUNDING = {"rel_tol": 1e-4, "abs_tol": 1e-6}
 """Of another processor or device, whose sums have another order."""
 
 
-def demand_recomputed(
-    framework: TrainingModule[Any],
-    training: Any,
-    data: Path,
-    train: Train,
-    decisions: Mapping[str, Decision],
-    recorded: Row,
-    exact: bool,
-) -> None:
-    """Judges the validation split anew. Raises ModelError where that is not what was recorded:
+def demand_recomputed(judged: Callable[[], Row], recorded: Row, exact: bool) -> None:
+    """Has the validation split judged anew. Raises ModelError where that is not what was recorded:
     exactly, or but for rounding."""
-    values = judge(framework, training, data, "val", train, decisions)
-    for name, value in values.items():
+    for name, value in judged().items():
         before = recorded[name]
         if value != before and (exact or not math.isclose(value, before, **ROUNDING)):
             raise ModelError(
