@@ -8,6 +8,7 @@ import csv
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -41,10 +42,11 @@ def checkpoint(
     """Picks the epoch by params.checkpoint.metric and judges it on the test split."""
     schema = prepared.schema(data)
     framework = parts.training_module(params.model, params.train)
-    history = checkpoints.at_hand(framework, train, read_history(train / HISTORY))
+    epochs = parts.epoch_module(params.model, params.train)
+    history = checkpoints.at_hand(epochs, train, read_history(train / HISTORY))
     metric, mode = params.checkpoint.metric, params.checkpoint.mode
     chosen = best_epoch(history, metric, mode, "checkpoint.metric")
-    epoch_file = checkpoints.epoch_file(framework, train, chosen)
+    epoch_file = checkpoints.epoch_file(epochs, train, chosen)
     training = build(params.model, params.train, schema, "cpu")
     before = parts.epochs_before(params.train)
     inputs, targets = prepared.split(data, "train")
@@ -52,12 +54,13 @@ def checkpoint(
         from pipeline.training.start import beginning
 
         beginning(framework, params)(training, inputs)
-    framework.load(training, epoch_file)
+    epochs.load(training, epoch_file)
     deciding = Deciding(training, params.model, params.train, schema, inputs, targets)
     decisions = deciding.of_metrics()
     predictions = deciding.of_predictions(decisions)
     exact, reached = is_made_here(train / HISTORY), row_of(history, chosen)
-    demand_recomputed(framework, training, data, params.train, decisions, reached, exact)
+    given = (framework, training, data, "val", params.train, decisions)
+    demand_recomputed(partial(judge, *given), reached, exact)
     _write_whole(params, training, data, epoch_file, output / f"checkpoint{framework.SUFFIX}")
     shutil.copyfile(train / HISTORY, output / HISTORY)
 
@@ -97,14 +100,15 @@ def _write_whole(
     params: CheckpointParams, training: Any, data: Path, epoch_file: Path, target: Path
 ) -> None:
     """Has the epoch with all that it is of lie there, too: the file of an adapter's epoch lacks the
-    base."""
-    if not params.train.adapts:
+    base, and what ranks wrote lies in parts."""
+    if not params.train.adapts and epoch_file.is_file():
         written.link(epoch_file, target)
         return
-    from pipeline.training.adapted import demand_merged
-
     framework = parts.framework_of(params.model)
-    demand_merged(framework, training, data)
+    if params.train.adapts:
+        from pipeline.training.adapted import demand_merged
+
+        demand_merged(framework, training, data)
     framework.save_whole(training, target)
 
 

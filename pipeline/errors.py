@@ -22,6 +22,10 @@ class Diverged(PipelineError):
     """Training left the finite numbers: change the learning rate, the clipping or the data."""
 
 
+class RankFailed(PipelineError):
+    """Run the stage again: a process of the training was lost."""
+
+
 class IncompleteArtifact(PipelineError):
     """Run the earlier stage (again)."""
 

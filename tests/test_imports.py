@@ -112,6 +112,7 @@ LOADED = {
     "pipeline/frameworks/_pytorch_training.py": "own: a net that was built here",
     "pipeline/frameworks/keras.py": "own: an epoch that train wrote, plain arrays",
     "pipeline/frameworks/_pytorch_saving.py": "own: an epoch that train wrote, weights_only",
+    "pipeline/frameworks/_pytorch_shards.py": "own: an epoch that ranks wrote, by name",
     "pipeline/frameworks/pytorch.py": "own: a net that was built here",
     "pipeline/reproduce/read.py": "confined: takes our own package",
     "pipeline/reproduce/tensors.py": "confined: measure_all runs in reproduce/reading.py's process",

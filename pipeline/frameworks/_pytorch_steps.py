@@ -1,8 +1,8 @@
 """One step of a PyTorch training: gradients, clipping, the optimizer, the schedule."""
 
 import operator
-from collections.abc import Mapping
-from functools import reduce
+from collections.abc import Callable, Mapping
+from functools import partial, reduce
 from typing import Any
 
 import torch
@@ -17,9 +17,14 @@ Tensors = Mapping[str, Tensor]
 
 def take(training: Training, inputs: Tensors, targets: Tensors) -> Tensor:
     """Takes one step on all rows; returns its loss, a scalar."""
+    return step(training, partial(_gradient, training, inputs, targets))
+
+
+def step(training: Training, gradient: Callable[[], Tensor]) -> Tensor:
+    """Takes one step along what `gradient` adds to the weights' gradients; returns its loss."""
     training.training_mode()
     training.net.zero_grad()  # also of what the optimizer does not hold: clipping counts it
-    loss = _gradient(training, inputs, targets)
+    loss = gradient()
     if training.scaler is not None:
         training.scaler.unscale_(training.optimizer)
     if training.clip_norm is not None:

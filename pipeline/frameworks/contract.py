@@ -22,6 +22,7 @@ __all__ = [
     "Averaging",
     "Framework",
     "Parts",
+    "RanksModule",
     "Spec",
     "Term",
     "TrainingModule",
@@ -159,6 +160,48 @@ class TrainingModule(Protocol[T_contra]):
         """Sets what `randomness` returned."""
 
 
+class RanksModule(TrainingModule[T_contra], Protocol[T_contra]):
+    """What several processes, the ranks, train with: each calls the same functions in the same
+    order. `save` writes a folder, of which every rank writes its part; `step` gets the rows of all
+    of them. Before `meet` it is one process that looks at what ranks wrote."""
+
+    asked: Callable[[], bool]
+    """Whether this rank was asked to end."""
+    end: Callable[[], None]
+    """Is called on every rank after the same step, once any of them was asked to end."""
+
+    @property
+    def rank(self) -> int:
+        """The number of this process, from 0."""
+
+    @property
+    def world(self) -> int:
+        """How many ranks there are."""
+
+    def meet(self, timeout: float) -> None:
+        """Brings the ranks together; afterwards they wait for each other for so many seconds."""
+
+    def part(self) -> None:
+        """Ends what `meet` began."""
+
+    def spread(self, training: T_contra) -> None:
+        """Has the ranks share a training that each has built and begun alike. Raises ValueError,
+        one line, for what they cannot."""
+
+    def gathered(self, value: Any) -> list[Any] | None:
+        """Returns the ranks' values to rank 0, and None to the others."""
+
+    def of_first(self, value: Any) -> Any:
+        """Returns the value that rank 0 has."""
+
+    def wait(self) -> None:
+        """Returns when all ranks have come here."""
+
+    def buffers_apart(self, training: T_contra) -> list[str]:
+        """Returns the names of what a model has learnt beside its weights otherwise on each
+        rank."""
+
+
 class Framework(TrainingModule[T], Protocol[T]):
     """pipeline/frameworks/<name>.py."""
 
@@ -218,3 +261,7 @@ class Framework(TrainingModule[T], Protocol[T]):
     def unmerged(self, training: T, inputs: Arrays) -> dict[str, np.ndarray]:
         """Returns the outputs by name of the weights and the adapter apart, in evaluation mode;
         nothing where there is no adapter."""
+
+    def over_ranks(self, strategy: str) -> RanksModule[T]:
+        """Returns what trains over several processes. Raises ValueError, one line, where there is
+        nothing that could."""

@@ -14,7 +14,7 @@ from ._keras_building import build as build
 from ._keras_demands import demand_own_randomness, demand_own_states
 from ._keras_import import keras, tf
 from ._keras_training import Training as Training
-from .contract import Spec
+from .contract import RanksModule, Spec
 
 SUFFIX = ".npz"
 TRAINS = True
@@ -73,6 +73,15 @@ def randomness(_: Any) -> dict[str, np.ndarray]:
 def set_randomness(_: Any, states: Arrays) -> None:
     """Sets nothing, for `randomness` returns nothing."""
     assert not states
+
+
+def over_ranks(strategy: str) -> RanksModule[Training]:
+    """Raises ValueError: there is nothing that could."""
+    raise ValueError(
+        f"train.distributed.strategy: found {strategy}, but Keras' fit fails under "
+        "MultiWorkerMirroredStrategy, and its steps are traced here for one process; set "
+        "train.distributed.processes=1"
+    )
 
 
 def sources(training: Training) -> list[str]:

@@ -23,6 +23,7 @@ from ._pytorch_saving import snapshot as snapshot
 from ._pytorch_start import start as start
 from ._pytorch_start import weight_specs as weight_specs
 from ._pytorch_training import Training as Training
+from .contract import RanksModule
 
 SUFFIX = ".pt"
 TRAINS = True
@@ -74,6 +75,13 @@ def set_randomness(_: Any, states: Arrays) -> None:
             torch.cuda.set_rng_state(torch.from_numpy(state), device)
 
 
+def over_ranks(strategy: str) -> RanksModule[Training]:
+    """Returns what trains over ranks: ddp or fsdp."""
+    from ._pytorch_ranks import Ranks
+
+    return Ranks(strategy)
+
+
 def sources(training: Training) -> list[str]:
     """Returns the top-level packages, other than torch, that the classes of net and loss are of."""
     modules = [*training.predicting.net.modules(), *training.loss.modules()]
@@ -91,7 +99,7 @@ def adapt(training: Training, inputs: Arrays) -> None:
 
 def step(training: Training, inputs: Arrays, targets: Arrays, rows: np.ndarray) -> Tensor:
     """Takes one step on the rows of these numbers; returns its loss, a scalar."""
-    batch = _tensors(training, inputs, rows), _tensors(training, targets, rows)
+    batch = tensors(training, inputs, rows), tensors(training, targets, rows)
     return _pytorch_steps.take(training, *batch)
 
 
@@ -111,15 +119,13 @@ def evaluate(
     batch."""
     training = training.predicting
     training.net.eval()
-    batch = _tensors(training, inputs, ...)
+    batch = tensors(training, inputs, ...)
     with torch.no_grad(), judging(training.own_step, training.device):
         if targets is None:
             outputs, loss = training.answer(batch), float("nan")
             demands.demand_outputs(outputs, len(next(iter(batch.values()))))
         else:
-            outputs, total = _pytorch_steps.judged(
-                training, batch, _tensors(training, targets, ...)
-            )
+            outputs, total = _pytorch_steps.judged(training, batch, tensors(training, targets, ...))
             loss = total.item() if total.ndim == 0 else float("nan")
     return {name: tensor.detach().cpu().numpy() for name, tensor in outputs.items()}, loss
 
@@ -131,7 +137,7 @@ def loss_of(training: Training, inputs: Arrays, outputs: Arrays, targets: Arrays
         return None
     values = {name: np.asarray(array) for name, array in {**inputs, **outputs, **targets}.items()}
     with torch.no_grad():
-        return float(training.total(_tensors(training, values, ...)))
+        return float(training.total(tensors(training, values, ...)))
 
 
 def state_outside(training: Training) -> dict[str, bytes]:
@@ -148,7 +154,7 @@ def unmerged(training: Training, inputs: Arrays) -> dict[str, np.ndarray]:
 
 def predictor(training: Training, inputs: Arrays) -> nn.Module:
     """Returns the net in evaluation mode, or what picks the outputs from all that it returns."""
-    return training.predicting.predictor(_tensors(training, inputs, ...))
+    return training.predicting.predictor(tensors(training, inputs, ...))
 
 
 def state(training: Training) -> dict[str, np.ndarray]:
@@ -176,10 +182,10 @@ def views(training: Training) -> Iterator[tuple[str, np.ndarray]]:
     if training.scaler is not None:
         scaling = training.scaler.state_dict()
         tensors |= {f"scaling/{name}": torch.tensor(value) for name, value in scaling.items()}
-    return ((name, _array(tensor)) for name, tensor in tensors.items())
+    return ((name, array(tensor)) for name, tensor in tensors.items())
 
 
-def _array(tensor: Tensor) -> np.ndarray:
+def array(tensor: Tensor) -> np.ndarray:
     """Returns the tensor's values; a bfloat16, which numpy lacks, as the uint16 of its bits."""
     plain = tensor.detach().cpu()
     return (plain.view(torch.uint16) if plain.dtype == torch.bfloat16 else plain).numpy()
@@ -194,7 +200,7 @@ def set_weights(training: Training, weights: Arrays) -> None:
         tensor.copy_(values.view(tensor.dtype) if tensor.dtype == torch.bfloat16 else values)
 
 
-def _tensors(training: Training, arrays: Arrays, rows: Any) -> dict[str, Tensor]:
+def tensors(training: Training, arrays: Arrays, rows: Any) -> dict[str, Tensor]:
     """Returns these rows of each on the training's device."""
     device = training.device
     return {

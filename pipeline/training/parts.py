@@ -44,6 +44,14 @@ def training_module(model: Model, train: Train) -> TrainingModule[Any]:
     return framework_of(model) if train.parent is None else parent
 
 
+def epoch_module(model: Model, train: Train) -> TrainingModule[Any]:
+    """Returns what writes and reads the checkpoints of epochs: what trains, or what several
+    processes train with."""
+    if train.distributed.processes == 1:
+        return training_module(model, train)
+    return framework_of(model).over_ranks(train.distributed.strategy)
+
+
 def framework_of(model: Model) -> Framework[Any]:
     """Returns the framework that builds the model's net."""
     assert model.framework is not None, "model.program has none"

@@ -1,0 +1,194 @@
+"""torch's runtime starts the ranks and ends them all with the first that fails; here is watched
+whether each still lives, and said which failed and how."""
+
+import contextlib
+import json
+import logging
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NoReturn
+
+from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, Std
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+import pipeline
+from pipeline import errors
+from pipeline.config.params import Train
+from pipeline.errors import PipelineError, RankFailed
+from pipeline.run import signals
+from pipeline.text import escaped
+from pipeline.training.ranks.board import FAILED, LOST, Board
+
+SILENT = 30.0
+"""Seconds after which a rank hangs that gave no sign of life and used no processor: it is stopped,
+or waits within one call. One that computes is given the time that the others wait for it."""
+WATCHING = 0.2
+"""Seconds between two looks."""
+ENDING = 120.0
+"""Seconds that ranks have for ending when they are asked to."""
+LOCAL = "127.0.0.1"
+FAULT = "fault-{}.json"
+"""Where a rank leaves the error that it ends with, in one line."""
+SHOWN = 300
+"""Characters of a rank's last words."""
+
+
+def run(data: Path, output: Path, done: int, train: Train) -> None:
+    """Trains over ranks from the epoch after `done`. Raises RankFailed, or what a rank raised;
+    Interrupted once all ranks have written where they are."""
+    folder = Path(tempfile.mkdtemp(prefix="ranks-"))
+    board = Board(folder / "board", train.distributed.processes)
+    words = ["-m", "pipeline.training.ranks.worker", str(data), str(output), str(folder), str(done)]
+    with signals.deferred() as pending, _variables(), _watched(board, pending) as hanging:
+        logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+        try:
+            elastic_launch(_config(folder, train), sys.executable)(*words)
+        except ChildFailedError as fault:
+            pending.raise_if_set()
+            codes = {rank: each.exitcode for rank, each in fault.failures.items()}
+            _raise(folder, output, board, hanging, codes, train)
+        pending.raise_if_set()
+
+
+def _config(folder: Path, train: Train) -> LaunchConfig:
+    """SIGTERM and SIGINT stay ours: the ranks are asked to end, after the same step."""
+    redirects = {rank: Std.ALL if rank else Std.ERR for rank in range(train.distributed.processes)}
+    return LaunchConfig(
+        min_nodes=train.distributed.nodes,
+        max_nodes=train.distributed.nodes,
+        nproc_per_node=train.distributed.processes,
+        run_id="train",
+        rdzv_backend="c10d",
+        rdzv_endpoint=f"{LOCAL}:0",
+        local_addr=LOCAL,
+        max_restarts=0,
+        signals_to_handle="SIGUSR2",
+        shutdown_timeout=5,
+        logs_specs=DefaultLogsSpecs(log_dir=str(folder / "logs"), redirects=redirects),
+    )
+
+
+@contextlib.contextmanager
+def _variables() -> Iterator[None]:
+    """Sets what the ranks need of the environment: our modules, and gloo on this machine alone."""
+    before = dict(os.environ)
+    paths = [str(Path(pipeline.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
+    os.environ |= {
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        "GLOO_SOCKET_IFNAME": "lo",
+        "TORCH_CPP_LOG_LEVEL": "ERROR",  # DDP warns of what it is asked to do
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
+    }
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@contextlib.contextmanager
+def _watched(board: Board, pending: signals.PendingSignal) -> Iterator[set[int]]:
+    """Gives the ranks that hang, which are killed, and asks all to end when a signal came."""
+    hanging, ended = set[int](), threading.Event()
+    watching = threading.Thread(target=_watch, args=(board, pending, hanging, ended), daemon=True)
+    watching.start()
+    try:
+        yield hanging
+    finally:
+        ended.set()
+        watching.join()
+
+
+def _watch(
+    board: Board, pending: signals.PendingSignal, hanging: set[int], ended: threading.Event
+) -> None:
+    asked, deadline = set[int](), float("inf")
+    signs: dict[int, tuple[tuple[float, int], float]] = {}
+    while not ended.wait(WATCHING):
+        now = time.monotonic()
+        entries = {rank: board.entry(rank) for rank in range(board.ranks)}
+        begun = {rank: each for rank, each in entries.items() if each.pid}
+        if pending:
+            deadline = min(deadline, now + ENDING)
+            for rank in begun.keys() - asked:
+                _send(begun[rank].pid, signal.SIGUSR1)
+            asked |= begun.keys()
+        for rank, each in begun.items():
+            sign = each.beat, _used(each.pid)
+            if rank not in signs or signs[rank][0] != sign:
+                signs[rank] = sign, now
+        silent = {rank for rank, (_, since) in signs.items() if now - since > SILENT}
+        for rank in begun.keys() if now > deadline else silent - hanging:
+            _send(begun[rank].pid, signal.SIGKILL)
+        hanging |= silent
+
+
+def _used(pid: int) -> int:
+    """Returns how much of a processor a process has used."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:  # it has ended
+        return 0
+    return int(fields[11]) + int(fields[12])
+
+
+def _send(pid: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def _raise(
+    folder: Path,
+    output: Path,
+    board: Board,
+    hanging: set[int],
+    codes: Mapping[int, int],
+    train: Train,
+) -> NoReturn:
+    """Raises what the rank at fault raised, or one line of what became of it."""
+    states = {rank: board.entry(rank).state for rank in range(board.ranks)}
+    failed = sorted(rank for rank, state in states.items() if state == FAILED)
+    killed = sorted(rank for rank, code in codes.items() if code < 0 and code != -signal.SIGTERM)
+    absent = sorted(rank for rank, state in states.items() if state != LOST)
+    rank = next(iter([*sorted(hanging), *failed, *killed, *absent, *codes]))
+    log = _log(folder, output, rank)
+    if (fault := folder / FAULT.format(rank)).is_file() and rank not in hanging:
+        kind, message = json.loads(fault.read_text())
+        raise getattr(errors, kind, PipelineError)(message)
+    if rank in hanging:
+        how = f"hangs: no sign of life for {SILENT:.0f} s"
+    elif rank in failed:
+        how = f"ended with {codes.get(rank, 1)}"
+    elif rank in killed:
+        how = f"was killed by {signal.Signals(-codes[rank]).name}"
+    else:
+        how = f"hangs: the others waited {train.distributed.timeout} s for it"
+    words = _last_words(log)
+    raise RankFailed(
+        f"rank {rank} of {board.ranks} on {socket.gethostname()} {how}; its last words: {words}; "
+        "run `dvc repro` again, it goes on from the last checkpoint"
+    )
+
+
+def _log(folder: Path, output: Path, rank: int) -> Path:
+    """Returns the rank's log, beside the output, where it stays."""
+    target = output.with_name(f"{output.name}.rank.log")
+    found = sorted((folder / "logs").glob(f"*/attempt_0/{rank}/stderr.log"))
+    if found:
+        shutil.copyfile(found[-1], target)
+    return target
+
+
+def _last_words(log: Path) -> str:
+    text = log.read_text(errors="replace") if log.is_file() else ""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return f"{escaped(lines[-1][-SHOWN:])} (all of them: {log})" if lines else "none"

@@ -1,0 +1,75 @@
+"""A training over two processes is whole: killed, asked to end, judged and taken on like any."""
+
+import os
+import re
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline import provenance
+from testing.project import TINY, Project
+from tests.test_train import begin
+
+RANKS = (*TINY, "model=torch_cnn", "train.epochs=4", "train.batch_size=16")
+RANKS += ("train.distributed.processes=2", "train.distributed.strategy=fsdp")
+
+
+@pytest.fixture(scope="module")
+def whole(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Trained without a disturbance. Read it, do not change it."""
+    folder = shutil.copytree(trained.root, tmp_path_factory.mktemp("ranks") / "project")
+    project = Project(Path(folder))
+    project.params(*RANKS)
+    project.stage("train")
+    return project
+
+
+def ranks_of(stage: int) -> list[int]:
+    """Returns the processes of a stage's ranks."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == stage and b"ranks.worker" in (folder / "cmdline").read_bytes():
+                found.append(int(folder.name))
+        except OSError:  # it has ended meanwhile
+            continue
+    return sorted(found)
+
+
+def test_asked_to_end_and_with_a_rank_killed_it_ends_in_the_same_bytes(
+    whole: Project, copy_of
+) -> None:
+    project = copy_of(whole)
+    output = project.root / "artifacts/train"
+    running = begin(project, "epoch 1/4")
+    ranks = ranks_of(running.pid)
+    assert len(ranks) == 2
+    running.send_signal(signal.SIGTERM)
+    assert "ended by SIGTERM" in running.communicate(timeout=120)[0]
+    assert running.returncode == 128 + signal.SIGTERM and not any(map(lives, ranks))
+    running = begin(project, "epoch 3/4")
+    ranks = ranks_of(running.pid)
+    os.kill(ranks[1], signal.SIGKILL)
+    start = time.monotonic()
+    said = running.communicate(timeout=120)[0]
+    assert re.search(r"error: train: rank 1 of 2 on \S+ was killed by SIGKILL; its last", said)
+    assert time.monotonic() - start < 60 and not any(map(lives, ranks))
+    assert "going on after epoch" in project.stage("train").stdout
+    assert provenance.digest(output) == provenance.digest(whole.root / "artifacts/train")
+
+
+def lives(process: int) -> bool:
+    return Path(f"/proc/{process}").exists()
+
+
+def test_checkpoint_makes_one_file_of_the_parts(whole: Project, copy_of) -> None:
+    """It demands that one process finds the metrics that two ranks did, exactly."""
+    project = copy_of(whole)
+    assert "epoch " in project.stage("checkpoint").stdout
+    assert sorted(path.name for path in (project.root / "artifacts/checkpoint").glob("*.pt")) == [
+        "checkpoint.pt"
+    ]
