@@ -4,6 +4,8 @@ The command line and conf/ say all, as under `dvc exp run -S`; what stood in par
 replaced.
 """
 
+import json
+import math
 import os
 import sys
 from dataclasses import replace
@@ -68,7 +70,8 @@ def demand_repository() -> None:
 
 
 def through_hydra(arguments: list[str]) -> int:
-    """Runs a Hydra app whose job is this program again with plain overrides.
+    """Runs a Hydra app whose job is this program again with plain overrides, in the work tree; a
+    launcher of conf/hydra/launcher/ has jobs of its own, in clones.
 
     Returns the worst exit code.
     """
@@ -78,6 +81,7 @@ def through_hydra(arguments: list[str]) -> int:
     from pipeline.config.hydra_plugins import count
 
     count.register()
+    sys.path.append(str(ROOT / "pipeline/sweep"))
     sys.argv[1:] = quoted(CONF, arguments)
 
     if {"--cfg", "-c"} & set(arguments):
@@ -85,13 +89,36 @@ def through_hydra(arguments: list[str]) -> int:
     codes: list[int] = []
 
     @hydra.main(config_path=str(ROOT / CONF), config_name="config", version_base="1.3")
-    def app(_: Any) -> None:
+    def app(_: Any) -> float:
         overrides = list(HydraConfig.get().overrides.task)
         print(f"\n{' '.join(overrides)}", flush=True)
         codes.append(run_to_its_end([sys.executable, "-m", "pipeline", *overrides]))
+        return math.nan if codes[-1] else _objective()
 
-    app()
-    return max(codes, default=0)
+    try:
+        app()
+    finally:
+        codes.append(_end_of_sweep())
+    return max(codes)
+
+
+def _objective() -> float:
+    """Returns what an optimising sweeper goes by: checkpoint.metric at the chosen epoch."""
+    metric = load_yaml(PARAMS.read_text(), str(PARAMS))["checkpoint"]["metric"]
+    metrics: dict[str, float] = json.loads(Path("artifacts/checkpoint/metrics.json").read_text())
+    return metrics[metric]
+
+
+def _end_of_sweep() -> int:
+    """Prints what the jobs in clones came to. Returns 1 where one is not finished, else 0."""
+    if "pipeline.sweep.session" not in sys.modules:
+        return 0
+    from pipeline.sweep import session
+
+    sweep = session.current()
+    if sweep.outcomes:
+        print(f"\n{sweep.summary()}", flush=True)
+    return 1 if sweep.failed else 0
 
 
 def reproduce(values: dict[str, Any], overrides: list[str], lock: Lock) -> int:

@@ -3,12 +3,14 @@
 import json
 import re
 import shutil
+import sqlite3
 
 import pytest
 
 from pipeline import provenance
 from pipeline.config.reading import dump_yaml, load_yaml
 from testing.project import Project, make_project
+from testing.sweeps import experiments, rates, sweep
 
 UNTIL_PREPARE = ("dvc", "repro", "prepare")
 SKIPPED = "Stage '{}' didn't change, skipping"
@@ -248,3 +250,22 @@ def test_a_sweep_is_one_job_a_value_and_a_refused_one_says_so(project):
     assert done.returncode == 1
     assert "\ntrain.epochs=3\n" in done.stdout
     assert "error: train.epochs: found 'many', expected an integer" in done.stdout
+
+
+def test_a_sweep_in_clones_comes_to_the_same_model_and_to_children_of_one_run(whole):
+    """A clone has of the first run what DVC has of the very same inputs: had the training come to
+    other bytes, all that follows would have been made, and logged, anew."""
+    run = json.loads(whole.read("reports/mlflow.json"))["run_id"]
+    whole.run("git", "rm", "--quiet", "--cached", "dvc.lock")
+    (whole.root / "dvc.lock").unlink()
+    said = sweep(whole, "experiment=smoke", "train.epochs=2,1", "hydra/launcher=joblib").stdout
+    assert "2 jobs, 2 finished, 0 not" in said
+    assert sorted(rates(whole)) == sorted(experiments(whole))
+    with sqlite3.connect(whole.root / "mlflow.db") as store:
+        sweeps = dict(
+            store.execute("select run_uuid, key from tags where key = 'sweep'").fetchall()
+        )
+        query = "select run_uuid, value from tags where key = 'mlflow.parentRunId'"
+        children = dict(store.execute(query).fetchall())
+    assert run in children and len(children) == 2
+    assert set(children.values()) == sweeps.keys()

@@ -1,0 +1,126 @@
+"""A project whose stages take no time, for what holds of a sweep whatever its jobs run."""
+
+import contextlib
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from pipeline.provenance import git
+from testing.project import PATH, Project, make_project
+
+STAGES = """\
+stages:
+  checkpoint:
+    cmd: python work.py
+    params: [train]
+    deps: [work.py]
+    outs: [artifacts/checkpoint]
+  log-to-mlflow:
+    cmd: python log.py
+    deps: [artifacts/checkpoint]
+    outs: [reports/mlflow.json]
+"""
+
+WORK = r"""\
+import json, os, pathlib, re, time
+
+lr = float(re.search(r"^  lr: (.+)", open("params.yaml").read(), re.M)[1])
+root = pathlib.Path(os.environ["DVC_ROOT"])
+with open(root / "began", "a") as began:
+    began.write(f"{lr:g}\n")
+while (root / f"hold-{lr:g}").exists():
+    time.sleep(0.1)
+if (root / f"fail-{lr:g}").exists():
+    raise SystemExit(f"error: lr {lr:g} is not to be")
+out = pathlib.Path("artifacts/checkpoint")
+out.mkdir(parents=True, exist_ok=True)
+(out / "metrics.json").write_text(json.dumps({"val/accuracy": 1 - lr}))
+"""
+
+LOG = """\
+import json, pathlib
+
+out = pathlib.Path("reports/mlflow.json")
+out.parent.mkdir(exist_ok=True)
+out.write_text(json.dumps({"run_id": "0" * 32}))
+"""
+
+
+def make_quick(root: Path) -> Project:
+    """`hold-<lr>` in the root keeps a job running, `fail-<lr>` fails it, `began` has each lr."""
+    project = make_project(root)
+    for name, text in {"dvc.yaml": STAGES, "work.py": WORK, "log.py": LOG}.items():
+        (root / name).write_text(text)
+    project.commit("stages that take no time")
+    return project
+
+
+def sweep(
+    project: Project, *words: str, check: bool = True, **environ: str
+) -> subprocess.CompletedProcess:
+    command = ("python", "-m", "pipeline", "-m", *words)
+    return project.run(*command, check=check, fresh=True, **environ)
+
+
+def began(project: Project) -> list[str]:
+    """The lr of each job that began, in order of their values."""
+    path = project.root / "began"
+    return sorted(path.read_text().split()) if path.exists() else []
+
+
+def experiments(project: Project) -> dict[str, str]:
+    """Name and commit of each experiment."""
+    return {name: commit for name, commit, _ in git.experiments(project.root)}
+
+
+@contextlib.contextmanager
+def started(project: Project, *words: str, **environ: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A sweep in a group of its own, to which a terminal's Ctrl-C goes; `said` has what it says."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipeline", "-m", *words],
+        cwd=project.root,
+        env={**os.environ, "PATH": PATH, **environ},
+        stdout=(project.root / "said").open("wb"),
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def until(met: Callable[[], object], within: float = 600.0) -> None:
+    """Waits for what must come; fails where it does not."""
+    end = time.monotonic() + within
+    while not met():
+        assert time.monotonic() < end, "it did not come"
+        time.sleep(0.1)
+
+
+def parents(project: Project) -> list[dict[str, str]]:
+    """Sweep, status and page's text of each parent run in the project's store."""
+    with sqlite3.connect(project.root / "mlflow.db") as store:
+        rows = store.execute(
+            "select t.value, r.status, n.value from tags t join runs r using (run_uuid) "
+            "left join tags n on n.run_uuid = r.run_uuid and n.key = 'mlflow.note.content' "
+            "where t.key = 'sweep'"
+        ).fetchall()
+    return [dict(zip(("sweep", "status", "note"), row, strict=True)) for row in rows]
+
+
+def rates(project: Project) -> dict[str, float]:
+    """The lr of each experiment, by its name, as DVC shows it."""
+    shown = json.loads(project.run("dvc", "exp", "show", "--json").stdout)
+    revs = [each["revs"][0] for row in shown for each in row["experiments"] or []]
+    return {
+        rev["name"]: rev["data"]["params"]["params.yaml"]["data"]["train"]["lr"] for rev in revs
+    }

@@ -1,0 +1,110 @@
+"""A sweep on one machine: every job is one experiment, whatever becomes of the others."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from pipeline.provenance import git
+from testing.project import Project
+from testing.sweeps import began, experiments, make_quick, parents, rates, started, sweep, until
+
+LRS = ("0.1", "0.2", "0.3")
+WORDS = (f"train.lr={','.join(LRS)}", "hydra/launcher=joblib", "hydra.launcher.n_jobs=3")
+
+
+@pytest.fixture
+def quick(tmp_path: Path) -> Project:
+    return make_quick(tmp_path / "project")
+
+
+def pipelines(project: Project) -> list[int]:
+    """The processes that work in a clone of the project's."""
+    inside = f"{project.root}/multirun/"
+    alive = []
+    for path in Path("/proc").glob("[0-9]*/cwd"):
+        try:
+            if str(path.readlink()).startswith(inside):
+                alive.append(int(path.parent.name))
+        except OSError:  # it has ended
+            continue
+    return alive
+
+
+def worker_of(project: Project, lr: str) -> int:
+    """The process of a job's stage."""
+    [inside] = [path for path in project.root.glob(f"multirun/*/lr{lr}-*") if path.is_dir()]
+    [process] = [
+        pid
+        for pid in pipelines(project)
+        if Path(f"/proc/{pid}/cwd").readlink() == inside
+        and b"work.py" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    ]
+    return process
+
+
+def test_what_fails_or_is_killed_is_named_and_alone_runs_again_at_the_next_start(
+    quick: Project,
+) -> None:
+    (quick.root / "work.py").open("a").write("# not committed\n")
+    (quick.root / "fail-0.2").touch()
+    (quick.root / "hold-0.3").touch()
+    before = quick.run("git", "status", "--porcelain").stdout
+    with started(quick, *WORDS) as process:
+        until(lambda: "0.3" in began(quick))
+        os.kill(worker_of(quick, "0.3"), signal.SIGKILL)
+        assert process.wait(600) == 1
+    end = quick.read("said").partition("\n\n")[2].splitlines()
+    assert "3 jobs, 1 finished, 2 not" in end[0]
+    assert "train.lr=0.2: FAILED: exit code" in end[1] and "error: lr 0.2 is not to be" in end[1]
+    assert "train.lr=0.3: FAILED: " in end[2]
+    log = Path(end[1].rpartition("log: ")[2])
+    assert "error: lr 0.2 is not to be" in log.read_text()
+    assert list(rates(quick).values()) == [0.1]
+    (quick.root / "said").unlink()
+    status = quick.run("git", "status", "--porcelain").stdout
+    assert status.replace("?? began\n", "") == before
+
+    (quick.root / "hold-0.3").unlink()
+    (quick.root / "fail-0.2").unlink()
+    done = sweep(quick, *WORDS)
+    assert "3 jobs, 3 finished (1 of them before), 0 not" in done.stdout
+    assert began(quick) == ["0.1", "0.2", "0.2", "0.3", "0.3"]
+    assert sorted(rates(quick).values()) == [0.1, 0.2, 0.3]
+    assert not list(quick.root.glob("multirun/*/*/.git"))
+    assert [each["status"] for each in parents(quick)] == ["FINISHED"]
+    for commit in experiments(quick).values():
+        assert git.file_at(quick.root, commit, "work.py").endswith(b"# not committed\n")
+
+    [name] = [name for name in experiments(quick) if name.startswith("lr0.2")]
+    quick.run("dvc", "exp", "apply", name)
+    assert '"val/accuracy": 0.8' in quick.read("artifacts/checkpoint/metrics.json")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_sweep_that_is_ended_leaves_nothing_running_and_goes_on(
+    quick: Project, number: signal.Signals
+) -> None:
+    words = ("train.lr=0.1,0.2", *WORDS[1:])
+    (quick.root / "hold-0.2").touch()
+    with started(quick, *words) as process:
+        until(lambda: len(began(quick)) == 2 and len(experiments(quick)) == 1)
+        os.killpg(process.pid, number) if number == signal.SIGINT else process.kill()
+        code = process.wait(600)
+        until(lambda: not pipelines(quick))
+    if number != signal.SIGKILL:
+        assert code == 128 + number
+        assert "2 jobs, 1 finished, 1 not" in quick.read("said")
+        assert [each["status"] for each in parents(quick)] == ["KILLED"]
+    (quick.root / "hold-0.2").unlink()
+    assert "2 jobs, 2 finished (1 of them before), 0 not" in sweep(quick, *words).stdout
+    assert began(quick) == ["0.1", "0.2", "0.2"]
+
+
+def test_a_wrong_value_refuses_the_sweep_before_any_job(quick: Project) -> None:
+    done = sweep(quick, "train.epochs=3,many", *WORDS[1:], check=False)
+    assert done.returncode == 1
+    line = "error: train.epochs: found 'many', expected an integer (job train.epochs=many; none"
+    assert done.stdout.startswith(line), done.stdout
+    assert done.stdout.count("\n") == 1 and not began(quick)
