@@ -1,0 +1,93 @@
+"""A sweep on a real SLURM: what it takes back or kills is run again or named, and nothing twice."""
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from testing import slurm
+from testing.project import Project
+from testing.slurm import Slurm
+from testing.sweeps import began, experiments, make_quick, parents, rates, started, sweep, until
+
+WORDS = ("train.lr=0.1,0.2,0.3", "hydra/launcher=submitit_slurm", "hydra.launcher.timeout_min=5")
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Slurm]:
+    with slurm.serving() as serving:
+        yield serving
+
+
+@pytest.fixture
+def quick(tmp_path: Path) -> Project:
+    return make_quick(tmp_path / "project")
+
+
+def job_of(cluster: Slurm, lr: str) -> str:
+    """SLURM's name of a job that runs: a place in the array."""
+    listed = cluster.ask("squeue", "--noheader", "--array", "--states=R", "--format=%F_%K")
+    place = ("0.1", "0.2", "0.3").index(lr)
+    [name] = [name for name in listed.split() if name.endswith(f"_{place}")]
+    return name
+
+
+def process_of(place: str) -> int:
+    """The process of submitit's that runs the job at a place of the array."""
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):  # it has ended
+            words = (path.parent / "cmdline").read_bytes().split(b"\0")
+            variables = path.read_bytes().split(b"\0")
+            at_place = f"SLURM_ARRAY_TASK_ID={place}".encode() in variables
+            if at_place and b"submitit.core._submit" in words and b"python" in words[0]:
+                return int(path.parent.name)
+    raise AssertionError(f"no process of {place}")
+
+
+def test_a_job_taken_back_runs_again_one_killed_is_named_and_all_come_back_once(
+    quick: Project, cluster: Slurm
+) -> None:
+    for lr in ("0.2", "0.3"):
+        (quick.root / f"hold-{lr}").touch()
+    with started(quick, *WORDS, **cluster.environ) as process:
+        until(lambda: {"0.2", "0.3"} <= set(began(quick)))
+        cluster.ask("scontrol", "requeue", job_of(cluster, "0.2"))
+        os.kill(process_of("2"), signal.SIGKILL)
+        until(lambda: began(quick).count("0.2") == 2)
+        (quick.root / "hold-0.2").unlink()
+        assert process.wait(600) == 1
+    said = quick.read("said")
+    assert "3 jobs, 2 finished, 1 not" in said, said
+    assert "train.lr=0.3: FAILED: SLURM's job" in said
+    assert sorted(rates(quick).values()) == [0.1, 0.2]
+
+    (quick.root / "hold-0.3").unlink()
+    done = sweep(quick, *WORDS, **cluster.environ)
+    assert "3 jobs, 3 finished (2 of them before), 0 not" in done.stdout
+    assert began(quick) == ["0.1", "0.2", "0.2", "0.3", "0.3"]
+    assert len(experiments(quick)) == 3
+    assert [each["status"] for each in parents(quick)] == ["FINISHED"]
+
+
+def test_ctrl_c_cancels_what_was_queued(quick: Project, cluster: Slurm) -> None:
+    (quick.root / "hold-0.1").touch()
+    words = (*WORDS, "hydra.launcher.slurm_array_parallelism=1")
+    with started(quick, *words, **cluster.environ) as process:
+        until(lambda: began(quick) == ["0.1"])
+        assert len(cluster.queue()) == 3
+        process.send_signal(signal.SIGINT)
+        assert process.wait(600) == 128 + signal.SIGINT
+    until(lambda: not cluster.queue())
+    assert "3 jobs, 0 finished, 3 not" in quick.read("said")
+    assert [each["status"] for each in parents(quick)] == ["KILLED"]
+
+
+def test_what_slurm_refuses_is_one_line(quick: Project, cluster: Slurm) -> None:
+    words = (*WORDS, "hydra.launcher.slurm_partition=none")
+    said = sweep(quick, *words, check=False, **cluster.environ).stdout
+    errors = [line for line in said.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1 and "invalid partition specified: none" in errors[0], said
+    assert not began(quick) and "Traceback" not in said
