@@ -24,6 +24,8 @@ WHOLE = "whole"
 def make(source: Source, folder: Path) -> None:
     """Makes the clone, with the files as they lay when the sweep began; one that is whole stays."""
     if (folder / ".git" / WHOLE).exists():
+        # A DVC that was killed may have left it half written; no other works in this clone.
+        (folder / ".dvc" / "tmp" / "rwlock").unlink(missing_ok=True)
         return
     shutil.rmtree(folder, ignore_errors=True)
     _git(source.root, "clone", "--quiet", "--shared", "--no-checkout", ".", str(folder))

@@ -68,8 +68,10 @@ def test_a_clone_that_was_cut_short_is_made_anew_and_a_whole_one_stays(
     clone.make(source, place)
     assert not (place / "half").exists()
     (place / "half-trained").touch()
+    (place / ".dvc/tmp/rwlock").touch()  # as a DVC that was killed at that moment leaves it
     clone.make(source, place)
     assert (place / "half-trained").exists()
+    clone.run_dvc(place, "repro", "checkpoint")
 
 
 def test_what_dvc_refuses_is_said_with_its_own_words(tmp_path: Path) -> None:
