@@ -36,7 +36,7 @@ def mailed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     def make(folder: Path) -> None:
         carrying(tmp_path_factory, "torch_mlp", NAME, folder / "model")
-        done = command(program(NAME).card(), folder / "model")
+        done = command(program(NAME).card(folder / "model"), folder / "model")
         (folder / "said").write_text(done.stdout + done.stderr)
         assert done.returncode == 0, done.stderr
 

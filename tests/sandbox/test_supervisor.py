@@ -127,10 +127,10 @@ def test_a_forged_report_that_holds_no_answers_is_none(den: Den, code: str) -> N
 
 
 def test_answers_that_unpack_to_more_than_memory_may_hold_are_not_read(den: Den) -> None:
-    code = "np.savez_compressed('../answers.npz', x=np.zeros(64 << 20, np.uint8))"
+    code = "np.savez_compressed('../answers.npz', x=np.zeros(192 << 20, np.uint8))"
     code += "; Path('../report.json').write_text('{}'); os._exit(0)"
-    found = den.run(code, memory_gib=0.05)
-    assert "answers.npz: unpacks to 6710" in str(found.error)
+    found = den.run(code, memory_gib=0.15)
+    assert "answers.npz: unpacks to 2013" in str(found.error)
 
 
 def test_a_list_of_arrays_that_would_fill_the_reader_s_memory_is_not_read(den: Den) -> None:

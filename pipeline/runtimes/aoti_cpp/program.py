@@ -54,5 +54,5 @@ def run(source: Path, target: Path) -> list[str]:
     return [f"{target}/check"]
 
 
-def card() -> str:
+def card(directory: Path) -> str:
     return f"make -C runtimes/{NAME}"

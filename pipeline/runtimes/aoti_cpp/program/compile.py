@@ -61,7 +61,7 @@ def write(
     text = one(".wrapper.cpp").decode()
     if "aoti_torch_proxy_executor_call_function(" in text:
         sys.exit(f"error: AOTInductor makes no C++ of {', '.join(sorted(interpreted(contents)))}")
-    for name in re.findall(r'original_fqn = "(.*)";', text):
+    for name in re.findall(r'original_fqn = "([^"]*)";', text):
         if name not in places:
             sys.exit(f"error: the compiled program reads {name}, which model.pt2 does not hold")
     rows = [row(name, tensors[name], place) for name, place in places.items()]
