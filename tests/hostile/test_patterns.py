@@ -26,6 +26,8 @@ SOON = 0.02
 """Seconds of processor time, in which nothing is compared."""
 LINEAR = 8
 """Times as long for four times the text: 4 where it grows with the length, 16 with its square."""
+DOUBLING = 64
+"""Characters at which what doubles with each of them has been slow for long."""
 MADE = {
     "pipeline/foreign/_patterns.py": [_patterns._compiled("*b.*.a*c").pattern],
     "pipeline/foreign/_hugging_face_nets.py": [r"position_ids", r"model\.mtp\..*"],
@@ -183,12 +185,21 @@ def slow(pattern: Pattern) -> str | None:
         run = runner(re.compile(pattern.text, pattern.flags), method)
         for attack in attacks(pattern):
             length, longest = 12, LONGEST * min(4, len(attack[1]))
-            while length < longest and seconds(run, made(pattern, attack, length)) < SOON:
-                length = length * 4 // 3  # slowly, for what doubles with each character
-            last = seconds(run, made(pattern, attack, length), 3)
-            if last > SOON and last > LINEAR * seconds(run, made(pattern, attack, length // 4), 3):
+            while length < longest and (last := seconds(run, made(pattern, attack, length))) < SOON:
+                length = length * 4 // 3 if length < DOUBLING else length * 2
+            if length >= longest:
+                last = seconds(run, made(pattern, attack, length))
+            if last > SOON and is_slow(run, pattern, attack, length):
                 return f"{method} on {attack}, {length} characters"
     return None
+
+
+def is_slow(
+    run: Callable[[Any], object], pattern: Pattern, attack: tuple[str, str, str], length: int
+) -> bool:
+    """Whether it takes longer than its text is long, also when measured again."""
+    last, quarter = (seconds(run, made(pattern, attack, each), 3) for each in (length, length // 4))
+    return last > SOON and last > LINEAR * quarter
 
 
 def made(pattern: Pattern, attack: tuple[str, str, str], length: int) -> str | bytes:
