@@ -695,6 +695,6 @@ def test_a_state_that_lies_elsewhere_is_refused(
 
 
 def test_it_says_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    write(made("cnn"), tmp_path)
+    write(made("frozen"), tmp_path)
     form.load(tmp_path)({"pixels": PIXELS})
     assert capfd.readouterr() == ("", "")
