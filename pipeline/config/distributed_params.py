@@ -7,7 +7,7 @@ from pipeline.config.reading import Range
 from pipeline.errors import ParamsError
 
 if TYPE_CHECKING:
-    from pipeline.config.params import Model
+    from pipeline.config.model_params import Model
     from pipeline.config.train_params import Train
 
 TRAIN_OVER_RANKS = ("pytorch",)
