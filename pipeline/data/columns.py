@@ -182,15 +182,15 @@ def _lists(table: Table, row: int, column: str, lists: Lists, spec: ArraySpec) -
     """Returns rows that have as many values as they have, or of a fixed shape as an array."""
     shape = spec.shape if spec.row else spec.shape[1:]
     if lists.values.size and lists.values.shape[1:] != shape:
-        found, wanted = lists.values.shape[1:], list(shape)
-        raise table.fault(row, column, f"found values of {list(found)}, expected {wanted}")
+        inner, wanted = lists.values.shape[1:], list(shape)
+        raise table.fault(row, column, f"found values of {list(inner)}, expected {wanted}")
     values = cast(RowsOfLists(table, row, lists), 0, column, lists.values, spec)
     if spec.row:
         return Lists(values.reshape(-1, *shape), lists.lengths)
     wrong = np.flatnonzero(lists.lengths != spec.shape[0])
     if len(wrong):
-        found = lists.lengths[wrong[0]]
+        number = lists.lengths[wrong[0]]
         way_out = "correct the row, or name a dimension that varies in the place of the number"
-        problem = f"found {found} values, expected {spec.shape[0]}; {way_out}"
+        problem = f"found {number} values, expected {spec.shape[0]}; {way_out}"
         raise table.fault(row + int(wrong[0]), column, problem)
     return values.reshape(-1, *spec.shape)

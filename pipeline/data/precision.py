@@ -21,7 +21,9 @@ def rounded(values: Array, cast: Array) -> Array:
     """
     if values.dtype == object:
         pairs = zip(values, cast.tolist(), strict=True)
-        exact = [int(kept) != value if isinstance(value, int) else False for value, kept in pairs]
+        exact = [
+            int(rounding) != value if isinstance(value, int) else False for value, rounding in pairs
+        ]
         floats = np.array([0.0 if isinstance(value, int) else value for value in values])
         return np.array(exact, bool) | rounded(floats, np.where(exact, 0, cast))
     if values.dtype.kind == "f":

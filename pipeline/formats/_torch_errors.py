@@ -81,10 +81,10 @@ def scripted(module: "nn.Module") -> str:
     import torch
 
     named = module.named_modules()
-    found = [name for name, each in named if isinstance(each, torch.jit.ScriptModule)]
-    if not found:
+    parts = [name for name, each in named if isinstance(each, torch.jit.ScriptModule)]
+    if not parts:
         return ""
-    return f"its part {found[0].removeprefix('net.')} is TorchScript; put the Python class there"
+    return f"its part {parts[0].removeprefix('net.')} is TorchScript; put the Python class there"
 
 
 def blamed(error: BaseException) -> str:

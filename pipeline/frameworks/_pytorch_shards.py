@@ -141,15 +141,15 @@ def read(training: Training, folder: Path) -> None:
 
 def _slots(training: Training, metadata: Metadata) -> dict[str, dict[str, Tensor]]:
     """Returns room for what the optimizer holds of each parameter, in shards like it."""
-    found: dict[str, dict[str, Tensor]] = {}
+    slots: dict[str, dict[str, Tensor]] = {}
     weights = dict(training.net.named_parameters())
     for key, described in metadata.state_dict_metadata.items():
         if not key.startswith("optimizer.state."):
             continue
         assert isinstance(described, TensorStorageMetadata), key
         name, _, slot = key.removeprefix("optimizer.state.").rpartition(".")
-        found.setdefault(name, {})[slot] = _room(weights[name], described)
-    return found
+        slots.setdefault(name, {})[slot] = _room(weights[name], described)
+    return slots
 
 
 def _room(weight: nn.Parameter, described: TensorStorageMetadata) -> Tensor:

@@ -116,7 +116,7 @@ def reproduce(options: argparse.Namespace, say: Say) -> Report:
             _demand_agreement(foreign, called, runner, options, say)
         say(reproduce_text.announcement(report, foreign))
         reproduce_code.clone(runner.ground, runner.confined)
-        trees = {code: found.tree for code, found in foreign.items()}
+        trees = {code: each.tree for code, each in foreign.items()}
         rebuild = Rebuild(report, runner, trees, resolved.places, originals, say)
         for text in notes:
             rebuild.note(text)

@@ -19,10 +19,10 @@ def of(name: str, *folders: Path, **values: str) -> dict[str, str]:
     promised = formats.declared(runtimes.declared(name).format).tolerance
     atol, rtol = runtimes.tolerance(name, promised.atol, promised.rtol)
     values = {"ATOL": repr(atol), "RTOL": repr(rtol), **values}
-    found = {path.name: path.read_text() for path in _paths(*folders)}
+    texts = {path.name: path.read_text() for path in _paths(*folders)}
     for key, value in values.items():
-        found = {file: text.replace(f"@{key}@", value) for file, text in found.items()}
-    return found
+        texts = {file: text.replace(f"@{key}@", value) for file, text in texts.items()}
+    return texts
 
 
 def javascript(name: str, directory: Path, folder: Path, **values: str) -> dict[str, str]:

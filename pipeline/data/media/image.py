@@ -173,16 +173,16 @@ def _resized(file: Path, image: Any, config: Image, sizes: Size) -> Any:
     from PIL import ImageOps
 
     pairs = zip(image.size, sizes, strict=True)
-    if all(low <= found <= most for found, (low, most) in pairs):
+    if all(low <= size <= most for size, (low, most) in pairs):
         return image
     if config.resize == "none":
         width, height = (str(low) if low == most else f"{low} to {most}" for low, most in sizes)
-        found = f"found {image.width} x {image.height} pixels (width x height)"
+        problem = f"found {image.width} x {image.height} pixels (width x height)"
         varies = any(low != most for low, most in sizes)
         way_out = (
             f"resize the file, or {'correct data.dimensions' if varies else 'set image.resize'}"
         )
-        raise Undecodable(f"{file}: {found}, expected {width} x {height}; {way_out}")
+        raise Undecodable(f"{file}: {problem}, expected {width} x {height}; {way_out}")
     size = sizes[0][0], sizes[1][0]
     method = _filter("nearest" if config.mode == "class" else config.filter)
     ways: dict[str, Callable[[], Any]] = {

@@ -46,8 +46,8 @@ def export(
             "onnx_train: holds a training step and nothing else; set export.train=true"
         )
     if training.stepping:
-        found = " and ".join(f"train.{name}" for name in training.stepping)
-        raise ValueError(f"onnx_train: found {found}, expected a plain step on one batch")
+        listed = " and ".join(f"train.{name}" for name in training.stepping)
+        raise ValueError(f"onnx_train: found {listed}, expected a plain step on one batch")
     _check_names([*inputs, *outputs, *targets])
     source, folder = copied(training), directory / FOLDER
     folder.mkdir()

@@ -182,9 +182,9 @@ def _raise(
 def _log(folder: Path, output: Path, rank: int) -> Path:
     """Returns the rank's log, beside the output, where it stays."""
     target = output.with_name(f"{output.name}.rank.log")
-    found = sorted((folder / "logs").glob(f"*/attempt_0/{rank}/stderr.log"))
-    if found:
-        shutil.copyfile(found[-1], target)
+    logs = sorted((folder / "logs").glob(f"*/attempt_0/{rank}/stderr.log"))
+    if logs:
+        shutil.copyfile(logs[-1], target)
     return target
 
 

@@ -61,8 +61,10 @@ class RankLoop(Loop):
         """Returns what metrics compare answers with, and the targets, which say how many rows."""
         wanted = {each.target for each in self.decisions.values()}
         _, targets = prepared.split(self.data, SPLIT)
-        kept = {name: each for name, each in arrays.items() if name in wanted or name in targets}
-        return prepared.rows_of(kept or arrays, rows)
+        compared = {
+            name: each for name, each in arrays.items() if name in wanted or name in targets
+        }
+        return prepared.rows_of(compared or arrays, rows)
 
     def _demand_alike(self) -> None:
         """Raises ModelError for what a rank has learnt of its own rows alone."""
