@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pipeline import layouts, provenance
 from pipeline.errors import IncompleteArtifact, ParamsError, PipelineError
-from pipeline.files import translate_os_errors, write_atomically
+from pipeline.files import replacing_folder, translate_os_errors, write_atomically
 from pipeline.text import escaped
 from pipeline.written import link
 
@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _write(options: argparse.Namespace) -> int:
-    """Returns how many files it wrote. Raises PipelineError."""
+    """Returns how many files it wrote: all of the version, or none. Raises PipelineError."""
     layout, source = layouts.layout(options.server), options.complete_model
     _demand(options)
     if faults := provenance.faults(source):
@@ -61,13 +61,17 @@ def _write(options: argparse.Namespace) -> int:
         files = layout.files(source, schema, options.name, options.version, options.batch)
     except ValueError as fault:
         raise ParamsError(f"{options.server}: {fault}") from fault
-    for name, content in files.items():
-        target = options.folder / name
-        with translate_os_errors(target):
+    place = options.folder / options.name / str(options.version)
+    inside = f"{options.name}/{options.version}/"
+    with translate_os_errors(place), replacing_folder(place) as partial:
+        for name in sorted(files, key=lambda each: not each.startswith(inside)):
+            own, content = name.startswith(inside), files[name]
+            target = partial / name.removeprefix(inside) if own else options.folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            link(content, target) if isinstance(content, Path) else write_atomically(
-                target, content
-            )
+            if isinstance(content, Path):
+                link(content, target)
+            else:
+                write_atomically(target, content)
     return len(files)
 
 

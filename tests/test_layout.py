@@ -1,5 +1,6 @@
 """A server's folder of a complete model is as the server documents it; none is run here."""
 
+import errno
 import json
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,22 @@ def test_triton_finds_config_version_and_file(model: Linear, tmp_path: Path, cap
     assert (pixels.name, list(pixels.dims)) == ("pixels", [-1, linear.FEATURES])
     assert pixels.data_type == logits.data_type == TYPES["TYPE_FP32"]
     assert list(logits.dims) == [-1, linear.CLASSES] and not config.HasField("dynamic_batching")
+
+
+def test_a_version_lies_there_whole_or_not_at_all(
+    model: Linear, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(content: Path, target: Path) -> None:
+        target.touch()
+        raise OSError(errno.ENOSPC, "No space left on device", str(target))
+
+    folder = tmp_path / "served"
+    with monkeypatch.context() as patch:
+        patch.setattr(layout, "link", full)
+        assert write("triton", model.complete_model, folder) == 1
+    assert capsys.readouterr().err.startswith(f"error: layout: {folder}/model/1: no space left")
+    assert [path for path in folder.rglob("*") if path.is_file()] == []
+    assert write("triton", model.complete_model, folder) == 0
 
 
 def test_triton_may_join_requests_of_any_shape(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.formats import declared
-from pipeline.runtimes.onnx_browser.program import weight_files
+from pipeline.runtimes.onnx_files import weight_files
 
 FORMAT = "onnx"
 TYPES = {

@@ -31,6 +31,16 @@ def _linked(folder: Path) -> list[Path]:
     return [path.resolve() for path in links]
 
 
+def build(source: Path, target: Path) -> list[str]:
+    """Returns the command that makes `check`, as the Makefile beside the program has it."""
+    return ["make", "-C", str(source), f"OUT={target}", f"{target}/check"]
+
+
+def run(source: Path, target: Path) -> list[str]:
+    """Returns the command that starts `check`."""
+    return [f"{target}/check"]
+
+
 def quoted(text: str) -> str:
     """Returns a text as C has it. Raises ValueError for one that is not plain."""
     if not text.isprintable() or set(text) & set('"\\') or not text.isascii():

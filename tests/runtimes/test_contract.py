@@ -1,11 +1,13 @@
 """Every runtime keeps the contract."""
 
+import inspect
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pipeline import formats, runtimes
+from pipeline import formats, layouts, runtimes
 from pipeline.complete_model import programs
 from pipeline.compose import compose
 from pipeline.config.merge import composed, write_lock
@@ -14,6 +16,8 @@ from pipeline.config.reading import convert, dump_yaml
 from pipeline.errors import FormatError, ParamsError
 from pipeline.examine import programs as examined
 from pipeline.runtimes import _npm
+from pipeline.runtimes.contract import Program
+from pipeline.sweep import engines
 from testing import linear
 from testing.linear import Linear
 from testing.project import ROOT
@@ -40,6 +44,27 @@ def test_it_takes_a_format_and_says_what_it_needs(name: str) -> None:
     schema = {"inputs": {"odd": {"dtype": "complex64"}}, "outputs": {}}
     with pytest.raises(ValueError, match=f"{name}: inputs odd is complex64, of which its program"):
         runtimes.program(name).files(Path(), schema)
+
+
+def parameters(function: Any) -> list[str]:
+    return [name for name in inspect.signature(function).parameters if name != "self"]
+
+
+PLUG_INS = [
+    *((f"runtime {name}", runtimes.program(name), Program) for name in runtimes.names()),
+    *((f"layout {name}", layouts.layout(name), layouts.Layout) for name in layouts.names()),
+    *((f"engine {name}", engines.load(name), engines.Engine) for name in ("joblib", "slurm")),
+]
+
+
+@pytest.mark.parametrize(
+    ("module", "contract"), [each[1:] for each in PLUG_INS], ids=[each[0] for each in PLUG_INS]
+)
+def test_a_plug_in_takes_what_its_contract_says(module: Any, contract: Any) -> None:
+    """No type checker sees that: a plug-in is found by its name."""
+    wanted = {k: each for k, each in vars(contract).items() if inspect.isfunction(each)}
+    parts = {name: parameters(each) for name, each in wanted.items() if name[0] != "_"}
+    assert parts and {name: parameters(getattr(module, name)) for name in parts} == parts
 
 
 def test_it_is_held_to_its_format_unless_it_rounds_by_more() -> None:

@@ -11,6 +11,7 @@ from pipeline.runtimes import _compiler, _files
 from pipeline.runtimes.contract import Place
 
 NAME = "aoti_cpp"
+build, run = _compiler.build, _compiler.run
 HERE = Path(__file__).with_name("program")
 
 
@@ -44,14 +45,6 @@ def _table(word: str, names: list[str], described: Mapping[str, Any]) -> str:
         raise ValueError(f"{NAME}: found {word} {names} in model.pt2, expected {list(described)}")
     rows = "".join(f"  {{{_compiler.quoted(name)}}},\n" for name in names)
     return f"static const Port {word}[] = {{\n{rows}}};\n"
-
-
-def build(source: Path, target: Path) -> list[str]:
-    return ["make", "-C", str(source), f"OUT={target}", f"{target}/check"]
-
-
-def run(source: Path, target: Path) -> list[str]:
-    return [f"{target}/check"]
 
 
 def card(directory: Path) -> str:

@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipeline import formats, runtimes
+from pipeline import runtimes
 from pipeline.runtimes import _files, _npm
 from pipeline.runtimes.contract import FOLDER, NotHere, Place
 from pipeline.runtimes.onnx_browser import pictures
+from pipeline.runtimes.onnx_files import weight_files
 from pipeline.runtimes.onnx_node.program import TRAINS
 
 NAME = "onnx_browser"
@@ -47,16 +48,6 @@ def files(directory: Path, schema: Mapping[str, Any]) -> Mapping[str, str]:
 def _picture(directory: Path, schema: Mapping[str, Any]) -> str | None:
     """Returns what a page on which a person draws has to know; None where none is written."""
     return pictures.described(schema) if runtimes.trains(NAME, directory) else None
-
-
-def weight_files(directory: Path) -> list[str]:
-    """Returns the files that model.onnx names as places of its weights: a browser has no folder to
-    look for them in."""
-    onnx = formats.declared("onnx")
-    named = (formats.declared(name).weight_files for name in formats.names())
-    every = sorted({*onnx.entries, *(file for each in named for file in each)} - {onnx.file})
-    content = (directory / onnx.file).read_bytes()
-    return [file for file in every if (directory / file).is_file() and file.encode() in content]
 
 
 def build(source: Path, target: Path) -> list[str]:

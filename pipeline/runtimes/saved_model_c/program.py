@@ -9,6 +9,7 @@ from pipeline.runtimes import _compiler, _files
 from pipeline.runtimes.contract import Place
 
 NAME = "saved_model_c"
+build, run = _compiler.build, _compiler.run
 HERE = Path(__file__).with_name("program")
 LIBRARY = "tensorflow"
 
@@ -44,14 +45,6 @@ def _table(word: str, names: list[str], tensors: Mapping[str, str]) -> str:
             raise ValueError(f"{NAME}: what SavedModel serves has no {name}")
         rows.append(f"  {{{_compiler.quoted(name)}, {_compiler.quoted(operation)}, {index}}},\n")
     return f"static const Port {word}[] = {{\n{''.join(rows)}}};\n"
-
-
-def build(source: Path, target: Path) -> list[str]:
-    return ["make", "-C", str(source), f"OUT={target}", f"{target}/check"]
-
-
-def run(source: Path, target: Path) -> list[str]:
-    return [f"{target}/check"]
 
 
 def card(directory: Path) -> str:
