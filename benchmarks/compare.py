@@ -1,7 +1,9 @@
-"""The pipeline beside by_hand.py, in turn: wall time, processor time and memory as ratios.
+"""`python -m benchmarks.compare`: the pipeline beside the same job written by hand, in turn: wall
+time, processor time and memory as ratios.
 
 Both start from nothing made (no artifacts, a fresh MLflow store) and end with a model that another
-process has loaded. Memory is the largest sum over all processes of a job that are alive at once
+process has loaded. `--beside REVISION` takes the pipeline of that revision in place of the job by
+hand. Memory is the largest sum over all processes of a job that are alive at once
 (proportional set size, so that shared pages count once), sampled every 200 ms.
 """
 
@@ -20,6 +22,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PERIOD = 0.2
+BY_HAND = {"torch_mlp": "by_hand.py", "keras_mlp": "by_hand_keras.py"}
 
 
 @dataclass(frozen=True)
@@ -78,43 +81,61 @@ def memory(session: int) -> list[float]:
     return sizes
 
 
-def pipeline(scratch: Path) -> Figures:
+def pipeline(scratch: Path, model: str, revision: str = "HEAD") -> Figures:
     clone = scratch / "clone"
-    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+    for command in (
+        ["clone", "-q", str(ROOT), str(clone)],
+        ["-C", str(clone), "checkout", "-q", revision],
+    ):
+        subprocess.run(["git", *command], check=True)
     (clone / "dvc.lock").unlink(missing_ok=True)
+    choices = clone / "conf/config.yaml"
+    choices.write_text(choices.read_text().replace("model: torch_mlp", f"model: {model}"))
     figures = measure([sys.executable, "-m", "dvc", "repro"], clone)
     shutil.rmtree(clone)
     return figures
 
 
-def by_hand(scratch: Path) -> Figures:
+def by_hand(scratch: Path, model: str) -> Figures:
     store = scratch / "store"
     store.mkdir()
-    script = [str(ROOT / "benchmarks/by_hand.py"), str(ROOT / "data/digits.csv"), str(store)]
-    figures = measure([sys.executable, *script], store)
+    words = [str(ROOT / "data/digits.csv"), str(store)]
+    figures = measure([sys.executable, str(ROOT / "benchmarks" / BY_HAND[model]), *words], store)
     shutil.rmtree(store)
     return figures
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.compare")
     parser.add_argument("--runs", type=int, default=5, help="counted pairs, after one warm-up")
-    runs = parser.parse_args().runs
+    parser.add_argument("--model", choices=BY_HAND, default="torch_mlp")
+    parser.add_argument("--beside", metavar="REVISION", help="of this repository")
+    arguments = parser.parse_args()
+    runs, model = arguments.runs, arguments.model
+    revision = arguments.beside and commit(arguments.beside)
     pairs = []
     with tempfile.TemporaryDirectory() as scratch:
         for number in range(runs + 1):
-            pair = pipeline(Path(scratch)), by_hand(Path(scratch))
+            ours, place = pipeline(Path(scratch), model), Path(scratch)
+            theirs = pipeline(place, model, revision) if revision else by_hand(place, model)
             note = "warm-up" if number == 0 else f"{number}/{runs}"
-            print(f"{note}: {pair[0].wall:.1f} s beside {pair[1].wall:.1f} s", flush=True)
-            pairs.append(pair)
-    report(pairs[1:])
+            print(f"{note}: {ours.wall:.1f} s beside {theirs.wall:.1f} s", flush=True)
+            pairs.append((ours, theirs))
+    report(pairs[1:], arguments.beside or "by hand")
 
 
-def report(pairs: list[tuple[Figures, Figures]]) -> None:
+def commit(revision: str) -> str:
+    """Returns what a clone knows it by. Ends the process where there is none."""
+    words = ["git", "-C", str(ROOT), "rev-parse", "--verify", "-q", f"{revision}^{{commit}}"]
+    done = subprocess.run(words, capture_output=True, text=True)
+    return done.stdout.strip() or sys.exit(f"--beside {revision}: no such commit here")
+
+
+def report(pairs: list[tuple[Figures, Figures]], peer: str) -> None:
     """Medians of both, and the ratio pair by pair as median (least to most)."""
     rows = {"wall": "wall s", "cpu": "processor s", "peak": "memory, all MiB"}
     rows |= {"largest": "memory, largest MiB"}
-    print(f"\n{'':<20}{'pipeline':>10}{'by hand':>10}   ratio (least to most)")
+    print(f"\n{'':<20}{'pipeline':>10}{peer[:9]:>10}   ratio (least to most)")
     for name, title in rows.items():
         ours = statistics.median(getattr(a, name) for a, _ in pairs)
         theirs = statistics.median(getattr(b, name) for _, b in pairs)
