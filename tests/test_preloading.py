@@ -31,6 +31,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         to.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(of, to) if of.is_dir() else shutil.copyfile(of, to)
     (here / "pipeline/train.py").write_text(PROBE.replace("sklearn", "torch"))
+    (here / "pipeline/log_to_mlflow.py").write_text(PROBE.replace("sklearn", "mlflow"))
     (here / "pipeline/checkpoint.py").write_text(LASTS)
     (here / "pipeline/prepare.py").touch()
     (here / "params.yaml").write_text("\nmodel:\n  framework: pytorch\n")
@@ -50,9 +51,11 @@ def surroundings(**changed: str) -> dict[str, str]:
     return {**ours, "PATH": path, "DVC_STAGE": "train", **changed}
 
 
-def probed(place: Path, *before: str, umask: int = 0o027, **changed: str) -> dict:
+def probed(
+    place: Path, *before: str, stage: str = "train", umask: int = 0o027, **changed: str
+) -> dict:
     done = subprocess.run(
-        [*before, "sh", "-c", "python -m pipeline.train one '' zwölf"],
+        [*before, "sh", "-c", f"python -m pipeline.{stage} one '' zwölf"],
         cwd=place,
         env=surroundings(**changed),
         input="given",
@@ -70,6 +73,21 @@ def test_it_is_the_process_that_python_would_be_but_for_its_imports(place: Path)
     assert ours.pop("modules") and not real.pop("modules")
     real["environ"].pop("PRELOAD")
     assert ours == real
+
+
+def test_mlflow_is_preloaded_without_our_own_plug_in_which_is_another_projects(place: Path) -> None:
+    assert probed(place, stage="log_to_mlflow")["modules"]
+
+
+def test_a_framework_that_compose_has_put_into_params_is_preloaded_as_well(place: Path) -> None:
+    assert probed(place)["modules"]
+    (params := place / "params.yaml").write_text("\nmodel:\n  framework: keras\n")
+    subprocess.run(
+        [sys.executable, "-m", "pipeline.prepare"], cwd=place, env=surroundings(), check=True
+    )
+    (place / "pipeline/export_complete.py").write_text(PROBE.replace("sklearn", "tensorflow"))
+    assert probed(place, stage="export_complete")["modules"]
+    params.write_text("\nmodel:\n  framework: pytorch\n")
 
 
 @pytest.mark.parametrize(

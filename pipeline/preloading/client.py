@@ -20,20 +20,23 @@ BEFORE_TRAINING = {"compose", "prepare"}
 
 
 def demand_server(names: list[str]) -> None:
-    """Starts a server for this DVC, if there is none and it runs what gains by it."""
+    """Starts a server of this DVC's for the names that none is there for, if this DVC runs what
+    gains by it: `compose` may have changed the framework."""
     dvc = processes_up_to_dvc()[-1][1]
     if not set(names) <= IMPORTS.keys() or _targets(dvc) <= BEFORE_TRAINING:
         return
     listeners: dict[str, socket.socket] = {}
-    try:
-        for name in names:
-            listeners[name] = _socket()
-            listeners[name].bind(_address(dvc, name))
-            listeners[name].listen(16)
-            listeners[name].set_inheritable(True)
-    except OSError:  # there is one
-        for listener in listeners.values():
+    for name in names:
+        listener = _socket()
+        try:
+            listener.bind(_address(dvc, name))
+        except OSError:  # there is one
             listener.close()
+            continue
+        listener.listen(16)
+        listener.set_inheritable(True)
+        listeners[name] = listener
+    if not listeners:
         return
     nothing = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0)
     copies = [(os.POSIX_SPAWN_DUP2, 0, number) for number in (1, 2)]

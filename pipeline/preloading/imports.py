@@ -15,8 +15,9 @@ IMPORTS: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 """By framework, and for MLflow: what the first job waits for, then what is imported while there is
 none."""
-ABSENT = {"keras": ("matplotlib", "pandas", "sklearn"), "mlflow": ("pandas",)}
-"""What the framework does without, as where the pipeline imports it."""
+ABSENT = {"keras": ("matplotlib", "pandas", "sklearn"), "mlflow": ("pandas", "pipeline")}
+"""What the framework does without, as where the pipeline imports it. MLflow loads its plug-ins, of
+which we have one: that of the place where we are installed, which need not be the project."""
 SET_BEFORE = {
     "pytorch": {"TORCHINDUCTOR_CACHE_DIR": sys.prefix},
     "keras": {
