@@ -12,7 +12,7 @@ import os
 import sys
 
 STAGES = ("compose", "prepare", "train", "checkpoint", "export_complete", "verify", "log_to_mlflow")
-LIGHT = ("compose", "prepare", "verify")
+LIGHT = ("compose", "prepare")
 """Stages that import little, and run where they are."""
 
 
@@ -41,11 +41,13 @@ def _stage() -> str | None:
 
 
 def _names(stage: str) -> list[str]:
-    """Returns what the stage and those after it are preloaded with, in their order."""
-    if stage in ("verify", "log_to_mlflow"):
+    """Returns what the stage is preloaded with, and then those after it."""
+    if stage == "log_to_mlflow":
         return ["mlflow"]
+    if stage == "verify":
+        return ["metrics", "mlflow"]
     framework = _framework()
-    return [framework, "mlflow"] if framework else []
+    return [framework, "metrics", "mlflow"] if framework else []
 
 
 def _framework() -> str | None:

@@ -1,16 +1,20 @@
 """What a process imports before its jobs come, and the variables that these imports read."""
 
+import contextlib
 import importlib
 import os
 import sys
 from collections.abc import Iterable
 
+METRICS = "metrics"
+"""The name of what every framework's process has imported before, and `verify` needs alone."""
 IMPORTS: dict[str, tuple[tuple[str, ...], ...]] = {
+    METRICS: (("sklearn.metrics", "hydra.utils"),),
     "pytorch": (
-        ("torch", "torch._dynamo", "sklearn.metrics", "hydra.utils"),
+        ("torch", "torch._dynamo"),
         ("networkx", "torch.export", "torch.onnx", "onnxscript.function_libs.torch_lib.ops"),
     ),
-    "keras": (("tensorflow", "keras", "sklearn.metrics", "hydra.utils"),),
+    "keras": (("tensorflow", "keras"),),
     "mlflow": (("mlflow.store.tracking.sqlalchemy_store",),),
 }
 """By framework, and for MLflow: what the first job waits for, then what is imported while there is
@@ -39,19 +43,15 @@ UNREAD = {
 def preload(name: str, modules: Iterable[str]) -> None:
     """Imports the modules; a missing one is left to whoever needs it, who says so."""
     os.environ |= SET_BEFORE.get(name, {})
-    absent = [each for each in ABSENT.get(name, ()) if each not in sys.modules]
+    hidden = {each: sys.modules.get(each) for each in ABSENT.get(name, ())}
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
     for module in modules:
-        of_framework = module.partition(".")[0] in ("tensorflow", "keras", "mlflow")
-        if of_framework:
-            sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]
-        try:
+        with contextlib.suppress(ImportError):
             importlib.import_module(module)
-        except ImportError:
-            continue
-        finally:
-            for each in absent:
-                if sys.modules.get(each, each) is None:
-                    del sys.modules[each]
+    for each, module in hidden.items():
+        del sys.modules[each]
+        if module:
+            sys.modules[each] = module
 
 
 def other_variable(before: dict[str, str], now: dict[str, str], unread: set[str]) -> str | None:

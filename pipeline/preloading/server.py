@@ -1,6 +1,6 @@
 """`python -m pipeline.preloading.server DVC NAME=DESCRIPTOR …`: starts a process for each name,
 which imports what imports.py says and then does what parent.py says; one after the other, or when
-asked.
+asked. What `verify` and frameworks both need is imported before.
 
 DVC is the number of a process, with which all end but what they have begun, which ends with its
 client. A descriptor is a listening socket's; there are no files.
@@ -15,10 +15,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.preloading.imports import IMPORTS, UNREAD, other_variable, preload
+from pipeline.preloading.imports import IMPORTS, METRICS, UNREAD, other_variable, preload
 from pipeline.preloading.parent import Job, become, next_job, run_module
 
-LAST = {"pytorch": "export_complete", "keras": "export_complete", "mlflow": "log_to_mlflow"}
+LAST = {"pytorch": "export_complete", "keras": "export_complete"}
+LAST |= {METRICS: "verify", "mlflow": "log_to_mlflow"}
 """The stage after which the process of a name is of no more use."""
 GARBAGE_THRESHOLD = 50_000
 START = dict(os.environ)
@@ -26,9 +27,13 @@ START = dict(os.environ)
 
 def main(dvc: int, listeners: dict[str, socket.socket]) -> Job:
     """Returns in a process that is there for a job."""
+    ended = os.pidfd_open(dvc)
+    before = _nothing_of_ours()
+    if METRICS in listeners:
+        for modules in IMPORTS[METRICS]:
+            preload(METRICS, modules)
     owner, _held_open = os.pipe()
     imported, imports_done = os.pipe()
-    ended = os.pidfd_open(dvc)
     waiting = {listeners[name].fileno(): name for name in listeners}
     poll = select.poll()
     for descriptor in (ended, imported, *waiting):
@@ -45,7 +50,7 @@ def main(dvc: int, listeners: dict[str, socket.socket]) -> Job:
                 os.close(_held_open)
                 for other in waiting.values():
                     listeners[other].close()
-                return _preloaded(name, listeners[name], owner, imports_done)
+                return _preloaded(name, listeners[name], owner, imports_done, before)
             listeners[name].close()
             started.append(process)
         ready = [descriptor for descriptor, _ in poll.poll()]
@@ -54,13 +59,19 @@ def main(dvc: int, listeners: dict[str, socket.socket]) -> Job:
     os._exit(0)
 
 
-def _preloaded(name: str, listener: socket.socket, owner: int, imports_done: int) -> Job:
-    del sys.path[0]  # the project's folder: what is imported here is none of ours, nor the user's
+def _nothing_of_ours() -> set[str]:
+    """Returns the modules that are there before anything is imported for a job: none of ours, and
+    none of the user's will be found."""
+    del sys.path[0]  # the project's folder
     for each in [each for each in sys.modules if each.partition(".")[0] == "pipeline"]:
         del sys.modules[each]
     gc.set_threshold(GARBAGE_THRESHOLD)
-    before = set(sys.modules)
+    return set(sys.modules)
 
+
+def _preloaded(
+    name: str, listener: socket.socket, owner: int, imports_done: int, before: set[str]
+) -> Job:
     def refuse(job: Job) -> str | None:
         if job["unlike"]:
             return str(job["unlike"])
