@@ -19,9 +19,10 @@ IMPORTS: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 """By framework, and for MLflow: what the first job waits for, then what is imported while there is
 none."""
-ABSENT = {"keras": ("matplotlib", "pandas", "sklearn"), "mlflow": ("pandas", "pipeline")}
-"""What the framework does without, as where the pipeline imports it. MLflow loads its plug-ins, of
-which we have one: that of the place where we are installed, which need not be the project."""
+ABSENT = {"keras": ("matplotlib", "pandas", "sklearn"), "mlflow": ("pandas",)}
+"""What the framework does without, as where the pipeline imports it."""
+OURS = ("pipeline",)
+"""MLflow imports its plug-ins, ours from where it is installed, which need not be the project."""
 SET_BEFORE = {
     "pytorch": {"TORCHINDUCTOR_CACHE_DIR": sys.prefix},
     "keras": {
@@ -43,15 +44,15 @@ UNREAD = {
 def preload(name: str, modules: Iterable[str]) -> None:
     """Imports the modules; a missing one is left to whoever needs it, who says so."""
     os.environ |= SET_BEFORE.get(name, {})
-    hidden = {each: sys.modules.get(each) for each in ABSENT.get(name, ())}
+    hidden = {each: sys.modules.get(each) for each in (*ABSENT.get(name, ()), *OURS)}
     sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
     for module in modules:
         with contextlib.suppress(ImportError):
             importlib.import_module(module)
-    for each, module in hidden.items():
+    for each, there in hidden.items():
         del sys.modules[each]
-        if module:
-            sys.modules[each] = module
+        if there:
+            sys.modules[each] = there
 
 
 def other_variable(before: dict[str, str], now: dict[str, str], unread: set[str]) -> str | None:

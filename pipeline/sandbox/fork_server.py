@@ -4,8 +4,10 @@ and forks a process for each job, which confines itself as launcher says and run
 It knows no model and no job: what a child is given, it is given by itself. ABSENT and MODULES are
 names with commas between them; the first count as missing while the second are imported. SOCKET is
 a descriptor, which brings each job with two more: its standard error, and a socket where its number
-is told with a descriptor of it, and later its exit code. When nobody holds the other end of SOCKET,
-it ends and its children with it. Who asks is in processes.py.
+is told with a descriptor of it, and later its exit code. A job that is a list of modules is another
+server, which has imported these as well, and gets a SOCKET of its own in place of a standard error.
+When nobody holds the other end of SOCKET, it ends and its children with it. Who asks is in
+processes.py.
 """
 
 import contextlib
@@ -22,7 +24,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, NoReturn
 
 LONGEST_JOB = 1 << 20
 """Bytes."""
@@ -35,6 +37,17 @@ def main(control: socket.socket, absent: list[str], modules: list[str]) -> None:
     from launcher import confine  # type: ignore[import-not-found]
 
     del sys.path[0]
+    server, seconds = _Server(control), 0.0
+    while True:
+        seconds += _import(modules, absent)
+        job = server.next_job()
+        if isinstance(job, dict):
+            _become(job, confine, seconds)
+        server, modules = _Server(job.control), job.modules
+
+
+def _import(modules: list[str], absent: list[str]) -> float:
+    """Returns the seconds that it took."""
     start = time.perf_counter()
     sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]
     for name in modules:
@@ -44,7 +57,14 @@ def main(control: socket.socket, absent: list[str], modules: list[str]) -> None:
         del sys.modules[name]
     seconds = time.perf_counter() - start
     gc.freeze()
-    _become(_Server(control).next_job(), confine, seconds)
+    return seconds
+
+
+class _More(NamedTuple):
+    """What a server is to be that has imported more."""
+
+    control: socket.socket
+    modules: list[str]
 
 
 class _Server:
@@ -55,7 +75,7 @@ class _Server:
         self.children: dict[int, tuple[int, socket.socket]] = {}
         """By a descriptor of each: its number, and where its exit code is told."""
 
-    def next_job(self) -> dict[str, Any]:
+    def next_job(self) -> dict[str, Any] | _More:
         """Returns in a child only, with its job."""
         while True:
             for descriptor, _ in self.poll.poll():
@@ -64,17 +84,21 @@ class _Server:
                 elif job := self._begun():
                     return job
 
-    def _begun(self) -> dict[str, Any] | None:
+    def _begun(self) -> dict[str, Any] | _More | None:
         message, descriptors, _, _ = socket.recv_fds(self.control, LONGEST_JOB, 2)
         if not message:
             self._end()
-        stderr, reply = descriptors
-        server, child = os.getpid(), os.fork()
+        own, reply = descriptors
+        server, child, job = os.getpid(), os.fork(), json.loads(message)
+        if child == 0 and isinstance(job, list):
+            os.close(reply)
+            self._close()
+            return _More(socket.socket(fileno=own), job)
         if child == 0:
-            os.dup2(stderr, 2)
+            os.dup2(own, 2)
             os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-            return {**json.loads(message), "parent": server}
-        os.close(stderr)
+            return {**job, "parent": server}
+        os.close(own)
         child_descriptor, channel = os.pidfd_open(child), socket.socket(fileno=reply)
         _tell(channel, child, child_descriptor)
         self.children[child_descriptor] = child, channel
@@ -88,6 +112,13 @@ class _Server:
         _tell(channel, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
         channel.close()
 
+    def _close(self) -> None:
+        """Lets go of what is the parent's."""
+        self.control.close()
+        for descriptor, (_, channel) in self.children.items():
+            os.close(descriptor)
+            channel.close()
+
     def _end(self) -> None:
         for child, _ in self.children.values():
             os.kill(child, signal.SIGKILL)
@@ -100,7 +131,7 @@ def _tell(asker: socket.socket, number: int, *descriptors: int) -> None:
         socket.send_fds(asker, [str(number).encode()], descriptors)
 
 
-def _become(job: dict[str, Any], confine: Callable[..., None], seconds: float) -> None:
+def _become(job: dict[str, Any], confine: Callable[..., None], seconds: float) -> NoReturn:
     """Runs the script as `python -I launcher terms.json script argument ...` does, with this
     directory and environment, and what the imports took as one more argument."""
     nothing = os.open(os.devnull, os.O_RDWR)

@@ -76,12 +76,18 @@ class Forked:
 class ForkServer:
     """A process that has imported `modules`; it ends with this one, however that ends."""
 
-    def __init__(self, modules: Sequence[str], absent: Sequence[str], environ: Mapping[str, str]):
+    def __init__(self, control: socket.socket, process: Process):
+        self._control, self._process = control, process
+
+    @classmethod
+    def fresh(
+        cls, modules: Sequence[str], absent: Sequence[str], environ: Mapping[str, str]
+    ) -> "ForkServer":
+        """Starts one."""
         ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._control = ours
         with its:
             words = [str(its.fileno()), ",".join(absent), ",".join(modules)]
-            self._process = subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, "-I", str(FORK_SERVER), *words],
                 env=dict(environ),
                 stdin=subprocess.DEVNULL,
@@ -89,22 +95,33 @@ class ForkServer:
                 stderr=subprocess.DEVNULL,
                 pass_fds=[its.fileno()],
             )
+        return cls(ours, process)
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
+    def with_more(self, modules: Sequence[str]) -> "ForkServer | None":
+        """Returns one that has imported these as well. None where this one is gone."""
+        ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with its:
+            process = self._fork(list(modules), its.fileno())
+        return ForkServer(ours, process) if process else None
+
     def start(self, start: Start) -> Forked | None:
         """Returns None where the server is gone."""
-        ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         job = {
             "arguments": list(start.arguments),
             "directory": str(start.directory),
             "environment": dict(start.environment),
         }
+        return self._fork(job, start.stderr.fileno())
+
+    def _fork(self, job: object, descriptor: int) -> Forked | None:
+        ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with its, contextlib.suppress(BrokenPipeError):
-            descriptors = [start.stderr.fileno(), its.fileno()]
-            socket.send_fds(self._control, [json.dumps(job).encode()], descriptors)
+            message = json.dumps(job).encode()
+            socket.send_fds(self._control, [message], [descriptor, its.fileno()])
         number, child, _, _ = socket.recv_fds(ours, 32, 1)
         return Forked(int(number), child[0], ours) if number else None
 
@@ -123,23 +140,35 @@ class Servers:
 
     def __init__(self, home: Path, absent: Sequence[str]):
         self._home, self._absent = {"HOME": str(home), "TMPDIR": str(home)}, absent
-        self._servers: dict[tuple[object, ...], ForkServer] = {}
+        self._servers: dict[tuple[tuple[str, ...], object], ForkServer] = {}
+        self._locks: dict[object, threading.Lock] = {}
+        """Of those that may be forked from one another: who asks for one waits for its imports."""
         self._lock = threading.Lock()
 
     def start(self, imports: tuple[str, ...], start: Start) -> Process:
         return (FORKS and self.server(imports, start).start(start)) or started(start)
 
     def server(self, imports: tuple[str, ...], start: Start) -> ForkServer:
-        """Returns that of processes with these imports and variables."""
+        """Returns that of processes with these imports and variables: forked from one that has the
+        first of these imports, where there is one."""
         environ = {**start.environment, **self._home}
-        key = imports, *sorted(environ.items())
+        variables = tuple(sorted(environ.items()))
         with self._lock:
-            if key not in self._servers:
-                self._servers[key] = ForkServer(imports, self._absent, environ)
-        return self._servers[key]
+            lock = self._locks.setdefault((imports[:1], variables), threading.Lock())
+        with lock:
+            for count in range(len(imports), 0, -1):
+                server = self._servers.get((imports[:count], variables))
+                if server and count < len(imports):
+                    server = server.with_more(imports[count:])
+                if server:
+                    break
+            else:
+                server = ForkServer.fresh(imports, self._absent, environ)
+            self._servers[imports, variables] = server
+        return server
 
     def close(self) -> None:
-        for server in self._servers.values():
+        for server in reversed(self._servers.values()):  # one before that which it is forked from
             server.close()
 
 

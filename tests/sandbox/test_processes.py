@@ -98,6 +98,34 @@ def test_no_process_meets_what_another_left(servers: Servers, tmp_path: Path) ->
 
 
 @linux
+def test_what_one_has_imported_is_not_imported_again_by_who_needs_more(
+    servers: Servers, tmp_path: Path
+) -> None:
+    loaded = "import sys; open(sys.argv[1], 'w').write(repr('wave' in sys.modules))"
+    for name, imports in (
+        ("less", ("colorsys",)),
+        ("more", ("colorsys", "wave")),
+        ("again", ("colorsys",)),
+    ):
+        start, file = begun(tmp_path / name, loaded)
+        assert servers.start(imports, start).wait(60) == 0, Path(start.stderr.name).read_text()
+        assert file.read_text() == str(name == "more")
+    less, more = (
+        servers.server(imports, start) for imports in (("colorsys",), ("colorsys", "wave"))
+    )
+    assert psutil.Process(more.pid).ppid() == less.pid
+
+
+@linux
+def test_where_the_first_server_is_gone_who_needs_more_imports_all(
+    servers: Servers, tmp_path: Path
+) -> None:
+    start, file = begun(tmp_path / "one", PROBE)
+    psutil.Process(servers.server(("colorsys",), start).pid).kill()
+    assert probed(servers.start(("colorsys", "wave"), start), start, file)["colorsys"]
+
+
+@linux
 def test_temporary_files_go_where_the_process_is_told_though_an_import_asked_before(
     servers: Servers, tmp_path: Path
 ) -> None:
@@ -175,7 +203,8 @@ from pipeline.sandbox import processes
 start = processes.Start(arguments={start.arguments!r}, directory=Path({str(tmp_path)!r}),
     environment={{}}, stderr=open({start.stderr.name!r}, "wb"))
 with processes.servers(()) as servers:
-    servers.start(("colorsys",), start)
+    servers.server(("colorsys",), start)
+    servers.start(("colorsys", "wave"), start)
     while not Path({str(tmp_path / "end")!r}).is_file():
         time.sleep(0.01)
 """
@@ -184,10 +213,10 @@ with processes.servers(()) as servers:
         assert asker.poll() is None
         time.sleep(0.01)
     process = psutil.Process(int(file.read_text()))
-    both = [process, process.parent()]
+    every = [process, process.parent(), process.parent().parent()]
     if how == "killed":
         asker.kill()
     else:
         (tmp_path / "end").touch()
     asker.wait(60)
-    assert psutil.wait_procs(both, timeout=30)[1] == []
+    assert psutil.wait_procs(every, timeout=30)[1] == []

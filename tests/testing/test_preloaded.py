@@ -214,7 +214,7 @@ def test_a_fork_server_of_the_sandbox_has_a_parent_if_its_variables_are_those(
     )
     (tmp_path / "job.py").write_text("import sys\nopen(sys.argv[1], 'w').write(repr(sys.path))")
     environ = environment(threads, tmp_path)
-    server = processes.ForkServer(declared("onnx").imports, UNUSED, environ)
+    server = processes.ForkServer.fresh(declared("onnx").imports, UNUSED, environ)
     with (tmp_path / "stderr").open("wb") as stderr:
         words = [str(tmp_path / name) for name in ("terms.json", "job.py", "it")]
         start = Start(arguments=words, directory=tmp_path, environment=environ, stderr=stderr)
