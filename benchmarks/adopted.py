@@ -73,7 +73,7 @@ from pathlib import Path
 from pipeline import adopt as command
 from pipeline.adopt import adopt, take_in, with_options
 from pipeline.config.merge import composed
-from pipeline.config.reading import dump_yaml
+from pipeline.config.yaml_text import dump_yaml
 
 command.track = lambda path: None
 overrides = with_options(OVERRIDES)
@@ -127,7 +127,7 @@ def main() -> int:
 
 def costs(place: Path, width: int, layers: int, optimizer: str) -> dict[str, Cost]:
     """Makes a checkpoint of a net of this size, and returns what each step of adopting it costs."""
-    from pipeline.config.reading import load_yaml
+    from pipeline.config.yaml_text import load_yaml
 
     (place / "models/large.py").write_text(MODEL)
     (place / "conf/model/large.yaml").write_text(CONF % (width, layers, optimizer))

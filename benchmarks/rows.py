@@ -118,7 +118,7 @@ def files(place: Path, rows: int) -> tuple[dict[str, Any], tuple[str, ...]]:
 def configure(place: Path, data: dict[str, Any], model: tuple[str, ...]) -> None:
     """Writes params.yaml of these data, one epoch and this model."""
     from pipeline.config.composition import compose_conf, interpolated
-    from pipeline.config.reading import dump_yaml
+    from pipeline.config.yaml_text import dump_yaml
 
     values = {"name": "large", "file": None, "targets": LABEL, "id": None}
     values |= {"split": {"val": 0.1, "test": 0.1, "seed": 0}} | data
@@ -134,7 +134,7 @@ def configure(place: Path, data: dict[str, Any], model: tuple[str, ...]) -> None
 
 def peak(place: Path, stage: str) -> float:
     """Returns the largest memory of a stage's process in MiB."""
-    from pipeline.config.reading import load_yaml
+    from pipeline.config.yaml_text import load_yaml
 
     command = load_yaml((place / "dvc.yaml").read_text(), "dvc.yaml")["stages"][stage][
         "cmd"

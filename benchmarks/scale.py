@@ -23,7 +23,7 @@ from typing import Any
 
 from benchmarks.reproduced import clone, environment, run
 from pipeline import provenance
-from pipeline.config.reading import load_yaml
+from pipeline.config.yaml_text import load_yaml
 
 SIZES = (1, 10, 100, 1000, 10_000)
 YEARS = 3 * 365 * 86_400_000

@@ -1,6 +1,6 @@
 """The stages' commands, as dvc.yaml has them, without DVC."""
 
-from pipeline.config.reading import load_yaml
+from pipeline.config.yaml_text import load_yaml
 from testing.project import Project
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from faults import _ground as ground
 from faults.bits import flip, truncate
 from faults.tally import Tally, generator
-from pipeline.config.reading import load_yaml
+from pipeline.config.yaml_text import load_yaml
 from testing.project import Project
 
 REPEATS = 5  # of each artifact

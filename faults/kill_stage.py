@@ -10,7 +10,7 @@ import psutil
 
 from faults import _ground as ground
 from faults.tally import Tally, generator
-from pipeline.config.reading import dump_yaml, load_yaml
+from pipeline.config.yaml_text import dump_yaml, load_yaml
 from testing.project import TINY, Project
 
 REPEATS = 20  # of each stage

@@ -16,8 +16,9 @@ from pipeline.config.composition import compose_conf
 from pipeline.config.merge import Lock, composed, merge, read_lock, write_lock
 from pipeline.config.option_files import quoted
 from pipeline.config.params import Params
-from pipeline.config.reading import dump_yaml, flatten, load_yaml, read
+from pipeline.config.reading import flatten, read
 from pipeline.config.train_params import DIGEST
+from pipeline.config.yaml_text import dump_yaml, load_yaml
 from pipeline.errors import CannotRun, PipelineError
 from pipeline.files import write_atomically
 from pipeline.project import CONF, CONF_LOCK, PARAMS, ROOT

@@ -8,7 +8,8 @@ from pipeline.config.composition import interpolated
 from pipeline.config.merge import Lock, merge, read_lock, write_lock
 from pipeline.config.option_files import group_of
 from pipeline.config.params import Export, Params
-from pipeline.config.reading import dump_yaml, flatten, load_yaml, read
+from pipeline.config.reading import flatten, read
+from pipeline.config.yaml_text import dump_yaml, load_yaml
 from pipeline.errors import ParamsError
 from pipeline.files import write_atomically
 from pipeline.run import command, parent, stage

@@ -17,9 +17,10 @@ from pipeline.config.params import PrepareParams
 from pipeline.data import columns, declared, dimensions, learning, split_columns, target
 from pipeline.data.array_spec import ArraySpec
 from pipeline.data.dimensions import Lengths
+from pipeline.data.lists import chosen, values_of
 from pipeline.data.precision import Spread
 from pipeline.data.progress import shown
-from pipeline.data.ragged import chosen, values_of, write_offsets
+from pipeline.data.ragged import write_offsets
 from pipeline.data.raw import open_raw
 from pipeline.data.splits import SPLITS
 from pipeline.data.tables import Array, Table

@@ -65,7 +65,8 @@ def form(name: str) -> Any:
 
 DECLARED = '''"""A format of a few lines."""
 
-from ..contract import EXACT, Format, Promises
+from ..tolerance import EXACT
+from ..contract import Format, Promises
 
 FORMAT = Format(
     promises=Promises(
@@ -89,7 +90,7 @@ FORMAT = Format(
 def write(formats: Path, name: str, text: str, file: str, framework: str = "pytorch") -> None:
     """A format whose parts all hold `text`, in a folder that has nothing else but the contract."""
     (formats / name).mkdir(parents=True, exist_ok=True)
-    for shared in ("__init__.py", "contract.py", "dimensions.py"):
+    for shared in ("__init__.py", "contract.py", "dimensions.py", "tolerance.py"):
         shutil.copyfile(ROOT / "pipeline/formats" / shared, formats / shared)
     (formats / name / "__init__.py").write_text(DECLARED.format(file=file, framework=framework))
     for part in ("load", "train", "screen"):

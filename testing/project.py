@@ -64,7 +64,7 @@ class Project:
 
     def stage_command(self, name: str) -> list[str]:
         """The words of a stage's command in dvc.yaml."""
-        from pipeline.config.reading import load_yaml
+        from pipeline.config.yaml_text import load_yaml
 
         stages = load_yaml(self.read("dvc.yaml"), "dvc.yaml")["stages"]
         return stages[name]["cmd"].split()
@@ -73,7 +73,7 @@ class Project:
         """params.yaml and conf.lock.yaml as `python -m pipeline` with these overrides leaves them,
         so that `compose` need not find out of which options the values are."""
         from pipeline.config.merge import composed, write_lock
-        from pipeline.config.reading import dump_yaml
+        from pipeline.config.yaml_text import dump_yaml
 
         values, lock = composed(self.root / "conf", overrides)
         (self.root / "params.yaml").write_text(dump_yaml(values))

@@ -91,7 +91,7 @@ class Machine:
 
     def log(self, experiment: str, uri: str | None = None, **environ: str) -> CompletedProcess:
         """The complete model at hand, once more, in an experiment of its own."""
-        from pipeline.config.reading import dump_yaml, load_yaml
+        from pipeline.config.yaml_text import dump_yaml, load_yaml
 
         file = self.project.root / "params.yaml"
         params = load_yaml(file.read_text(), "params.yaml")

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from pipeline import provenance
-from pipeline.config.reading import load_yaml
+from pipeline.config.yaml_text import load_yaml
 from pipeline.provenance import lineage
 from testing.project import TINY, Project, make_project
 
@@ -52,7 +52,7 @@ import sys
 from pathlib import Path
 from pipeline.adopt import adopt, take_in
 from pipeline.config.merge import composed
-from pipeline.config.reading import dump_yaml
+from pipeline.config.yaml_text import dump_yaml
 digest, checkpoint = take_in(Path(sys.argv[1]))
 values, _ = composed(Path("conf"), sys.argv[2:])
 adopt(values, sys.argv[2:], digest, checkpoint)

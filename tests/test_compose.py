@@ -8,7 +8,7 @@ import pytest
 from pipeline.compose import compose
 from pipeline.config.composition import compose_conf, interpolated
 from pipeline.config.merge import composed, read_lock, write_lock
-from pipeline.config.reading import dump_yaml, load_yaml
+from pipeline.config.yaml_text import dump_yaml, load_yaml
 from pipeline.errors import ParamsError
 from testing.project import ROOT
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.config.reading import load_yaml
+from pipeline.config.yaml_text import load_yaml
 from testing.imports import closure
 from testing.project import ROOT
 

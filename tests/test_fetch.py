@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import provenance
-from pipeline.config.reading import dump_yaml
+from pipeline.config.yaml_text import dump_yaml
 from pipeline.resolve import dvc as resolve_dvc
 from testing.project import ROOT, Project
 

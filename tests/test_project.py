@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import project
-from pipeline.config.reading import load_yaml
+from pipeline.config.yaml_text import load_yaml
 
 
 def test_the_stages_are_those_of_dvc_yaml() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline import provenance
-from pipeline.config.reading import load_yaml
+from pipeline.config.yaml_text import load_yaml
 from pipeline.errors import IncompleteArtifact
 from pipeline.provenance import lineage
 from pipeline.run.parent import training_format
@@ -20,7 +20,7 @@ WRITE_PARAMS = """
 import sys
 from pathlib import Path
 from pipeline.resume import store_parent, values
-from pipeline.config.reading import dump_yaml
+from pipeline.config.yaml_text import dump_yaml
 params, _ = values(store_parent(Path(sys.argv[1])), sys.argv[2:])
 Path("params.yaml").write_text(dump_yaml(params))
 """

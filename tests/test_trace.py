@@ -13,7 +13,7 @@ import pytest
 
 from pipeline import provenance
 from pipeline.provenance.lineage import Node
-from pipeline.trace.source import differences
+from pipeline.trace.environment import differences
 from pipeline.trace.text import as_text
 from testing.project import make_project
 from testing.traced import Traced, modules, traced

@@ -266,7 +266,8 @@ def test_a_flipped_bit_in_any_file_of_a_trained_model_is_named(
 
 def integrity_alone(project: Project) -> Any:
     from pipeline.config.params import VerifyParams
-    from pipeline.config.reading import load_yaml, read
+    from pipeline.config.reading import read
+    from pipeline.config.yaml_text import load_yaml
 
     params = load_yaml(project.read("params.yaml"), "params.yaml")
     params["verify"]["checks"] = ["integrity"]

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.reproduced import ROOT
 from pipeline.config.merge import composed
-from pipeline.config.reading import load_yaml
+from pipeline.config.yaml_text import load_yaml
 
 FOLDER = Path(__file__).parent / "nets"
 LR, ROWS, MANY = 0.01, 40, 8

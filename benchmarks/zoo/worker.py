@@ -17,7 +17,7 @@ from typing import Any
 from benchmarks.reproduced import ROOT, clone
 from benchmarks.zoo.nets import Net
 from benchmarks.zoo.outcome import Outcome, outcome_of
-from pipeline.config.reading import dump_yaml, load_yaml
+from pipeline.config.yaml_text import dump_yaml, load_yaml
 
 STAGES = ("prepare", "train", "checkpoint", "export-complete", "verify")
 LOOK = 0.2

@@ -12,7 +12,7 @@ import numpy as np
 from pipeline import formats
 from pipeline.data import arrays as prepared
 from pipeline.data import sizes
-from pipeline.formats.contract import Tolerance, allowed
+from pipeline.formats.tolerance import Tolerance, allowed
 
 BATCHES = ("one", "seven", "many", "edge")
 Arrays = Mapping[str, np.ndarray]

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from pipeline.config.bounds import Range
 from pipeline.config.csv_params import Csv
 from pipeline.config.media_params import Audio, Image
-from pipeline.config.reading import Component, Range
+from pipeline.config.reading import Component
 from pipeline.config.text_params import Tokenizer
 from pipeline.errors import ParamsError
 

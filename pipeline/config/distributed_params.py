@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pipeline.config.reading import Range
+from pipeline.config.bounds import Range
 from pipeline.errors import ParamsError
 
 if TYPE_CHECKING:

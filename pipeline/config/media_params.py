@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pipeline.config.reading import Range
+from pipeline.config.bounds import Range
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,8 @@ from pipeline.config import choices, of_parent
 from pipeline.config.composition import Values, compose_conf, interpolated
 from pipeline.config.interpolation import demand_no_resolvers
 from pipeline.config.option_files import choosing
-from pipeline.config.reading import Leaves, dump_yaml, flatten, load_yaml
+from pipeline.config.reading import Leaves, flatten
+from pipeline.config.yaml_text import dump_yaml, load_yaml
 from pipeline.errors import ParamsError
 from pipeline.files import write_atomically
 

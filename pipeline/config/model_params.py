@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
-from pipeline.config.reading import Component, Plugin
+from pipeline.config.bounds import Plugin
+from pipeline.config.reading import Component
 from pipeline.errors import ParamsError
 
 NO_LIBRARIES = ("data", "hydra", "models", "numpy", "omegaconf", "pipeline", "tensorflow", "torch")

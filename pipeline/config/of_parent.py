@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.config import command_params, earlier
 from pipeline.config.composition import Values, composition, interpolated
 from pipeline.config.option_files import CONFIG, options
-from pipeline.config.reading import dump_yaml, load_yaml
+from pipeline.config.yaml_text import dump_yaml, load_yaml
 
 DATA, MODEL = "data", "model"
 OPTION = "of_the_complete_model"

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pipeline.config import distributed_params, metric_names
+from pipeline.config.bounds import Plugin, Range
 from pipeline.config.data_params import Data
 from pipeline.config.model_params import LossTerm as LossTerm
 from pipeline.config.model_params import Model as Model
-from pipeline.config.reading import Plugin, Range
 from pipeline.config.train_params import Averaging as Averaging
 from pipeline.config.train_params import EarlyStopping as EarlyStopping
 from pipeline.config.train_params import Metric as Metric

@@ -1,133 +1,23 @@
 """Plain mappings become dataclasses strictly: each key known, each value of its type and range."""
 
-import copy
 import difflib
-import io
 import math
 import types
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass
-from functools import lru_cache
+from dataclasses import MISSING, fields, is_dataclass
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pipeline.config import earlier
+from pipeline.config.bounds import Plugin, Range
 from pipeline.errors import ParamsError
-from pipeline.project import ROOT
 
-PACKAGE = ROOT / "pipeline"
-CONTRACT = "contract"
-VALUES = 1_000_000
-"""Of a YAML file with aliases; a dvc.lock has some thousands."""
 T = TypeVar("T")
 Leaves = dict[str, Any]
 """Values by dotted path; lists and empty mappings are leaves."""
 
 
-@dataclass(frozen=True)
-class Range:
-    """A range bounds a number: `least` and `most` belong to it, `above` and `below` do not."""
-
-    least: float | None = None
-    most: float | None = None
-    above: float | None = None
-    below: float | None = None
-
-    def fault(self, value: float) -> str | None:
-        low = (self.least is None or value >= self.least) and (
-            self.above is None or value > self.above
-        )
-        high = (self.most is None or value <= self.most) and (
-            self.below is None or value < self.below
-        )
-        return None if low and high else str(self)
-
-    def __str__(self) -> str:
-        words = {"at least": self.least, "at most": self.most}
-        words |= {"above": self.above, "below": self.below}
-        return " and ".join(
-            f"{word} {limit:g}" for word, limit in words.items() if limit is not None
-        )
-
-
-@dataclass(frozen=True)
-class Plugin:
-    """A plug-in is named as its module or folder is, in a folder of the package (`data.tables`)."""
-
-    folder: str
-
-    def names(self) -> list[str]:
-        folder = PACKAGE / self.folder.replace(".", "/")
-        if folders := [path.parent.name for path in folder.glob("[!_]*/__init__.py")]:
-            return sorted(folders)
-        return sorted(path.stem for path in folder.glob("[!_]*.py") if path.stem != CONTRACT)
-
-    def fault(self, value: str) -> str | None:
-        return None if value in self.names() else f"one of {', '.join(self.names())}"
-
-
 class Component(dict[str, Any]):
     """A component is a mapping: its `_target_`, a class's dotted name, and its arguments."""
-
-
-def load_yaml(text: str, where: str) -> Any:
-    """Reads YAML 1.2 by the parser that DVC uses, for the same values (1e-3 is a number).
-
-    The values are the caller's own. Raises ParamsError naming `where` and the line, and for aliases
-    that stand for more values than any file has.
-    """
-    from ruamel.yaml.error import MarkedYAMLError
-
-    try:
-        value = _parsed(text)
-        if "&" in text and "*" in text:
-            _demand_bounded(value, where)
-        return copy.deepcopy(value)
-    except RecursionError:
-        raise ParamsError(f"{where}: nested deeper than any configuration; flatten it") from None
-    except MarkedYAMLError as fault:
-        line = fault.problem_mark.line + 1 if fault.problem_mark else "?"
-        raise ParamsError(f"{where}: line {line}: no YAML: {fault.problem}") from None
-
-
-@lru_cache(256)
-def _parsed(text: str) -> Any:
-    """Returns a text's values, parsed once: a stage reads dvc.yaml five times, in all a tenth of a
-    second."""
-    from ruamel.yaml import YAML
-
-    return YAML(typ="safe", pure=True).load(text)
-
-
-def _demand_bounded(value: Any, where: str) -> None:
-    """Counts what stands there once aliases are written out: nine of nine, nine deep, is a
-    billion."""
-    sizes: dict[int, int] = {}
-    waiting = [(value, False)]
-    while waiting:
-        each, behind = waiting.pop()
-        children = each.values() if isinstance(each, Mapping) else each
-        if not isinstance(each, Mapping | list) or (id(each) in sizes and not behind):
-            continue
-        if behind:
-            sizes[id(each)] = 1 + sum(sizes.get(id(child), 1) for child in children)
-            if sizes[id(each)] > VALUES:
-                raise ParamsError(f"{where}: its aliases stand for more than {VALUES} values")
-        else:
-            sizes[id(each)] = VALUES  # until it is known: what stands in itself has no end
-            waiting += [(each, True), *((child, False) for child in children)]
-
-
-def dump_yaml(values: Any) -> str:
-    """Writes block style, keys in their order: the same text for the same values."""
-    from ruamel.yaml import YAML
-
-    yaml: Any = YAML(typ="safe", pure=True)
-    yaml.default_flow_style = False
-    yaml.sort_base_mapping_type_on_output = False
-    yaml.width = 100
-    stream = io.StringIO()
-    yaml.dump(values, stream)
-    return stream.getvalue()
 
 
 def read(kind: type[T], values: Mapping[str, Any]) -> T:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pipeline.config import command_params, metric_names
+from pipeline.config.bounds import Range
 from pipeline.config.command_params import CommandHistory
 from pipeline.config.distributed_params import Distributed
-from pipeline.config.reading import Component, Range
+from pipeline.config.reading import Component
 from pipeline.errors import ParamsError
 
 DIGEST = re.compile("[0-9a-f]{64}")

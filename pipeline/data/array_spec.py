@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipeline.data import precision
-from pipeline.data.ragged import Lists, Template
+from pipeline.data.lists import Lists, Template
 from pipeline.data.tables import Array, Kind
 from pipeline.data.times import Clock
 

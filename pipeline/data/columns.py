@@ -11,7 +11,7 @@ from pipeline.config.data_params import Data, Input, Target
 from pipeline.data import precision, times
 from pipeline.data.array_spec import ArraySpec
 from pipeline.data.casting import cast, cast_text
-from pipeline.data.ragged import Lists, as_lists, axes_of, values_of
+from pipeline.data.lists import Lists, as_lists, axes_of, values_of
 from pipeline.data.tables import Array, Batch, Kind, RowsOfLists, Table
 from pipeline.errors import ParamsError
 

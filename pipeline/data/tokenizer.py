@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.config.text_params import Vocabulary
-from pipeline.data.ragged import Array, Lists
+from pipeline.data.lists import Lists
+from pipeline.data.ragged import Array
 from pipeline.errors import DataError
 
 if TYPE_CHECKING:

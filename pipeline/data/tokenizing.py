@@ -11,7 +11,8 @@ from typing import Any
 from pipeline.config.data_params import Data, Input
 from pipeline.data import columns, tokenizer
 from pipeline.data.array_spec import ArraySpec
-from pipeline.data.ragged import Array, Lists
+from pipeline.data.lists import Lists
+from pipeline.data.ragged import Array
 from pipeline.data.tables import Table
 
 SHOWN = 16

@@ -15,7 +15,7 @@ from pipeline.config.component import component
 from pipeline.config.reading import Component
 from pipeline.config.targets import DATA, MODELS
 from pipeline.config.targets import Kind as TargetKind
-from pipeline.data.ragged import Lists, axes_of, lists_of
+from pipeline.data.lists import Lists, axes_of, lists_of
 from pipeline.data.tables import BATCH, EXACT, NO_LABEL, NO_TEXT, NUMBERS, Array, Batch, Kind, Table
 from pipeline.errors import DataError, ParamsError, PipelineError
 

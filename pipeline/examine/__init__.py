@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.config.params import Verify
-from pipeline.config.reading import load_yaml, read
+from pipeline.config.reading import read
+from pipeline.config.yaml_text import load_yaml
 from pipeline.errors import CannotRun, ParamsError, PipelineError, VerificationFailed
 from pipeline.examine import admission, loading
 from pipeline.project import PARAMS, ROOT

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config.composition import compose_conf, interpolated
-from pipeline.config.reading import dump_yaml, load_yaml
+from pipeline.config.yaml_text import dump_yaml, load_yaml
 from pipeline.errors import CannotRun
 from pipeline.project import PARAMS, ROOT
 from pipeline.provenance import lineage

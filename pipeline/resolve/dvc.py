@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import provenance
-from pipeline.config.reading import load_yaml
+from pipeline.config.yaml_text import load_yaml
 from pipeline.errors import ParamsError
 
 LOCK = "dvc.lock"

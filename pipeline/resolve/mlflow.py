@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pipeline import provenance
-from pipeline.config.reading import load_yaml
+from pipeline.config.yaml_text import load_yaml
 from pipeline.errors import PipelineError
 from pipeline.project import PARAMS
 from pipeline.resolve.logged import Logged as Logged

@@ -7,8 +7,9 @@ from pipeline import provenance
 from pipeline.config import earlier
 from pipeline.config.composition import Values, interpolated
 from pipeline.config.data_params import Data, Files
-from pipeline.config.reading import convert, load_yaml
+from pipeline.config.reading import convert
 from pipeline.config.targets import DATA
+from pipeline.config.yaml_text import load_yaml
 from pipeline.data.folders import is_note
 from pipeline.data.many_files import located
 from pipeline.data.raw import open_raw

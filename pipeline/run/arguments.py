@@ -8,7 +8,8 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.config.reading import load_yaml, read
+from pipeline.config.reading import read
+from pipeline.config.yaml_text import load_yaml
 from pipeline.errors import ParamsError
 from pipeline.project import PARAMS
 

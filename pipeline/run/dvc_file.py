@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from pipeline.config.reading import load_yaml
+from pipeline.config.yaml_text import load_yaml
 
 
 def stages() -> dict[str, Any]:

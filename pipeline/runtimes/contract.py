@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from pipeline.formats.contract import EXACT, Tolerance
+from pipeline.formats.tolerance import EXACT, Tolerance
 
 FOLDER = "runtimes"
 """Of a complete model, with a folder for each."""

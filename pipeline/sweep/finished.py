@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.config.reading import load_yaml
+from pipeline.config.yaml_text import load_yaml
 from pipeline.project import CHECKPOINT, LOG_TO_MLFLOW, PARAMS
 from pipeline.provenance import git
 from pipeline.resolve import dvc as resolve_dvc

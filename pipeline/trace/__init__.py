@@ -22,9 +22,11 @@ from pipeline.resolve import dvc as resolve_dvc
 from pipeline.text import escaped, escaped_values
 from pipeline.trace.claims import Case, Check, direct, kind
 from pipeline.trace.code import Source
+from pipeline.trace.environment import environment
 from pipeline.trace.files import carried, files, links, params, path_of, seal
+from pipeline.trace.raw_data import data, elsewhere
 from pipeline.trace.records import dvc, mlflow
-from pipeline.trace.source import code, code_files, data, elsewhere, environment, sources
+from pipeline.trace.source import code, code_files, sources
 
 VERDICTS = ("verified", "missing", "contradicted")
 

@@ -1,12 +1,12 @@
-"""What a statement says of its code, its raw data and its environment."""
+"""What a statement says of its code, compared with the commit, the patch and the work tree."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline import provenance
 from pipeline.provenance import git
 from pipeline.provenance.lineage import Node, dep_kind
-from pipeline.trace.claims import SHORT, Case, Check, count, listed
+from pipeline.trace.claims import SHORT, Case, Check, listed
 from pipeline.trace.code import Source, find_source
 from pipeline.untrusted import limits
 
@@ -166,86 +166,3 @@ def _which(node: Node, path: str, source: Source) -> str:
     there = {n.removeprefix(lead): d for n, d in source.files.items() if n.startswith(lead)}
     names = {n for n in {*recorded, *there} if recorded.get(n) != there.get(n)}
     return f" ({listed(sorted(filter(provenance.counts, names)))})"
-
-
-def data(node: Node, source: Source, case: Case) -> Iterator[Check]:
-    """Raw data by digest: in the work tree, else at the commit and in DVC's cache.
-
-    Other data in the work tree is no contradiction: it is not what the artifact was made from.
-    """
-    for path, digest in deps_of_data(node).items():
-        short = f"{path}/" if (case.root / path).is_dir() else path
-        short += f" ({digest[:SHORT]})"
-        if case.digest(case.root / path) == digest:
-            text = f"{short} in the work tree has exactly the recorded content"
-            yield Check(claim="raw data", verdict="verified", text=text)
-        elif source.digest(path) == digest:
-            text = (
-                f"{short} is at commit {(source.commit or '')[:SHORT]}; the work tree has another"
-            )
-            todo = f"`git checkout {(source.commit or '')[:SHORT]} -- {path}`, then `dvc checkout`"
-            yield Check(claim="raw data", verdict="verified", text=text, todo=todo)
-        else:
-            text = f"{path} with the digest {digest} is not at hand"
-            text += "; the work tree has other data" if (case.root / path).exists() else ""
-            todo = "`dvc pull` what git has as .dvc, or get the data from where it came"
-            if source.exists:
-                todo = f"`git checkout {source.commit} -- {path}`, then `dvc pull`"
-            yield Check(claim="raw data", verdict="missing", text=text, todo=todo)
-
-
-def elsewhere(node: Node, case: Case) -> Iterator[Check]:
-    """The checkpoint that training started from: a root, of whose making nothing is recorded."""
-    origin = node.elsewhere
-    for path, digest in deps_of_kind(node, "checkpoint").items():
-        same = case.digest(case.root / path) == digest
-        if path.endswith(".json"):
-            if not same:
-                text = f"{path}, what was known of the checkpoint, is not at hand as it was"
-                todo = f"`git checkout {path}`, if git has it"
-                yield Check(claim="checkpoint", verdict="missing", text=text, todo=todo)
-            continue
-        known = origin.get("known", {})
-        text = f"{path}, {known.get('name')} ({known.get('kind')}), trained elsewhere: its "
-        text += f"{', '.join(map(str, origin.get('unknown', ())))} are not known; "
-        if same:
-            text += "the recorded bytes are at hand"
-            yield Check(claim="checkpoint", verdict="verified", text=text)
-        else:
-            text += "it is not at hand as it was"
-            todo = f"`dvc pull {path}.dvc`"
-            yield Check(claim="checkpoint", verdict="missing", text=text, todo=todo)
-
-
-def environment(node: Node, here: Mapping[str, object]) -> Check:
-    """Compared with the interpreter that runs the trace."""
-    recorded = node.environment
-    text = f"Python {recorded['python']}, {recorded['platform']}, "
-    text += count(len(recorded["packages"]), "package")
-    differing = differences(recorded, here)
-    if not differing:
-        return Check(claim="environment", verdict="verified", text=f"{text}; the same here")
-    return Check(
-        claim="environment",
-        verdict="missing",
-        text=f"{text}; here {len(differing)} differ: {listed(differing)}",
-        todo="`python -m pipeline.reproduce WHAT --environment recorded` makes one as it was",
-    )
-
-
-def differences(recorded: Mapping[str, object], here: Mapping[str, object]) -> list[str]:
-    """ "torch 2.13.0 (here 2.12.0)", for Python, the platform and every package."""
-    before, now = _versions(recorded), _versions(here)
-    return [
-        f"{name} {before.get(name, 'none')} (here {now.get(name, 'none')})"
-        for name in [*before, *(name for name in now if name not in before)]
-        if before.get(name) != now.get(name)
-    ]
-
-
-def _versions(environment: Mapping[str, object]) -> dict[str, str]:
-    """Python, the platform and every package by name."""
-    packages = environment["packages"]
-    assert isinstance(packages, Mapping)
-    named = {"python": environment["python"], "platform": environment["platform"]}
-    return {name: str(version) for name, version in (named | dict(packages)).items()}

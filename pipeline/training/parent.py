@@ -8,38 +8,25 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import numpy as np
 
 from pipeline import formats, provenance
 from pipeline.config import earlier
 from pipeline.config.params import Train
-from pipeline.config.reading import convert
 from pipeline.data import arrays
-from pipeline.errors import ParamsError, VerificationFailed
+from pipeline.errors import ParamsError
 from pipeline.formats.contract import EvaluatingTrainer
 from pipeline.formats.dimensions import Dimensions
 from pipeline.frameworks.contract import Framework
 from pipeline.project import PARENTS
 from pipeline.run.parent import demand_whole, training_format
 from pipeline.training import as_one
+from pipeline.training.parent_demands import COPY, admitted, demand_same_data, demand_same_step
 
-COPY = "model"
 SUFFIX = as_one.SUFFIX
 TRAINS = True
-OF_STEP: dict[str, Any] = {
-    "clip_norm": None,
-    "accumulate": 1,
-    "schedule_by": "epoch",
-    "freeze": [],
-    "averaging": None,
-    "adapter": None,
-    "precision": "float32",
-    "class_weights": None,
-}
-"""Keys of `train` that are in a complete model's step, with what one has that is older than the
-key."""
 FAULTS: tuple[type[Exception], ...] = ()
 Arrays = Mapping[str, np.ndarray]
 
@@ -87,61 +74,18 @@ def build(base: Framework[Any], train: Train, described: Mapping[str, Any]) -> T
     parent = PARENTS / str(train.parent)
     demand_whole(parent)
     before, recorded = schema(parent.name), provenance.params(parent)["train"]
-    _demand_alike(described, before)
+    demand_same_data(described, before)
     base.configure(train.threads)
     name = training_format(parent)
-    admitted = _admitted(parent, name)
-    trainer = formats.training_loader(name).load_training(Path(admitted.name) / COPY)
-    _demand_same_step(train, recorded, parent)
+    screened = admitted(parent, name)
+    trainer = formats.training_loader(name).load_training(Path(screened.name) / COPY)
+    demand_same_step(train, recorded, parent)
     if train.lr != recorded["lr"]:
         try:
             trainer.set_learning_rate(train.lr)
         except ValueError as fault:
             raise ParamsError(f"train.lr: {fault}") from None
-    return Training(trainer, name, base, list(before["sources"]), admitted)
-
-
-def _admitted(parent: Path, form: str) -> "tempfile.TemporaryDirectory[str]":
-    """Returns a directory with a copy of the parent that has had the screen of `examine`.
-
-    `resume` has screened it before; but it can have come with a clone as well, or have changed.
-    What is screened is what is loaded. Raises VerificationFailed.
-    """
-    from pipeline.examine import demand_admitted
-    from pipeline.examine.loading import loadable
-
-    scratch = tempfile.TemporaryDirectory(prefix="parent-")
-    copy = Path(scratch.name) / COPY
-    demand_admitted(parent, copy, known=True)
-    if form not in loadable(copy) or provenance.digest(copy) != parent.name:
-        raise VerificationFailed(f"{parent}: trains in no format that is safe to load")
-    print(f"{parent.name[:12]}: trained on from here once screened as `examine` does", flush=True)
-    return scratch
-
-
-def _demand_alike(described: Mapping[str, Any], before: Mapping[str, Any]) -> None:
-    if "decisions" not in before and len(described["targets"]) == 1:
-        # From before targets had names: its only one goes by any.
-        (name,) = described["targets"]
-        before = {**before, "targets": {name: next(iter(before["targets"].values()))}}
-    for key in ("inputs", "targets", "dimensions"):
-        if described.get(key) != before.get(key):
-            raise ParamsError(
-                f"data.{key}: found {json.dumps(described.get(key))}, expected what the complete "
-                f"model was trained with: {json.dumps(before.get(key))}"
-            )
-
-
-def _demand_same_step(train: Train, recorded: Mapping[str, Any], parent: Path) -> None:
-    hints = get_type_hints(Train, include_extras=True)
-    for key, before in OF_STEP.items():
-        value = getattr(train, key)
-        expected = convert(recorded.get(key, before), hints[key], f"train.{key}")
-        if value != expected:
-            raise ParamsError(
-                f"train.{key}: found {value}, but {parent} was trained with {expected}, which is "
-                "part of its step; expected the same"
-            )
+    return Training(trainer, name, base, list(before["sources"]), screened)
 
 
 def seed(value: int, training: Training) -> None:

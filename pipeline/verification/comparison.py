@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.config.params import Tolerance
-from pipeline.formats import contract
+from pipeline.formats import tolerance as promised
 from pipeline.sandbox.reports import Batches
 
 Arrays = Mapping[str, np.ndarray]
@@ -34,7 +34,7 @@ class Difference:
 
 
 def compare(candidate: Batches, baseline: Batches, tolerance: Tolerance) -> Difference:
-    """Compares floats by how far formats.contract.allowed lets them be off, all else exactly."""
+    """Compares floats by how far formats.tolerance.allowed lets them be off, all else exactly."""
     difference = Difference()
     for batch, expected in baseline.items():
         outputs = candidate.get(batch, {})
@@ -109,7 +109,7 @@ def _compare_floats(
     distance = np.where(finite, _distance(actual, expected), 0.0)
     size = np.where(finite, _magnitude(expected), 0.0)
     _note(where, distance, size, difference)
-    allowed = contract.allowed(expected, tolerance.atol, tolerance.rtol)
+    allowed = promised.allowed(expected, tolerance.atol, tolerance.rtol)
     wrong = np.where(finite, distance > allowed, ~alike)
     if wrong.any():
         worst = int(np.where(wrong, np.where(finite, distance, math.inf), -1.0).argmax())

@@ -5,13 +5,13 @@ from typing import Any
 
 from pipeline import formats
 from pipeline.config.params import Tolerance, Verify
-from pipeline.formats import contract
+from pipeline.formats import tolerance as promised
 from pipeline.provenance.environments import this_platform
 from pipeline.verification.comparison import EXACT
 
-ROUNDED = contract.Tolerance(atol=1e-5, rtol=1e-5)
+ROUNDED = promised.Tolerance(atol=1e-5, rtol=1e-5)
 """Of answers where equal bits are promised, but another processor gave those of the reference."""
-ROUNDED_STEPS = contract.Tolerance(atol=1e-4, rtol=1e-4)
+ROUNDED_STEPS = promised.Tolerance(atol=1e-4, rtol=1e-4)
 """Of a training there, whose steps carry the rounding on."""
 
 
@@ -41,11 +41,11 @@ def of_training(verify: Verify, name: str, exact: bool = True) -> Tolerance:
 def _chosen(
     params: Mapping[str, Tolerance],
     name: str,
-    declared: contract.Tolerance | None,
-    rounded: contract.Tolerance,
+    declared: promised.Tolerance | None,
+    rounded: promised.Tolerance,
     exact: bool,
 ) -> Tolerance:
-    own = declared or contract.EXACT
+    own = declared or promised.EXACT
     chosen = params.get(name) or Tolerance(atol=own.atol, rtol=own.rtol)
     if exact or chosen != EXACT:
         return chosen

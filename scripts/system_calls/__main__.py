@@ -21,7 +21,8 @@ from typing import Any
 
 from pipeline import formats
 from pipeline.config.params import VerifyParams
-from pipeline.config.reading import load_yaml, read
+from pipeline.config.reading import read
+from pipeline.config.yaml_text import load_yaml
 from pipeline.sandbox import processes
 from pipeline.sandbox.launcher import calls
 from testing import preloaded

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.complete_model import attempts
-from pipeline.formats.contract import EXACT, Tolerance
+from pipeline.formats.tolerance import EXACT, Tolerance
 from testing.linear import GEMM, Linear, bias, make, weight
 
 

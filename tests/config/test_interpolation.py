@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.config.composition import compose_conf, interpolated
 from pipeline.config.interpolation import demand_no_resolvers
-from pipeline.config.reading import load_yaml
+from pipeline.config.yaml_text import load_yaml
 from pipeline.errors import ParamsError
 from testing.project import ROOT
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.data import arrays
-from pipeline.data.ragged import Lists, Mask, Ragged, chosen, offsets_of
+from pipeline.data.ragged import Mask, Ragged, offsets_of
 
 LENGTHS = [2, 0, 3, 1]
 VALUES = np.arange(12.0).reshape(6, 2)
@@ -35,19 +35,6 @@ def test_the_shape_says_what_varies() -> None:
 def test_a_mask_is_one_where_a_row_has_values(dtype: str) -> None:
     batch = Mask([offsets_of(LENGTHS)], dtype)[slice(0, 3)]
     assert batch.tolist() == [[1, 1, 0], [0, 0, 0], [1, 1, 1]] and batch.dtype == dtype
-
-
-def test_rows_of_lists_are_chosen_and_found_again() -> None:
-    lists = Lists(VALUES, np.array(LENGTHS))
-    rows = np.array([True, False, False, True])
-    assert chosen(lists, rows).tolist() == VALUES[[0, 1, 5]].tolist()
-    assert [lists.row_of(position) for position in (0, 1, 2, 4, 5)] == [
-        (0, 0),
-        (0, 1),
-        (2, 0),
-        (2, 2),
-        (3, 0),
-    ]
 
 
 def test_where_rows_have_values_is_as_wide_as_the_longest_of_them() -> None:

@@ -14,7 +14,8 @@ from torch import nn
 
 from pipeline import frameworks
 from pipeline.config.params import ExportParams, VerifyParams
-from pipeline.config.reading import load_yaml, read
+from pipeline.config.reading import read
+from pipeline.config.yaml_text import load_yaml
 from pipeline.formats import declared, exporter
 from pipeline.training.parts import build
 from pipeline.verification.answers import train_on

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from pipeline.config.reading import dump_yaml, load_yaml
+from pipeline.config.yaml_text import dump_yaml, load_yaml
 from testing import finished, preloaded
 from testing.project import Project
 from tests.test_export_complete import blocks

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from pipeline import provenance
-from pipeline.config.reading import load_yaml
+from pipeline.config.yaml_text import load_yaml
 from testing.project import PARTS, ROOT, Project
 
 ARCHIVES = sorted(Path(__file__).with_name("older").glob("*.tar.xz"))

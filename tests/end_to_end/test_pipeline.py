@@ -8,7 +8,7 @@ import sqlite3
 import pytest
 
 from pipeline import provenance
-from pipeline.config.reading import dump_yaml, load_yaml
+from pipeline.config.yaml_text import dump_yaml, load_yaml
 from testing.project import Project, make_project
 from testing.sweeps import experiments, rates, sweep
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config.reading import load_yaml
+from pipeline.config.yaml_text import load_yaml
 from testing.project import ROOT
 
 README = (ROOT / "README.md").read_text()

@@ -2,7 +2,7 @@
 
 import json
 
-from pipeline.config.reading import load_yaml
+from pipeline.config.yaml_text import load_yaml
 from testing.project import Project
 
 SHORT = ("train.epochs=30", "export.attempt=[]", "checkpoint.many=16")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from faults._server import before, free_port
-from pipeline.config.reading import load_yaml
+from pipeline.config.yaml_text import load_yaml
 from pipeline.errors import PipelineError
 from scripts.team import Team, new_secrets, program, read
 from testing.project import ROOT, Project

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import frameworks
-from pipeline.config.reading import Plugin
+from pipeline.config.bounds import Plugin
 from testing.project import ROOT
 
 FOLDER = Path(frameworks.__file__).parent

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from pipeline import provenance
+from pipeline.frameworks import _keras_preprocessing
 from pipeline.frameworks import keras as framework
 from pipeline.training.epochs import epoch_batches, mean_loss, steps
 from pipeline.training.parts import seed as seed_of
@@ -255,7 +256,7 @@ TABLE["age"] = TABLE["age"].astype(np.float32)
 def test_layers_of_a_functional_model_are_adapted_to_what_reaches_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(framework, "ADAPT_ROWS", 16)
+    monkeypatch.setattr(_keras_preprocessing, "ADAPT_ROWS", 16)
     training = built(words, inputs=TOWNS)
     framework.adapt(training, TABLE)
     framework.save(training, tmp_path / "words.npz")

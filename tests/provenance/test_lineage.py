@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import provenance
-from pipeline.config.reading import dump_yaml, load_yaml
+from pipeline.config.yaml_text import dump_yaml, load_yaml
 from pipeline.errors import PipelineError
 from pipeline.provenance import lineage, statement
 from testing.project import TINY, Project, make_project

@@ -11,7 +11,7 @@ def test_every_stage_depends_in_dvc_on_the_params_it_reads():
     import importlib
     from pathlib import Path
 
-    from pipeline.config.reading import load_yaml
+    from pipeline.config.yaml_text import load_yaml
     from pipeline.run.arguments import sections
 
     stages = load_yaml(Path("dvc.yaml").read_text(), "dvc.yaml")["stages"]

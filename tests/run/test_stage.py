@@ -19,7 +19,7 @@ def prepared(project):
 
 
 def test_the_statement_names_exactly_the_stages_deps_and_params(prepared):
-    from pipeline.config.reading import load_yaml
+    from pipeline.config.yaml_text import load_yaml
 
     stages = load_yaml(prepared.read("dvc.yaml"), "dvc.yaml")["stages"]
     definition = provenance.read(prepared.root / "artifacts/data")["predicate"]["buildDefinition"]

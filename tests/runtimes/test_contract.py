@@ -12,7 +12,8 @@ from pipeline.complete_model import programs
 from pipeline.compose import compose
 from pipeline.config.merge import composed, write_lock
 from pipeline.config.params import Runtimes
-from pipeline.config.reading import convert, dump_yaml
+from pipeline.config.reading import convert
+from pipeline.config.yaml_text import dump_yaml
 from pipeline.errors import FormatError, ParamsError
 from pipeline.examine import programs as examined
 from pipeline.runtimes import _npm

@@ -14,7 +14,8 @@ import torch
 
 from pipeline import provenance
 from pipeline.config.params import TrainParams
-from pipeline.config.reading import load_yaml, read
+from pipeline.config.reading import read
+from pipeline.config.yaml_text import load_yaml
 from pipeline.diff import text as diff_text
 from pipeline.errors import ModelError, ParamsError
 from pipeline.provenance import lineage

@@ -13,7 +13,7 @@ from torch import nn
 
 from pipeline import adopt
 from pipeline.config.composition import compose_conf, interpolated
-from pipeline.config.reading import dump_yaml
+from pipeline.config.yaml_text import dump_yaml
 from pipeline.files import write_atomically
 from testing.project import Project, make_project
 from testing.shared import shared

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.data.lists import Lists, Template, lists_of
 from pipeline.data.media import Decode, Place, Undecodable, content_of
-from pipeline.data.ragged import Lists, Template, lists_of
 from pipeline.data.tables import Array
 
 

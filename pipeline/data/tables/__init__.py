@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from pipeline.config.csv_params import Csv
-from pipeline.data.ragged import Lists, Template
+from pipeline.data.lists import Lists, Template
 from pipeline.errors import DataError, ParamsError
 
 Array = np.ndarray[Any, Any]

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.data.ragged import Lists
+from pipeline.data.lists import Lists
 from pipeline.data.tables import EMPTY, EXACT, NO_TIME, NUMBERS, Array, Kind, Table
 from pipeline.data.tables._lists import shape_of, to_lists
 

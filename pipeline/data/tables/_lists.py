@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.data.ragged import Lists, Template, axes_of, lists_of
+from pipeline.data.lists import Lists, Template, axes_of, lists_of
 from pipeline.data.tables import EMPTY, Array, Table
 
 

@@ -9,7 +9,7 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from pipeline.data.ragged import Lists, Template
+from pipeline.data.lists import Lists, Template
 from pipeline.data.tables import (
     BATCH,
     NO_DATE,

@@ -3,7 +3,8 @@
 It is no complete model for classes of one's own.
 """
 
-from ..contract import Format, Promises, Tolerance
+from ..contract import Format, Promises
+from ..tolerance import Tolerance
 
 FORMAT = Format(
     promises=Promises(

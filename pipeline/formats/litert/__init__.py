@@ -1,6 +1,7 @@
 """`model.tflite`: for phones and small devices; one file that holds the weights once more."""
 
-from ..contract import Format, Promises, Tolerance
+from ..contract import Format, Promises
+from ..tolerance import Tolerance
 
 FORMAT = Format(
     promises=Promises(

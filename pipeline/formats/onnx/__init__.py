@@ -1,6 +1,7 @@
 """`model.onnx`: the graph for ONNX runtimes; its weights are read out of the files beside it."""
 
-from ..contract import Format, Promises, Tolerance
+from ..contract import Format, Promises
+from ..tolerance import Tolerance
 
 FORMAT = Format(
     promises=Promises(

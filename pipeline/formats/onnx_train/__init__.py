@@ -1,6 +1,7 @@
 """`onnx_train/`: a whole training step as plain ONNX, for runtimes that know no autograd."""
 
-from ..contract import Format, Promises, Tolerance
+from ..contract import Format, Promises
+from ..tolerance import Tolerance
 
 FORMAT = Format(
     promises=Promises(

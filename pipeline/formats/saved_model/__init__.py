@@ -1,6 +1,7 @@
 """`saved_model/`: TensorFlow's own complete format; same model, same bytes."""
 
-from ..contract import Format, Promises, Tolerance
+from ..contract import Format, Promises
+from ..tolerance import Tolerance
 
 FORMAT = Format(
     promises=Promises(

@@ -1,6 +1,7 @@
 """`model.pt2`: what `torch.export` makes of a model; no pickle, path or source line is in it."""
 
-from ..contract import Format, Promises, Tolerance
+from ..contract import Format, Promises
+from ..tolerance import Tolerance
 
 FORMAT = Format(
     promises=Promises(

@@ -1,6 +1,7 @@
 """`model.pickle.pt`: `torch.save(model)`, kept because people ask for it, no complete model."""
 
-from ..contract import Format, Promises, Tolerance
+from ..contract import Format, Promises
+from ..tolerance import Tolerance
 
 FORMAT = Format(
     promises=Promises(

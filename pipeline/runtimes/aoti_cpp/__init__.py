@@ -1,6 +1,6 @@
 """C++ without Python: `model.pt2`, compiled by AOTInductor over the one copy of the weights."""
 
-from pipeline.formats.contract import Tolerance
+from pipeline.formats.tolerance import Tolerance
 from pipeline.runtimes.contract import Runtime
 
 RUNTIME = Runtime(

@@ -142,7 +142,7 @@ def moved(
         if new.dtype.kind in "fc" and new.shape == old.shape:
             size = (
                 np.abs(old[np.isfinite(old)]).max(initial=10.0) / 10
-            )  # as formats.contract has it
+            )  # as formats.tolerance has it
             alike = np.isclose(new, old, rtol=rtol, atol=atol * size, equal_nan=True)
         else:
             alike = np.array(np.array_equal(new, old))

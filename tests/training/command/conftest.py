@@ -8,7 +8,8 @@ import pytest
 
 from pipeline.config.composition import compose_conf, interpolated
 from pipeline.config.params import TrainParams
-from pipeline.config.reading import dump_yaml, read
+from pipeline.config.reading import read
+from pipeline.config.yaml_text import dump_yaml
 from testing.project import ROOT
 
 Command = Callable[..., TrainParams]

@@ -1,6 +1,7 @@
 """`model.npy`: the one matrix of a softmax regression, for numpy."""
 
-from ..contract import EXACT, Format, Promises
+from ..contract import Format, Promises
+from ..tolerance import EXACT
 
 FORMAT = Format(
     promises=Promises(

@@ -2,8 +2,7 @@
 is compared with what is declared. The training that it takes is thrown away."""
 
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,49 +13,21 @@ from pipeline.config.params import TrainParams
 from pipeline.data import arrays as prepared
 from pipeline.data import sizes
 from pipeline.errors import ModelError, ParamsError
-from pipeline.frameworks.contract import Framework
 from pipeline.training.deciding import Deciding
 from pipeline.training.decision import Decision
 from pipeline.training.metrics import score
 from pipeline.training.model_faults import translate_model_faults
 from pipeline.training.parts import framework_of
 from pipeline.training.start import Begin
+from pipeline.training.trial.batch import Trial
+from pipeline.training.trial.pairs import demand_pairs
 
 ROWS = 4096
 """Rows at most that preprocessing is fitted to, and that metrics see."""
 WHEN = "in one batch before the first epoch; correct the model or what it is given"
 SEED = 1
-ALIKE = 1e-6
-"""Relative difference of two losses that count as one."""
 
 Build = Callable[[], Any]
-
-
-@dataclass(frozen=True)
-class _Trial:
-    """A training, and the batch that it is tried on."""
-
-    framework: Framework[Any]
-    training: Any
-    inputs: dict[str, np.ndarray]
-    targets: dict[str, np.ndarray]
-    places: dict[str, np.ndarray]
-    """Of those that differ in length from row to row, where they have values."""
-
-    def answers(self) -> dict[str, np.ndarray]:
-        return self.judged()[0]
-
-    def judged(self) -> tuple[dict[str, np.ndarray], float]:
-        return self.framework.evaluate(self.training, self.inputs, self.targets)
-
-    def loss_of(
-        self, outputs: Mapping[str, np.ndarray], targets: Mapping[str, np.ndarray]
-    ) -> float | None:
-        return self.framework.loss_of(self.training, self.inputs, outputs, targets)
-
-    def step(self) -> Any:
-        rows = np.arange(prepared.count(self.inputs))
-        return self.framework.step(self.training, self.inputs, self.targets, rows)
 
 
 def demand_trainable(params: TrainParams, build: Build, begin: Begin, data: Path) -> None:
@@ -73,7 +44,7 @@ def demand_trainable(params: TrainParams, build: Build, begin: Begin, data: Path
     batch = prepared.rows_of(inputs, rows)
     with translate_model_faults(framework, WHEN):
         places = prepared.places_of({**inputs, **targets}, rows)
-        trial = _Trial(framework, build(), batch, prepared.rows_of(targets, rows), places)
+        trial = Trial(framework, build(), batch, prepared.rows_of(targets, rows), places)
         before = framework.state_outside(trial.training)
         first = {name: prepared.head(array, ROWS) for name, array in inputs.items()}
         begin(trial.training, first)
@@ -89,7 +60,7 @@ def demand_trainable(params: TrainParams, build: Build, begin: Begin, data: Path
         if trial.loss_of(outputs, trial.targets) is None:
             _demand_only_judged(trial)
         else:
-            _demand_pairs(trial, outputs, [*decisions.values(), *filter(None, [predictions])])
+            demand_pairs(trial, outputs, [*decisions.values(), *filter(None, [predictions])])
         _demand_metrics(data, params, trial, outputs, decisions)
         _demand_sizes(trial, schema, {**inputs, **targets})
         if changed:
@@ -129,7 +100,7 @@ def _demand_same_answers(
             )
 
 
-def _demand_only_judged(trial: _Trial) -> None:
+def _demand_only_judged(trial: Trial) -> None:
     """A model that computes its loss itself may change in a step alone, and must judge the same
     rows alike."""
     before, (_, loss) = trial.framework.state(trial.training), trial.judged()
@@ -146,74 +117,10 @@ def _demand_only_judged(trial: _Trial) -> None:
         )
 
 
-def _demand_pairs(
-    trial: _Trial, outputs: Mapping[str, np.ndarray], decisions: Iterable[Decision]
-) -> None:
-    """A loss must compare each answer with its own target. One that is given shapes which do not
-    fit, such as (rows, 1) and (rows,), compares each with all of them, and is as large for any
-    order of the targets.
-
-    It is asked with made-up answers, for a net may answer all rows alike before it is trained.
-    """
-    compared = {(each.output, each.target) for each in decisions}
-    for output, target in sorted(compared):
-        if target in trial.targets and outputs[output].dtype.kind == "f":
-            _demand_pair(trial, outputs, output, target)
-
-
-def _demand_pair(
-    trial: _Trial, outputs: Mapping[str, np.ndarray], output: str, target: str
-) -> None:
-    truth, answer = trial.targets[target], outputs[output]
-    orders = [truth, np.roll(truth, 1, axis=0), truth[::-1].copy()]
-    if (orders[0] == orders[1]).all():
-        return
-    answers = {k: _made_up(v) if v.dtype.kind == "f" else v for k, v in outputs.items()}
-
-    def loss_of(truth: np.ndarray) -> float:
-        truths = {**trial.targets, target: truth}
-        loss = trial.loss_of(answers, truths)
-        assert loss is not None  # of a model that computes it there are no pairs
-        return loss
-
-    loss, *others = map(loss_of, orders)
-    if any(abs(each - loss) > ALIKE * abs(loss) for each in others):
-        return
-    of_one_target = loss_of(np.repeat(truth[:1], len(truth), axis=0))
-    if of_one_target != loss or _is_compared(trial, answers, target):
-        raise ParamsError(
-            f"model.loss: is as large whichever answer belongs to which target; the output "
-            f"{output} has shape {_shape(answer)}, the target {_shape(truth)}: give the loss "
-            "both in one shape, for instance by squeezing the answer"
-        )
-
-
-def _is_compared(trial: _Trial, answers: Mapping[str, np.ndarray], target: str) -> bool:
-    """Whether the loss is handed this target: one that is for metrics alone may be left out."""
-    others = {name: array for name, array in trial.targets.items() if name != target}
-    try:
-        trial.loss_of(answers, others)
-    except (KeyError, ValueError):
-        return True
-    return False
-
-
-def _made_up(output: np.ndarray) -> np.ndarray:
-    """Returns answers of this shape that differ, and that any loss takes: rows of probabilities."""
-    values = np.random.default_rng(0).uniform(0.1, 0.9, output.shape)
-    if output.ndim > 1 and output.shape[1] > 1:
-        values /= values.sum(axis=1, keepdims=True)
-    return values.astype(output.dtype)
-
-
-def _shape(array: np.ndarray) -> str:
-    return f"(rows, {', '.join(map(str, array.shape[1:]))})".replace(" )", ")")
-
-
 def _demand_metrics(
     data: Path,
     params: TrainParams,
-    trial: _Trial,
+    trial: Trial,
     outputs: Mapping[str, np.ndarray],
     decisions: Mapping[str, Decision],
 ) -> None:
@@ -231,7 +138,7 @@ def _demand_metrics(
 
 
 def _demand_sizes(
-    trial: _Trial, schema: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+    trial: Trial, schema: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
 ) -> None:
     """A model must answer, and be judged, in every size that the dimensions may have."""
     for dimensions in sizes.of_batches(schema).values():
@@ -243,7 +150,7 @@ def _demand_sizes(
             trial.framework.evaluate(trial.training, *both)
 
 
-def _demand_whole_state(trial: _Trial, build: Build, changed: list[str]) -> None:
+def _demand_whole_state(trial: Trial, build: Build, changed: list[str]) -> None:
     """A checkpoint must hold all that a model has learnt: what is loaded from one has to answer and
     to go on as the model itself."""
     framework, other = trial.framework, build()
@@ -251,7 +158,7 @@ def _demand_whole_state(trial: _Trial, build: Build, changed: list[str]) -> None
         file = Path(scratch) / f"trial{framework.SUFFIX}"
         framework.save(trial.training, file)
         framework.load(other, file)
-    loaded = _Trial(framework, other, trial.inputs, trial.targets, trial.places)
+    loaded = Trial(framework, other, trial.inputs, trial.targets, trial.places)
     for when in ("answers", "goes on"):
         ours, theirs = (each.answers() for each in (trial, loaded))
         if any(a.tobytes() != theirs[name].tobytes() for name, a in ours.items()):
