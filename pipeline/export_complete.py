@@ -85,7 +85,7 @@ class TrainedModel:
     dimensions: Dimensions
 
     def trains_on(self, name: str) -> bool:
-        """Whether the format is to hold what it takes to train on."""
+        """Returns whether the format is to hold what it takes to train on."""
         if self.params.model.program:
             return False
         if self.params.train.parent is not None:

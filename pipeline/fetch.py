@@ -98,10 +98,8 @@ def _at_hand(root: Path, md5: str) -> dict[str, Path] | None:
 
 
 def pulled(root: Path, md5s: Collection[str]) -> str | None:
-    """DVC brings these objects from its remote into its cache. Returns what failed.
-
-    It takes a directory for whole when it has the list, so the files are asked for by name.
-    """
+    """Has DVC bring these objects from its remote into its cache; returns what failed. DVC takes a
+    directory for whole when it has the list, so the files are asked for by name."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
     from dvc_data.hashfile.hash_info import HashInfo
@@ -118,7 +116,8 @@ def pulled(root: Path, md5s: Collection[str]) -> str | None:
 
 
 def _copy(files: Mapping[str, Path], directory: Path) -> None:
-    """The directory appears whole, and only if every file is what the statement says."""
+    """Copies the files so that the directory appears whole, and only if each is what the statement
+    says."""
     if directory.exists():
         raise PipelineError(f"{directory}: is there already; give a directory that is not")
     with translate_os_errors(directory):

@@ -138,7 +138,7 @@ def translate_os_errors(path: Path) -> Iterator[None]:
 
 
 def _explanation(fault: BaseException, path: Path) -> str | None:
-    """The line to print, or None where the disk is not to blame."""
+    """Returns the line to print, or None where the disk is not to blame."""
     chain = list(_chain(fault))
     system = [each for each in chain if isinstance(each, OSError)]
     directory = _existing(path)
@@ -168,5 +168,5 @@ def _chain(fault: BaseException | None) -> Iterator[BaseException]:
 
 
 def _existing(path: Path) -> Path:
-    """The path itself or the closest directory above it that exists."""
+    """Returns the path itself or the closest directory above it that exists."""
     return next(each for each in (path, *path.absolute().parents) if each.exists())

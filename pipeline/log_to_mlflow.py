@@ -29,7 +29,8 @@ def log_to_mlflow(
     report: Path,
     params: TrackingParams,
 ) -> None:
-    """A second time with the same complete model finds the first run and logs nothing."""
+    """Makes one MLflow run of the complete model. A second time with the same complete model it
+    finds the first run and logs nothing."""
     content = RunContent(
         complete_model=complete_model,
         checkpoint=checkpoint,
@@ -51,10 +52,8 @@ def log_to_mlflow(
 
 
 def summary(store: Store, run: "Run", content: RunContent) -> dict[str, Any]:
-    """The content of reports/mlflow.json; the same for a run however often it is asked for.
-
-    With the artifacts it is all that it takes to make the run again.
-    """
+    """Returns the content of reports/mlflow.json, the same for a run however often it is asked for.
+    With the artifacts it is all that it takes to make the run again."""
     model_id = mlflow_store.model_of(run)
     place = f"{store.page}/#/experiments/{run.info.experiment_id}"
     kind = f"?{view.KIND}"

@@ -24,7 +24,8 @@ def escaped(text: str, allowed: str = "") -> str:
 
 
 def _one_script(word: str) -> str:
-    """A word with an ASCII letter in it is Latin: what else it has, and combines with, is told."""
+    """Returns the word with what is strange in it escaped. A word with an ASCII letter in it is
+    Latin: what else it has, and combines with, is escaped."""
     if not any(c.isascii() and c.isalpha() for c in word):
         return word
     return "".join(c if c.isascii() or _is_latin(c) else _number(c) for c in word)

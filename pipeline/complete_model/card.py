@@ -29,7 +29,8 @@ class Content:
 
 
 def card(content: Content, directory: Path) -> str:
-    """Markdown. Each ```python block runs as it stands, from inside the directory."""
+    """Returns the card as Markdown. Each ```python block runs as it stands, from inside the
+    directory."""
     schema, held, trains = content.schema, content.held, content.trains
     sections = [
         f"# {content.name}",
@@ -189,7 +190,7 @@ def _elsewhere(names: Sequence[str], directory: Path) -> list[str]:
 
 
 def _serving(schema: Mapping[str, Any], held: Sequence[str]) -> list[str]:
-    """Nothing where no loader of MLflow's own takes the model."""
+    """Returns the lines about serving; none where no loader of MLflow's own takes it."""
     claimed = mlmodel.flavors(schema, held)
     if "python_function" not in claimed:
         return []

@@ -43,10 +43,10 @@ def write(
     formats: Sequence[str],
     example: Mapping[str, np.ndarray],
 ) -> None:
-    """Only what `formats` can serve is claimed; with none of them MLflow says which it misses.
+    """Writes FILES. Only what `formats` can serve is claimed; with none of them MLflow itself says
+    what it misses.
 
-    Writes FILES. `schema` is the checkpoint's, with inputs and outputs; `example` is that of
-    examples/one.npz.
+    `schema` is the checkpoint's, with inputs and outputs; `example` is that of examples/one.npz.
     """
     claimed = flavors(schema, formats)
     content = {
@@ -81,7 +81,8 @@ def write_without_example(directory: Path, schema: dict[str, Any], formats: Sequ
 
 
 def needs(schema: Mapping[str, Any], formats: Sequence[str]) -> list[str]:
-    """Serving takes one runtime; requirements.txt, what every format takes, would install all."""
+    """Returns what must be installed to serve it. Serving takes one runtime; requirements.txt,
+    which names what every format takes, would install them all."""
     server = _server(schema, formats)
     needed = sorted([*SERVER, *([server.runtime] if server else [])])
     return [f"{name}=={_version(name)}" for name in needed]
@@ -96,12 +97,12 @@ def _conda(needed: list[str]) -> dict[str, Any]:
 
 
 def _version(distribution: str) -> str:
-    """Without a build's own mark, as no index has it."""
+    """Returns a version without a build's own mark (+cpu), which no index has."""
     return version(distribution).partition("+")[0]
 
 
 def _plain(rows: np.ndarray) -> list[Any]:
-    """The shortest numbers that are these in their own dtype; MLflow reads null as NaN."""
+    """Returns the shortest numbers that are these in their own dtype; MLflow reads null as NaN."""
     if rows.dtype.kind == "f":
         numbers = rows.astype(str).astype(float)
         rows = np.where(np.isnan(numbers), None, numbers)  # type: ignore[call-overload]
@@ -110,7 +111,7 @@ def _plain(rows: np.ndarray) -> list[Any]:
 
 
 def flavors(schema: Mapping[str, Any], formats: Sequence[str]) -> dict[str, Any]:
-    """What MLmodel claims, in the order in which it stands there."""
+    """Returns what MLmodel claims, in the order in which it stands there."""
     by_name: dict[str, Any] = {}
     server = _server(schema, formats)
     for each in _flavors(formats):
@@ -126,14 +127,15 @@ def _flavors(formats: Sequence[str]) -> list[Flavor]:
 
 
 def _server(schema: Mapping[str, Any], formats: Sequence[str]) -> Flavor | None:
-    """The first that takes these inputs; none where a loader takes and gives one array only."""
+    """Returns the first format that takes these inputs; None where a loader takes and gives one
+    array only."""
     able = (each for each in _flavors(formats) if each.takes_names or _single(schema))
     return next(able, None)
 
 
 def _python_function(flavor: Flavor) -> dict[str, Any]:
-    """Both environments are named: without conda's MLflow 3.17 ends uv with a KeyError, without
-    the other a Dockerfile starts from another image."""
+    """Returns the flavor `python_function`. Both environments are named: without conda's MLflow
+    3.17 ends uv with a KeyError, without the other a Dockerfile starts from another image."""
     return {
         "loader_module": flavor.loader,
         "data": flavor.data,
@@ -147,18 +149,19 @@ def _single(schema: Mapping[str, Any]) -> bool:
 
 
 def _named(schema: Mapping[str, Any], formats: Sequence[str]) -> bool:
-    """Where a loader takes names."""
+    """Returns whether inputs go by name: a loader takes names, or there is more than one input or
+    output."""
     return any(each.takes_names for each in _flavors(formats)) or not _single(schema)
 
 
 def signature(schema: Mapping[str, Any], formats: Sequence[str]) -> dict[str, str]:
-    """Any batch size; by name where the loader takes names."""
+    """Returns MLflow's signature, for any number of rows; by name where the loader takes names."""
     named = _named(schema, formats)
     return {side: json.dumps(tensors(schema[side], named)) for side in ("inputs", "outputs")}
 
 
 def tensors(arrays: Mapping[str, Any], named: bool = True) -> list[dict[str, Any]]:
-    """MLflow's tensor specs of arrays {name: {"dtype", "shape" of one row}}."""
+    """Returns MLflow's tensor specs of arrays {name: {"dtype", "shape" of one row}}."""
     return [
         ({"name": name} if named else {})
         | {

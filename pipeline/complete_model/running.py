@@ -139,7 +139,8 @@ def _free_port() -> int:
 
 
 def _make_executable(target: Path) -> None:
-    """The confinement keeps a linker from setting a mode, since nothing would say of which file."""
+    """Makes the programs in a folder executable. The confinement keeps a linker from setting a
+    mode, since nothing would say of which file."""
     for path in target.iterdir():
         if path.is_file() and not path.suffix:
             path.chmod(0o700)

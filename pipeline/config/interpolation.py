@@ -121,7 +121,8 @@ class _Costs:
         return _Cost(cost.followed + own, cost.length, height)
 
     def _through(self, target: Path) -> Iterator[Path]:
-        """The value itself, and a text on the way to it that is followed first."""
+        """Yields what is followed on the way to a target: the first text among its parents, or
+        itself."""
         for length in range(1, len(target) + 1):
             if length == len(target) or isinstance(self._value(target[:length]), str):
                 yield target[:length]
@@ -144,7 +145,8 @@ def _is_number(name: str | int) -> bool:
 
 
 def _targets(path: Path, text: str) -> Iterator[Path]:
-    """Where each interpolation of a text leads; a leading dot counts from the value beside it."""
+    """Yields where each interpolation of a text leads; a leading dot counts from the value beside
+    it."""
     for match in NODE.finditer(text):
         base = path[: -len(match[1])] if match[1] else ()
         yield (*base, *PARTS.findall(match[2]))

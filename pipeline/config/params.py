@@ -134,7 +134,7 @@ class Tracking:
 
 
 def _opens(uri: str) -> bool:
-    """Whether somebody who reads the address could log in with it."""
+    """Returns whether somebody who reads the address could log in with it."""
     local = uri.startswith("sqlite:")
     return bool(re.search("//[^/]*@", uri)) or (not local and without_login(uri) != uri)
 

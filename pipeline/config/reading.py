@@ -65,7 +65,7 @@ def _union(value: Any, kinds: tuple[Any, ...], key: str) -> Any:
 
 
 def _is_form_of(value: Any, kind: Any) -> bool:
-    """Whether the kind is the one of a union that this value is meant as."""
+    """Returns whether the kind is the one of a union that this value is meant as."""
     if get_origin(kind) is Annotated:
         kind = get_args(kind)[0]
     if isinstance(value, list | tuple):
@@ -97,7 +97,8 @@ def _dataclass(value: Any, kind: Any, key: str) -> Any:
 
 
 def _mapping(value: Any, name_kind: Any, kind: Any, key: str) -> dict[str, Any]:
-    """Any text names an entry, but for names that have bounds."""
+    """Returns the mapping with each value converted. Any text names an entry, unless names have
+    bounds."""
     _demand(isinstance(value, Mapping), key, value, "a mapping")
     if name_kind is not str:
         for name in value:

@@ -165,8 +165,8 @@ class Train:
 
     @property
     def adapts(self) -> bool:
-        """Whether an adapter of the checkpoint in `start` is trained; a complete model that is
-        trained on brings its own."""
+        """Returns whether an adapter of the checkpoint in `start` is trained; a complete model that
+        is trained on brings its own."""
         return self.adapter is not None and self.parent is None
 
     def _demand_adapter_fits(self) -> None:

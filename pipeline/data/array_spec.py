@@ -55,7 +55,7 @@ class ArraySpec:
 
     @property
     def has_other(self) -> bool:
-        """Whether there is a number for what is none of the names."""
+        """Returns whether there is a number for what is none of the names."""
         return self.most_names is not None or self.optional
 
     def limits(self) -> tuple[int, int]:

@@ -54,7 +54,7 @@ def count(arrays: Mapping[str, np.ndarray]) -> int:
 
 
 def varies(array: Any) -> bool:
-    """Whether the rows of an array differ in length."""
+    """Returns whether the rows of an array differ in length."""
     return isinstance(array, ragged.Ragged | ragged.Mask)
 
 
@@ -67,7 +67,7 @@ def places_of(arrays: Mapping[str, Any], rows: Any) -> dict[str, np.ndarray]:
 
 
 def is_mask(array: Any) -> bool:
-    """Whether an array says of rows that differ in length where they have values."""
+    """Returns whether an array says of rows that differ in length where they have values."""
     return isinstance(array, ragged.Mask)
 
 

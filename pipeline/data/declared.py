@@ -64,7 +64,8 @@ def _demand_shape(table: Table, key: str, array: ArraySpec) -> None:
 
 
 def _fits(found: tuple[int | None, ...], array: ArraySpec) -> bool:
-    """Whether rows of this shape can be the array's; of lists it shows when they are read."""
+    """Returns whether rows of this shape can be the array's; of lists it shows when they are
+    read."""
     expected = array.template or array.shape
     pairs = zip(found, expected, strict=False)
     alike = all(one is None or other is None or one == other for one, other in pairs)

@@ -54,7 +54,8 @@ def matching(data: Path, pattern: str) -> list[Path]:
 
 
 def is_note(path: Path) -> bool:
-    """Whether a path below data/ is hidden, or is of git, DVC, Python or for people to read."""
+    """Returns whether a path below data/ is hidden, or is of git, DVC, Python or for people to
+    read."""
     if any(part.startswith(".") or part in NO_DATA for part in path.parts):
         return True
     return path.suffix in (".dvc", ".md", ".py")

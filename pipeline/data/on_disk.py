@@ -36,7 +36,7 @@ class RowsOnDisk:
         self.row_bytes = math.prod(shape[1:]) * self.dtype.itemsize
 
     def __reduce__(self) -> tuple[type["RowsOnDisk"], tuple[Path]]:
-        """Another process opens the file itself."""
+        """Returns what another process opens the file itself with."""
         return RowsOnDisk, (self.path,)
 
     def __len__(self) -> int:

@@ -62,8 +62,8 @@ def _write(path: Path, page: str) -> None:
 
 
 def compare(what: str, other: str, root: Path) -> dict[str, Any]:
-    """The report: each of SECTIONS with `differ` (None: cannot be said), what differs, and in
-    `unsaid` what could not be compared and why.
+    """Returns the report: each of SECTIONS with `differ` (None: cannot be said), what differs, and
+    in `unsaid` what could not be compared and why.
 
     Raises PipelineError when one is not found, or when they are of different kinds.
     """
@@ -104,13 +104,13 @@ def _about(side: Side) -> dict[str, Any]:
 
 
 def params(a: Side, b: Side) -> dict[str, Any]:
-    """The parameters of all stages of the chain differ by dotted name."""
+    """Compares the parameters of all stages of the chain, by dotted name."""
     changes = changed(flatten(a.params), flatten(b.params))
     return {"differ": bool(changes), "changed": changes, "unsaid": _chains(a, b)}
 
 
 def _chains(a: Side, b: Side) -> list[str]:
-    """Stages whose statement only one of the two has."""
+    """Returns a line for each stage whose statement only one of the two has."""
     lacking = [(side, other) for side, other in ((a, b), (b, a))]
     return [
         f"{side.name}: the statement of its {stage} is not here"
@@ -131,7 +131,8 @@ def code(a: Side, b: Side) -> dict[str, Any]:
 
 
 def environment(a: Side, b: Side) -> dict[str, Any]:
-    """Python, platform and packages; stages of which the same is to be said share an entry."""
+    """Compares Python, platform and packages; stages of which the same is to be said share an
+    entry."""
 
     def between(stage: str) -> dict[str, Any]:
         one, other = a.chain[stage].environment, b.chain[stage].environment
@@ -189,13 +190,14 @@ def tensors(a: Side, b: Side) -> dict[str, Any]:
 
 
 def base(a: Side, b: Side) -> dict[str, str] | None:
-    """The digests of the checkpoints that both were trained on from; None without two."""
+    """Returns the digests of the checkpoints that both were trained on from; None without two."""
     starts = {side.name.lower(): side.params.get("train", {}).get("start") for side in (a, b)}
     return starts if all(isinstance(each, str) for each in starts.values()) else None
 
 
 def files(a: Side, b: Side) -> dict[str, Any]:
-    """The artifact's own files, by digest. The statements that it carries say what sections do."""
+    """Compares the artifact's own files, by digest. The statements that it carries say what
+    sections do."""
     one, other = ({k: v for k, v in s.node.subject.items() if not _carried(k)} for s in (a, b))
     changes = changed(one, other)
     return {

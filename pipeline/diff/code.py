@@ -37,7 +37,8 @@ def _named(node: Node) -> dict[str, str | None]:
 
 
 def _differences(a: Side, b: Side, stages: list[str]) -> dict[str, Any]:
-    """`read`: files that the stages name among their deps and that differ, by digest alone."""
+    """Returns what differs between two trees. `read` are files that the stages name among their
+    deps and that differ, by digest alone."""
     read = {}
     for stage in stages:
         changes = changed(a.deps(a.chain[stage]), b.deps(b.chain[stage]))
@@ -68,7 +69,7 @@ def _why_not_compared(side: Side, node: Node) -> list[str]:
 
 
 def _range(root: Path, one: str, other: str) -> dict[str, Any]:
-    """How many commits each has that the other has not, and the last of them."""
+    """Returns how many commits each has that the other has not, and the last of them."""
     counts = git.line(root, "rev-list", "--left-right", "--count", f"{one}...{other}") or "0 0"
     form = ["log", "--left-right", "--format=%m %h %s", f"--max-count={COMMITS}"]
     named = (git.line(root, *form, f"{one}...{other}") or "").splitlines()
@@ -77,7 +78,7 @@ def _range(root: Path, one: str, other: str) -> dict[str, Any]:
 
 
 def _diff(a: Side, one: Node, b: Side, other: Node) -> str | None:
-    """Unified, of code alone; None when a patch does not apply."""
+    """Returns a unified diff of code alone; None when a patch does not apply."""
     with tree_builder(a.root) as builder:
         trees = []
         for side, node in ((a, one), (b, other)):
@@ -91,7 +92,7 @@ def _diff(a: Side, one: Node, b: Side, other: Node) -> str | None:
 
 
 def _files(diff: str) -> list[dict[str, Any]]:
-    """Each file's name, and the lines that came and went."""
+    """Returns each file's name, and the lines that came and went."""
     files: list[dict[str, Any]] = []
     header = True
     for text in diff.splitlines():

@@ -30,7 +30,8 @@ Row = tuple[str, ...]
 
 
 def compare(a: Side, b: Side) -> dict[str, Any]:
-    """`differ` by digest; `rows`, `columns`, `labels` where both files are at hand."""
+    """Compares the raw data: `differ` by digest; `rows`, `columns`, `labels` where both files are
+    at hand."""
     try:
         one, other = named(a), named(b)
     except UNLIKE as fault:
@@ -61,7 +62,8 @@ def compare(a: Side, b: Side) -> dict[str, Any]:
 
 
 def named(side: Side) -> dict[str, str] | None:
-    """The raw file and its digest; of the folder it lies in where files are not listed."""
+    """Returns the raw file and its digest; those of the folder it lies in where files are not
+    listed."""
     node = side.chain.get("prepare")
     if node is None:
         return None
@@ -79,7 +81,7 @@ def _missing(side: Side, data: dict[str, str]) -> str:
 
 
 def _at_hand(side: Side, data: dict[str, str], scratch: Path) -> Path | None:
-    """The file with this digest: in the work tree, in DVC's cache, or in git."""
+    """Returns the file with this digest: from the work tree, DVC's cache, or git."""
     name, wanted = data["path"], data["sha256"]
     if name == FOLDER:
         return None
@@ -97,14 +99,16 @@ def _at_hand(side: Side, data: dict[str, str], scratch: Path) -> Path | None:
 
 
 def _commits(side: Side, name: str) -> Iterator[str]:
-    """The stage's own, and those at which the file changed: it may be committed after the run."""
+    """Yields the stage's own commit, and those at which the file changed: it may be committed after
+    the run."""
     if commit := side.chain["prepare"].commit:
         yield commit
     yield from (git.line(side.root, "log", "--all", "--format=%H", "--", name) or "").split()
 
 
 def _cached(side: Side, name: str) -> Iterator[Path]:
-    """The objects of counts version of <name>.dvc: that of the work tree, and those in git."""
+    """Yields the objects in DVC's cache of every version of <name>.dvc: that of the work tree, and
+    those in git."""
     pointer = f"{name}.dvc"
     here = side.root / pointer
     texts = [here.read_bytes()] if here.is_file() else []
@@ -123,7 +127,7 @@ def _target(name: str, scratch: Path, side: Side) -> Path:
 
 
 def _linked(path: Path, name: str, scratch: Path, side: Side) -> Path:
-    """An object of DVC's cache under a name that tells its kind."""
+    """Returns a link to an object of DVC's cache, under a name that tells its kind."""
     target = _target(name, scratch, side)
     target.symlink_to(path.resolve())
     return target
@@ -169,10 +173,9 @@ def _ids(config: Any) -> tuple[str, ...]:
 
 
 def changes(a: list[Row], b: list[Row], columns: list[str], key: tuple[int, ...]) -> dict[str, Any]:
-    """A changed row has the same id or, without an id, stands at the same place in both files.
-
-    Every other row that one file has and the other has not was removed or added.
-    """
+    """Returns which rows changed, were removed or added. A changed row has the same id or, without
+    an id, stands at the same place in both files; every other row that one file has and the other
+    has not was removed or added."""
     lost, gained = Counter(a), Counter(b)
     lost, gained = lost - gained, gained - lost
     if not key:
@@ -213,7 +216,7 @@ def _only(shared: list[str], columns: list[str], rows: list[Row]) -> list[Row]:
 
 
 def _read(path: Path, config: Any) -> tuple[list[str], list[Row]]:
-    """Columns and rows as text. An empty cell is no fault here, it is only different."""
+    """Returns columns and rows as text. An empty cell is no fault here, it is only different."""
     if path.stat().st_size > LARGEST:
         size = f"{path.stat().st_size / 1e6:.0f} MB"
         raise PipelineError(

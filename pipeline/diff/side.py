@@ -30,17 +30,19 @@ class Side:
 
     @cached_property
     def chain(self) -> dict[str, Node]:
-        """Stage -> artifact, its own first; not that of a parent, nor what that was made from."""
+        """Returns the artifacts by their stage, its own first; not those of a parent, nor what that
+        was made from."""
         line = lineage.walk(self.node, self.resolved.known, parents=False)
         return {node.stage: node for node in line}
 
     @cached_property
     def params(self) -> dict[str, Any]:
-        """Sections as the stages ran with them."""
+        """Returns the sections as the stages ran with them."""
         return {k: v for node in self.chain.values() for k, v in node.params.items()}
 
     def file(self, node: Node, name: str) -> Path | None:
-        """The file of an artifact, if its bytes are at hand and those that the statement names."""
+        """Returns the file of an artifact, if its bytes are at hand and those that the statement
+        names."""
         place = self.resolved.places.get(node.digest)
         near = place / name if place else self.resolved.cached.get(node.digest, {}).get(name)
         if near is None or not near.is_file():
@@ -48,7 +50,7 @@ class Side:
         return near if provenance.digest(near) == node.subject.get(name) else None
 
     def why_missing(self, node: Node, name: str) -> str:
-        """The reason for which `file` gives none."""
+        """Returns the reason for which `file` returns none."""
         place = self.resolved.places.get(node.digest)
         if place and (place / name).is_file():
             return f"{self.name}: {place / name} is not what its statement names; restore it"
@@ -58,10 +60,8 @@ class Side:
         return f"{self.name}: {name} of {node.digest[:8]} ({node.stage}) is not here; `{command}`"
 
     def patch(self, node: Node) -> bytes | None:
-        """The patch of a stage's code: b"" for a clean tree, None when it is recorded but not here.
-
-        Stages of one run have the same one, so any of them may bring it.
-        """
+        """Returns the patch of a stage's code: b"" for a clean tree, None when it is recorded but
+        not here. Stages of one run have the same one, so any of them may bring it."""
         if node.patch is None:
             return b""
         for each in self.resolved.known.values():
@@ -71,7 +71,8 @@ class Side:
         return None
 
     def deps(self, node: Node) -> dict[str, str]:
-        """File -> sha256 of what a stage reads that is no artifact: code and raw data."""
+        """Returns the sha256 of each file that a stage reads and that is no artifact: code and raw
+        data."""
         digests: dict[str, str] = {}
         for path, digest in node.deps.items():
             if digest not in self.resolved.known:
@@ -80,12 +81,13 @@ class Side:
         return digests
 
     def commits(self, node: Node) -> bool:
-        """Whether the commit of a stage is at hand."""
+        """Returns whether the commit of a stage is at hand."""
         return bool(node.commit and git.has_commit(self.root, node.commit))
 
 
 def changed(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Keys that differ, in order, with both values; the side that has none leaves it out."""
+    """Returns the keys that differ, in order, with both values; the side that has none leaves it
+    out."""
     keys = [key for key in {**a, **b} if (key in a) != (key in b) or a.get(key) != b.get(key)]
     return [
         {"key": key} | {name: side[key] for name, side in (("a", a), ("b", b)) if key in side}
@@ -96,7 +98,8 @@ def changed(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[dict[str, Any]]:
 def grouped(
     stages: Iterator[str] | list[str], describe: Callable[[str], dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """The entry that `describe` gives for each stage; stages that have the same share one."""
+    """Returns the entry that `describe` returns for each stage; stages that have the same share
+    one."""
     groups: list[dict[str, Any]] = []
     for stage in stages:
         entry = describe(stage)

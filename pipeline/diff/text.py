@@ -97,7 +97,7 @@ def commits(between: dict[str, Any] | None) -> list[str]:
 
 
 def read(pair: dict[str, Any]) -> list[str]:
-    """Which of the files that differ the stages read."""
+    """Returns which of the files that differ the stages read."""
     if not pair["read"]:
         return ["no file that these stages read differs"]
     readers: dict[str, list[str]] = {}

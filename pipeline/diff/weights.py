@@ -18,7 +18,7 @@ from pipeline.sandbox.reports import UNREADABLE
 
 
 def compare(a: Side, b: Side) -> dict[str, Any]:
-    """The section of the report; `differ` is None where it cannot be said."""
+    """Returns the section of the report; `differ` is None where it cannot be said."""
     formats_of_a, formats_of_b = formats(a), formats(b)
     both = [name for name in formats_of_a if name in formats_of_b]
     if not both:
@@ -36,20 +36,22 @@ def compare(a: Side, b: Side) -> dict[str, Any]:
 
 
 def formats(side: Side) -> list[str]:
-    """Those that own the weights first, by the files that the statement names."""
+    """Returns the formats by the files that the statement names; those that own the weights come
+    first."""
     first = sorted(names(), key=lambda name: not declared(name).owns_weights)
     return [name for name in first if declared(name).file in side.node.subject]
 
 
 def _own(side: Side, form: str) -> dict[str, str]:
-    """The format's files by digest: one file, or all of its folder."""
+    """Returns the format's files by digest: one file, or all of its folder."""
     top = declared(form).file.split("/")[0]
     return {name: sha for name, sha in side.node.subject.items() if name.split("/")[0] == top}
 
 
 @contextmanager
 def at_hand(side: Side) -> Iterator[Path]:
-    """The complete model's directory, or its files in DVC's cache under their names."""
+    """Yields the complete model's directory, or one with its files in DVC's cache under their
+    names."""
     if place := side.resolved.places.get(side.node.digest):
         yield place
         return
@@ -101,7 +103,7 @@ def _files(form: str, directory: Path) -> list[str] | str:
 
 
 def _missing(side: Side, files: list[str] | str, main: str) -> list[str]:
-    """What of the format's weights is not here as the statement names it."""
+    """Returns what of the format's weights is not here as the statement names it."""
     if isinstance(files, str):
         return [f"{main} of {side.name} cannot be read: {files}"]
     return [
@@ -128,7 +130,8 @@ def _tensors(form: Loader, one: Path, other: Path) -> dict[str, Any]:
 
 
 def difference(a: np.ndarray, b: np.ndarray) -> dict[str, Any] | None:
-    """None for the same bits; `relative` is the norm of the difference by that of A."""
+    """Returns how two tensors differ, or None for the same bits; `relative` is the norm of the
+    difference by that of A."""
     report: dict[str, Any] = {"dtype": str(a.dtype), "values": a.size}
     if (a.dtype, a.size) != (b.dtype, b.size):
         return report | {"other_dtype": str(b.dtype), "other_values": b.size}
@@ -147,7 +150,8 @@ def difference(a: np.ndarray, b: np.ndarray) -> dict[str, Any] | None:
 
 
 def _finite(value: Any) -> float | None:
-    """JSON knows neither NaN nor infinity."""
+    """Returns the number, or None for one that is not finite: JSON knows neither NaN nor
+    infinity."""
     return float(value) if np.isfinite(value) else None
 
 

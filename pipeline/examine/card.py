@@ -70,7 +70,7 @@ def _content(copy: Path) -> card.Content:
 
 
 def _first_difference(text: str, expected: str) -> tuple[int, str] | None:
-    """The first line that differs, versions apart, and what stands there."""
+    """Returns the number of the first line that differs, versions apart, and what stands there."""
     lines, wanted = (VERSION.sub("==*", each).split("\n") for each in (text, expected))
     if lines == wanted:
         return None

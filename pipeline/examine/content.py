@@ -50,8 +50,8 @@ def carried(directory: Path) -> list[str]:
 
 
 def is_first(directory: Path) -> bool:
-    """Whether it is laid out as complete models were at first: without lineage, nothing that trains
-    on, and no list of formats that would."""
+    """Returns whether it is laid out as complete models were at first: without lineage, nothing
+    that trains on, and no list of formats that would."""
     listed = _json(directory / "formats.json")
     carries = (directory / lineage.FOLDER).exists() or (
         directory / "examples/training.npz"

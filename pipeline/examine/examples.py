@@ -116,8 +116,8 @@ def _demand_shapes(
 
 
 def _has_shape(found: tuple[int, ...], expected: list[Any], sizes: dict[str, int]) -> bool:
-    """Whether the shape is the expected one; a name stands for the same size wherever it is, which
-    `sizes` gets, and None for any."""
+    """Returns whether the shape is the expected one; a name stands for the same size wherever it
+    is, which `sizes` gets, and None for any."""
     if len(found) != len(expected):
         return False
     for size, wanted in zip(found, expected, strict=True):

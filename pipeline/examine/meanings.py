@@ -13,7 +13,7 @@ OF_INPUT = {"time", "categories", "missing"}
 
 
 def known(spec: Mapping[str, Any]) -> bool:
-    """Whether all that an input or target says of its meaning is of its kind."""
+    """Returns whether all that an input or target says of its meaning is of its kind."""
     return (
         ("time" not in spec or (isinstance(spec["time"], str) and _is_clock(spec["time"])))
         and ("categories" not in spec or _texts(spec["categories"]))
@@ -35,7 +35,7 @@ def _texts(value: Any) -> bool:
 
 
 def _fills(value: Any, spec: Mapping[str, Any]) -> bool:
-    """Whether it is keep, or a finite number for each element of a row."""
+    """Returns whether it is keep, or a finite number for each element of a row."""
     if value == "keep":
         return True
     return spec["dtype"] in ("float32", "float64") and _nested(value, spec["shape"])

@@ -66,12 +66,12 @@ def mapping(value: Any) -> Dict:
 
 
 def is_tensor(value: Any) -> bool:
-    """Whether it is what a pickle says of a tensor, of whichever kind."""
+    """Returns whether it is what a pickle says of a tensor, of whichever kind."""
     return isinstance(value, Made) and value.name in TENSORS
 
 
 def is_optimizer(value: Any) -> bool:
-    """Whether it is as an optimizer's state_dict."""
+    """Returns whether it is as an optimizer's state_dict."""
     return isinstance(value, dict) and {"state", "param_groups"} <= set(value)
 
 
@@ -97,7 +97,7 @@ def _keys(value: Dict) -> list[Any] | None:
 
 
 def _is_around(value: Any) -> bool:
-    """Whether it is a dict with the weights under a key of their own, or an optimizer's."""
+    """Returns whether it is a dict with the weights under a key of their own, or an optimizer's."""
     inner = value if isinstance(value, dict) else {}
     return is_optimizer(value) or any(isinstance(inner.get(key), dict) for key in USUAL)
 

@@ -30,7 +30,7 @@ LARGEST_TEXT = 1 << 25
 
 
 def begins_hdf5(path: Path) -> bool:
-    """Whether the path is a file with HDF5's signature."""
+    """Returns whether the path is a file with HDF5's signature."""
     if not path.is_file():
         return False
     with path.open("rb") as file:

@@ -22,7 +22,7 @@ LONGEST_INDEX = 64 << 20
 
 
 def are_there(folder: Path) -> bool:
-    """Whether a folder has weights under one of the names that transformers gives them."""
+    """Returns whether a folder has weights under one of the names that transformers gives them."""
     return any((folder / f"{name}{more}").is_file() for name in FILES for more in ("", INDEX))
 
 

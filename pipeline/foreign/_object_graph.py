@@ -73,7 +73,7 @@ class Graph:
         return key
 
     def is_optimizer(self, node: int) -> bool:
-        """Whether the object counts steps."""
+        """Returns whether the object counts steps."""
         return bool(set(COUNTS) & set(self.nodes[node].children))
 
     def optimizers(self) -> list[int]:

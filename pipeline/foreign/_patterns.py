@@ -73,8 +73,8 @@ def _demand_as_many_stars(pattern: str, target: str | None) -> None:
 
 
 def _compiled(pattern: str) -> re.Pattern[str]:
-    """Each star stands for as little text as it can. What was found for one is not looked for
-    again, so that no name, however long, takes more than one pass."""
+    """Returns the pattern. Each star stands for as little text as it can. What was found for one is
+    not looked for again, so that no name, however long, takes more than one pass."""
     texts = [re.escape(text) for text in pattern.split("*")]
     if len(texts) == 1:
         return re.compile(texts[0])

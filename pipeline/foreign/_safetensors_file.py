@@ -49,7 +49,7 @@ class Place:
 
 
 def has_header(path: Path) -> bool:
-    """Whether it begins with a length and the brace of a header, which no text does."""
+    """Returns whether it begins with a length and the brace of a header, which no text does."""
     with path.open("rb") as file:
         head = file.read(10)
     if len(head) < 10 or head[8:9] != b"{" or head[9:10] not in (b'"', b"}", b" "):

@@ -147,7 +147,7 @@ def reason(value: Any) -> str:
 
 
 def is_plain(value: Any) -> bool:
-    """Whether all within is numbers, text and tensors."""
+    """Returns whether all within is numbers, text and tensors."""
     if isinstance(value, dict):
         return all(map(is_plain, value)) and all(map(is_plain, value.values()))
     if isinstance(value, list | tuple):

@@ -41,7 +41,7 @@ DTYPES = {
 
 
 def is_index(path: Path) -> bool:
-    """Whether it is a file that ends as a table of LevelDB's format does."""
+    """Returns whether it is a file that ends as a table of LevelDB's format does."""
     if not path.is_file() or path.stat().st_size < 8:
         return False
     with path.open("rb") as file:

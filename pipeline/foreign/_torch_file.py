@@ -84,7 +84,7 @@ def opened(path: Path, part: tuple[int, int] | None = None) -> TorchFile:
 
 
 def looks_so(path: Path) -> bool:
-    """Whether a file's first bytes are such as torch.save writes."""
+    """Returns whether a file's first bytes are such as torch.save writes."""
     if not path.is_file():
         return False
     with path.open("rb") as file:

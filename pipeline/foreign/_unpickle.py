@@ -62,8 +62,8 @@ def _extract(path: Path, answer: Path) -> None:
 
 
 def _loaded(path: Path, lacking: dict[tuple[str, str], type]) -> Any:
-    """Classes that are nowhere, as those of a script that ran as __main__, are stood in for by a
-    module without code: its tensors have the same names."""
+    """Loads the pickle. Classes that are nowhere, as those of a script that ran as __main__, are
+    stood in for by a module without code: its tensors have the same names."""
 
     class Unpickler(pickle.Unpickler):
         def find_class(self, module: str, name: str) -> Any:

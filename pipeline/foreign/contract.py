@@ -55,8 +55,8 @@ class Kind(Protocol):
     `adopt --trust-pickle` opens a pickle, `adopt --base` an adapter."""
 
     def recognizes(self, path: Path) -> bool:
-        """Whether the content at the path, a file or a folder, whatever its name, is of this kind.
-        It is asked of anything, and exactly one kind says yes."""
+        """Returns whether the content at the path, a file or a folder, whatever its name, is of
+        this kind. It is asked of anything, and exactly one kind says yes."""
 
     def read(self, path: Path) -> Foreign:
         """Opens it. Nothing in it is executed, and what it unpacks to is bounded by its size.

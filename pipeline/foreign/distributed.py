@@ -21,7 +21,7 @@ Path_ = tuple[Any, ...]
 
 
 def recognizes(path: Path) -> bool:
-    """Whether it is a folder with metadata of torch.distributed.checkpoint."""
+    """Returns whether it is a folder with metadata of torch.distributed.checkpoint."""
     return path.is_dir() and (path / METADATA).is_file()
 
 

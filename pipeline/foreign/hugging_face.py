@@ -30,8 +30,8 @@ OUTPUTS = {"QuestionAnswering": ["start_logits", "end_logits"], "PreTraining": N
 
 
 def recognizes(path: Path) -> bool:
-    """Whether it is a folder with config.json that has weights as transformers names them, or names
-    a net of transformers."""
+    """Returns whether it is a folder with config.json that has weights as transformers names them,
+    or names a net of transformers."""
     if not path.is_dir() or not (path / "config.json").is_file() or (path / ".metadata").exists():
         return False
     if files.are_there(path):

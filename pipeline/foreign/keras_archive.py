@@ -32,7 +32,8 @@ LOCAL_HEADER = 30
 
 
 def recognizes(path: Path) -> bool:
-    """Whether it is a zip archive with Keras' members, or begins as one that was cut off."""
+    """Returns whether it is a zip archive with Keras' members, or begins as one that was cut
+    off."""
     if not path.is_file():
         return False
     with path.open("rb") as file:

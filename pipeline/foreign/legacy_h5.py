@@ -21,7 +21,7 @@ WEIGHTS, OPTIMIZER = "model_weights", "optimizer_weights"
 
 
 def recognizes(path: Path) -> bool:
-    """Whether it is HDF5 with layers' names."""
+    """Returns whether it is HDF5 with layers' names."""
     return _hdf5.begins_hdf5(path) and layout(path) == "legacy"
 
 

@@ -31,7 +31,7 @@ KNOWN = frozenset(
 
 
 def recognizes(path: Path) -> bool:
-    """Whether it is a file of torch.save with a dict that names Lightning's version."""
+    """Returns whether it is a file of torch.save with a dict that names Lightning's version."""
     pickle = _torch_file.unpickled(path)
     return pickle is not None and isinstance(pickle.value, dict) and MARK in pickle.value
 

@@ -20,7 +20,7 @@ OTHERS = ("config.json", "saved_model.pb")
 
 
 def recognizes(path: Path) -> bool:
-    """Whether its fields are those of ONNX, be it cut off or damaged within them."""
+    """Returns whether its fields are those of ONNX, be it cut off or damaged within them."""
     if path.is_dir():
         inner = [each for each in path.iterdir() if each.suffix == ".onnx" and each.is_file()]
         others = any((path / name).exists() for name in OTHERS)
@@ -36,7 +36,7 @@ def recognizes(path: Path) -> bool:
 
 
 def _holds_a_graph(content: mmap.mmap) -> bool:
-    """Whether a field is the graph, or is what the file ends within."""
+    """Returns whether a field is the graph, or is what the file ends within."""
     seen: set[int] = set()
     with memoryview(content) as view:
         try:
@@ -50,7 +50,7 @@ def _holds_a_graph(content: mmap.mmap) -> bool:
 
 
 def _ends_in_graph(view: memoryview) -> bool:
-    """Whether the field that reaches beyond the end is the graph."""
+    """Returns whether the field that reaches beyond the end is the graph."""
     from pipeline.formats._protobuf import varint
 
     at = 0

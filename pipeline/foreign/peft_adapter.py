@@ -26,7 +26,8 @@ LARGEST = 64 << 20
 
 
 def recognizes(path: Path) -> bool:
-    """Whether it is a folder with an adapter's configuration and no weights of a whole net."""
+    """Returns whether it is a folder with an adapter's configuration and no weights of a whole
+    net."""
     return path.is_dir() and (path / CONFIG).is_file() and not hugging_face.are_there(path)
 
 

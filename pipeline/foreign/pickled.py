@@ -34,8 +34,8 @@ MINUTES = 10.0
 
 
 def recognizes(path: Path) -> bool:
-    """Whether it is a pickle with objects in it, of torch.save or of Python itself. It is read as
-    data, opcode by opcode."""
+    """Returns whether it is a pickle with objects in it, of torch.save or of Python itself. It is
+    read as data, opcode by opcode."""
     if not path.is_file():
         return False
     if _torch_file.looks_so(path):

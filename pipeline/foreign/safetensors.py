@@ -27,7 +27,8 @@ BESIDE = {"optimizer": "optimizer.bin", "schedule": "scheduler.bin"}
 
 
 def recognizes(path: Path) -> bool:
-    """Whether it is such a file, whole or damaged, or a folder of them that no other kind has."""
+    """Returns whether it is such a file, whole or damaged, or a folder of them that no other kind
+    has."""
     if path.is_dir():
         there = {each.name for each in path.iterdir()}
         named = there & {TORCH_INDEX, TORCH_FILE} or any(n.endswith((SUFFIX, INDEX)) for n in there)

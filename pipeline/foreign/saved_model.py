@@ -13,7 +13,7 @@ FILES = ("saved_model.pb", "saved_model.pbtxt")
 
 
 def recognizes(path: Path) -> bool:
-    """Whether it is a folder with the graph of one, as a message or as text."""
+    """Returns whether it is a folder with the graph of one, as a message or as text."""
     return any((path / name).is_file() for name in FILES)
 
 

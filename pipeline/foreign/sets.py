@@ -34,7 +34,7 @@ def chosen(checkpoint: Foreign, word: str | None) -> Mapping[str, Any]:
 
 
 def has_optimizer(checkpoint: Foreign, word: str | None) -> bool:
-    """Whether the optimizer's state in the checkpoint is that of these weights."""
+    """Returns whether the optimizer's state in the checkpoint is that of these weights."""
     if checkpoint.optimizer is None:
         return False
     if word is None or word in checkpoint.others:

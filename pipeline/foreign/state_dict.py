@@ -37,8 +37,9 @@ FLAT = "flat_param"
 
 
 def recognizes(path: Path) -> bool:
-    """Whether it is a file of torch.save with weights in it, or a damaged one of which nobody can
-    say; what holds whole objects in their place is a kind of its own, as Lightning's file is."""
+    """Returns whether it is a file of torch.save with weights in it, or a damaged one of which
+    nobody can say; what holds whole objects in their place is a kind of its own, as Lightning's
+    file is."""
     if not path.is_file() or programs.is_program(programs.members_of(path)):
         return False  # a program that is cut off ends in an archive of torch.save, its examples
     pickle = _torch_file.unpickled(path)
@@ -182,7 +183,7 @@ def _demand_not_older(path: Path) -> None:
 
 
 def _looks_damaged(path: Path) -> bool:
-    """Whether it begins as torch.save's files do, of whichever age."""
+    """Returns whether it begins as torch.save's files do, of whichever age."""
     with path.open("rb") as file:
         head = file.read(1024)
     if head[:100].rstrip(b"\0").removeprefix(b"./") in TARRED:

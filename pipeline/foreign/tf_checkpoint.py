@@ -20,7 +20,7 @@ TABLE = ("", "-keys", "-values")
 
 
 def recognizes(path: Path) -> bool:
-    """Whether it is the index of one, or a folder with at least one."""
+    """Returns whether it is the index of one, or a folder with at least one."""
     return bool(indices(path))
 
 

@@ -12,7 +12,7 @@ GIVES = "program"
 
 
 def recognizes(path: Path) -> bool:
-    """Whether it is an archive with a program of torch's, be it one that is refused."""
+    """Returns whether it is an archive with a program of torch's, be it one that is refused."""
     return foreign.is_program(foreign.members_of(path))
 
 

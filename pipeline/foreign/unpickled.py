@@ -19,7 +19,7 @@ WEIGHTS = "weights/"
 
 
 def recognizes(path: Path) -> bool:
-    """Whether it is a folder with the two files that are made of a pickle."""
+    """Returns whether it is a folder with the two files that are made of a pickle."""
     return path.is_dir() and all((path / name).is_file() for name in FILES)
 
 

@@ -21,7 +21,8 @@ COUNTED = re.compile(r"_\d+$")
 
 
 def recognizes(path: Path) -> bool:
-    """Whether it is such a file, whole or damaged, or such an index or a folder with one."""
+    """Returns whether it is such a file, whole or damaged, or such an index or a folder with
+    one."""
     if _hdf5.begins_hdf5(path):
         return layout(path) in ("weights", "damaged")
     index = index_of(path)

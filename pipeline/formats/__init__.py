@@ -55,7 +55,7 @@ def exporter(name: str) -> Exporter:
 
 
 def training_exporter(name: str) -> TrainingExporter:
-    """Of a format that promises to be trainable."""
+    """Returns the exporter of a format that promises to be trainable."""
     return cast(TrainingExporter, _part(name, "export"))
 
 
@@ -64,27 +64,27 @@ def loader(name: str) -> Loader:
 
 
 def training_loader(name: str) -> TrainingLoader:
-    """Of a format that promises to be trainable."""
+    """Returns the loader of a format that promises to be trainable."""
     return cast(TrainingLoader, _part(name, "train"))
 
 
 def screen(name: str) -> Screen:
-    """Of a format that screens."""
+    """Returns the screen of a format that screens."""
     return cast(Screen, _part(name, "screen"))
 
 
 def adopter(name: str) -> Adopter:
-    """Of a format that adopts."""
+    """Returns the adopter of a format that adopts."""
     return cast(Adopter, _part(name, "adopt"))
 
 
 def card(name: str) -> TrainingCard:
-    """`training_card` is there for a format that promises to be trainable."""
+    """Returns the card; `training_card` is there for a format that promises to be trainable."""
     return cast(TrainingCard, _part(name, "card"))
 
 
 def serving(name: str) -> Serving:
-    """Of a format that serves."""
+    """Returns the serving part of a format that serves."""
     return cast(Serving, _part(name, "serving"))
 
 

@@ -96,7 +96,7 @@ def _name(node: Any) -> str:
 
 
 def _is_layout(node: Any) -> bool:
-    """Whether a node gives its first argument's values, which nothing changes in place."""
+    """Returns whether a node gives its first argument's values, which nothing changes in place."""
     import torch
 
     return node.target is torch.ops.aten.contiguous.default and not any(

@@ -47,12 +47,12 @@ def branches(text: str) -> str:
 
 
 def fixes_size(error: BaseException) -> bool:
-    """Whether torch says that a size would be fixed, or bounded."""
+    """Returns whether torch says that a size would be fixed, or bounded."""
     return bool(constant(str(error)) or branches(str(error)))
 
 
 def by_values(error: BaseException) -> bool:
-    """Whether torch says that the values of a tensor decide."""
+    """Returns whether torch says that the values of a tensor decide."""
     return BY_VALUES in str(error).partition("\n\n")[0]
 
 
@@ -97,7 +97,7 @@ def blamed(error: BaseException) -> str:
 
 
 def is_of_the_model(name: str) -> bool:
-    """Whether a file is neither torch's nor ours, nor made as it runs."""
+    """Returns whether a file is neither torch's nor ours, nor made as it runs."""
     import torch
 
     file = Path(name)

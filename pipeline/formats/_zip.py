@@ -83,7 +83,7 @@ def read_span(path: Path, span: Span) -> bytes:
 
 
 def lies_at(path: Path, offset: int, data: bytes) -> bool:
-    """Whether exactly these bytes stand there."""
+    """Returns whether exactly these bytes stand there."""
     return read_span(path, (offset, len(data))) == data
 
 
@@ -189,8 +189,8 @@ def _told(numbers: list[int], fields: bytes) -> list[int]:
 
 
 def _agrees(numbers: list[int], entry: _Entry) -> bool:
-    """Whether a member's header tells the same checksum and sizes as the table, or leaves them to
-    the record behind its data."""
+    """Returns whether a member's header tells the same checksum and sizes as the table, or leaves
+    them to the record behind its data."""
     same = [entry.crc, entry.size, entry.size]
     return numbers == same or (bool(entry.flags & SIZES_FOLLOW) and numbers == [0, 0, 0])
 

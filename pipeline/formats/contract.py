@@ -123,21 +123,21 @@ class Loader(Protocol):
     """The part `load`."""
 
     def load(self, directory: Path) -> Callable[[Arrays], Arrays]:
-        """Outputs by name from inputs by name, rows first. Raises ValueError for a file that the
-        format would not have written."""
+        """Returns the function that makes outputs by name from inputs by name, rows first. Raises
+        ValueError for a file that the format would not have written."""
 
     def refusals(self) -> tuple[type[Exception], ...]:
-        """What the loaded function raises on rows that it does not take; after `load`."""
+        """Returns what the loaded function raises on rows that it does not take; after `load`."""
 
     def weights(self, directory: Path) -> Mapping[str, Place]:
-        """Where each weight lies, without a framework."""
+        """Returns where each weight lies, without a framework."""
 
 
 class Trainer(Protocol):
     """A training that goes on where it stood when it was exported."""
 
     def step(self, inputs: Arrays, targets: Arrays) -> np.ndarray:
-        """One step on these rows; its loss, a scalar."""
+        """Takes one step on these rows; returns its loss, a scalar."""
 
     def end_epoch(self, val_loss: float = float("nan")) -> None:
         """Brings the learning rate to that of the next epoch; a schedule that has come to its end
@@ -146,10 +146,10 @@ class Trainer(Protocol):
     def predict(self, inputs: Arrays) -> Arrays: ...
 
     def state(self) -> Arrays:
-        """Weights and optimizer's state by name, as the framework names them."""
+        """Returns weights and optimizer's state by name, as the framework names them."""
 
     def views(self) -> Iterable[tuple[str, np.ndarray]]:
-        """What `state` returns, one after the other; the next step may change it."""
+        """Yields what `state` returns, one after the other; the next step may change it."""
 
     def save(self, directory: Path) -> None:
         """Writes the format's files anew."""
@@ -170,17 +170,18 @@ class EvaluatingTrainer(Trainer, Protocol):
         """Sets those of `state`'s net/<name> that are named."""
 
     def predictor(self) -> Any | None:
-        """The program that predicts, for other formats to export; None where it cannot be had."""
+        """Returns the program that predicts, for other formats to export; None where it cannot be
+        had."""
 
 
 class TrainingLoader(Protocol):
     """The part `train`."""
 
     def load_training(self, directory: Path) -> Any:
-        """A Trainer; an EvaluatingTrainer where the format says so."""
+        """Returns a Trainer; an EvaluatingTrainer where the format says so."""
 
     def optimizer_state(self, directory: Path) -> Mapping[str, Place]:
-        """Where each tensor of the optimizer's state lies, without a framework."""
+        """Returns where each tensor of the optimizer's state lies, without a framework."""
 
 
 class Screen(Protocol):
@@ -206,7 +207,8 @@ class TrainingCard(Card, Protocol):
         directory: Path,
         dimensions: Dimensions = FIXED,
     ) -> str:
-        """`targets` are named as their arrays in examples/training.npz."""
+        """Returns the lines that train on; `targets` are named as their arrays in
+        examples/training.npz."""
 
 
 @dataclass(frozen=True, kw_only=True)

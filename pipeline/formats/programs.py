@@ -51,9 +51,9 @@ class Adopter(Protocol):
     def load_with(
         self, directory: Path, weights: Mapping[str, np.ndarray]
     ) -> Callable[[Arrays], Arrays]:
-        """What `load` gives, of the program with these weights in place of its own; they are
+        """Returns what `load` does, of the program with these weights in place of its own; they are
         named as in `weights`, and have no shape."""
 
     def predictor(self, directory: Path) -> Any | None:
-        """The program of the format's files, for other formats to export; None where it cannot be
-        had."""
+        """Returns the program of the format's files, for other formats to export; None where it
+        cannot be had."""

@@ -17,7 +17,8 @@ def known(inputs: Mapping[str, Any], fills: Mapping[str, Any]) -> dict[str, Any]
 
 
 def one_or_all(arrays: Mapping[str, Any]) -> Any:
-    """A model is called with its only input, or with a dict by name; a loss with targets alike."""
+    """Returns what a model is called with: its only input, or a dict by name; a loss gets targets
+    alike."""
     return dict(arrays) if len(arrays) > 1 else next(iter(arrays.values()))
 
 

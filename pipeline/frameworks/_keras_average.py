@@ -47,7 +47,7 @@ class Average:
         self.steps.assign_add(tf.cast(started, tf.int64))
 
     def copy(self, trained: keras.Model) -> None:
-        """Becomes the weights and the preprocessing of the model that is trained."""
+        """Sets the average to the weights and the preprocessing of the model that is trained."""
         _keras_state.restore(self.model, _of_net(_keras_state.arrays(trained)), alone=True)
 
     def of(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -24,8 +24,9 @@ DRAWS = ("Random", "Multinomial", "TruncatedNormal", "ParameterizedTruncated", "
 
 
 def demand_names(model: keras.Model, inputs: list[str]) -> None:
-    """Its inputs must be named as the data's, but for an only one, which is called without a name;
-    a subclassed model with several takes them as one dict, so that only its first call can tell."""
+    """Raises ValueError for a model whose inputs have other names. They must be named as the
+    data's, but for an only one, which is called without a name; a subclassed model with several
+    takes them as one dict, so that only its first call can tell."""
     called = [tensor.name for tensor in getattr(model, "inputs", None) or []]
     several = max(len(called), len(inputs)) > 1
     if called and several and sorted(called) != sorted(inputs):
@@ -41,7 +42,7 @@ def demand_names(model: keras.Model, inputs: list[str]) -> None:
 
 
 def demand_no_own_loop(model: keras.Model) -> None:
-    """It must not define what only Keras' own loop calls."""
+    """Raises ValueError for a model that defines what only Keras' own loop calls."""
     own = [name for name in LOOP if is_own(model, name)]
     if own:
         raise ValueError(
@@ -58,7 +59,8 @@ def demand_no_own_loop(model: keras.Model) -> None:
 
 
 def demand_loss(model: keras.Model, own: OwnStep, has_terms: bool) -> None:
-    """It must have a loss: one that it is compiled with, terms, or one that it computes itself."""
+    """Raises ValueError for a model without a loss: one that it is compiled with, terms, or one
+    that it computes itself."""
     if model.loss is not None or has_terms or is_own(model, "compute_loss"):
         return
     if own.trains and not own.judges:
@@ -74,8 +76,8 @@ def demand_loss(model: keras.Model, own: OwnStep, has_terms: bool) -> None:
 
 
 def demand_stateless(model: keras.Model) -> None:
-    """No layer may carry on from one batch to the next: what it answers would hang on what was
-    asked before."""
+    """Raises ValueError for a layer that carries on from one batch to the next: what it answers
+    would hang on what was asked before."""
     for layer in layers(model):
         if getattr(layer, "stateful", False):
             raise ValueError(
@@ -85,7 +87,8 @@ def demand_stateless(model: keras.Model) -> None:
 
 
 def demand_whole_steps(optimizer: keras.Optimizer) -> None:
-    """A step of the optimizer must be all there is to it."""
+    """Raises ValueError for an optimizer of which a step is not all: something before or after it
+    would have to scale a loss, or put averages in place."""
     name = type(optimizer).__name__
     if optimizer.loss_scale_factor is not None or name == "LossScaleOptimizer":
         raise ValueError(
@@ -100,7 +103,7 @@ def demand_whole_steps(optimizer: keras.Optimizer) -> None:
 
 
 def demand_saveable(model: keras.Model) -> None:
-    """Every layer's state must be among the arrays of a checkpoint."""
+    """Raises ValueError for a layer whose state is not among the arrays of a checkpoint."""
     for layer in layers(model):
         if hasattr(layer, "set_vocabulary") and layer.get_config()["output_mode"] == "tf_idf":
             raise ValueError(
@@ -110,8 +113,8 @@ def demand_saveable(model: keras.Model) -> None:
 
 
 def demand_callable(model: keras.Model, inputs: Mapping[str, tf.TensorSpec]) -> None:
-    """The model must take these inputs. The call makes its weights and computes nothing, for a
-    lookup table may still be empty."""
+    """Raises ValueError for a model that does not take these inputs. The call makes its weights and
+    computes nothing, for a lookup table may still be empty."""
     symbols = {
         name: keras.Input(spec.shape[1:], dtype=spec.dtype.name, name=name)
         for name, spec in inputs.items()
@@ -131,7 +134,8 @@ def _one_line(fault: Exception) -> str:
 
 
 def demand_own_randomness(model: keras.Model, inputs: Mapping[str, tf.TensorSpec]) -> None:
-    """Its random states must be its own: any other would neither be seeded nor saved."""
+    """Raises ValueError for a random state that is not the model's own: it would neither be seeded
+    nor saved."""
     call = tf.function(lambda batch: model(batch, training=True), autograph=False)
     graph = call.get_concrete_function(one_or_all(inputs)).graph
     if names := _foreign(graph, model.variables):
@@ -142,7 +146,8 @@ def demand_own_randomness(model: keras.Model, inputs: Mapping[str, tf.TensorSpec
 
 
 def demand_own_states(training: Training, program: Any) -> None:
-    """What a step of the model's own goes by must be in checkpoints; the step is traced for it."""
+    """Raises ValueError where a step of the model's own goes by what is in no checkpoint; the step
+    is traced for it."""
     with demand_none("train_step", "keras.random and a SeedGenerator that the model keeps"):
         graph = program.get_concrete_function().graph
     models = [training.model, *([training.average.model] if training.average else [])]
@@ -168,7 +173,8 @@ def _foreign(graph: Any, variables: Sequence[Any], counts: Sequence[Any] = ()) -
 
 
 def demand_schedule_fits(model: keras.Model) -> None:
-    """The learning rate has one source: a scheduler, or a schedule that the optimizer holds."""
+    """Raises ValueError for a learning rate with two sources: a scheduler, and a schedule that the
+    optimizer holds."""
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
     if not isinstance(optimizer._learning_rate, keras.Variable):
         raise ValueError(

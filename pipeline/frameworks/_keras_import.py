@@ -14,7 +14,7 @@ os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"  # the default, but it changes results
 
 @contextlib.contextmanager
 def _quiet(*refused: str) -> Iterator[None]:
-    """Nothing reaches stderr, not even from C++, and the modules `refused` count as missing."""
+    """Has nothing reach stderr, not even from C++, and the modules `refused` count as missing."""
     sys.stderr.flush()
     before, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     absent = [name for name in refused if name not in sys.modules]

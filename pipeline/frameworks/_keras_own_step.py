@@ -38,7 +38,7 @@ def own_step(model: keras.Model) -> OwnStep:
 
 
 def is_own(model: keras.Model, name: str) -> bool:
-    """Whether a class of the user's defines the method."""
+    """Returns whether a class of the user's defines the method."""
     kind = next(each for each in type(model).__mro__ if name in vars(each))
     return kind.__module__.partition(".")[0] != "keras"
 
@@ -54,7 +54,8 @@ def metric_variables(models: Sequence[keras.Model]) -> list[Any]:
 
 
 def demand_fits(model: keras.Model, own: OwnStep, parts: Parts, terms: Sequence[Any]) -> None:
-    """What a step does beside the model's own must be possible. Raises ValueError, one line."""
+    """Raises ValueError, one line, where what a step does beside the model's own is not
+    possible."""
     if not own.trains:
         return
     name = type(model).__name__

@@ -195,7 +195,7 @@ def _differences(optimizer: keras.Optimizer, settings: Mapping[str, Any]) -> lis
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Whether two settings are the same; Keras writes some as 32 bits hold them."""
+    """Returns whether two settings are the same; Keras writes some as 32 bits hold them."""
     if isinstance(one, float) and isinstance(other, float):
         return bool(np.float32(one) == np.float32(other))
     return bool(one == other)

@@ -120,7 +120,8 @@ def _boundaries(layer: Any) -> Adapted:
 
 
 def _distinct(named: list[tuple[str, Any]]) -> dict[str, Any]:
-    """The second value of a name becomes name:2, and so on."""
+    """Returns the values under names of their own: the second of a name becomes name:2, and so
+    on."""
     distinct: dict[str, Any] = {}
     counts: dict[str, int] = {}
     for name, value in named:

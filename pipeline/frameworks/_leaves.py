@@ -52,7 +52,8 @@ def pick(returned: Any, outputs: Mapping[str, str]) -> dict[str, Any]:
 
 
 def is_in_order(returned: Any, outputs: Mapping[str, str]) -> bool:
-    """Whether the net returns its outputs as they are named: a tensor, or a tuple of them alone."""
+    """Returns whether the net returns its outputs as they are named: a tensor, or a tuple of them
+    alone."""
     if not _is_structure(returned):
         return len(outputs) == 1
     flat = isinstance(returned, tuple | list) and not any(map(_is_structure, returned))

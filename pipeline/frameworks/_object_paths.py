@@ -38,5 +38,5 @@ def shortest(
 
 
 def is_of_net(name: str) -> bool:
-    """Whether an edge of this name leads to what belongs to a net."""
+    """Returns whether an edge of this name leads to what belongs to a net."""
     return ASIDE.fullmatch(name) is None

@@ -102,7 +102,8 @@ def _fits(
     weights: Weights,
     named: set[str],
 ) -> bool:
-    """Whether each slot that is no scalar has its parameter's shape, or none of them has."""
+    """Returns whether each slot that is no scalar has its parameter's shape, or none of them
+    has."""
     for name, key in zip(names, keys, strict=True):
         if name not in named:
             continue
@@ -120,7 +121,7 @@ def _fits(
 
 
 def _are_factors(shapes: set[tuple[int, ...]], whole: tuple[int, ...]) -> bool:
-    """Whether they are rows and columns of it, as Adafactor's."""
+    """Returns whether they are rows and columns of it, as Adafactor's."""
     return all(
         len(shape) == len(whole) and all(a in (1, b) for a, b in zip(shape, whole, strict=True))
         for shape in shapes

@@ -39,6 +39,6 @@ def _alike(tensor: Any, value: Tensor) -> bool:
 
 
 def _is_alone(tensor: Tensor) -> bool:
-    """Whether no other tensor, as a view that a module keeps, has the same memory."""
+    """Returns whether no other tensor, as a view that a module keeps, has the same memory."""
     storage = tensor.untyped_storage()
     return int(torch._C._storage_Use_Count(storage._cdata)) <= ALONE

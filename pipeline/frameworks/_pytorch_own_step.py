@@ -185,7 +185,7 @@ def own_step(net: nn.Module, parts: Parts) -> OwnStep | None:
 
 
 def is_own(net: nn.Module, name: str) -> bool:
-    """Whether a class of the user's defines the method."""
+    """Returns whether a class of the user's defines the method."""
     kind = next((each for each in type(net).__mro__ if name in vars(each)), None)
     return kind is not None and _package(kind) not in FOREIGN
 

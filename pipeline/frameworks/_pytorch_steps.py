@@ -89,7 +89,7 @@ def advance(scheduler: Any, val_loss: float = float("nan")) -> None:
 
 
 def schedule_has_ended(scheduler: Any) -> bool:
-    """Whether torch would refuse another step: OneCycleLR, by itself or within others."""
+    """Returns whether torch would refuse another step: OneCycleLR, by itself or within others."""
     within = getattr(scheduler, "_schedulers", ())
     total = getattr(scheduler, "total_steps", None)
     one_cycle = isinstance(scheduler, torch.optim.lr_scheduler.OneCycleLR)

@@ -67,7 +67,7 @@ class Training:
 
     @property
     def computes_loss(self) -> bool:
-        """Whether the net makes the loss itself, of inputs and targets."""
+        """Returns whether the net makes the loss itself, of inputs and targets."""
         return self.own_loss is not None or self.own_step is not None
 
     @property

@@ -44,7 +44,8 @@ class TrainingModule(Protocol[T_contra]):
 
     @property
     def TRAINS(self) -> bool:  # noqa: N802
-        """Whether it has steps and a loss; a program that was made elsewhere has neither."""
+        """Returns whether it has steps and a loss; a program that was made elsewhere has
+        neither."""
 
     @property
     def FAULTS(self) -> tuple[type[Exception], ...]:  # noqa: N802

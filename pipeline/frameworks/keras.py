@@ -123,7 +123,8 @@ def evaluate(
 def _program(
     training: Training, make: Callable[..., Any], has_targets: bool = True
 ) -> Callable[..., Any]:
-    """Traced once, for any number of rows: a trace for each would compute each in its own way."""
+    """Returns the program, traced once for any number of rows: a trace for each would compute each
+    in its own way."""
     if make not in training.programs:
         targets = training.targets if has_targets else {}
         signature = _keras_steps.arguments(training.inputs, targets)

@@ -18,9 +18,9 @@ class Layout(Protocol):
     def files(
         self, complete_model: Path, schema: Mapping[str, Any], name: str, version: int, batch: int
     ) -> Mapping[str, Path | str]:
-        """Returns, by its place in the server's folder, each file to link, or its text; `batch` is
-        how many rows of requests the server may join, 0 for none. Raises ValueError in one line
-        for a model that the server takes none of."""
+        """Returns what is to lie in the server's folder, by its place there: a file to link to, or
+        a text to write; `batch` is how many rows of requests the server may join, 0 for none.
+        Raises ValueError in one line for a model that the server takes none of."""
 
     def start(self, folder: Path, name: str) -> str:
         """Returns a command that serves it."""

@@ -11,8 +11,8 @@ NAME = "provenance.json"
 
 
 def digest(path: Path) -> str:
-    """sha256 of a file; a complete artifact is named by its statement, any other directory by
-    the names and digests of the files in it."""
+    """Returns the digest that something is named by. A file's is its sha256; a complete artifact is
+    named by its statement's, any other directory by the names and digests of the files in it."""
     if path.is_file():
         return written.digest(path)
     if (path / NAME).is_file():
@@ -21,14 +21,14 @@ def digest(path: Path) -> str:
 
 
 def contents(directory: Path) -> dict[str, str]:
-    """File -> sha256; without what git and DVC note there, so that data are the same whichever of
-    the two keeps them."""
+    """Returns the sha256 of each file, without what git and DVC note there, so that data are the
+    same whichever of the two keeps them."""
     return {name: digest(directory / name) for name in files(directory) if counts(name)}
 
 
 def counts(name: str) -> bool:
-    """Whether a file below a directory that is no artifact is part of its digest; notes are not,
-    which no patch of `code` would bring back."""
+    """Returns whether a file below a directory that is no artifact is part of its digest; notes are
+    not, which no patch of `code` would bring back."""
     return not name.endswith((".dvc", ".gitignore", ".md")) and "__pycache__" not in name.split("/")
 
 
@@ -39,7 +39,8 @@ def folded(contents: Mapping[str, str]) -> str:
 
 
 def files(directory: Path) -> list[str]:
-    """Relative names of the files below, sorted, but for the statement and Python's caches."""
+    """Returns the relative names of the files below, sorted, but for the statement and Python's
+    caches."""
     paths = (path for path in directory.rglob("*") if not path.is_dir())
     names = (path.relative_to(directory) for path in paths)
     return sorted(n.as_posix() for n in names if "__pycache__" not in n.parts and str(n) != NAME)

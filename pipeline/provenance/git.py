@@ -81,7 +81,7 @@ def _call(
 def output(
     root: Path, *arguments: str, stdin: bytes = b"", environ: Environ | None = None
 ) -> bytes | None:
-    """What git answers; null where it refuses, or where there is no git."""
+    """Returns what git answers; None where it refuses, or where there is no git."""
     with contextlib.suppress(CannotRun):
         answer = run(root, *arguments, stdin=stdin, environ=environ)
         return answer.output if answer.status == 0 else None
@@ -89,7 +89,7 @@ def output(
 
 
 def line(root: Path, *arguments: str) -> str | None:
-    """The same as text, without the newline at its end."""
+    """Returns the same as text, without the newline at its end."""
     answer = output(root, *arguments)
     return None if answer is None else answer.decode(errors="replace").strip()
 
@@ -99,26 +99,27 @@ def is_repository(root: Path) -> bool:
 
 
 def commit(root: Path, revision: str) -> str | None:
-    """The full id of the commit that a revision means here."""
+    """Returns the full id of the commit that a revision means here."""
     if revision.startswith("-") or "\0" in revision:
         return None
     return line(root, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}") or None
 
 
 def is_id(text: str) -> bool:
-    """Whether a text is a whole object id, which names one thing everywhere; a branch, HEAD, an
-    abbreviation or an option is none."""
+    """Returns whether a text is a whole object id, which names one thing everywhere; a branch,
+    HEAD, an abbreviation or an option is none."""
     return ID.fullmatch(text) is not None
 
 
 def has_commit(root: Path, name: str) -> bool:
-    """Whether `name` is the whole id of a commit that is at hand, and not of a tag that leads to
-    one."""
+    """Returns whether `name` is the whole id of a commit that is at hand, and not of a tag that
+    leads to one."""
     return is_id(name) and line(root, "cat-file", "-t", name) == "commit"
 
 
 def top(root: Path) -> Path:
-    """The work tree's root. `git apply` passes over what lies outside the directory it runs in."""
+    """Returns the work tree's root. `git apply` passes over what lies outside the directory it runs
+    in."""
     return Path(line(root, "rev-parse", "--show-toplevel") or root)
 
 
@@ -127,7 +128,8 @@ def remote_url(root: Path, name: str) -> str | None:
 
 
 def experiments(root: Path) -> list[tuple[str, str, str]]:
-    """Name, commit and baseline of DVC's experiments, whose refs are refs/exps/<2>/<38>/<name>."""
+    """Returns name, commit and baseline of DVC's experiments, whose refs are
+    refs/exps/<2>/<38>/<name>."""
     listed = line(root, "for-each-ref", "--format=%(objectname) %(refname)", "refs/exps") or ""
     named = []
     for entry in listed.splitlines():
@@ -139,13 +141,13 @@ def experiments(root: Path) -> list[tuple[str, str, str]]:
 
 
 def file_at(root: Path, revision: str, name: str) -> bytes | None:
-    """A file's content at a revision; `name` counts from `root`."""
+    """Returns a file's content at a revision; `name` counts from `root`."""
     return output(root, "show", f"{revision}:./{name}")
 
 
 def versions(root: Path, name: str) -> list[tuple[int, str, str]]:
-    """Time in seconds, commit and blob, earliest first, of every commit that has the file `name` in
-    another form than a parent.
+    """Returns time in seconds, commit and blob, earliest first, of every commit that has the file
+    `name` in another form than a parent.
 
     Whatever a ref or a reflog reaches counts: branches, tags, remotes, experiments, stashes. No
     history is simplified, for what a merge dropped is still there.
@@ -165,7 +167,8 @@ def versions(root: Path, name: str) -> list[tuple[int, str, str]]:
 
 
 def blobs(root: Path, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-    """Name and content of each object that is at hand; all are read before the first is given."""
+    """Yields name and content of each object that is at hand; all are read before the first is
+    yielded."""
     answer = output(root, "cat-file", "--batch", stdin="\n".join(names).encode())
     reader = io.BytesIO(answer or b"")
     while head := reader.readline().decode().split():

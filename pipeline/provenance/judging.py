@@ -28,7 +28,8 @@ def _subject(entry: Mapping[str, Any]) -> list[Any]:
 
 
 def _dep(entry: Mapping[str, Any]) -> list[Any]:
-    """A dep outside of git has no commit."""
+    """Returns all values of a dep's entry, which have to be texts. A dep outside of git has no
+    commit."""
     digests = [each for each in entry["digest"].values() if each is not None]
     notes = dict(entry.get("annotations", {}))
     listed = notes.pop("files", {})
@@ -37,8 +38,8 @@ def _dep(entry: Mapping[str, Any]) -> list[Any]:
 
 
 def _demand_origin(origin: Any) -> None:
-    """What is said of a checkpoint that was made elsewhere: known values by name, and names of what
-    is not known."""
+    """Demands of what is said of a checkpoint that was made elsewhere that it is known values by
+    name, and names of what is not known."""
     if origin is None:
         return
     if not all(isinstance(each, str) for each in (*origin["known"], *origin["unknown"])):
@@ -64,8 +65,8 @@ def _demand_names(names: list[str]) -> None:
 
 
 def _demand_params(recorded: Mapping[str, Any]) -> None:
-    """What is recorded is what the stage ran with: nothing in it is left to be followed, into the
-    environment of whoever trains on."""
+    """Demands of the parameters that they are what the stage ran with: nothing in them is left to
+    be followed, into the environment of whoever trains on."""
     sections = recorded["params"]
     if not all(isinstance(each, Mapping) for each in (sections, *sections.values())):
         raise ValueError("no statement: its parameters are no mapping")

@@ -46,30 +46,31 @@ class Node:
 
     @property
     def params(self) -> Mapping[str, Any]:
-        """The sections that the stage ran with."""
+        """Returns the sections that the stage ran with."""
         sections: Mapping[str, Any] = self.definition["externalParameters"]["params"]
         return sections
 
     @property
     def environment(self) -> Mapping[str, Any]:
-        """python, platform, and packages with their versions."""
+        """Returns Python, platform, and packages with their versions."""
         environment: Mapping[str, Any] = self.definition["internalParameters"]
         return environment
 
     @cached_property
     def subject(self) -> dict[str, str]:
-        """File -> sha256."""
+        """Returns the sha256 of each file of the artifact."""
         return {each["name"]: each["digest"]["sha256"] for each in self.statement["subject"]}
 
     @cached_property
     def deps(self) -> dict[str, str]:
-        """Path as in dvc.yaml -> sha256; an artifact's is that of its statement."""
+        """Returns the sha256 of each dep by its path as in dvc.yaml; an artifact's is that of its
+        statement."""
         named = self.definition["resolvedDependencies"]
         return {d["name"]: d["digest"]["sha256"] for d in named if "sha256" in d["digest"]}
 
     def files(self, dep: str) -> dict[str, str]:
-        """File -> sha256 in a dep that is a directory; empty where the statement does not list
-        them."""
+        """Returns the sha256 of each file in a dep that is a directory; none where the statement
+        does not list them."""
         for each in self.definition["resolvedDependencies"]:
             if each["name"] == dep:
                 listed: dict[str, str] = each.get("annotations", {}).get("files", {})
@@ -78,8 +79,8 @@ class Node:
 
     @property
     def elsewhere(self) -> Mapping[str, Any]:
-        """What is known of the checkpoint that training started from, and what is not; empty where
-        it did not start from one."""
+        """Returns what is known of the checkpoint that training started from, and what is not;
+        nothing where it did not start from one."""
         for each in self.definition["resolvedDependencies"]:
             if origin := each.get("annotations", {}).get("trainedElsewhere"):
                 return origin  # type: ignore[no-any-return]
@@ -94,7 +95,8 @@ class Node:
 
     @property
     def patch(self) -> str | None:
-        """sha256 of source.patch, which lies beside the statement; None for a clean tree."""
+        """Returns the sha256 of source.patch, which lies beside the statement; None for a clean
+        tree."""
         for each in self.definition["resolvedDependencies"]:
             if PATCH in each.get("annotations", {}):
                 return each["annotations"][PATCH]  # type: ignore[no-any-return]
@@ -102,7 +104,7 @@ class Node:
 
     @property
     def intact(self) -> bool:
-        """Whether the statement is, to the byte, what its own seal was put on."""
+        """Returns whether the statement is, to the byte, what its own seal was put on."""
         text = sealed(list(self.statement["subject"]), self.definition)
         return hashlib.sha256(text.encode()).hexdigest() == self.digest
 
@@ -124,12 +126,12 @@ class Artifact:
 
     @property
     def params(self) -> Mapping[str, Any]:
-        """The sections that its stage ran with."""
+        """Returns the sections that its stage ran with."""
         return self.node.params
 
 
 def walk(first: Node, known: Mapping[str, Node], *, parents: bool = True) -> list[Node]:
-    """`first` and all that it was made from, as far as it is among `known`, by digest.
+    """Returns `first` and all that it was made from, as far as it is among `known`, by digest.
 
     Each node stands before those that it was made from, and the stages' own line before that of a
     complete model that was trained on from, which `parents` leaves out.
@@ -150,15 +152,16 @@ def walk(first: Node, known: Mapping[str, Node], *, parents: bool = True) -> lis
 
 
 def upstream(first: Node, known: Mapping[str, Node]) -> Iterator[tuple[str, Node]]:
-    """The path in dvc.yaml and the node of each artifact that `first` was made from directly."""
+    """Yields the path in dvc.yaml and the node of each artifact that `first` was made from
+    directly."""
     for path, sha256 in first.deps.items():
         if sha256 in known:
             yield path, known[sha256]
 
 
 def dep_kind(dep: str) -> Literal["artifact", "parent", "checkpoint", "data", "code"]:
-    """What a dep is, by its path in dvc.yaml. The digest of the first two is that of a statement;
-    a checkpoint was made elsewhere, and data are all else that no patch would have."""
+    """Returns what a dep is, by its path in dvc.yaml. The digest of the first two is that of a
+    statement; a checkpoint was made elsewhere, and data are all else that no patch would have."""
     folder = next(iter(PurePosixPath(dep).parts), "")
     if folder == OUTPUTS.name:
         return "artifact"
@@ -202,7 +205,8 @@ def node(path: Path) -> Node:
 
 
 def parse(content: bytes) -> Node:
-    """A statement all of whose parts can be read; it may come from anybody. Raises ValueError."""
+    """Returns the node of a statement all of whose parts can be read; it may come from anybody.
+    Raises ValueError."""
     if len(content) > limits.STATEMENT:
         raise ValueError(f"holds more than {limits.STATEMENT} bytes")
     try:
@@ -214,7 +218,7 @@ def parse(content: bytes) -> Node:
 
 
 def statements(directory: Path) -> list[Path]:
-    """The files of the artifact's own statement, first, and of all that it carries. Raises
+    """Returns the files of the artifact's own statement, first, and of all that it carries. Raises
     ValueError for more than anybody's training would need."""
     carried = [directory / FOLDER / n for n in files(directory / FOLDER) if n.endswith(".json")]
     size = sum(path.stat().st_size for path in carried if path.is_file())
@@ -227,6 +231,7 @@ def statements(directory: Path) -> list[Path]:
 
 
 def nodes(directory: Path) -> dict[str, Node]:
-    """The artifact's own first, then all that it carries, by digest. Raises ValueError."""
+    """Returns the artifact's own node first, then all that it carries, by digest. Raises
+    ValueError."""
     read = (node(path) for path in statements(directory))
     return {each.digest: each for each in read}

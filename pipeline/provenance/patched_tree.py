@@ -37,8 +37,9 @@ class TreeBuilder:
         (scratch / "objects").mkdir()
 
     def tree(self, commit: str, patch: bytes | None) -> PatchedTree:
-        """`patch` is null or b"" for the commit alone. Raises CannotRun for what is no commit's id:
-        git would read it as a revision, or as an option."""
+        """Returns the tree of a commit with a patch; `patch` is None or b"" for the commit alone.
+        Raises CannotRun for what is no commit's id: git would read it as a revision, or as an
+        option."""
         if not git.is_id(commit):
             raise CannotRun(f"{commit[:100]!r}: found no commit's id, expected 40 or 64 hex digits")
         self.trees += 1

@@ -27,8 +27,8 @@ def build_definition(
     code: Mapping[str, Any],
     annotations: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    """What an output is made from, as SLSA's buildDefinition; `deps` are paths that exist, and
-    `annotations` what is said of some of them."""
+    """Returns what an output is made from, as SLSA's buildDefinition; `deps` are paths that exist,
+    and `annotations` what is said of some of them."""
     return {
         "buildType": "urn:complete-models:stage:v1",
         "externalParameters": {"stage": stage, "params": params},
@@ -41,7 +41,8 @@ def build_definition(
 
 
 def _dependency(name: str, said: Mapping[str, Any] | None) -> dict[str, Any]:
-    """A directory that is no artifact is named with the digest of each file in it."""
+    """Returns a resolved dependency. A directory that is no artifact is named with the digest of
+    each file in it."""
     path, annotations = Path(name), dict(said or {})
     if not path.is_dir() or (path / NAME).is_file():
         sha256 = digest(path)
@@ -93,7 +94,8 @@ def params(directory: Path) -> dict[str, Any]:
 
 
 def faults(directory: Path) -> list[str]:
-    """Every way in which the bytes at hand differ from the statement: missing, extra, changed."""
+    """Returns every way in which the bytes at hand differ from the statement: missing, extra,
+    changed."""
     path = directory / NAME
     if not path.is_file():
         return [f"{path}: missing, so the directory is not complete"]

@@ -38,7 +38,8 @@ DIFF = (
 
 
 def code(root: Path, environ: git.Environ | None = None) -> tuple[dict[str, Any], bytes]:
-    """The commit as a resolved dependency, and the patch from it to the work tree (b"" if clean).
+    """Returns the commit as a resolved dependency, and the patch from it to the work tree (b"" if
+    clean).
 
     A tree outside git, or without a commit, has the commit null. `environ` can name git's own
     directory, so that it is not looked for in a tree that somebody else wrote. Raises PipelineError
@@ -54,13 +55,13 @@ def code(root: Path, environ: git.Environ | None = None) -> tuple[dict[str, Any]
 
 
 def patched(patch: bytes) -> list[str]:
-    """The files that a patch of `code` changes, makes or removes."""
+    """Returns the files that a patch of `code` changes, makes or removes."""
     lines = re.findall(rb'^diff --git "?a/.*? "?b/(.*?)"?$', patch, re.MULTILINE)
     return [name.decode(errors="replace") for name in lines]
 
 
 def without_not_code() -> list[str]:
-    """The pathspecs by which git leaves NOT_CODE out."""
+    """Returns the pathspecs by which git leaves NOT_CODE out."""
     others = [path for path in NOT_CODE if path != "data"]
     patterns = [*others, *(f"{path}/**" for path in others), *DATA]
     return [f":(exclude,glob){pattern}" for pattern in patterns]
@@ -86,9 +87,9 @@ def _patch(root: Path, call: Call) -> bytes:
 
 
 def _new_files(root: Path, index: str, git_call: Call) -> list[str]:
-    """New files count when they are Python, tracked or not: what is imported is code. In CODE every
-    file does, but for what git is told to ignore and is not Python; so does data/<name>.py, which
-    DVC may have git ignore."""
+    """Returns the new files that are code. Those of Python are, tracked or not: what is imported is
+    code. In CODE every file is, but for what git is told to ignore and is not Python; so is
+    data/<name>.py, which DVC may have git ignore."""
     folders = [path for path in CODE if (root / path).is_dir()]
     others = ["ls-files", "--full-name", "--others", "--exclude-standard", "-z"]
     calls = [[*others, "--", ":/*.py", *folders, *without_not_code()]]
@@ -105,7 +106,8 @@ def _git(
     accepted: tuple[int, ...] = (0,),
     index: str | None = None,
 ) -> bytes:
-    """What git answers. Raises PipelineError with its own words: silence would pass for clean."""
+    """Returns what git answers. Raises PipelineError with its own words: silence would pass for
+    clean."""
     environ = {**environ, "GIT_INDEX_FILE": index} if index else environ
     try:
         answer = git.run(root, *arguments, environ=environ, offline=False)

@@ -127,7 +127,8 @@ def _stand_in(source: Source, training: Mapping[str, np.ndarray], edge: Asked) -
 
 
 def _alike(output: np.ndarray) -> bool:
-    """Whether no place of an output differs from row to row by more than formats may round."""
+    """Returns whether no place of an output differs from row to row by more than formats may
+    round."""
     if output.dtype.kind not in "fc" or not output.size:
         return bool((output == output[:1]).all())
     values = np.where(np.isfinite(output), output, 0).astype(np.complex128)
@@ -136,7 +137,8 @@ def _alike(output: np.ndarray) -> bool:
 
 
 def _write(path: Path, asked: Asked) -> None:
-    """Row by row, whichever way the arrays lie in memory: programs in other languages read them."""
+    """Writes arrays row by row, whichever way they lie in memory: programs in other languages read
+    them."""
     arrays = {f"input.{k}": v for k, v in asked.inputs.items()}
     arrays |= {f"output.{k}": v for k, v in asked.outputs.items()}
     arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}

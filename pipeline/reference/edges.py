@@ -52,7 +52,7 @@ def with_missing(
 
 
 def may_be_missing(schema: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Whether an input may lack a value."""
+    """Returns whether an input may lack a value."""
     return any(map(_lacks, schema.values()))
 
 
@@ -69,7 +69,7 @@ def far(array: np.ndarray) -> np.ndarray:
 
 
 def _are_flags(array: np.ndarray) -> bool:
-    """Whether floats are zeros and ones alone, as a mask's."""
+    """Returns whether floats are zeros and ones alone, as a mask's."""
     return all(bool(((block == 0) | (block == 1)).all()) for block in blocks(array))
 
 

@@ -47,7 +47,7 @@ KINDS = "biufcUS"
 
 
 def finite(answers: Mapping[str, np.ndarray]) -> bool:
-    """Whether all floating answers are."""
+    """Returns whether all floating answers are finite."""
     return all(np.isfinite(each).all() for each in answers.values() if each.dtype.kind in "fc")
 
 

@@ -97,7 +97,8 @@ def _relog(options: argparse.Namespace) -> int:
 
 
 def _passed_over(count: int) -> str:
-    """A clone has the history of whoever made the project, and none of their files."""
+    """Returns the line about runs of which nothing is here. A clone has the history of whoever made
+    the project, and none of their files."""
     has_remote = dvc.remote(Path.cwd()) is not None
     way_out = "--pull gets what the DVC remote has" if has_remote else "and no DVC remote is set"
     return (
@@ -107,7 +108,7 @@ def _passed_over(count: int) -> str:
 
 
 def _expected(pull: bool) -> tuple[list[ExpectedRun], list[str]]:
-    """The runs that there should be, and a line for each text that cannot be read."""
+    """Returns the runs that there should be, and a line for each text that cannot be read."""
     root = Path.cwd()
     all_executions, faults = executions(root)
     expected = runs.expected(all_executions, Sources(root=root))
@@ -121,7 +122,8 @@ def _expected(pull: bool) -> tuple[list[ExpectedRun], list[str]]:
 
 
 def _record(tracking: Tracking, outcomes: Sequence[Outcome]) -> bool:
-    """What DVC restores later, and the work tree has now, names the runs that are there."""
+    """Has what DVC restores later, and the work tree has now, name the runs that are there; returns
+    whether it does."""
     reports = dict(outcome.report for outcome in outcomes if outcome.report)
     if not reports:
         return True

@@ -39,12 +39,13 @@ class Execution:
 
     @property
     def model(self) -> str:
-        """The md5 of the complete model's directory."""
+        """Returns the md5 of the complete model's directory."""
         return self.md5[self.paths["complete-model"]]
 
 
 def executions(root: Path) -> tuple[list[Execution], list[str]]:
-    """Each once, however often it is named; and a line for each text that cannot be read."""
+    """Returns each execution once, however often it is named, and a line for each text that cannot
+    be read."""
     executions: dict[frozenset[tuple[str, str]], Execution] = {}
     faults = []
     for entry in (*_git(root), *_run_cache(root), *_work_tree(root)):
@@ -92,7 +93,7 @@ def _git(root: Path) -> Iterator[Entry]:
 
 
 def _run_cache(root: Path) -> Iterator[Entry]:
-    """An entry there does not name its stage."""
+    """Yields the entries of DVC's run cache; one does not name its stage."""
     for path in dvc.run_cache(root):
         content = path.read_bytes()
         if MODULE.encode() in content:
@@ -102,7 +103,8 @@ def _run_cache(root: Path) -> Iterator[Entry]:
 
 
 def _execution(entry: Entry) -> Execution | None:
-    """None where the stage had not run. Raises for what is no entry of it."""
+    """Returns the execution of an entry, or None where the stage had not run. Raises for what is no
+    entry of it."""
     stages = dvc.stages(entry.text, entry.where)
     own = stages.get(STAGE)
     if own is None:
@@ -128,7 +130,7 @@ def _execution(entry: Entry) -> Execution | None:
 
 
 def _paths(command: str) -> dict[str, str]:
-    """Option -> path. Raises LookupError or ValueError for another command."""
+    """Returns the path of each option. Raises LookupError or ValueError for another command."""
     words = shlex.split(command)
     options = words[words.index(MODULE) + 1 :]
     values = dict(zip(options[::2], options[1::2], strict=True))
@@ -148,7 +150,7 @@ def _sections(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _merged(first: Execution, second: Execution) -> Execution:
-    """Two records of one execution as one: the earlier time, all sections."""
+    """Returns two records of one execution as one: the earlier time, all sections."""
     return replace(
         first,
         time=min(first.time, second.time),

@@ -99,7 +99,8 @@ def registered(expected: Sequence[ExpectedRun], store: Store) -> Iterator[Outcom
 def _register(
     expected: ExpectedRun, tracking: Tracking, store: Store, new: set[tuple[str, str]]
 ) -> None:
-    """`new` are the versions made by now: what was asked of them later still moves the alias."""
+    """Registers the run's model where its tracking asks for it. `new` are the versions made by now:
+    what was asked of them later still moves the alias."""
     if not (name := tracking.register):
         return
     with mlflow_store.opened(store, AGAIN) as client:
@@ -114,7 +115,7 @@ def _register(
 
 
 def _there(client: Any, experiment: str, digest: str) -> Any:
-    """The finished run, or None; nothing is begun or removed."""
+    """Returns the finished run, or None; nothing is begun or removed."""
     known = client.get_experiment_by_name(experiment)
     named = f"tags.`{KEY}` = '{digest}' and attributes.status = 'FINISHED'"
     if known is None or known.lifecycle_stage != "active":

@@ -22,8 +22,8 @@ MODULE = b"pipeline.log_to_mlflow"
 
 
 def main(root: str) -> int:
-    """A line on stdout when the work tree's report was written. 1 and the reason when DVC is busy
-    or refuses."""
+    """Prints a line when the work tree's report was written. Returns 1, with the reason on stdout,
+    when DVC is busy or refuses."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo, lock_repo
 
@@ -51,7 +51,7 @@ def _run_cache(repo: "Repo") -> Iterator[tuple[Path, dict[str, Any]]]:
 
 
 def _report(entry: Mapping[str, Any], request: Mapping[str, Any]) -> str | None:
-    """The new report for an entry, if it has another and was logged to the same store."""
+    """Returns the new report for an entry, if it has another and was logged to the same store."""
     params = entry.get("params", {}).get("params.yaml", {})
     if params.get("tracking", {}).get("uri") != request["uri"]:
         return None

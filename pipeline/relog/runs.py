@@ -28,21 +28,21 @@ class ExpectedRun:
 
     @property
     def first(self) -> Stored:
-        """The first that is wholly at hand, if there is one."""
+        """Returns the first execution that is wholly at hand, if there is one."""
         whole = (stored for stored in self.executions if not stored.missing)
         return next(whole, self.executions[0])
 
     @property
     def made_elsewhere(self) -> bool:
-        """Whether nothing is here that only its own run can have left: the complete model, or the
-        report with its times. Data and reports of other runs may have the same bytes."""
+        """Returns whether nothing is here that only its own run can have left: the complete model,
+        or the report with its times. Data and reports of other runs may have the same bytes."""
         return not any(
             stored.at("complete-model") or stored.at("report") for stored in self.executions
         )
 
     @property
     def report(self) -> Mapping[str, Any]:
-        """The report of the latest execution."""
+        """Returns the report of the latest execution."""
         return max(self.executions, key=lambda stored: stored.execution.time).report
 
     @property
@@ -70,12 +70,12 @@ def expected(executions: Iterable[Execution], sources: Sources) -> list[Expected
 
 
 def start(stored: Stored) -> int:
-    """The start time that the report has; those of earlier versions had none."""
+    """Returns the start time that the report has; those of earlier versions had none."""
     return int(stored.report.get("start_time", stored.execution.time))
 
 
 def details(stored: Stored) -> Details:
-    """What the run alone recorded of itself."""
+    """Returns what the run alone recorded of itself."""
     report = stored.report
     if "start_time" in report:
         tags = {name: report["tags"][name] for name in PROCESS_TAGS if name in report["tags"]}

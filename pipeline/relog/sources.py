@@ -28,7 +28,7 @@ class Sources:
     it."""
 
     def files(self, path: str, md5: str) -> Files | None:
-        """None when not all of them are at hand."""
+        """Returns the files of a path with this md5; None when not all of them are at hand."""
         if md5.endswith(".dir"):
             files = dvc.listing(self.root, md5)
         else:
@@ -76,18 +76,20 @@ class Stored:
 
     @cached_property
     def digest(self) -> str | None:
-        """The complete model's: by its statement, else as the report of verify names it."""
+        """Returns the complete model's digest: by its statement, else as the report of verify names
+        it."""
         if place := (self.at("complete-model") or {}).get(provenance.NAME):
             return provenance.digest(place)
         return self._json("verify-report").get("complete_model")
 
     @cached_property
     def report(self) -> dict[str, Any]:
-        """reports/mlflow.json as it was written; empty when it is not at hand."""
+        """Returns reports/mlflow.json as it was written; empty when it is not at hand."""
         return self._json("report")
 
     def _json(self, option: str) -> dict[str, Any]:
-        """Empty where it is not what was recorded, for which `check` raises."""
+        """Returns a report's content; empty where it is not what was recorded, for which `check`
+        raises."""
         files = self.at(option)
         if files is None or _md5(files[""]) != self.execution.md5[self.execution.paths[option]]:
             return {}
@@ -135,7 +137,8 @@ class Stored:
         return IncompleteArtifact(f"{place}: rotten: {fault}; {todo}")
 
     def lay_out(self, directory: Path) -> dict[str, Path]:
-        """Option -> path below `directory`, where links stand for the files; none is copied."""
+        """Returns the path of each option below `directory`, where links stand for the files; none
+        is copied."""
         for path, files in self.files.items():
             for name, place in files.items():
                 if leads_out(name):

@@ -139,7 +139,8 @@ def _rebuild(rebuild: Rebuild, recorded_environment: bool) -> None:
 
 
 def _called(nodes: list[Node], codes: list[Code], source: Repository) -> list[str]:
-    """What only the recorded parameters have the code call, not the commit's configuration."""
+    """Returns what only the recorded parameters have the code call, not the commit's
+    configuration."""
     problems: list[str] = []
     for node, code in zip(nodes, codes, strict=True):
         named = reproduce_code.targets(node.params)
@@ -178,7 +179,7 @@ def _scratch(keep: Path | None) -> Iterator[Path]:
 
 
 def _originals(resolved: Resolved, nodes: list[Node], scratch: Path) -> dict[str, Path]:
-    """Directories at hand; what only DVC's cache has becomes one of links into it."""
+    """Returns directories at hand; what only DVC's cache has becomes one of links into it."""
     originals = dict(resolved.places)
     for node in nodes:
         files = resolved.cached.get(node.digest, {})
@@ -192,7 +193,8 @@ def _originals(resolved: Resolved, nodes: list[Node], scratch: Path) -> dict[str
 
 
 def _demand_own(source: Repository, resolved: Resolved) -> None:
-    """A repository that came within the artifact is not the user's to vouch for."""
+    """Raises CannotRun for a repository that came within the artifact, which is not the user's to
+    vouch for."""
     for place in resolved.places.values():
         if source.top.is_relative_to(place.resolve()):
             raise CannotRun(
@@ -202,7 +204,8 @@ def _demand_own(source: Repository, resolved: Resolved) -> None:
 
 
 def _demand_intact(resolved: Resolved) -> None:
-    """A statement whose seal is broken vouches for nothing, so there is nothing to make again."""
+    """Raises CannotRun for a statement whose seal is broken: it vouches for nothing, so there is
+    nothing to make again."""
     place = resolved.places.get(resolved.node.digest)
     if place is None:
         return

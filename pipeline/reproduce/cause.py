@@ -35,7 +35,7 @@ def _shown(value: Any) -> str:
 
 
 def causes(recorded: Node, rebuilt: Node) -> list[Cause]:
-    """All differences, those first that are likely to matter; empty for equal statements."""
+    """Returns all differences, those first that are likely to matter; none for equal statements."""
     order = ("data", "code", "params", "threads", "python", "platform", "package", UPSTREAM)
     causes = [
         *_deps(recorded, rebuilt),
@@ -47,8 +47,8 @@ def causes(recorded: Node, rebuilt: Node) -> list[Cause]:
 
 
 def likely(causes: Sequence[Cause]) -> list[Cause]:
-    """Those that can move a number: the commit and the patch only where no file that the stage
-    names tells of them, and nothing upstream, which has been judged by itself."""
+    """Returns those that can move a number: the commit and the patch only where no file that the
+    stage names tells of them, and nothing upstream, which has been judged by itself."""
     own = [c for c in causes if c.kind != UPSTREAM]
     return [c for c in own if c.name not in ("commit", provenance.PATCH)] or own
 
@@ -60,7 +60,7 @@ def _unlike(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tup
 
 
 def _deps(before: Node, after: Node) -> Iterator[Cause]:
-    """The deps that differ, by file where both statements list what is in a directory."""
+    """Yields the deps that differ, by file where both statements list what is in a directory."""
     for name, old, new in _unlike(before.deps, after.deps):
         recorded, rebuilt = before.files(name), after.files(name)
         if recorded and rebuilt:
@@ -91,7 +91,7 @@ def _params(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Cau
 
 
 def of_environments(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Cause]:
-    """The differences of packages, of Python and of the platform."""
+    """Yields the differences of packages, of Python and of the platform."""
     for name, old, new in _unlike(before["packages"], after["packages"]):
         yield Cause(kind="package", name=name, recorded=old, rebuilt=new)
     for name in ("python", "platform"):

@@ -39,7 +39,7 @@ class Change:
 
     @property
     def is_code(self) -> bool:
-        """Whether something may run it, or be told by it what to run."""
+        """Returns whether something may run it, or be told by it what to run."""
         path = PurePosixPath(self.name)
         hidden = any(part.startswith(".") for part in path.parts)
         return hidden or "conf" in path.parts or path.suffix.lower() not in NOTES
@@ -113,7 +113,8 @@ def _demand_file(name: str, mode: str, code: Code) -> None:
 
 
 def _change(builder: TreeBuilder, before: str, tree: str, entry: Entry) -> Change:
-    """A file counts as text unless a null byte is in it; Python is shown in any case."""
+    """Returns a changed file as it is shown. It counts as text unless a null byte is in it; Python
+    is shown in any case."""
 
     def output(*arguments: str) -> bytes:
         return git.output(builder.root, *arguments, environ=builder.environ) or b""

@@ -54,7 +54,7 @@ class Code:
 
     @property
     def foreign(self) -> bool:
-        """Whether some of it is not the clone's own: a patch came with the artifact."""
+        """Returns whether some of it is not the clone's own: a patch came with the artifact."""
         return bool(self.patch) or not self.own
 
     @property
@@ -96,7 +96,8 @@ class Ground:
 
     @property
     def environ(self) -> git.Environ:
-        """By which git works in the clone, and looks for no directory of its own in it."""
+        """Returns the variables by which git works in the clone, and looks for no directory of its
+        own in it."""
         own = {"GIT_DIR": str(self.git_dir), "GIT_WORK_TREE": str(self.clone)}
         return {**dict.fromkeys(FOREIGN), **own}
 
@@ -216,7 +217,8 @@ def check_out(code: Code, ground: Ground, tree_id: str | None) -> None:
 
 
 def strays(code: Code, ground: Ground) -> str | None:
-    """Why the statement of what is made here will not name the recorded code; None if it will."""
+    """Returns why the statement of what is made here will not name the recorded code; None if it
+    will."""
     named, patch = provenance.code(ground.project, ground.environ)
     if named["digest"]["gitCommit"] == code.commit and patch == code.patch:
         return None
@@ -232,7 +234,7 @@ def subject_line(code: Code, source: Repository) -> str:
 
 
 def targets(params: Mapping[str, object]) -> list[str]:
-    """Every `_target_`: what the parameters have the code call."""
+    """Returns every `_target_`: what the parameters have the code call."""
     names: list[str] = []
     for key, value in params.items():
         if key == "_target_":

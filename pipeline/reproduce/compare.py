@@ -86,7 +86,7 @@ class Stage:
 
 
 def compare_stage(recorded: Node, rebuilt: Path, original: Path | None) -> Stage:
-    """`original` is a directory of which only those files count that have the recorded digest."""
+    """Compares the files with those of `original` that have the recorded digest."""
     own = node(rebuilt / provenance.NAME)
     present = {name: provenance.digest(rebuilt / name) for name in provenance.files(rebuilt)}
     expected = recorded.subject
@@ -112,7 +112,7 @@ def compare_stage(recorded: Node, rebuilt: Path, original: Path | None) -> Stage
 
 
 def _describes(file: str) -> bool:
-    """Whether there is nothing in it that the model computes with."""
+    """Returns whether there is nothing in it that the model computes with."""
     return file.startswith(f"{FOLDER}/") or file in PROSE
 
 
@@ -138,7 +138,8 @@ def _difference(
 
 
 def _measured(files: list[str], original: Path, rebuilt: Path) -> list[Difference]:
-    """Either may be a stranger's, so both are read by a process that can do nothing else."""
+    """Returns the differences with how far tensors lie apart. Either file may be a stranger's, so
+    both are read by a process that can do nothing else."""
     try:
         given = [files, str(original.resolve()), str(rebuilt.resolve())]
         answered = reading.call(measure_all, given, [original.resolve(), rebuilt.resolve()])
@@ -183,8 +184,8 @@ def measure(file: str, original: Path, rebuilt: Path) -> Difference:
 
 
 def _moved(before: Arrays, after: Arrays) -> Iterator[dict[str, Any]]:
-    """Each tensor that differs in any bit, in the original's order, and its first element that
-    does."""
+    """Yields each tensor that differs in any bit, in the original's order, and its first element
+    that does."""
     for name in [*before, *(name for name in after if name not in before)]:
         old, new = before.get(name), after.get(name)
         if old is None or new is None or (old.shape, old.dtype) != (new.shape, new.dtype):
@@ -211,8 +212,8 @@ def _show(value: Any) -> str:
 
 
 def predictions(original: Path, rebuilt: Path, folder: str) -> dict[str, Any] | None:
-    """How far the answers in folder/*.npz lie apart; None where the original has none, or they
-    cannot be read."""
+    """Returns how far the answers in folder/*.npz lie apart; None where the original has none, or
+    they cannot be read."""
     places = [original.resolve(), rebuilt.resolve()]
     try:
         answer = reading.call(distances, [*map(str, places), folder], places)

@@ -66,8 +66,8 @@ class Runner:
         )
 
     def environment(self, python: Path | None) -> dict[str, str]:
-        """The user's, or one that holds nothing of the user's but where programs lie, and the
-        language."""
+        """Returns the user's variables, or some that hold nothing of the user's but where programs
+        lie, and the language."""
         values = environ()
         if self.confined:
             home = self.ground.home
@@ -81,7 +81,7 @@ class Runner:
         return values
 
     def description(self) -> str:
-        """One line: what is confined, and what is not on this system."""
+        """Returns one line: what is confined, and what is not on this system."""
         lacking = sandbox_launcher.lacking()
         held = [] if "files" in lacking else [f"writes only to {self.ground.scratch} (Landlock)"]
         held.append("a clean environment with no variable and no settings of yours")
@@ -111,7 +111,8 @@ class Runner:
 
 
 def python_places(python: Path | None) -> list[str]:
-    """Where interpreter, modules and libraries lie, but for the work trees that are on the path."""
+    """Returns where interpreter, modules and libraries lie, but for the work trees that are on the
+    path."""
     packages = [place for place in sys.path if Path(place).name in PACKAGES]
     places = [sys.prefix, sys.base_prefix, *packages]
     if python is not None:
@@ -129,7 +130,7 @@ def _programs() -> list[str]:
 
 
 def _objects(source: Repository) -> list[str]:
-    """The directories that hold the commits, of which the clone's git borrows."""
+    """Returns the directories that hold the commits, of which the clone's git borrows."""
     waiting, seen = [git.line(source.top, "rev-parse", "--git-path", "objects") or ""], []
     while waiting:
         place = (source.top / waiting.pop()).resolve()

@@ -43,8 +43,8 @@ class Input:
 def bring(
     node: Node, rebuilt: Container[str], runner: Runner, places: Mapping[str, Path]
 ) -> list[Input]:
-    """`rebuilt` are the outputs of stages that have run. Raises CannotRun for data that are not at
-    hand."""
+    """Brings the inputs of the stages into the clone. `rebuilt` are the outputs of stages that have
+    run. Raises CannotRun for data that are not at hand."""
     inputs = []
     for path, digest in node.deps.items():
         if path not in rebuilt:
@@ -58,8 +58,8 @@ def bring(
 
 
 def _origin(path: str, digest: str, runner: Runner, places: Mapping[str, Path]) -> str | None:
-    """Where its bytes were. What lies beside the artifact is taken for an artifact alone: it is no
-    code of the clone's, whatever it says that it is."""
+    """Returns where an input's bytes were, or None. What lies beside the artifact is taken for an
+    artifact alone: it is no code of the clone's, whatever it says that it is."""
     ground = runner.ground
     target, own = ground.project / path, ground.source.project
     if _fits(target, digest, runner):
@@ -82,8 +82,8 @@ def _origin(path: str, digest: str, runner: Runner, places: Mapping[str, Path]) 
 
 
 def _copy_admitted(parent: Path, target: Path, ground: Ground) -> None:
-    """A complete model that is trained on from is loaded, so it has `examine`'s screen first, and
-    what was screened is what is copied. Raises VerificationFailed."""
+    """Copies a complete model that is trained on from. It is loaded, so it has `examine`'s screen
+    first, and what was screened is what is copied. Raises VerificationFailed."""
     with tempfile.TemporaryDirectory(dir=ground.scratch) as scratch:
         copy = Path(scratch) / "model"
         demand_admitted(parent, copy)
@@ -91,8 +91,8 @@ def _copy_admitted(parent: Path, target: Path, ground: Ground) -> None:
 
 
 def _fits(path: Path, digest: str, runner: Runner) -> bool:
-    """Whether it has the digest, computed by the code here or else by the code that is checked
-    out."""
+    """Returns whether it has the digest, computed by the code here or else by the code that is
+    checked out."""
     if not path.exists():
         return False
     if provenance.digest(path) == digest:
@@ -105,7 +105,7 @@ def _fits(path: Path, digest: str, runner: Runner) -> bool:
 
 
 def _tracked(path: str, project: Path) -> Iterator[str]:
-    """The .dvc files of a path and of everything below it."""
+    """Yields the .dvc files of a path and of everything below it."""
     if (project / f"{path}.dvc").is_file():
         yield f"{path}.dvc"
     for pointer in sorted((project / path).rglob("*.dvc")):
@@ -122,7 +122,7 @@ def _lay_over(path: str, ground: Ground) -> None:
 
 
 def _pull(runner: Runner, tracked: list[str], digest: str, target: Path) -> str | None:
-    """What went wrong; None when the bytes are there.
+    """Pulls the bytes; returns what went wrong, None when they are there.
 
     DVC reads a stranger's .dvc files for their digests alone, in a repository of its own: their
     settings could name a remote, and their deps a repository to clone.
@@ -164,7 +164,8 @@ def _write_pointers(tracked: list[str], ground: Ground, place: Path) -> list[str
 
 
 def _missing(node: Node, path: str, digest: str, runner: Runner) -> str:
-    """The line that says which bytes are wanted, where they were looked for, and what to do."""
+    """Returns the line that says which bytes are wanted, where they were looked for, and what to
+    do."""
     project, own = runner.ground.project, runner.ground.source.project
     if dep_kind(path) == "artifact":
         return (

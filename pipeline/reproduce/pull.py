@@ -11,7 +11,7 @@ OWN = "the-cache-of-the-repository"
 
 
 def main(source: str, clone: str, *targets: str) -> int:
-    """0 when every target came; else the reasons on stdout, a line each."""
+    """Returns 0 when every target came; else prints the reasons, a line each."""
     from dvc.config import Config
     from dvc.exceptions import DvcException
     from dvc.repo import Repo

@@ -40,7 +40,7 @@ class Rebuild:
         originals: Mapping[str, Path],
         say: Say,
     ):
-        """`trees`: foreign code -> the tree of it that was shown."""
+        """`trees` are the trees of foreign code that were shown, by that code."""
         self.report, self.runner, self.trees, self.say = report, runner, trees, say
         self.places, self.originals = places, originals
         self.project = runner.ground.project

@@ -47,7 +47,7 @@ class Report:
 
     @property
     def first(self) -> tuple[Stage, Difference] | None:
-        """The stage and file in which the rebuilt chain leaves the recorded one."""
+        """Returns the stage and file in which the rebuilt chain leaves the recorded one."""
         for stage, _ in self.stages:
             for each in stage.differences:
                 if each.verdict > Verdict.SAME_CONTENT:
@@ -56,8 +56,8 @@ class Report:
 
     @property
     def causes(self) -> list[Cause]:
-        """The causes of the first divergence, or else of statements that differ over the same
-        content."""
+        """Returns the causes of the first divergence, or else of statements that differ over the
+        same content."""
         if self.first:
             return likely(self.first[0].statement)
         causes = (cause for stage, _ in self.stages for cause in stage.statement)

@@ -41,7 +41,8 @@ class StageRun:
 
 
 def chain(last: Node, known: Mapping[str, Node]) -> list[Node]:
-    """What is to be made, upstream first; a parent that was trained on from is taken as it is."""
+    """Returns what is to be made, upstream first; a parent that was trained on from is taken as it
+    is."""
     return lineage.walk(last, known, parents=False)[::-1]
 
 
@@ -67,7 +68,7 @@ def _entry(stage: str, ground: Ground) -> Mapping[str, Any]:
 
 
 def output(stage: str, ground: Ground) -> str:
-    """The directory that the stage writes. Raises CannotRun."""
+    """Returns the directory that the stage writes. Raises CannotRun."""
     out = next(iter(outs(_entry(stage, ground))), None)
     if out is None:
         raise CannotRun(f"dvc.yaml: the commit's has no stage {stage} with an output")
@@ -81,8 +82,9 @@ def outs(entry: Mapping[str, Any]) -> list[str]:
 
 
 def write_params(recorded: Mapping[str, Any], ground: Ground) -> list[str]:
-    """Recorded sections as they were; the others, whose names it returns, as the commit has them,
-    in params.yaml or else in conf/. A link in its place is replaced, never followed."""
+    """Writes params.yaml: recorded sections as they were; the others, whose names it returns, as
+    the commit has them, in params.yaml or else in conf/. A link in its place is replaced, never
+    followed."""
     path = ground.project / PARAMS
     if path.is_file() and not path.is_symlink():
         values = load_yaml(path.read_text(), str(PARAMS))
@@ -93,7 +95,7 @@ def write_params(recorded: Mapping[str, Any], ground: Ground) -> list[str]:
 
 
 def run(stage: str, runner: Runner, python: Path, log: Path) -> StageRun:
-    """The commands of dvc.yaml, with `python` the interpreter that comes first on PATH."""
+    """Runs the commands of dvc.yaml, with `python` the interpreter that comes first on PATH."""
     ground = runner.ground
     entry = _entry(stage, ground)
     given = entry.get("cmd")
@@ -131,10 +133,8 @@ def _last(log: Path) -> str:
 
 
 def recorded_environment(node: Node, runner: Runner) -> Path:
-    """The interpreter of a new .venv in the clone, made as its Makefile makes it. Raises CannotRun.
-
-    `make` is asked, so that the lock is installed by the rule it was committed with.
-    """
+    """Returns the interpreter of a new .venv in the clone, made as its Makefile makes it. Raises
+    CannotRun. `make` is asked, so that the lock is installed by the rule it was committed with."""
     project = runner.ground.project
     version = str(node.environment["python"])
     python = f"python{version.rpartition('.')[0]}"
@@ -155,8 +155,8 @@ def recorded_environment(node: Node, runner: Runner) -> Path:
 
 
 def installed(python: Path, runner: Runner) -> dict[str, Any]:
-    """What the interpreter's own statements would say, by the code that would write them. Raises
-    CannotRun."""
+    """Returns what the interpreter's own statements would say, by the code that would write them.
+    Raises CannotRun."""
     command = [str(python), "-c", ENVIRONMENT]
     done = runner.run(command, runner.ground.project, python, stderr=subprocess.PIPE)
     try:
@@ -169,5 +169,6 @@ def installed(python: Path, runner: Runner) -> dict[str, Any]:
 
 
 def interpreter() -> Path:
-    """The one at hand; not resolved, for a virtual environment is known by its link."""
+    """Returns the interpreter at hand; it is not resolved, for a virtual environment is known by
+    its link."""
     return Path(sys.executable)

@@ -23,7 +23,7 @@ Arrays = dict[str, np.ndarray]
 
 
 def tensors(directory: Path, file: str) -> Arrays | None:
-    """None for a container that nothing here can look into."""
+    """Returns a file's tensors; None for a container that nothing here can look into."""
     for read in (_by_ending, _by_format):
         try:
             result = read(directory, file)
@@ -47,7 +47,7 @@ def _by_format(directory: Path, file: str) -> Arrays:
 
 
 def formats(directory: Path, file: str) -> list[str]:
-    """The formats in `directory` that `file` is a part of."""
+    """Returns the formats in `directory` that `file` is a part of."""
     names = []
     for name in known.names():
         main = known.declared(name).file
@@ -59,14 +59,15 @@ def formats(directory: Path, file: str) -> list[str]:
 
 
 def _contents(file: str, main: str) -> bool:
-    """Whether it is another graph or table of contents in the folder of a format's main file."""
+    """Returns whether it is another graph or table of contents in the folder of a format's main
+    file."""
     folder = Path(main).parts[0]
     return main != folder and file.startswith(f"{folder}/") and file.endswith(GRAPHS)
 
 
 def _places(directory: Path, name: str) -> dict[str, Place]:
-    """Weights and the optimizer's state; what lies in a file that is read by its ending is left to
-    that, which knows names and dtypes."""
+    """Returns where weights and the optimizer's state lie; what lies in a file that is read by its
+    ending is left to that, which knows names and dtypes."""
     places = within(known.loader(name).weights(directory), directory)
     if known.declared(name).promises.trainable:
         slots = known.training_loader(name).optimizer_state(directory)
@@ -116,7 +117,7 @@ def _leaves(value: Any, name: str, torch: Any) -> Iterator[tuple[str, np.ndarray
 
 
 def _tar(path: Path) -> Arrays:
-    """What a model that is trained on keeps after an epoch: a format's files."""
+    """Returns what a model that is trained on keeps after an epoch: a format's files."""
     with temporary_folder() as scratch, tarfile.open(path, "r:") as archive:
         if sum(member.size for member in archive) > path.stat().st_size:
             raise ValueError("members larger than the archive")
@@ -150,7 +151,7 @@ def _scalar(value: Any) -> np.ndarray:
 
 
 def _csv(path: Path) -> Arrays:
-    """A column an array; of numbers where every cell is one."""
+    """Returns an array for each column; of numbers where every cell is one."""
     text = documents.read_text(path, limits.LISTING)
     header, *rows = csv.reader(io.StringIO(text, newline=""))
     columns: Arrays = {}
@@ -163,7 +164,7 @@ def _csv(path: Path) -> Arrays:
 
 
 def _text(path: Path) -> Arrays:
-    """A vocabulary, say: a line an element."""
+    """Returns the lines of a text, a vocabulary's for instance, as elements."""
     return {"": np.asarray(documents.read_text(path, limits.LISTING).splitlines())}
 
 

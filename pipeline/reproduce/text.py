@@ -17,7 +17,7 @@ NAMED = 3
 
 
 def announcement(report: Report, foreign: Mapping[Code, Changes]) -> str:
-    """Said before anything is run."""
+    """Returns what is said before anything is run."""
     last, code = report.nodes[-1], report.codes[-1]
     name = last.params.get("model", {}).get("name", "")
     lines = [
@@ -72,7 +72,7 @@ def stage_line(stage: str, seconds: float, outcome: str) -> str:
 
 
 def result(report: Report) -> str:
-    """The table, the first divergence and the likely cause."""
+    """Returns the table, the first divergence and the likely cause."""
     rows = [("stage", "verdict", "files equal", "time", "what differs")]
     rows += [_row(stage, seconds) for stage, seconds in report.stages]
     if report.verified is not None:

@@ -20,7 +20,8 @@ NAME = re.compile(r"[\w.]+")
 
 
 def is_own(root: Path, commit: str) -> bool:
-    """Whether a branch of the clone, or of its own remote, has the commit in its history."""
+    """Returns whether a branch of the clone, or of its own remote, has the commit in its
+    history."""
     containing = git.line(root, "for-each-ref", f"--contains={commit}", *_NAMED) or ""
     return bool(set(containing.split()) & set(own_refs(root)))
 

@@ -22,7 +22,8 @@ ACCEPTED = (
 
 
 def resolve(what: str, root: Path) -> Resolved:
-    """`root` is the repository. Raises PipelineError: what was tried, and what to do."""
+    """Returns what `what` names; `root` is the repository. Raises PipelineError, which says what
+    was tried and what to do."""
     for form in FORMS:
         if resolved := form(what, root):
             return resolved

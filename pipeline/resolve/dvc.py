@@ -27,13 +27,13 @@ def cache(root: Path) -> Path:
 
 
 def remote(root: Path) -> str | None:
-    """The default remote's URL; None without one."""
+    """Returns the default remote's URL; None without one."""
     name = _configured(root, "core", "remote")
     return _configured(root, f"'remote \"{name}\"'", "url") if name else None
 
 
 def _configured(root: Path, section: str, option: str) -> str | None:
-    """`.dvc/config.local` goes before `.dvc/config`."""
+    """Returns a setting of DVC's; `.dvc/config.local` goes before `.dvc/config`."""
     value = None
     for name in ("config", "config.local"):
         parser = configparser.ConfigParser(interpolation=None, strict=False)
@@ -46,17 +46,18 @@ def _configured(root: Path, section: str, option: str) -> str | None:
 
 
 def stored(root: Path, md5: str) -> Path:
-    """The object's place, whether or not it is there."""
+    """Returns the object's place, whether or not it is there."""
     return cache(root) / md5[:2] / md5[2:]
 
 
 def name_of(stored: Path) -> str:
-    """The md5 that an object lies under."""
+    """Returns the md5 that an object lies under."""
     return stored.parent.name + stored.name
 
 
 def listing(root: Path, md5: str) -> dict[str, Path] | None:
-    """Relative name -> object of a directory with this md5 (….dir); None when it is not cached."""
+    """Returns the object of each relative name in a directory with this md5 (….dir); None when it
+    is not cached."""
     path = stored(root, md5)
     if not MD5.fullmatch(md5) or not path.is_file():
         return None
@@ -68,14 +69,14 @@ def listing(root: Path, md5: str) -> dict[str, Path] | None:
 
 
 def directories(root: Path) -> Iterator[tuple[str, Path]]:
-    """md5 of each cached directory that has a statement, and the statement's object."""
+    """Yields the md5 of each cached directory that has a statement, and the statement's object."""
     for path in sorted(cache(root).glob("[0-9a-f][0-9a-f]/*.dir")):
         if statement := STATEMENT.search(path.read_bytes()):
             yield name_of(path), stored(root, statement[1].decode())
 
 
 def md5_of(path: Path) -> str:
-    """The md5 of a file or of a directory (with .dir), as DVC computes it."""
+    """Returns the md5 of a file or of a directory (with .dir), as DVC computes it."""
     if path.is_file():
         with path.open("rb") as file:
             return hashlib.file_digest(file, "md5").hexdigest()
@@ -86,7 +87,7 @@ def md5_of(path: Path) -> str:
 
 
 def stages(text: bytes | None, where: str) -> Mapping[str, Any]:
-    """The entries of a dvc.lock's text; empty without one. Raises ParamsError when it is no
+    """Returns the entries of a dvc.lock's text; none without one. Raises ParamsError when it is no
     YAML."""
     content = load_yaml(text.decode(errors="replace"), where) if text else None
     entries = content.get("stages") if isinstance(content, Mapping) else None
@@ -94,7 +95,7 @@ def stages(text: bytes | None, where: str) -> Mapping[str, Any]:
 
 
 def output(stage: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Path and md5 of a stage's first out, a directory; None when it has none."""
+    """Returns path and md5 of a stage's first out, a directory; None when it has none."""
     for out in stage.get("outs", []):
         if str(out.get("md5", "")).endswith(".dir"):
             return str(out["path"]), str(out["md5"])
@@ -102,21 +103,21 @@ def output(stage: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def only_stages(text: bytes, *names: str) -> bytes:
-    """The text of a dvc.lock, as DVC writes it, with these stages alone: a whole one takes 15 times
-    as long to read."""
+    """Returns the text of a dvc.lock, as DVC writes it, with these stages alone: a whole one takes
+    15 times as long to read."""
     entries = (re.search(rb"^  %s:\n(?:    .*\n)+" % name.encode(), text, re.M) for name in names)
     return b"stages:\n" + b"".join(entry[0] for entry in entries if entry)
 
 
 def run_cache(root: Path) -> Iterator[Path]:
-    """The files of DVC's run cache: an entry of dvc.lock each, of a stage that ran on this machine
-    or came from a remote, whether or not it was ever committed."""
+    """Yields the files of DVC's run cache: an entry of dvc.lock each, of a stage that ran on this
+    machine or came from a remote, whether or not it was ever committed."""
     yield from sorted((cache(root).parent.parent / "runs").glob("??/*/" + "[0-9a-f]" * 64))
 
 
 def tracked(text: bytes, pointer: str) -> list[tuple[str, str]]:
-    """Path, beside the file, and md5 of what the text of a .dvc file points at. Raises ParamsError
-    for what is none."""
+    """Returns path, beside the file, and md5 of what the text of a .dvc file points at. Raises
+    ParamsError for what is none."""
     content = load_yaml(text.decode(errors="replace"), pointer)
     try:
         return [(str(out["path"]), str(out["md5"])) for out in content["outs"]]

@@ -30,7 +30,8 @@ LISTED = 5
 
 
 def by_path(what: str, root: Path) -> Resolved | None:
-    """The nearest directory with a statement; a file that lies in none is known by its bytes."""
+    """Returns the nearest directory with a statement; a file that lies in none is known by its
+    bytes."""
     path = next((p for p in (Path(what), root / what) if what and p.exists()), None)
     if path is None:
         return None
@@ -57,7 +58,7 @@ def by_path(what: str, root: Path) -> Resolved | None:
 
 
 def by_uri(what: str, root: Path) -> Resolved | None:
-    """models:/... and runs:/..."""
+    """Returns what models:/... and runs:/... name."""
     match = re.fullmatch(r"(models|runs):/+([^/@]+)(?:[/@](.*))?", what)
     if match is None:
         return None
@@ -83,7 +84,7 @@ def by_uri(what: str, root: Path) -> Resolved | None:
 
 
 def by_run(what: str, root: Path) -> Resolved | None:
-    """An MLflow run's id."""
+    """Returns what an MLflow run's id names."""
     if not RUN.fullmatch(what):
         return None
     store = resolve_mlflow.store(root)
@@ -92,7 +93,8 @@ def by_run(what: str, root: Path) -> Resolved | None:
 
 
 def _logged(logged: Logged | None, what: str, shown: str, root: Path, rest: str) -> Resolved:
-    """`rest` is a path below the run or the logged model: a file, or a stage's statement."""
+    """Returns a logged model, or a part of it. `rest` is a path below the run or the logged model:
+    a file, or a stage's statement."""
     if logged is None:
         raise PipelineError(f"{what}: not in {shown}; look at tracking.uri in params.yaml")
     known = {n.digest: n for content in logged.statements if (n := statements.parse(content))}
@@ -126,8 +128,8 @@ def _without_statement(logged: Logged, shown: str) -> str:
 
 
 def locked(what: str, root: Path) -> tuple[str, str, str] | None:
-    """Commit, path and md5 of the complete model that the dvc.lock of a git revision or a DVC
-    experiment names; null for another name."""
+    """Returns commit, path and md5 of the complete model that the dvc.lock of a git revision or a
+    DVC experiment names; None for another name."""
     commit = git.commit(root, what) or _experiment(what, root)
     if commit is None:
         return None
@@ -147,7 +149,7 @@ def _lock_of(what: str, commit: str) -> str:
 
 
 def by_revision(what: str, root: Path) -> Resolved | None:
-    """The complete model that the dvc.lock of a git revision or a DVC experiment names."""
+    """Returns the complete model that the dvc.lock of a git revision or a DVC experiment names."""
     if (named := locked(what, root)) is None:
         return None
     commit, path, md5 = named
@@ -167,7 +169,7 @@ def by_revision(what: str, root: Path) -> Resolved | None:
 
 
 def _experiment(name: str, root: Path) -> str | None:
-    """The commit of a DVC experiment. Raises PipelineError when several have this name."""
+    """Returns the commit of a DVC experiment. Raises PipelineError when several have this name."""
     commits = {commit: base for n, commit, base in git.experiments(root) if n == name}
     if len(commits) > 1:
         listed = ", ".join(f"{c[:12]} (begun from {base[:12]})" for c, base in commits.items())
@@ -176,7 +178,8 @@ def _experiment(name: str, root: Path) -> str | None:
 
 
 def by_sha256(what: str, root: Path) -> Resolved | None:
-    """The sha256 of a statement, else of a file in one, else of what one was made from."""
+    """Returns what has this sha256: a statement, else a file in one, else what one was made
+    from."""
     if not SHA256.fullmatch(what):
         return None
     for directory in statements.directories(what, root):
@@ -207,10 +210,8 @@ def _of_deps(node: Node) -> Iterable[str]:
 
 
 def _last(fitting: list[Node], nodes: Mapping[str, Node], what: str) -> Node:
-    """The one that all the others went into, for files are handed on from stage to stage.
-
-    Raises PipelineError when there is none.
-    """
+    """Returns the node that all the others went into, for files are handed on from stage to stage.
+    Raises PipelineError when there is none."""
     digests = {node.digest for node in fitting}
     for node in fitting:
         if digests <= {each.digest for each in lineage.walk(node, nodes)}:

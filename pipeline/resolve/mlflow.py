@@ -36,14 +36,14 @@ def store(root: Path) -> Local | Server:
 
 
 def model_directories(root: Path) -> Iterator[Path]:
-    """The directories of logged models that have a statement."""
+    """Yields the directories of logged models that have a statement."""
     folder = _files(root)
     for pattern in ("models/*/artifacts", "*/models/*/artifacts"):
         yield from (p.parent for p in sorted(folder.glob(f"{pattern}/{provenance.NAME}")))
 
 
 def logged_statements(root: Path) -> Iterator[Path]:
-    """The statements that runs keep among their own artifacts."""
+    """Yields the statements that runs keep among their own artifacts."""
     folder = _files(root)
     for pattern in ("*/artifacts", "*/*/artifacts"):
         yield from folder.glob(f"{pattern}/provenance/*.json")

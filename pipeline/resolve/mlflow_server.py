@@ -28,7 +28,7 @@ class Server:
         self.shown = without_login(self.uri)
 
     def get(self, path: str, **query: str) -> bytes | None:
-        """The body; None when there is no such thing. Raises PipelineError."""
+        """Returns the body of an answer; None when there is no such thing. Raises PipelineError."""
         parts = urllib.parse.urlsplit(self.uri)
         place = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
         address = f"{place}/{path}?{urllib.parse.urlencode(query)}"
@@ -84,7 +84,7 @@ class Server:
         )
 
     def _statements(self, model: str) -> Iterator[bytes]:
-        """The logged model's own, and those that it lists below lineage/."""
+        """Yields the logged model's own statement, and those that it lists below lineage/."""
         where = f"ajax-api/2.0/mlflow/logged-models/{model}/artifacts/files"
         first = self.get(where, artifact_file_path=provenance.NAME)
         if first is None:
@@ -110,7 +110,8 @@ class Server:
 
 
 def _login(parts: urllib.parse.SplitResult) -> dict[str, str]:
-    """The login that the address has, or the variables that MLflow itself reads."""
+    """Returns the login that the address has, or that of the variables which MLflow itself
+    reads."""
     if token := os.environ.get("MLFLOW_TRACKING_TOKEN"):
         return {"Authorization": f"Bearer {token}"}
     user = parts.username or os.environ.get("MLFLOW_TRACKING_USERNAME")

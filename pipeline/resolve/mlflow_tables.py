@@ -39,7 +39,8 @@ class Local:
             ) from None
 
     def path(self, uri: str | None) -> Path | None:
-        """Absolute in the database; a repository moved or copied has it beside the database."""
+        """Returns the path of an address in the database, where it is absolute; a repository moved
+        or copied has the files beside the database."""
         if not uri:
             return None
         path = Path(urllib.parse.unquote(urllib.parse.urlparse(uri).path))
@@ -75,7 +76,7 @@ class Local:
         return Logged(run=run, name=name, digest=digest, place=self.path(place))
 
     def version(self, name: str, version: str) -> tuple[str, str | None] | None:
-        """Source and run of a registered model's version; `version` may be @alias."""
+        """Returns source and run of a registered model's version; `version` may be @alias."""
         if version.startswith("@"):
             query = "SELECT version FROM registered_model_aliases WHERE name = ? AND alias = ?"
             rows = self.rows(query, name, version[1:])
@@ -107,8 +108,8 @@ class Local:
         ]
 
     def directories(self, digest: str) -> list[Path]:
-        """Those of logged models whose run names an artifact with this digest, or one that begins
-        so."""
+        """Returns the directories of logged models whose run names an artifact with this digest, or
+        one that begins so."""
         query = (
             "SELECT m.artifact_location FROM tags t "
             "JOIN logged_models m ON m.source_run_id = t.run_uuid "

@@ -65,7 +65,8 @@ def gather(
 
 
 def _run_of(digest: str, root: Path) -> str | None:
-    """No server is asked, and a store that cannot be read knows none: the rest is shown still."""
+    """Returns the run that logged it. No server is asked, and a store that cannot be read knows
+    none: the rest is shown still."""
     with contextlib.suppress(PipelineError):
         store = resolve_mlflow.store(root)
         if isinstance(store, Local):

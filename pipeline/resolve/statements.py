@@ -44,8 +44,8 @@ def demand_readable(directory: Path, root: Path) -> None:
 
 
 def carried(directory: Path) -> Iterator[Node]:
-    """An artifact's own statement first, then those that it carries; what cannot be read is left
-    out."""
+    """Yields an artifact's own statement first, then those that it carries; what cannot be read is
+    left out."""
     try:
         paths = lineage.statements(directory)
     except ValueError:
@@ -54,14 +54,14 @@ def carried(directory: Path) -> Iterator[Node]:
 
 
 def in_work_tree(root: Path) -> Iterator[Path]:
-    """The work tree's artifacts and the complete models that others were trained on from."""
+    """Yields the work tree's artifacts and the complete models that others were trained on from."""
     for folder in (root / OUTPUTS, root / PARENTS):
         yield from (p.parent for p in sorted(folder.glob(f"[!.]*/{provenance.NAME}")))
 
 
 def directories(digest: str, root: Path) -> Iterator[Path]:
-    """Those in the work tree and of logged models that may have an artifact with this digest, or
-    one that begins so; in a store of thousands the others are not looked at."""
+    """Yields the directories in the work tree and of logged models that may have an artifact with
+    this digest, or one that begins so; in a store of thousands the others are not looked at."""
     yield from in_work_tree(root)
     with contextlib.suppress(PipelineError):
         if isinstance(store := resolve_mlflow.store(root), Local):
@@ -69,7 +69,8 @@ def directories(digest: str, root: Path) -> Iterator[Path]:
 
 
 def at_hand(root: Path) -> dict[str, Node]:
-    """All that are in the repository, in its MLflow store and in DVC's cache, by digest."""
+    """Returns all nodes that are in the repository, in its MLflow store and in DVC's cache, by
+    digest."""
     nodes: dict[str, Node] = {}
     for directory in (*in_work_tree(root), *resolve_mlflow.model_directories(root)):
         nodes |= {node.digest: node for node in carried(directory)}
@@ -81,7 +82,8 @@ def at_hand(root: Path) -> dict[str, Node]:
 
 
 def _cached_statements(root: Path) -> Iterator[Path]:
-    """Objects of DVC's cache that are the statement of a directory in it, or carried by one."""
+    """Yields the objects of DVC's cache that are the statement of a directory in it, or carried by
+    one."""
     seen = set()
     for md5, path in resolve_dvc.directories(root):
         if path not in seen and path.is_file():
@@ -92,8 +94,8 @@ def _cached_statements(root: Path) -> Iterator[Path]:
 
 
 def complete(nodes: Mapping[str, Node], first: Node, root: Path) -> dict[str, Node]:
-    """`first` and all that it was made from; statements that `nodes` lack are looked for in the
-    work tree, then everywhere."""
+    """Returns `first` and all that it was made from; statements that `nodes` lack are looked for in
+    the work tree, then everywhere."""
     nodes = {**nodes, first.digest: first}
     chain = lineage.walk(first, nodes)
     if _lacking(chain):
@@ -105,14 +107,15 @@ def complete(nodes: Mapping[str, Node], first: Node, root: Path) -> dict[str, No
 
 
 def _lacking(chain: list[Node]) -> set[str]:
-    """Digests of artifacts that the nodes were made from and that are not among them."""
+    """Returns the digests of artifacts that the nodes were made from and that are not among
+    them."""
     deps = (dep for node in chain for dep in node.deps.items())
     named = {digest for path, digest in deps if lineage.is_artifact(path)}
     return named - {node.digest for node in chain}
 
 
 def places(nodes: Mapping[str, Node], root: Path) -> dict[str, Path]:
-    """Digest -> directory at hand."""
+    """Returns the directory at hand of each digest."""
     at = {provenance.digest(place): place for place in reversed([*in_work_tree(root)])}
     for digest, node in nodes.items():
         if digest not in at and node.stage == EXPORT_COMPLETE:
@@ -122,8 +125,8 @@ def places(nodes: Mapping[str, Node], root: Path) -> dict[str, Path]:
 
 
 def cached_files(digests: set[str], root: Path) -> dict[str, Mapping[str, Path]]:
-    """Digest -> file -> object in DVC's cache. Of several directories with the same statement the
-    one with the most files at hand counts."""
+    """Returns, by digest, the object in DVC's cache of each file. Of several directories with the
+    same statement the one with the most files at hand counts."""
     fullest: dict[str, Mapping[str, Path]] = {}
     if not digests:
         return fullest

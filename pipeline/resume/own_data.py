@@ -74,7 +74,8 @@ def _demand_own_rows(config: Data, section: Values) -> None:
 
 
 def _composes_to(call: Values, section: Values) -> bool:
-    """Whether an option's call is that of the section, with what it takes from the section."""
+    """Returns whether an option's call is that of the section, with what it takes from the
+    section."""
     try:
         composed: Values = interpolated({DATA: {**section, "rows": call}})[DATA]
     except ParamsError:
@@ -109,7 +110,8 @@ def _digests(config: Data) -> dict[str, str]:
 
 
 def _is_named(name: str, config: Data) -> bool:
-    """Whether a file below data/ is one that the configuration would name, if it were there."""
+    """Returns whether a file below data/ is one that the configuration would name, if it were
+    there."""
     if config.rows is not None or is_note(Path(name)):
         return False
     return any(name.startswith(f"{each}/") or fnmatchcase(name, each) for each in _patterns(config))

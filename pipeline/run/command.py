@@ -81,7 +81,7 @@ def _untracked(paths: list[str], *options: str) -> list[str]:
 
 
 def _named(command: str) -> Iterator[str]:
-    """The files of the repository among the command's words, and the module behind `-m`."""
+    """Yields the files of the repository among the command's words, and the module behind `-m`."""
     words = shlex.split(command)
     for before, word in zip(["", *words], words, strict=False):
         if before == "-m" and (module := _module(word, [Path()])):
@@ -126,7 +126,8 @@ def imported(scripts: Iterable[str]) -> list[str]:
 
 
 def _imports(file: Path) -> Iterator[str]:
-    """Modules are looked for beside the file and in the root, as Python does there."""
+    """Yields the modules that a file imports, looked for beside it and in the root, as Python does
+    there."""
     try:
         tree = ast.parse(file.read_bytes())
     except (SyntaxError, ValueError) as fault:
@@ -146,7 +147,7 @@ def _imports(file: Path) -> Iterator[str]:
 
 
 def _modules(name: str, places: list[Path]) -> Iterator[Path]:
-    """The module, or that which holds it, and each package that it lies in."""
+    """Yields the module, or that which holds it, and each package that it lies in."""
     parts = name.split(".")
     for length in range(1, len(parts) + 1):
         if path := _module(".".join(parts[:length]), places):

@@ -63,7 +63,7 @@ def training_of(history: Path) -> Training | None:
 
 
 def is_made_here(history: Path) -> bool:
-    """Whether this machine's processor computed what `history` says, bit for bit."""
+    """Returns whether this machine's processor computed what `history` says, bit for bit."""
     training = training_of(history)
     return training.device == "cpu" if training else _mark(history).is_file()
 

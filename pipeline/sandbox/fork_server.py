@@ -31,7 +31,7 @@ LONGEST_JOB = 1 << 20
 
 
 def main(control: socket.socket, absent: list[str], modules: list[str]) -> None:
-    """Serves; in a child it does the job."""
+    """Serves jobs until it is ended; a child of it does each."""
     sys.dont_write_bytecode = True
     sys.path.insert(0, str(Path(__file__).resolve().parent))
     from launcher import confine  # type: ignore[import-not-found]
@@ -126,7 +126,7 @@ class _Server:
 
 
 def _tell(asker: socket.socket, number: int, *descriptors: int) -> None:
-    """The asker may be gone, and is then missed by nobody."""
+    """Answers whoever asked; if that process is gone, nobody misses the answer."""
     with contextlib.suppress(OSError):
         socket.send_fds(asker, [str(number).encode()], descriptors)
 

@@ -124,7 +124,8 @@ def confine(terms: Mapping[str, Any], parent: int) -> None:
 
 
 def _give_up_capabilities() -> None:
-    """Root without them is a user like another, who owns root's files."""
+    """Gives up all capabilities: root without them is a user like another, who owns root's
+    files."""
     for each in range(64):
         kernel.libc().prctl(DROP_FROM_BOUNDING_SET, ctypes.c_ulong(each), 0, 0, 0)
     number = CAPSET[calls.COLUMNS.get(platform.machine(), 0)]

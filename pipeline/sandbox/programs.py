@@ -51,12 +51,13 @@ class Ended:
 
     @property
     def fault(self) -> str:
-        """Why it failed, in one line; "" where it did not."""
+        """Returns why it failed, in one line; "" where it did not."""
         return self._fault(self.lines[-1:])
 
     @property
     def build_fault(self) -> str:
-        """The same of a build, where make has the last word and a compiler said why before."""
+        """Returns the same of a build, where make has the last word and a compiler said why
+        before."""
         return self._fault([line for line in self.lines if "rror: " in line] or self.lines[-1:])
 
     def _fault(self, why: Sequence[str]) -> str:

@@ -70,7 +70,8 @@ class Answers:
 
     @property
     def complete(self) -> bool:
-        """Whether the model itself answered everything; perturbing it is not its own doing."""
+        """Returns whether the model itself answered everything; perturbing it is not its own
+        doing."""
         return self.error is None or self.at.split(":")[0] in ("weights", "perturbed")
 
     @classmethod

@@ -86,7 +86,8 @@ class Watch:
 
     @property
     def last_words(self) -> str:
-        """The last line that it said, as much of it as a line of a report holds."""
+        """Returns the last line that the process printed, as much of it as a line of a report
+        holds."""
         lines = self.last.decode(errors="replace").strip().splitlines()
         return " ".join(lines[-1:])[:LONGEST_LINE]
 

@@ -105,7 +105,8 @@ def _case(resolved: Resolved, root: Path) -> Case:
 
 
 def _checks(node: Node, source: Source, case: Case, here: dict[str, Any]) -> Iterator[Check]:
-    """A statement with a broken seal vouches for nothing, so nothing else is judged by it."""
+    """Yields what is checked of a node. A statement with a broken seal vouches for nothing, so
+    nothing else is judged by it."""
     first = list(seal(node, case))
     yield from first
     if any(check.verdict == "contradicted" for check in first):

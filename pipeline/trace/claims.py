@@ -51,8 +51,8 @@ class Case:
     """Of what a statement names in the work tree; each is computed once."""
 
     def digest(self, path: Path) -> str | None:
-        """sha256 of what lies there; None for nothing, and for what no stage reads: folders of git,
-        of DVC or of an environment."""
+        """Returns the sha256 of what lies there; None for nothing, and for what no stage reads:
+        folders of git, of DVC or of an environment."""
         if path not in self.digests:
             parts = (
                 path.relative_to(self.root).parts if path.is_relative_to(self.root) else path.parts
@@ -63,7 +63,8 @@ class Case:
         return self.digests[path]
 
     def files(self, node: Node) -> Mapping[str, Path] | None:
-        """Name -> path of what is at hand, in a directory or in DVC's cache; None without."""
+        """Returns the path of each file that is at hand, in a directory or in DVC's cache; None
+        without one."""
         if place := self.resolved.places.get(node.digest):
             return {p.relative_to(place).as_posix(): p for p in place.rglob("*") if not p.is_dir()}
         return self.resolved.cached.get(node.digest)
@@ -78,7 +79,7 @@ def named(node: Node) -> str:
 
 
 def listed(names: Iterable[str]) -> str:
-    """The first few, and how many more there are."""
+    """Returns the first few, and how many more there are."""
     listed = list(names)
     more = f" and {len(listed) - NAMED} more" if len(listed) > NAMED else ""
     return ", ".join(listed[:NAMED]) + more
@@ -89,17 +90,17 @@ def count(number: int, word: str) -> str:
 
 
 def direct(first: Node, known: Mapping[str, Node]) -> frozenset[str]:
-    """Digests upstream of `first` that no parents/ lies before."""
+    """Returns the digests upstream of `first` that no parents/ lies before."""
     return frozenset(node.digest for node in lineage.walk(first, known, parents=False))
 
 
 def artifacts(node: Node) -> dict[str, str]:
-    """Deps that are named by their statement: path -> digest."""
+    """Returns path and digest of the deps that are named by their statement."""
     return {path: digest for path, digest in node.deps.items() if lineage.is_artifact(path)}
 
 
 def in_lock(node: Node, case: Case) -> bool | None:
-    """Whether dvc.lock names this very artifact; None when that cannot be said here."""
+    """Returns whether dvc.lock names this very artifact; None when that cannot be said here."""
     stage = case.lock.get(node.stage) if node.digest in case.direct else None
     out = resolve_dvc.output(stage) if stage else None
     if out is None:

@@ -36,7 +36,7 @@ class Source:
 
     @property
     def whole(self) -> bool:
-        """Whether `files` are all the code that ran."""
+        """Returns whether `files` are all the code that ran."""
         return self.exists and (self.patch is None or bool(self.fits))
 
     def digest(self, dep: str) -> str | None:
@@ -67,7 +67,8 @@ def find_source(
 
 
 def _reachable(root: Path, commit: str) -> str | None:
-    """HEAD's own branch first, then other branches, remote ones and tags, then a detached HEAD."""
+    """Returns where a commit can be reached from: HEAD's own branch first, then other branches,
+    remote ones and tags, then a detached HEAD."""
     branch = git.line(root, "symbolic-ref", "--quiet", "--short", "HEAD")
     is_ancestor = git.output(root, "merge-base", "--is-ancestor", commit, "HEAD") is not None
     if branch and is_ancestor:
@@ -80,7 +81,8 @@ def _reachable(root: Path, commit: str) -> str | None:
 
 
 def _files(tree: PatchedTree, deps: list[str]) -> dict[str, str]:
-    """sha256 of all that git has below `deps`; what DVC tracks is taken from its cache."""
+    """Returns the sha256 of all that git has below `deps`; what DVC tracks is taken from its
+    cache."""
     listed = (tree.output("ls-files", "--stage", "-z") or b"").decode()
     entries = (entry.partition("\t") for entry in listed.split("\0") if entry)
     blobs = {name: about.split()[1] for about, _, name in entries}
@@ -102,7 +104,8 @@ def _within(name: str, dep: str) -> bool:
 
 
 def _tracked(root: Path, pointer: str, content: bytes) -> dict[str, str]:
-    """Name -> sha256 of what a .dvc file points at, as far as it is in DVC's cache."""
+    """Returns the sha256 of each file that a .dvc file points at, as far as it is in DVC's
+    cache."""
     digests: dict[str, str] = {}
     with contextlib.suppress(ParamsError):
         for path, md5 in resolve_dvc.tracked(content, pointer):
@@ -116,7 +119,8 @@ def _tracked(root: Path, pointer: str, content: bytes) -> dict[str, str]:
 
 
 def digest_of(dep: str, files: Mapping[str, str]) -> str | None:
-    """provenance.digest of a file or directory, from the sha256 of files by their names."""
+    """Returns what provenance.digest does of a file or directory, from the sha256 of files by their
+    names."""
     if dep in files:
         return files[dep]
     below = {n[len(dep) + 1 :]: d for n, d in files.items() if n.startswith(f"{dep}/")}

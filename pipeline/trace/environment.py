@@ -7,7 +7,7 @@ from pipeline.trace.claims import Check, count, listed
 
 
 def environment(node: Node, here: Mapping[str, object]) -> Check:
-    """Compared with the interpreter that runs the trace."""
+    """Compares the recorded environment with the interpreter that runs the trace."""
     recorded = node.environment
     text = f"Python {recorded['python']}, {recorded['platform']}, "
     text += count(len(recorded["packages"]), "package")
@@ -23,7 +23,8 @@ def environment(node: Node, here: Mapping[str, object]) -> Check:
 
 
 def differences(recorded: Mapping[str, object], here: Mapping[str, object]) -> list[str]:
-    """ "torch 2.13.0 (here 2.12.0)", for Python, the platform and every package."""
+    """Returns "torch 2.13.0 (here 2.12.0)" and the like, for Python, the platform and every
+    package."""
     before, now = _versions(recorded), _versions(here)
     return [
         f"{name} {before.get(name, 'none')} (here {now.get(name, 'none')})"
@@ -33,7 +34,7 @@ def differences(recorded: Mapping[str, object], here: Mapping[str, object]) -> l
 
 
 def _versions(environment: Mapping[str, object]) -> dict[str, str]:
-    """Python, the platform and every package by name."""
+    """Returns Python, the platform and every package by name."""
     packages = environment["packages"]
     assert isinstance(packages, Mapping)
     named = {"python": environment["python"], "platform": environment["platform"]}

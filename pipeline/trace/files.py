@@ -28,7 +28,7 @@ def seal(node: Node, case: Case) -> Iterator[Check]:
 
 
 def files(node: Node, case: Case) -> Iterator[Check]:
-    """Each file by its sha256, in the directory at hand or else in DVC's cache."""
+    """Checks each file by its sha256, in the directory at hand or else in DVC's cache."""
     at_hand = case.files(node)
     yield from damaged(node, case)
     if at_hand is None:
@@ -62,7 +62,7 @@ def files(node: Node, case: Case) -> Iterator[Check]:
 
 
 def size(number: int) -> str:
-    """Bytes as a person reads them."""
+    """Returns bytes as a person reads them."""
     value, unit = float(number), "bytes"
     for larger in ("KB", "MB", "GB", "TB"):
         if value < 1000:
@@ -87,7 +87,8 @@ def path_of(node: Node, case: Case) -> str | None:
 
 
 def _in_work_tree(node: Node, case: Case) -> Node | bool | None:
-    """The artifact that lies where this one was made; False when its statement is damaged."""
+    """Returns the artifact that lies where this one was made; False when its statement is
+    damaged."""
     path = path_of(node, case)
     other = case.root / path / provenance.NAME if path else None
     if other is None or not other.is_file():
@@ -97,8 +98,9 @@ def _in_work_tree(node: Node, case: Case) -> Node | bool | None:
 
 
 def damaged(node: Node, case: Case) -> Iterator[Check]:
-    """A directory that holds another run meanwhile contradicts nothing; one whose statement was
-    changed does, in a work tree that holds this run otherwise."""
+    """Checks the statement in the work tree. A directory that holds another run meanwhile
+    contradicts nothing; one whose statement was changed does, in a work tree that holds this run
+    otherwise."""
     if node.digest in case.resolved.places or _in_work_tree(node, case) is not False:
         return
     folder = (case.root / OUTPUTS).resolve()
@@ -119,7 +121,7 @@ def _nowhere(node: Node, case: Case) -> Check:
 
 
 def _again(node: Node, case: Case) -> str:
-    """How to get files that are lacking or that were changed."""
+    """Returns how to get files that are lacking or that were changed."""
     path, place = path_of(node, case), case.resolved.places.get(node.digest)
     if place and not (path and place.resolve() == (case.root / path).resolve()):
         return "get the directory again from where it came"
@@ -139,7 +141,8 @@ def _again(node: Node, case: Case) -> str:
 
 
 def carried(node: Node, case: Case) -> Iterator[Check]:
-    """Every statement in lineage/ must be named by the one further down, every patch by its own."""
+    """Checks what an artifact carries: every statement in lineage/ must be named by the one further
+    down, every patch by its own."""
     place = case.resolved.places.get(node.digest)
     if place is None:
         return
@@ -158,7 +161,7 @@ def carried(node: Node, case: Case) -> Iterator[Check]:
 
 
 def links(node: Node, case: Case) -> Iterator[Check]:
-    """The chain: the digest by which it names an artifact is that of a statement at hand."""
+    """Checks the chain: the digest by which it names an artifact is that of a statement at hand."""
     known = case.resolved.known
     here = [known[digest] for digest in artifacts(node).values() if digest in known]
     if here:
@@ -185,7 +188,8 @@ def links(node: Node, case: Case) -> Iterator[Check]:
 
 
 def params(node: Node, case: Case) -> Iterator[Check]:
-    """A section that a stage upstream ran with, too, must be the same there."""
+    """Checks the parameters: a section that a stage upstream ran with, too, must be the same
+    there."""
     for _, other in lineage.upstream(node, case.resolved.known):
         if other.digest not in case.direct and node.digest in case.direct:
             continue  # a parent's training is its own
@@ -202,7 +206,7 @@ def _is_parent(other: Node, node: Node) -> bool:
 
 
 def differing(mine: Any, other: Any, prefix: str) -> list[str]:
-    """Dotted names of the leaves that differ, with both values."""
+    """Returns the dotted names of the leaves that differ, with both values."""
     if isinstance(mine, Mapping) and isinstance(other, Mapping):
         names = [*mine, *(name for name in other if name not in mine)]
         return [

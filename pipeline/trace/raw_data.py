@@ -9,7 +9,7 @@ from pipeline.trace.source import deps_of_data, deps_of_kind
 
 
 def data(node: Node, source: Source, case: Case) -> Iterator[Check]:
-    """Raw data by digest: in the work tree, else at the commit and in DVC's cache.
+    """Checks raw data by digest: in the work tree, else at the commit and in DVC's cache.
 
     Other data in the work tree is no contradiction: it is not what the artifact was made from.
     """
@@ -35,7 +35,8 @@ def data(node: Node, source: Source, case: Case) -> Iterator[Check]:
 
 
 def elsewhere(node: Node, case: Case) -> Iterator[Check]:
-    """The checkpoint that training started from: a root, of whose making nothing is recorded."""
+    """Checks the checkpoint that training started from: a root, of whose making nothing is
+    recorded."""
     origin = node.elsewhere
     for path, digest in deps_of_kind(node, "checkpoint").items():
         same = case.digest(case.root / path) == digest

@@ -18,7 +18,7 @@ from pipeline.tracking.store import KEY
 
 
 def dvc(node: Node, case: Case) -> Iterator[Check]:
-    """dvc.lock in the stages' own line; of a parent, the .dvc file beside it."""
+    """Checks dvc.lock in the stages' own line; of a parent, the .dvc file beside it."""
     place = case.resolved.places.get(node.digest)
     if place and place.resolve().parent == (case.root / PARENTS).resolve():
         yield from _pointer(place)

@@ -25,7 +25,7 @@ def deps_of_data(node: Node) -> dict[str, str]:
 
 
 def sources(case: Case) -> dict[tuple[str | None, str | None], Source]:
-    """The code by commit and patch, which artifacts of one run have in common."""
+    """Returns the code by commit and patch, which artifacts of one run have in common."""
     deps: dict[tuple[str | None, str | None], set[str]] = {}
     for node in case.resolved.known.values():
         named = {*deps_of_code(node), *deps_of_data(node)}
@@ -40,7 +40,7 @@ def sources(case: Case) -> dict[tuple[str | None, str | None], Source]:
 
 
 def _patches(case: Case) -> dict[str, Path]:
-    """Each patch at hand by its sha256; artifacts made together have the same."""
+    """Returns each patch at hand by its sha256; artifacts made together have the same."""
     patches: dict[str, Path] = {}
     for node in case.resolved.known.values():
         for name, path in (case.files(node) or {}).items():
@@ -50,7 +50,7 @@ def _patches(case: Case) -> dict[str, Path]:
 
 
 def code(source: Source, case: Case) -> Iterator[Check]:
-    """The commit and the patch on top of it."""
+    """Checks the commit and the patch on top of it."""
     if source.commit is None:
         yield Check(
             claim="code",
@@ -91,7 +91,7 @@ def _fetch(commit: str, case: Case) -> str:
 
 
 def _patch(source: Source) -> Check:
-    """The work tree's changes, which lie as source.patch beside the statement."""
+    """Checks the work tree's changes, which lie as source.patch beside the statement."""
     short = (source.patch or "")[:SHORT]
     if source.patch_file is None:
         return Check(
@@ -115,7 +115,7 @@ def _patch(source: Source) -> Check:
 
 
 def code_files(node: Node, source: Source, case: Case) -> Iterator[Check]:
-    """The code is compared at the commit with its patch; where that is not at hand, in the work
+    """Checks the files of code at the commit with its patch; where that is not at hand, in the work
     tree."""
     recorded = deps_of_code(node)
     if not recorded:
@@ -158,7 +158,7 @@ def _other_code(node: Node, path: str, digest: str, source: Source) -> Check:
 
 
 def _which(node: Node, path: str, source: Source) -> str:
-    """The files of a directory that differ, where its statement lists them."""
+    """Returns the files of a directory that differ, where its statement lists them."""
     recorded = node.files(path)
     if not recorded:
         return ""

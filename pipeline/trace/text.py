@@ -60,7 +60,8 @@ def _about(node: Report) -> str:
 
 
 def _tree(report: Report) -> Iterator[str]:
-    """Each part under what was made from it; one that went into several, under the last of them."""
+    """Yields each part under what was made from it; one that went into several, under the last of
+    them."""
     nodes = {node["digest"]: node for node in report["nodes"]}
     above: dict[str, str] = {}
     for node in report["nodes"]:  # downwards, so the lowest that names it comes last
@@ -82,8 +83,8 @@ def _tree(report: Report) -> Iterator[str]:
 def _branches(
     node: Report, nodes: Mapping[str, Report], above: Mapping[str, str]
 ) -> Iterator[Report]:
-    """What a part was made from, each once, however many of its deps are the same; what is no part
-    of the report is a line's title."""
+    """Yields what a part was made from, each once, however many of its deps are the same; what is
+    no part of the report is a line's title."""
     mine = {d["digest"]: d for d in node["made_from"] if above[d["digest"]] == node["digest"]}
     for digest, dep in mine.items():
         if digest in nodes:
@@ -107,7 +108,7 @@ def _title(node: Report) -> str:
 
 
 def _state(node: Report) -> str:
-    """The worst verdict, and how often."""
+    """Returns the worst verdict, and how many checks have it."""
     verdicts = [check["verdict"] for check in node["checks"]]
     for worst in ("contradicted", "missing"):
         if number := verdicts.count(worst):
@@ -147,7 +148,8 @@ def _line(verdict: str, claim: str, text: str, width: int) -> Iterator[str]:
 
 
 def _params(node: Report, report: Report) -> str:
-    """Those of the stage's own sections that are set; what stages upstream have stands there."""
+    """Returns those of the stage's own parameters that are set; what stages upstream have stands
+    there."""
     digests = {dep["digest"] for dep in node["made_from"]}
     upstream = [
         n for n in report["nodes"] if n["digest"] in digests and n["parent"] == node["parent"]
@@ -166,7 +168,7 @@ def _leaves(values: Any, prefix: str = "") -> Iterator[str]:
 
 
 def _short(value: Any) -> str:
-    """A component as the call that it is."""
+    """Returns a component as the call that it is."""
     if isinstance(value, Mapping) and "_target_" in value:
         named = (f"{k}={_short(v)}" for k, v in value.items() if k != "_target_")
         return f"{value['_target_']}({', '.join(named)})"

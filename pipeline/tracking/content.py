@@ -44,7 +44,8 @@ class RunContent:
 
     @cached_property
     def artifacts(self) -> dict[str, Artifact]:
-        """By stage's output, upstream first; the statement of each is read once."""
+        """Returns the artifacts by their stage's output, upstream first; the statement of each is
+        read once."""
         directories = {
             "data": self.data,
             "train": self.train,
@@ -63,8 +64,8 @@ class RunContent:
 
     @cached_property
     def params(self) -> dict[str, Any]:
-        """Sections as the artifacts' statements have them, and those in none of them; in the order
-        of params.yaml."""
+        """Returns the sections as the artifacts' statements have them, and those in none of them,
+        in the order of params.yaml."""
         recorded = [each.params for each in self.artifacts.values()]
         every = {k: v for sections in (self.sections, *recorded) for k, v in sections.items()}
         order = [section.name for section in fields(Params)]
@@ -72,13 +73,13 @@ class RunContent:
 
     @property
     def by_reference(self) -> bool:
-        """Whether MLflow is told where the files are, in place of getting them."""
+        """Returns whether MLflow is told where the files are, in place of getting them."""
         tracking: dict[str, Any] = self.params.get("tracking", {})
         return tracking.get("upload") == "reference"
 
     @cached_property
     def reference(self) -> dict[str, str]:
-        """Where DVC has the files, as tags; path and remote if there are any."""
+        """Returns tags that say where DVC has the files: path, and remote if there is any."""
         root = repository()
         lock = root / resolve_dvc.LOCK
         entry = resolve_dvc.stages(lock.read_bytes() if lock.is_file() else None, str(lock))
@@ -90,7 +91,7 @@ class RunContent:
 
     @property
     def unrecorded(self) -> dict[str, Any]:
-        """The sections that no statement has."""
+        """Returns the sections that no statement has."""
         recorded = {name for each in self.artifacts.values() for name in each.params}
         return {name: self.params[name] for name in self.params if name not in recorded}
 
@@ -112,7 +113,7 @@ class RunContent:
 
     @property
     def view(self) -> View:
-        """The view of its experiment that shows it beside others of the same data."""
+        """Returns the view of its experiment that shows it beside others of the same data."""
         return view_of(self.flat_params, self.final)
 
     @cached_property
@@ -122,12 +123,13 @@ class RunContent:
 
     @cached_property
     def final(self) -> dict[str, float]:
-        """At the chosen epoch, and from verify, by name."""
+        """Returns the metrics by name: at the chosen epoch, and from verify."""
         return _json(self.checkpoint / "metrics.json") | verdict(self.verified)
 
     @cached_property
     def verified(self) -> dict[str, Any]:
-        """The report. Raises IncompleteArtifact when it is about another complete model."""
+        """Returns the report of verify. Raises IncompleteArtifact when it is about another complete
+        model."""
         report = _json(self.verify_report)
         if report["complete_model"] != self.digest:
             raise IncompleteArtifact(
@@ -142,8 +144,8 @@ class RunContent:
 
     @cached_property
     def raw(self) -> dict[str, Any]:
-        """The raw data as `prepare` names them: path, revision and sha256; the folder's, where it
-        holds too many files to be listed."""
+        """Returns the raw data as `prepare` names them: path, revision and sha256; the folder's,
+        where it holds too many files to be listed."""
         node = self.artifacts["data"].node
         file = node.params["data"]["file"]
         listed = node.files(RAW)
@@ -181,11 +183,9 @@ def _cut(value: str) -> str:
 
 
 def verdict(report: Mapping[str, Any]) -> dict[str, float]:
-    """What verify measured, under names that are the same in every run; of each format and each
-    program in another language, too.
-
-    MLflow sorts charts into sections by what stands before the last slash.
-    """
+    """Returns what verify measured, under names that are the same in every run; of each format and
+    each program in another language, too. MLflow sorts charts into sections by what stands before
+    the last slash."""
     formats = report.get("formats", {})
     differences = [entry.get("max_abs_diff") for entry in formats.values()]
     measured = {

@@ -32,7 +32,8 @@ class DvcSource(DatasetSource):
 
     @staticmethod
     def _can_resolve(raw_source: Any) -> bool:
-        """Nothing but itself: a path alone names neither revision nor digest."""
+        """Returns whether it is such a source already: a path alone names neither revision nor
+        digest."""
         return isinstance(raw_source, DvcSource)
 
     @classmethod
@@ -48,7 +49,8 @@ class DvcSource(DatasetSource):
         return cls(**source_dict)
 
     def load(self) -> str:
-        """A copy's path. Raises DataError when the bytes are not those that were used."""
+        """Returns the path of a copy. Raises DataError when the bytes are not those that were
+        used."""
         from dvc.api import DVCFileSystem
 
         target = Path(tempfile.mkdtemp(prefix="dvc-")) / Path(self.path).name

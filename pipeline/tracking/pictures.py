@@ -24,7 +24,7 @@ SHORT = 3
 
 
 def draw(history: Path, predictions: Path, classes: list[str] | None, output: Path) -> None:
-    """What there is to see of a run; `output` is a directory that exists."""
+    """Draws what there is to see of a run; `output` is a directory that exists."""
     learning_curves(read_history(history)).savefig(output / "learning_curves.png")
     with predictions.open(newline="") as file:
         pairs = [(row["actual"], row["predicted"]) for row in csv.DictReader(file)]
@@ -40,7 +40,7 @@ def draw(history: Path, predictions: Path, classes: list[str] | None, output: Pa
 
 
 def read_history(path: Path) -> list[tuple[int, dict[str, float]]]:
-    """(epoch, metrics) of each row; an empty cell was not measured."""
+    """Returns (epoch, metrics) of each row; an empty cell was not measured."""
     with path.open(newline="") as file:
         return [
             (int(row.pop("epoch")), {name: float(v) for name, v in row.items() if v})
@@ -49,8 +49,8 @@ def read_history(path: Path) -> list[tuple[int, dict[str, float]]]:
 
 
 def learning_curves(history: Sequence[tuple[int, Mapping[str, float]]]) -> "Figure":
-    """One panel for each metric, a line for each split, in its color; `history` is
-    (epoch, {"val/loss": ..})."""
+    """Draws a panel for each metric, with a line for each split in its color; `history` is (epoch,
+    {"val/loss": ..})."""
     from matplotlib.figure import Figure
 
     columns = list(dict.fromkeys(name for _, row in history for name in row))
@@ -72,7 +72,8 @@ def learning_curves(history: Sequence[tuple[int, Mapping[str, float]]]) -> "Figu
 
 
 def confusion_matrix(pairs: Iterable[tuple[int, int]], classes: Sequence[str]) -> "Figure":
-    """Rows are what is, columns what was predicted, as shares of the row; `pairs` in that order."""
+    """Draws what is in rows and what was predicted in columns, as shares of the row; `pairs` in
+    that order."""
     import numpy as np
     from matplotlib.figure import Figure
 
@@ -99,7 +100,7 @@ def _write_count(axes: "Axes", row: int, column: int, count: int, share: float) 
 
 
 def predicted_against_actual(pairs: Iterable[tuple[float, float]]) -> "Figure":
-    """For regression: on the dashed line a prediction is exact."""
+    """Draws a regression's predictions; one on the dashed line is exact."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 6), layout="constrained")

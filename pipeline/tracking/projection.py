@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def project(
     client: "MlflowClient", store: Store, content: RunContent, details: Details, tracking: Tracking
 ) -> "Run":
-    """The finished run of this complete model, logged if there is none; and registered."""
+    """Returns the finished run of this complete model, logged if there is none, and registered."""
     experiment = mlflow_store.experiment(client, store, tracking.experiment, content.view)
     run = find(client, experiment, content.digest)
     if run is None or run.info.status != "FINISHED":
@@ -39,7 +39,7 @@ def project(
 
 
 def find(client: "MlflowClient", experiment: str, digest: str) -> "Run | None":
-    """The run of this complete model: a finished one, else the one begun first.
+    """Returns the run of this complete model: a finished one, else the one begun first.
 
     Beside a finished one there is none: several machines, or a request whose answer was lost, may
     have begun others. Who still logs to one of these sees that it is gone, and comes here again.
@@ -62,8 +62,8 @@ def find(client: "MlflowClient", experiment: str, digest: str) -> "Run | None":
 
 
 def _remove(client: "MlflowClient", run: "Run") -> None:
-    """Into MLflow's bin, where `mlflow gc` finds it, and no longer as RUNNING; unless it has been
-    finished since it was found, which makes it another one's to choose."""
+    """Moves a run into MLflow's bin, where `mlflow gc` finds it, no longer as RUNNING; unless it
+    has been finished since it was found, which makes it another one's to choose."""
     if client.get_run(run.info.run_id).info.status != run.info.status:
         return
     models = run_parts.models_of(client, run)
@@ -77,7 +77,7 @@ def _remove(client: "MlflowClient", run: "Run") -> None:
 
 
 def _begun(client: "MlflowClient", experiment: str, content: RunContent, details: Details) -> "Run":
-    """A new run, or that which another machine began a moment before."""
+    """Returns a new run, or that which another machine began a moment before."""
     start, every = details.start_time, tags(content, details)
     name = details.run_name or content.run_name
     client.create_run(experiment, start_time=start, run_name=name, tags=every)
@@ -115,8 +115,8 @@ def _active(client: "MlflowClient", run: "Run") -> bool:
 
 @contextlib.contextmanager
 def ending(client: "MlflowClient", run: "Run", end_time: int | None) -> Iterator[None]:
-    """Without it a run that raised would stay RUNNING; where a server is gone it does, until the
-    next attempt."""
+    """Ends a run that raised, which would stay RUNNING otherwise; where a server is gone it does,
+    until the next attempt."""
     from mlflow.exceptions import MlflowException
 
     try:

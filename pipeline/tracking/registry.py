@@ -20,8 +20,11 @@ VERSIONS = "mlflow.modelVersions"
 
 
 def register(client: "MlflowClient", tracking: Tracking, content: RunContent, run: "Run") -> None:
-    """The version of this complete model, made if there is none; the alias follows as
-    tracking.promote says. What did not pass verify never comes here. Prints what became of it."""
+    """Returns the version of this complete model, made if there is none; the alias follows as
+    tracking.promote says.
+
+    What did not pass verify never comes here. Prints what became of it.
+    """
     if name := tracking.register:
         version = version_of(client, name, run) or _made(client, name, content, run)
         _show(client, version, model_of(run))
@@ -30,7 +33,8 @@ def register(client: "MlflowClient", tracking: Tracking, content: RunContent, ru
 
 
 def version_of(client: "MlflowClient", name: str, run: "Run") -> "ModelVersion | None":
-    """The first; two machines, or a request whose answer was lost, may have made another."""
+    """Returns the first version; two machines, or a request whose answer was lost, may have made
+    another."""
     query = f"name = '{name}' and run_id = '{run.info.run_id}'"
     every = sorted(client.search_model_versions(query), key=lambda each: int(each.version))
     for twin in every[1:]:
@@ -61,8 +65,8 @@ def _made(client: "MlflowClient", name: str, content: RunContent, run: "Run") ->
 
 
 def _show(client: "MlflowClient", version: "ModelVersion", model_id: str) -> None:
-    """The logged model's page reads its versions from a tag, which MLflow's own register_model sets
-    in the client."""
+    """Sets the tag from which the logged model's page reads its versions; MLflow's own
+    register_model sets it in the client."""
     named = json.loads(client.get_logged_model(model_id).tags.get(VERSIONS, "[]"))
     others = [each for each in named if each["name"] != version.name]
     every = [*others, {"name": version.name, "version": str(version.version)}]
@@ -74,7 +78,7 @@ def _show(client: "MlflowClient", version: "ModelVersion", model_id: str) -> Non
 def _promote(
     client: "MlflowClient", version: "ModelVersion", content: RunContent, promote: str
 ) -> str:
-    """What it did, in words."""
+    """Moves the alias as tracking.promote says; returns what it did, in words."""
     named = client.get_registered_model(version.name).aliases.get(ALIAS)
     if str(named) == str(version.version):
         return f"@{ALIAS} names it"
@@ -94,7 +98,8 @@ def _promote(
 def _compared(
     client: "MlflowClient", name: str, named: str, content: RunContent
 ) -> tuple[bool, str]:
-    """Whether this complete model is worse than the version that the alias names, and the figures.
+    """Returns whether this complete model is worse than the version that the alias names, and the
+    figures.
 
     What cannot be compared counts as worse: the alias stays where somebody relies on it.
     """

@@ -33,7 +33,7 @@ CLASH = re.compile("UNIQUE constraint failed|duplicate key value|INSERT INTO dat
 
 @contextlib.contextmanager
 def patience(seconds: int, retries: int | None = None) -> Iterator[None]:
-    """Timeout and retries of the requests made meanwhile."""
+    """Sets timeout and retries of the requests made meanwhile."""
     changes = {TIMEOUT: str(seconds)} | ({} if retries is None else {RETRIES: str(retries)})
     before = {name: os.environ[name] for name in changes}
     os.environ.update(changes)
@@ -44,10 +44,8 @@ def patience(seconds: int, retries: int | None = None) -> Iterator[None]:
 
 
 def for_files(directory: Path) -> int:
-    """Seconds without a word that the upload of the largest of these files may take.
-
-    While it is being sent there is no limit in all: the timeout is one of each block of 16 kB.
-    """
+    """Returns the seconds without an answer that the upload of the largest of these files may take.
+    While it is being sent there is no limit in all: the timeout is one of each block of 16 kB."""
     largest = max((p.stat().st_size for p in directory.rglob("*") if p.is_file()), default=0)
     return int(os.environ[TIMEOUT]) + min(largest, BUFFERED) // SENT + largest // STORED
 
@@ -68,7 +66,8 @@ def retry_on_clash(request: Callable[[], object]) -> None:
 
 @contextlib.contextmanager
 def gone_is_fine() -> Iterator[None]:
-    """For what is removed: another machine was faster."""
+    """Passes over MLflow's saying that what is to be removed is gone: another machine was
+    faster."""
     from mlflow.exceptions import MlflowException
 
     try:

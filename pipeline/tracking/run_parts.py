@@ -82,7 +82,8 @@ def _about(content: RunContent) -> dict[str, str]:
 
 
 def _link(client: "MlflowClient", run: "Run", model_id: str) -> None:
-    """The only request that a server refuses when it comes again."""
+    """Links the logged model to its run: the only request that a server refuses when it comes
+    again."""
     from mlflow.entities import LoggedModelOutput
     from mlflow.exceptions import MlflowException
 

@@ -50,7 +50,8 @@ class Store:
 
     @property
     def local(self) -> bool:
-        """Every process that writes to it holds the lock."""
+        """Returns whether the store is a file here; every process that writes to it holds the
+        lock."""
         return self.uri.startswith("sqlite:")
 
     @property
@@ -67,8 +68,9 @@ class Store:
 
 
 def locate(uri: str | None) -> Store:
-    """Null is mlflow.db in the repository; a relative sqlite path counts from there too, never
-    from the throw-away copy in which `dvc exp run --temp` works."""
+    """Returns the store that a URI names. Null is mlflow.db in the repository; a relative sqlite
+    path counts from there too, never from the throw-away copy in which `dvc exp run --temp`
+    works."""
     root = repository()
     lock = root / "mlflow.db.lock"
     uri = uri or "sqlite:///mlflow.db"
@@ -87,7 +89,8 @@ def _is_server(uri: str) -> bool:
 
 @contextlib.contextmanager
 def opened(store: Store, again: str = "`dvc repro`") -> Iterator["MlflowClient"]:
-    """One process at a time: of several that make a fresh store at once, most fail.
+    """Yields a client, to one process at a time: of several that make a fresh store at once, most
+    fail.
 
     Raises PipelineError, one line, for whatever MLflow refuses while it is open; `again` is what to
     run then.
@@ -115,7 +118,8 @@ def opened(store: Store, again: str = "`dvc repro`") -> Iterator["MlflowClient"]
 
 
 def _create(store: Store) -> None:
-    """A new sqlite store appears whole: MLflow cannot go on from a schema that was cut short."""
+    """Makes a new sqlite store, which appears whole: MLflow cannot go on from a schema that was cut
+    short."""
     database = Path(store.uri.removeprefix("sqlite:///"))
     if not store.local or database.exists():
         return
@@ -129,7 +133,7 @@ def _create(store: Store) -> None:
 
 
 def _reason(error: BaseException) -> str:
-    """One line: what the connection met, where MLflow only says that a request failed."""
+    """Returns one line: what the connection met, where MLflow only says that a request failed."""
     from urllib3.exceptions import HTTPError, MaxRetryError
 
     cause = error.__cause__ or error.__context__ or error
@@ -146,7 +150,7 @@ def _reason(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def _without_pandas() -> Iterator[None]:
-    """MLflow does without pandas where there is none, and then loads in half the time."""
+    """Has MLflow be imported as if there were no pandas, which takes half the time."""
     if "pandas" in sys.modules or "mlflow" in sys.modules:
         yield
         return
@@ -167,8 +171,9 @@ def locked(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _environment(store: Store) -> Iterator[None]:
-    """What MLflow itself asks for: its registry, in which store the logged models are; a new store,
-    where its experiment `Default` keeps files for good, which else is ./mlruns."""
+    """Sets the variables that MLflow itself reads: the store, whose registry the logged models are
+    in, and for a new one where its experiment `Default` keeps files for good, which else is
+    ./mlruns."""
     wanted = {"MLFLOW_TRACKING_URI": store.uri}
     if store.artifacts is not None and ARTIFACTS not in os.environ:
         wanted[ARTIFACTS] = store.artifacts
@@ -185,8 +190,8 @@ def _environment(store: Store) -> Iterator[None]:
 def experiment(
     client: "MlflowClient", store: Store, name: str, shown: view.View | None = None
 ) -> str:
-    """Its id; made if there is none, and its page set up, with the view that is to be `shown`.
-    Raises PipelineError when it lies in MLflow's bin."""
+    """Returns the experiment's id; it is made if there is none, and its page set up, with the view
+    that is to be `shown`. Raises PipelineError when it lies in MLflow's bin."""
     experiment_of_name = client.get_experiment_by_name(name) or _made(client, store, name)
     if experiment_of_name.lifecycle_stage != "active":
         raise PipelineError(
@@ -209,7 +214,8 @@ def _set_tag(client: "MlflowClient", experiment: "Experiment", tag: str, value: 
 
 
 def _made(client: "MlflowClient", store: Store, name: str) -> "Experiment":
-    """Or the one that another host, or a request whose answer was lost, made in the meantime."""
+    """Returns the experiment that was made, or the one that another host, or a request whose answer
+    was lost, made in the meantime."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -222,7 +228,8 @@ def _made(client: "MlflowClient", store: Store, name: str) -> "Experiment":
 
 
 def model_of(run: "Run") -> str:
-    """The id of its logged model. Raises PipelineError when somebody has taken it away."""
+    """Returns the id of the run's logged model. Raises PipelineError when somebody has taken it
+    away."""
     for output in run.outputs.model_outputs if run.outputs else ():
         return output.model_id
     raise PipelineError(

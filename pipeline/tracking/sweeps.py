@@ -43,7 +43,7 @@ class Parent:
                     client.set_tag(run, PARENT, parent)
 
     def end(self, status: str, note: str) -> None:
-        """`status` is MLflow's: FINISHED, FAILED or KILLED."""
+        """Ends the sweep's run; `status` is MLflow's: FINISHED, FAILED or KILLED."""
         with mlflow_store.opened(self.store, AGAIN) as client:
             run = self._run(client)
             client.set_tag(run.info.run_id, NOTE, note)

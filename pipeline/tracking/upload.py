@@ -26,8 +26,9 @@ SHOWN = 0.2
 
 
 def upload(client: "MlflowClient", model_id: str, directory: Path) -> None:
-    """A file that the server has in full, since an earlier upload was cut short, is not sent again:
-    the model's digest names its bytes, so that there only the size must be compared."""
+    """Uploads the files. One that the server has in full, since an earlier upload was cut short, is
+    not sent again: the model's digest names its bytes, so that there only the size must be
+    compared."""
     sizes = {name: (directory / name).stat().st_size for name in _names(directory)}
     has = dict(_listed(client, model_id))
     left = {name: size for name, size in sizes.items() if has.get(name) != size}
@@ -44,7 +45,7 @@ def upload(client: "MlflowClient", model_id: str, directory: Path) -> None:
 def upload_reference(
     client: "MlflowClient", model_id: str, directory: Path, reference: dict[str, Any]
 ) -> None:
-    """The card, the statements and where the files are."""
+    """Uploads the card, the statements, and where the files are."""
     for name in _names(directory):
         if name in (*DESCRIPTIONS, provenance.NAME) or name.startswith(f"{FOLDER}/"):
             _send(client, model_id, directory / name, name)
@@ -75,7 +76,7 @@ def _listed(
 
 @contextlib.contextmanager
 def _bar(total: int, done: int) -> "Iterator[tqdm[Any]]":
-    """Only on a terminal."""
+    """Yields a progress bar, which shows on a terminal only."""
     from tqdm import tqdm
 
     with tqdm(
@@ -114,7 +115,7 @@ def _watched(path: Path, bar: "tqdm[Any]") -> "Iterator[None]":
 
 
 def _position(path: Path) -> int:
-    """Bytes of the file that this process has read; 0 when it has not opened it."""
+    """Returns how many bytes of the file this process has read; 0 when it has not opened it."""
     for descriptor in OPEN.iterdir():
         with contextlib.suppress(OSError):  # closed in the meantime
             if descriptor.samefile(path):

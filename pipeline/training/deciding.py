@@ -144,7 +144,8 @@ class Deciding:
 
 
 def _is_decided(decision: Decision) -> bool:
-    """Whether it gives a value for each row: a class of those that the target has, or a number."""
+    """Returns whether it gives a value for each row: a class of those that the target has, or a
+    number."""
     if decision.kind == "threshold":
         return decision.threshold is not None
     return (decision.kind == "value") == (decision.classes is None)

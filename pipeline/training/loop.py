@@ -107,7 +107,7 @@ class Loop:
 
 
 def has_ended(history: list[Row], train: Train) -> bool:
-    """Whether no epoch is left."""
+    """Returns whether no epoch is left."""
     return len(history) >= train.epochs or _stops(history, train.early_stopping)
 
 

@@ -33,7 +33,7 @@ Metrics = Mapping[str, Component | Metric]
 
 
 def is_streaming(config: Component | Metric) -> bool:
-    """Whether it is a class that sees one batch after the other."""
+    """Returns whether it is a class that sees one batch after the other."""
     return function_of(config)["_target_"].partition(".")[0] in STREAMING
 
 

@@ -129,8 +129,9 @@ def build(
 
 
 def _demand_names_apart(parts: Parts) -> None:
-    """A loss names what it compares, so that a target of another's name would be taken for it, and
-    a program has one name for each of its inputs and outputs."""
+    """Raises ParamsError where an input, an output and a target share a name. A loss names what it
+    compares, so that a target of another's name would be taken for it, and a program has one name
+    for each of its inputs and outputs."""
     for key, others in {"model.outputs": parts.outputs, "data.inputs": parts.inputs}.items():
         if both := [name for name in parts.targets if name in others]:
             raise ParamsError(

@@ -55,7 +55,7 @@ class ProgramModule:
 
     @property
     def FAULTS(self) -> tuple[type[Exception], ...]:  # noqa: N802
-        """What the program raises on rows that it does not take."""
+        """Returns what the program raises on rows that it does not take."""
         return formats.loader(self.form).refusals()
 
     def build(self, train: Train, schema: Mapping[str, Any]) -> Training:

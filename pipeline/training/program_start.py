@@ -57,7 +57,7 @@ class ProgramStart:
 def _demand_repeated(
     module: ProgramModule, training: Training, inputs: Mapping[str, np.ndarray], path: Path
 ) -> None:
-    """What draws at random is a program in training mode."""
+    """Raises ModelError for a program that draws at random: it is one in training mode."""
     rows = {name: np.array(array[:ROWS]) for name, array in inputs.items()}
     with translate_model_faults(module, "in a few training rows"):
         first, second = (module.evaluate(training, rows, None)[0] for _ in range(2))

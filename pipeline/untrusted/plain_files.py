@@ -20,7 +20,8 @@ EXTENTS = 10_000
 def faults(
     directory: Path, most: int | None = None, files: int = limits.FILES, links: Path | None = None
 ) -> list[str]:
-    """Every entry that is no plain file or directory, or oddly named; `most` are the bytes of all.
+    """Returns every entry that is no plain file or directory, or oddly named; `most` are the bytes
+    of all.
 
     A symlink, a pipe or a device could stand for any other file, or never end. A symlink into the
     folder `links` is let through: so DVC may lay out what its cache has.
@@ -70,7 +71,7 @@ def _faults(
 
 
 def _within(path: Path, folder: Path) -> bool:
-    """Whether a link leads into the folder; one that leads to itself does not."""
+    """Returns whether a link leads into the folder; one that leads to itself does not."""
     return Path(os.path.realpath(path)).is_relative_to(folder)
 
 
@@ -127,8 +128,8 @@ def _stored(path: Path, status: os.stat_result) -> int:
 
 
 def _entries(directory: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """Entries come in no order and from no deeper than is allowed, so that memory does not grow
-    with the directory."""
+    """Yields the entries, in no order and from no deeper than is allowed, so that memory does not
+    grow with the directory."""
     waiting = [(directory, 0)]
     while waiting:
         folder, depth = waiting.pop()

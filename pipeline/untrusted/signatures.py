@@ -78,7 +78,7 @@ def _verify(directory: Path, signature: Path, key: Path, statement: Mapping[str,
 
 
 def _difference(directory: Path, statement: Mapping[str, Any]) -> str:
-    """The first file that is not as it was signed, and how many more there are."""
+    """Returns the first file that is not as it was signed, and how many more there are."""
     signed = {str(each["name"]): each["digest"] for each in statement["predicate"]["resources"]}
     files = (path for path in directory.rglob("*") if path.is_file())
     present = {path.relative_to(directory).as_posix(): path for path in files}
@@ -93,7 +93,8 @@ def _difference(directory: Path, statement: Mapping[str, Any]) -> str:
 
 
 def _bundle(signature: Path) -> tuple[str, dict[str, Any]]:
-    """The key that a signature names, and what it says of the files; neither is verified yet."""
+    """Returns the key that a signature names, and what it says of the files; neither is verified
+    yet."""
     try:
         bundle = documents.read_json(signature, limits.LISTING)
         named = bundle["verificationMaterial"]["publicKey"]["hint"]
@@ -114,7 +115,8 @@ def _demand_plain(directory: Path) -> None:
 
 
 def _whole(hashing: Any) -> Any:
-    """Every file is signed, git's too, which the library leaves out by default."""
+    """Returns the library's settings of hashing, by which every file is signed, git's too, which
+    the library leaves out by default."""
     return hashing.Config().set_ignored_paths(paths=[], ignore_git_paths=False)
 
 

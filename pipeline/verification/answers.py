@@ -104,7 +104,7 @@ def _train(evidence: Evidence, data: Path, name: str, work_dir: Path, **more: An
 
 
 def _same(digests: Mapping[str, str], state: Mapping[str, np.ndarray]) -> bool:
-    """Whether these are the names and digests of the state."""
+    """Returns whether these are the names and digests of the state."""
     return digests.keys() == state.keys() and all(
         digests[name] == digest_of(array) for name, array in state.items()
     )

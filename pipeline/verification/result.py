@@ -32,7 +32,7 @@ class Result:
 
     @property
     def text(self) -> str:
-        """The first fault and how many more there are, or the summary."""
+        """Returns the first fault and how many more there are, or the summary."""
         if not self.faults:
             return self.summary
         more = f" (and {len(self.faults) - 1} more)" if len(self.faults) > 1 else ""

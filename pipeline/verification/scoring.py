@@ -82,7 +82,7 @@ def _unfit(
 
 
 def _has_shape(array: np.ndarray, expected: list[int | str]) -> bool:
-    """A dimension with a name varies."""
+    """Returns whether an array has the shape; a dimension with a name varies."""
     sizes = zip(array.shape, expected, strict=False)
     return array.ndim == len(expected) and all(
         isinstance(wanted, str) or size == wanted for size, wanted in sizes

@@ -28,12 +28,14 @@ def other_processor(statement: Mapping[str, Any]) -> str | None:
 
 
 def of_answers(verify: Verify, name: str, exact: bool = True) -> Tolerance:
-    """`exact`: the reference was made by such a processor as is here."""
+    """Returns how far answers may differ. `exact`: the reference was made by such a processor as is
+    here."""
     return _chosen(verify.tolerance, name, formats.declared(name).tolerance, ROUNDED, exact)
 
 
 def of_training(verify: Verify, name: str, exact: bool = True) -> Tolerance:
-    """Of what a format comes to that is trained on: losses, weights, optimizer's state, answers."""
+    """Returns how far may differ what a format comes to that is trained on: losses, weights,
+    optimizer's state, answers."""
     declared = formats.declared(name).continuation
     return _chosen(verify.continuation, name, declared, ROUNDED_STEPS, exact)
 

@@ -64,7 +64,8 @@ def _archive(path: Path) -> _Zip | _Tar:
 
 
 def is_archive(path: Path) -> bool:
-    """Whether files in it can be read one by one. Raises DataError for one of which they cannot."""
+    """Returns whether files in it can be read one by one. Raises DataError for one of which they
+    cannot."""
     if path.suffix.lower() in PACKED and path.is_file():
         raise DataError(
             f"{path}: found an archive that is compressed as a whole, expected .zip or .tar; "

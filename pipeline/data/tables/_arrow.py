@@ -85,7 +85,7 @@ def _parsed_times(table: Table, row: int, name: str, cells: Any) -> Any:
 
 
 def parses(text: str, expected: Any) -> bool:
-    """Whether Arrow reads the text as this type."""
+    """Returns whether Arrow reads the text as this type."""
     import pyarrow as pa
 
     try:

@@ -72,8 +72,9 @@ def _capture(model: "nn.Module", given: Examples) -> Any:
 
 
 def _drop_faulty_biases(model: Any) -> None:
-    """A convolution in three dimensions without a bias gets zeros of the shape [channels, 2] from
-    onnxscript (0.7.2, aten_conv3d), which no runtime takes; ONNX needs none."""
+    """Drops the bias that onnxscript (0.7.2, aten_conv3d) makes for a convolution in three
+    dimensions without one: zeros of the shape [channels, 2], which no runtime takes. ONNX needs
+    none."""
     import onnxscript.optimizer
 
     for node in model.graph.all_nodes():

@@ -39,7 +39,8 @@ def refuse_negative(program: "ExportedProgram") -> None:
 
 
 def _comes_from(node: "Node", given: set[str]) -> bool:
-    """Whether a tensor's values hang on those of an input; its shape alone makes numbers."""
+    """Returns whether a tensor's values hang on those of an input; its shape alone makes
+    numbers."""
     import torch
 
     waiting, seen = [node], set()

@@ -83,7 +83,8 @@ def _missing(convolve: _Convolution, gradient: Any, values: Any, weight: Any) ->
 
 
 def _of_weight(convolve: _Convolution, values: Any, gradient: Any, weight: Any) -> Any:
-    """Channels take the rows' place, and stride and dilation each other's."""
+    """Returns the gradient of the weights: a convolution in which channels take the rows' place,
+    and stride and dilation each other's."""
     swapped = _Convolution(
         stride=convolve.dilation,
         padding=convolve.padding,

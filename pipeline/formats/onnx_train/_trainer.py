@@ -55,7 +55,8 @@ class Trainer:
         self.rates = self.rates[1:]
 
     def predict(self, inputs: Arrays) -> Arrays:
-        """No rows never reach onnxruntime, which some of its operators do not survive."""
+        """Returns the answers. A batch without rows never reaches onnxruntime, some of whose
+        operators do not survive it."""
         if min(len(inputs[name]) for name in self.described["inputs"]):
             return self._run(PREDICT, inputs)
         ones = {name: at_least_one_row(each) for name, each in inputs.items()}

@@ -55,7 +55,8 @@ class Saver:
         return function is None and any(node.name == each.name for each in self._callers)
 
     def _check_callers(self, graph: Any, filename: str, names: set[str]) -> None:
-        """Both take the one path, a placeholder, and nothing depends on them."""
+        """Raises ValueError unless what saves and what restores take the one path, a placeholder,
+        and nothing depends on them."""
         path = filename.split(":")[0]
         places = [node for node in graph.graph_def.node if node.name == path]
         if [node.op for node in places] != ["Placeholder"] or filename != f"{path}:0":

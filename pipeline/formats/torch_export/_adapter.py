@@ -16,7 +16,7 @@ def names(settings: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def belongs(name: str, settings: "dict[str, Any] | None") -> bool:
-    """Whether the tensor of this name is a part of an adapter."""
+    """Returns whether the tensor of this name is a part of an adapter."""
     return settings is not None and name.startswith(tuple(begin for _, begin in names(settings)))
 
 

@@ -12,5 +12,5 @@ OPERATORS = frozenset(Path(__file__).with_name("operators.txt").read_text().spli
 
 
 def is_operator(target: str) -> bool:
-    """Whether the target of a program's node is one of them."""
+    """Returns whether the target of a program's node is one of them."""
     return target in OPERATORS

@@ -100,7 +100,8 @@ def _write_restorable(directory: Path, saved: dict[str, Any], weights: dict[str,
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Whether two values are of the same types, and the same to the bit in the same order."""
+    """Returns whether two values are of the same types, and the same to the bit in the same
+    order."""
     import torch
 
     if type(one) is not type(other):

@@ -25,20 +25,20 @@ COMPARISONS = (ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 
 
 def is_symbol(text: str) -> bool:
-    """Whether it is a symbol of torch's for a size."""
+    """Returns whether it is a symbol of torch's for a size."""
     return SYMBOL.fullmatch(text) is not None
 
 
 def is_guard(text: str) -> bool:
-    """Whether it compares sizes, which torch evaluates as Python."""
+    """Returns whether it compares sizes, which torch evaluates as Python."""
     tree = _parsed(text)
     return tree is not None and _is_condition(tree) and _largest_power(tree) <= LARGEST_POWER
 
 
 @lru_cache(maxsize=1024)
 def is_shape(text: str) -> bool:
-    """Whether it is of numbers, symbols and FUNCTIONS alone, and cheap; sympy evaluates it. A
-    program says the same few of each of its tensors."""
+    """Returns whether it is of numbers, symbols and FUNCTIONS alone, and cheap; sympy evaluates it.
+    A program says the same few of each of its tensors."""
     tree = _parsed(text)
     if tree is None or not text.isascii() or _largest_power(tree) > LARGEST_POWER:
         return False
@@ -88,7 +88,8 @@ def _is_number(value: object, written: str) -> bool:
 
 
 def _is_call(node: ast.Call, function: str) -> bool:
-    """Whether the function may be called with as many arguments, and those of its keywords."""
+    """Returns whether the function may be called with as many arguments, and those of its
+    keywords."""
     keywords = {each.arg: getattr(each.value, "value", None) for each in node.keywords}
     if function == "Symbol":
         plain = all(type(value) is bool for value in keywords.values()) and None not in keywords
@@ -104,7 +105,7 @@ def _is_call(node: ast.Call, function: str) -> bool:
 
 
 def _is_text(arguments: list[ast.expr], pattern: re.Pattern[str]) -> bool:
-    """Whether there is one argument, a text that matches."""
+    """Returns whether there is one argument, a text that matches."""
     texts = [each.value for each in arguments if isinstance(each, ast.Constant)]
     single = len(arguments) == len(texts) == 1 and isinstance(texts[0], str)
     return single and pattern.fullmatch(str(texts[0])) is not None
@@ -134,7 +135,7 @@ def _is_count(node: ast.expr) -> bool:
 
 
 def _is_size(node: ast.expr) -> bool:
-    """Whether it is L['name'].size()[0], L['name'][0].stride()[1] or the like."""
+    """Returns whether it is L['name'].size()[0], L['name'][0].stride()[1] or the like."""
     call = node.value if isinstance(node, ast.Subscript) and _is_count(node.slice) else None
     if not isinstance(call, ast.Call) or call.args or call.keywords:
         return False
@@ -157,7 +158,8 @@ def _is_argument(node: ast.expr) -> bool:
 
 
 def _is_cheap(tree: ast.expr) -> bool:
-    """Whether it is of few symbols and few terms; walks without recursion, from the leaves up."""
+    """Returns whether it is of few symbols and few terms; walks without recursion, from the leaves
+    up."""
     order, waiting = [], [tree]
     while waiting:
         order.append(waiting.pop())

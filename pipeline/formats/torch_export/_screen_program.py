@@ -88,7 +88,7 @@ def _refusal(value: Any, key: str, where: str) -> ValueError:
 
 
 def _is_word(value: Any) -> bool:
-    """Whether it stays one name where torch writes it into code."""
+    """Returns whether it stays one name where torch writes it into code."""
     return isinstance(value, str) and PLAIN.fullmatch(value) is not None and not _is_hidden(value)
 
 
@@ -102,12 +102,12 @@ def _is_hidden(text: str) -> bool:
 
 
 def _is_name(value: Any) -> bool:
-    """Whether it may become a name in code."""
+    """Returns whether it may become a name in code."""
     return isinstance(value, str) and (value == "" or value.isidentifier())
 
 
 def _is_range(value: str) -> bool:
-    """Whether it is a symbol with bounds; torch counts up to its number."""
+    """Returns whether it is a symbol with bounds; torch counts up to its number."""
     return is_symbol(value)
 
 
@@ -124,7 +124,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_tree(value: Any) -> bool:
-    """Whether it is nested out of TREES alone: other kinds import what they name."""
+    """Returns whether it is nested out of TREES alone: other kinds import what they name."""
     try:
         tree = parse(value.encode(), "") if value else [1, None]
         plain = isinstance(tree, list) and len(tree) == 2 and tree[0] == 1

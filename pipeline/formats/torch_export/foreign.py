@@ -92,7 +92,7 @@ def members_of(path: Path) -> list[str]:
 
 
 def is_program(members: Iterable[str]) -> bool:
-    """Whether they are of a program of torch.export, in whichever version."""
+    """Returns whether they are of a program of torch.export, in whichever version."""
     known = ("archive_format", "data/weights/", "data/constants/", *itertools.chain(*OTHERS))
     return any(
         name.startswith(known) or (name.startswith("models/") and name.endswith(".json"))

@@ -216,5 +216,5 @@ class Trainer:
 
     @property
     def _averages(self) -> bool:
-        """Whether the program that predicts has averages by now."""
+        """Returns whether the program that predicts has averages by now."""
         return self.averaging is not None and self.averaging["steps"] > 0

@@ -84,7 +84,7 @@ def _ask(asked: Arrays, predict: Callable[[Arrays], Arrays], refusals: Any, repo
 
 
 def _moved(arrays: Arrays, allowed: tuple[float, float]) -> bool:
-    """Whether the perturbed model answers otherwise than the model itself."""
+    """Returns whether the perturbed model answers otherwise than the model itself."""
     kinds: dict[str, Arrays] = {"outputs": {}, "perturbed": {}}
     for key, array in arrays.items():
         kind, _, name = key.partition("/")

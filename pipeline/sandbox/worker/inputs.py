@@ -34,7 +34,8 @@ def rows_of_step(data: Arrays, step: int) -> Arrays:
 
 
 def is_target(name: str) -> bool:
-    """A target's array is named target.<name>; before targets had names there was one."""
+    """Returns whether an array is a target's, which is named target.<name>; before targets had
+    names there was one."""
     return name == "target" or name.startswith("target.")
 
 

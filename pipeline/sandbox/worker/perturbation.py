@@ -118,7 +118,7 @@ def largest(places: Mapping[str, Place], but: Iterable[str] = ()) -> str:
 
 
 def is_enough(after: Mapping[str, np.ndarray], before: Mapping[str, np.ndarray]) -> bool:
-    """Whether an answer moved so far that every format's tolerance notices."""
+    """Returns whether an answer moved so far that every format's tolerance notices."""
     return any(_is_enough(after[name], old) for name, old in before.items())
 
 
@@ -135,7 +135,7 @@ def _is_enough(new: np.ndarray, old: np.ndarray) -> bool:
 def moved(
     answers: Mapping[str, np.ndarray], before: Mapping[str, np.ndarray], allowed: Any
 ) -> bool:
-    """Whether any answer is further than (atol, rtol) allow from what it was before."""
+    """Returns whether any answer is further than (atol, rtol) allow from what it was before."""
     atol, rtol = allowed
     for name, old in before.items():
         new = answers[name]

@@ -28,7 +28,7 @@ class Report:
         return time.perf_counter()
 
     def time(self, name: str, start: float) -> None:
-        """The first time that something takes counts."""
+        """Notes how long something took; the first time that it is noted counts."""
         self.facts["timing"].setdefault(name, time.perf_counter() - start)
 
     def keep(self, kind: str, arrays: Mapping[str, Any]) -> None:

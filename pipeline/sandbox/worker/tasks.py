@@ -77,7 +77,8 @@ def _isolate(job: Job) -> None:
 
 
 def _refusals(packages: Iterable[str]) -> dict[str, str | None]:
-    """Package -> the error on importing it; None where that, alas, went well."""
+    """Returns, by package, the error on importing it; None where the import, which had to fail,
+    went well."""
     errors: dict[str, str | None] = {}
     for name in packages:
         try:

@@ -16,7 +16,8 @@ from pipeline.sweep.jobs import Job
 def run(
     jobs: Sequence[Job], folder: Path, options: Mapping[str, Any]
 ) -> Generator[tuple[Job, Outcome], None, None]:
-    """`options` are those of joblib.Parallel: n_jobs, verbose, timeout."""
+    """Runs the jobs side by side; `options` are those of joblib.Parallel: n_jobs, verbose,
+    timeout."""
     from joblib import Parallel, delayed  # type: ignore[import-untyped]
 
     try:

@@ -25,7 +25,8 @@ WRITTEN_WITHIN = 10.0
 def run(
     jobs: Sequence[Job], folder: Path, options: Mapping[str, Any]
 ) -> Generator[tuple[Job, Outcome], None, None]:
-    """`options` are submitit's: timeout_min, cpus_per_task, slurm_partition and others.
+    """Submits the jobs; `options` are submitit's: timeout_min, cpus_per_task, slurm_partition and
+    others.
 
     Raises CannotRun where there is no submitit or SLURM refuses the jobs.
     """

@@ -20,7 +20,8 @@ class Clones(Launcher):
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """The task function works in the one work tree, so it is none for these jobs."""
+        """Takes what Hydra hands a launcher, but for the task function: that works in the one work
+        tree."""
         self.arguments = list(config.hydra.overrides.task)
 
     def launch(

@@ -56,7 +56,8 @@ def newest_first(output: Path, pattern: str | None) -> Iterator[Path]:
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    """A folder that is a checkpoint may hold others: those of the epochs before it."""
+    """Yields the checkpoints in a folder; one that is a checkpoint itself may hold others: those of
+    the epochs before it."""
     is_one = _is_one(folder)
     if is_one:
         yield folder
@@ -68,7 +69,7 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def _is_one(path: Path) -> bool:
-    """Whether it is a checkpoint, and no program that the loop exported after it."""
+    """Returns whether it is a checkpoint, and no program that the loop exported after it."""
     try:
         return foreign.kind(foreign.recognized(path)).GIVES == "weights"
     except DataError:

@@ -52,8 +52,8 @@ def _filled(value: Any, values: Mapping[str, str]) -> Any:
 
 
 def _options(given: Mapping[str, Any], values: Mapping[str, str]) -> list[list[str]]:
-    """`--name value`, of a mapping `--name.key value`, of a list `--name one two`; a null is left
-    out, and true and false are words."""
+    """Returns the words of each option: `--name value`, of a mapping `--name.key value`, of a list
+    `--name one two`; a null is left out, and true and false are words."""
     leaves = flatten(_filled(given, values)).items()
     return [[f"--{name}", *_texts(each)] for name, each in leaves if each not in (None, {})]
 

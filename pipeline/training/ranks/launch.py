@@ -60,7 +60,8 @@ def run(data: Path, output: Path, done: int, train: Train) -> None:
 
 
 def _config(folder: Path, train: Train) -> LaunchConfig:
-    """SIGTERM and SIGINT stay ours: the ranks are asked to end, after the same step."""
+    """Returns the settings of torch's runtime. SIGTERM and SIGINT stay ours: the ranks are asked to
+    end, after the same step."""
     redirects = {rank: Std.ALL if rank else Std.ERR for rank in range(train.distributed.processes)}
     return LaunchConfig(
         min_nodes=train.distributed.nodes,

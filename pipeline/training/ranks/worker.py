@@ -112,7 +112,8 @@ def _refused_in_a_line() -> Iterator[None]:
 
 
 def _is_of_another(fault: BaseException | None) -> bool:
-    """Whether it is that another rank is gone, or did not come: gloo says so in its words alone."""
+    """Returns whether it is that another rank is gone, or did not come: gloo says so in its words
+    alone."""
     while fault is not None:
         words = str(fault).lower()
         if "gloo" in words or "connection closed by peer" in words:

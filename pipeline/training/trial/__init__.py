@@ -101,8 +101,8 @@ def _demand_same_answers(
 
 
 def _demand_only_judged(trial: Trial) -> None:
-    """A model that computes its loss itself may change in a step alone, and must judge the same
-    rows alike."""
+    """Raises ModelError for a model that computes its loss itself and does not judge the same rows
+    alike, or changes other than in a step."""
     before, (_, loss) = trial.framework.state(trial.training), trial.judged()
     after, (_, again) = trial.framework.state(trial.training), trial.judged()
     if changed := [name for name, one in before.items() if one.tobytes() != after[name].tobytes()]:
@@ -140,7 +140,8 @@ def _demand_metrics(
 def _demand_sizes(
     trial: Trial, schema: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
 ) -> None:
-    """A model must answer, and be judged, in every size that the dimensions may have."""
+    """Raises for a model that does not answer, or cannot be judged, in every size that the
+    dimensions may have."""
     for dimensions in sizes.of_batches(schema).values():
         batch = sizes.resized(schema, arrays, 2, dimensions)
         text = ", ".join(f"{name} {size}" for name, size in dimensions.items())
@@ -151,8 +152,8 @@ def _demand_sizes(
 
 
 def _demand_whole_state(trial: Trial, build: Build, changed: list[str]) -> None:
-    """A checkpoint must hold all that a model has learnt: what is loaded from one has to answer and
-    to go on as the model itself."""
+    """Raises ModelError where a checkpoint does not hold all that a model has learnt: what is
+    loaded from one has to answer and to go on as the model itself."""
     framework, other = trial.framework, build()
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / f"trial{framework.SUFFIX}"

@@ -15,9 +15,9 @@ ALIKE = 1e-6
 def demand_pairs(
     trial: Trial, outputs: Mapping[str, np.ndarray], decisions: Iterable[Decision]
 ) -> None:
-    """A loss must compare each answer with its own target. One that is given shapes which do not
-    fit, such as (rows, 1) and (rows,), compares each with all of them, and is as large for any
-    order of the targets.
+    """Raises ParamsError for a loss that does not compare each answer with its own target. One that
+    is given shapes which do not fit, such as (rows, 1) and (rows,), compares each with all of them,
+    and is as large for any order of the targets.
 
     It is asked with made-up answers, for a net may answer all rows alike before it is trained.
     """
@@ -53,7 +53,8 @@ def _demand_pair(trial: Trial, outputs: Mapping[str, np.ndarray], output: str, t
 
 
 def _is_compared(trial: Trial, answers: Mapping[str, np.ndarray], target: str) -> bool:
-    """Whether the loss is handed this target: one that is for metrics alone may be left out."""
+    """Returns whether the loss is handed this target: one that is for metrics alone may be left
+    out."""
     others = {name: array for name, array in trial.targets.items() if name != target}
     try:
         trial.loss_of(answers, others)

@@ -77,8 +77,8 @@ def _joined(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def _tells_apart(output: np.ndarray, own: np.ndarray) -> bool:
-    """Whether rows differ from the first as the trained model's do, which must be by more than
-    rounding."""
+    """Returns whether rows differ from the first as the trained model's do, which must be by more
+    than rounding."""
     spread, size = separation(own), float(np.abs(_finite(own)).max(initial=0.0))
     if output.shape != own.shape or not spread > ROUNDING * size:
         return False
@@ -89,7 +89,7 @@ def _tells_apart(output: np.ndarray, own: np.ndarray) -> bool:
 
 
 def _is_alike(output: np.ndarray, own: np.ndarray) -> bool:
-    """Whether neither side's rows differ by more than rounding."""
+    """Returns whether neither side's rows differ by more than rounding."""
     if output.shape != own.shape:
         return False
     size = float(np.abs(_finite(own)).max(initial=0.0))
@@ -158,8 +158,8 @@ def _perturbation(
 def _follows_little(
     known: influence.Influence, answers: Answers, baseline: Mapping[str, Mapping[str, np.ndarray]]
 ) -> bool:
-    """Whether no weight moves the trained model enough for a rounding format, and this one moves as
-    little, closer than parity looks."""
+    """Returns whether no weight moves the trained model enough for a rounding format, and this one
+    moves as little, closer than parity looks."""
     if answers.followed is None:
         return False
     wanted, before = known.answers(answers.followed), baseline[influence.BATCH]

@@ -14,12 +14,12 @@ SEPARATORS = ",;\t"
 
 
 def files(folder: Path) -> list[Path]:
-    """One that has a column `epoch` or `step`, or was named itself."""
+    """Returns the tables that have a column `epoch` or `step`, or that were named themselves."""
     return below(folder, "*.[ct]sv", lambda path: path == folder or bool(_places(_head(path))))
 
 
 def read(path: Path) -> Iterator[Value]:
-    """A cell that is empty or no number was not measured."""
+    """Yields the values. A cell that is empty or no number was not measured."""
     with path.open(newline="", errors="replace") as file:
         reader = csv.DictReader(file, delimiter=_separator(path))
         rows = list(reader)

@@ -19,8 +19,8 @@ MAGIC = b"SQLite format 3\0"
 
 
 def files(folder: Path) -> list[Path]:
-    """Databases with MLflow's tables, and the folder of the newest run of those that are plain
-    files."""
+    """Returns databases with MLflow's tables, and the folder of the newest run of those that are
+    plain files."""
     databases = below(folder, "*.db", _is_store)
     runs = [
         path.parent for path in below(folder, "meta.yaml") if (path.parent / "metrics").is_dir()
@@ -57,7 +57,8 @@ def _of_database(path: Path) -> Iterator[Value]:
 
 
 def _of_folder(folder: Path) -> Iterator[Value]:
-    """A file a metric, of lines `time value step`."""
+    """Yields the values of a run's folder, which has a file for each metric, of lines `time value
+    step`."""
     for file in below(folder, "*"):
         for line in file.read_text().splitlines():
             parts = line.split()

@@ -24,8 +24,9 @@ def files(folder: Path) -> list[Path]:
 
 
 def read(path: Path) -> Iterator[Value]:
-    """A tag is a column; one of Keras' callback has its folder before it. A last record that was
-    not written whole is passed over. Raises ValueError for bytes that are no records."""
+    """Yields the values. A tag is a column; one of Keras' callback has its folder before it. A last
+    record that was not written whole is passed over. Raises ValueError for bytes that are no
+    records."""
     within = path.parent.name if path.parent.name.lower() in PARTS else ""
     for event in _records(path):
         fields = list(_fields(event))
@@ -38,7 +39,8 @@ def read(path: Path) -> Iterator[Value]:
 
 
 def _records(path: Path) -> Iterator[bytes]:
-    """Each is its length (8 bytes), a checksum, the record, and another one."""
+    """Yields the records; each is its length (8 bytes), a checksum, its bytes, and another
+    checksum."""
     with path.open("rb") as file:
         while len(head := file.read(12)) == 12:
             length = struct.unpack("<Q", head[:8])[0]
@@ -67,7 +69,8 @@ def _scalar(entry: bytes) -> tuple[str, float | None]:
 
 
 def _of_tensor(tensor: bytes) -> float | None:
-    """float_val stands in field 5, double_val in 6, raw bytes in 4."""
+    """Returns the number in a tensor's message: float_val stands in field 5, double_val in 6, raw
+    bytes in 4."""
     fields = dict(_fields(tensor))
     kind = fields.get(1)
     if kind not in (FLOAT, DOUBLE) or _size(tensor) != 1:

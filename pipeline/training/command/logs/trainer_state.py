@@ -13,13 +13,14 @@ ORDER = 0
 
 
 def files(folder: Path) -> list[Path]:
-    """The latest alone, for each holds those before it."""
+    """Returns the latest file alone, for each holds those before it."""
     return below(folder, TITLE)[-1:]
 
 
 def read(path: Path) -> Iterator[Value]:
-    """Its epochs are fractions, 1.0 at the end of the first; 0 is what was validated before. What
-    is logged once, when training has ended, is of no epoch: how long it took, the mean loss."""
+    """Yields the values. Epochs are fractions, 1.0 at the end of the first; 0 is what was validated
+    before. What is logged once, when training has ended, is of no epoch: how long it took, the mean
+    loss."""
     content = json.loads(path.read_text())
     if not isinstance(content, dict) or not isinstance(content.get("log_history"), list):
         raise ValueError("it has no log_history")
