@@ -8,8 +8,12 @@ import sys
 from pathlib import Path
 
 from pipeline import provenance
-from pipeline.errors import IncompleteArtifact, PipelineError
-from pipeline.untrusted import private_keys, signatures
+from pipeline.errors import IncompleteArtifact, ParamsError, PipelineError
+from pipeline.provenance import git
+from pipeline.untrusted import signatures
+
+KEYS = "~/keys/"
+"""Where a private key is kept, outside of every repository."""
 
 
 def main(arguments: list[str]) -> int:
@@ -28,13 +32,31 @@ def main(arguments: list[str]) -> int:
     try:
         if faults := provenance.faults(options.directory):
             raise IncompleteArtifact(f"{faults[0]}; only a complete artifact is signed")
-        private_keys.demand_unpublished(options.key)
+        demand_unpublished(options.key)
         digest = signatures.sign(options.directory, options.key, signature)
     except PipelineError as error:
         print(f"error: sign: {error}", file=sys.stderr)
         return 1
     print(f"{signature}: signed with the key {digest}")
     return 0
+
+
+def demand_unpublished(key: Path) -> None:
+    """Raises ParamsError where `git add --all` would publish the private key, or has."""
+    folder, name = key.resolve().parent, key.resolve().name
+    in_clone = any((above / ".git").exists() for above in (folder, *folder.parents))
+    if not in_clone or not key.is_file():
+        return
+    if git.line(folder, "ls-files", "--", name):
+        raise ParamsError(
+            f"{key}: git tracks this private key: whoever has the repository can sign as you; "
+            f"make a new one in {KEYS}, outside of the repository, and trust this one no longer"
+        )
+    if git.output(folder, "check-ignore", "--quiet", "--", name) is None:
+        raise ParamsError(
+            f"{key}: found in a repository that does not ignore it: `git add --all` would publish "
+            f"this private key; keep it outside: mkdir -p {KEYS} && mv {key} {KEYS}"
+        )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Who may import whom, in one direction only."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -174,3 +175,65 @@ def test_no_pickle_is_read_with_all_that_it_may_name():
             if ends(dotted(call.func), "torch.load"):
                 plain = getattr(told.get("weights_only"), "value", None) is True
                 assert plain or path.relative_to(ROOT).as_posix() in FULL_PICKLE, path
+
+
+ROOMS = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
+TRAINS_ON_A_STRANGERS = ("training", "examine")
+"""The one way round: training looks at a stranger's model as `examine` does, before it loads it,
+and `examine` judges by what `verification` compares, among others with training's metrics."""
+
+
+def imported_rooms(room: str) -> set[str]:
+    """Returns the other folders that modules of one import, late imports included."""
+    names = {name for path in modules(f"pipeline/{room}") for name in imported(path)}
+    ours = {name.split(".")[1] for name in names if within(name, "pipeline") and "." in name}
+    return ours & set(ROOMS) - {room}
+
+
+def around(rooms: dict[str, set[str]]) -> set[str]:
+    """Returns the rooms that import themselves by way of others."""
+
+    def reached(start: str) -> set[str]:
+        waiting, seen = [start], set()
+        while waiting:
+            for each in rooms[waiting.pop()] - seen:
+                seen.add(each)
+                waiting.append(each)
+        return seen
+
+    return {room for room in rooms if room in reached(room)}
+
+
+def test_rooms_import_each_other_in_one_direction():
+    rooms = {room: imported_rooms(room) for room in ROOMS}
+    one, other = TRAINS_ON_A_STRANGERS
+    assert other in rooms[one] and around(rooms)
+    rooms[one] -= {other}
+    assert around(rooms) == set()
+
+
+def test_a_way_round_would_be_noticed():
+    assert around({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == {"a", "b", "c"}
+
+
+def stated(docstring: str) -> set[str] | None:
+    """Returns the rooms that a docstring says it imports; None where it does not say."""
+    text = " ".join(docstring.split())
+    names = re.search(r"It imports ((?:\w+, )*\w+(?: and \w+)?)[.,]", text)
+    if "It imports nothing of ours" in text:
+        return set()
+    return set(re.split(", | and ", names[1])) if names else None
+
+
+@pytest.mark.parametrize(
+    "room", [room for room in ROOMS if not (PACKAGE / room / "__main__.py").is_file()]
+)
+def test_a_room_says_which_others_it_imports(room):
+    docstring = ast.get_docstring(ast.parse((PACKAGE / room / "__init__.py").read_text()))
+    assert stated(docstring) == imported_rooms(room)
+
+
+def test_what_a_room_says_is_read_as_it_stands():
+    assert stated("A room.\n\nIt imports a, b_c\nand d.") == {"a", "b_c", "d"}
+    assert stated("It imports nothing of ours.") == set()
+    assert stated("A room.") is None

@@ -22,6 +22,7 @@ from pipeline.config.params import Tracking, TrackingParams
 from pipeline.errors import ParamsError, PipelineError
 from pipeline.log_to_mlflow import log_to_mlflow
 from pipeline.resolve import dvc as resolve_dvc
+from pipeline.resolve.logged import KEY
 from pipeline.run.made_here import MADE_HERE
 from pipeline.tracking import projection, store
 from pipeline.tracking import requests as mlflow_requests
@@ -34,7 +35,6 @@ from pipeline.tracking.content import (
     verdict,
 )
 from pipeline.tracking.description import source
-from pipeline.tracking.store import KEY
 from testing import preloaded
 from testing.project import ROOT, Project
 

@@ -21,8 +21,8 @@ from pipeline.relog.executions import Execution, executions
 from pipeline.relog.runs import details, sections, tracking
 from pipeline.relog.sources import Stored
 from pipeline.resolve import dvc
+from pipeline.resolve.logged import KEY
 from pipeline.resolve.mlflow_tables import Local
-from pipeline.tracking.store import KEY
 from testing.project import TINY, Project
 from testing.traced import Traced, traced
 

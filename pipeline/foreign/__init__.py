@@ -1,7 +1,10 @@
-"""Checkpoints that were made elsewhere, a module for each kind; contract.py says what one has to
-be.
+"""Checkpoints that were made elsewhere are read here, a module for each kind; contract.py says what
+one has to be.
 
-This module finds the kind of a file or folder by its content.
+This module finds the kind of a file or folder by its content. `matching` then brings the tensors to
+the names of a model, and a kind runs nothing that stands in the file.
+
+It imports formats, frameworks, sandbox and untrusted.
 """
 
 import contextlib

@@ -1,6 +1,8 @@
 """Formats, a folder each: what it declares, and the parts that do it.
 
 This module finds them by name, wherever the folder lies. contract.py says what each has to be.
+
+It imports nothing of ours, so that a confined process can have a copy of the folder and no more.
 """
 
 import importlib

@@ -1,4 +1,7 @@
-"""Frameworks, a module each, found by name; contract.py says what each has to be."""
+"""Frameworks, a module each, found by name; contract.py says what each has to be.
+
+It imports nothing of ours.
+"""
 
 import importlib
 from pathlib import Path

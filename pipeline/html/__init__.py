@@ -1,4 +1,7 @@
-"""Pages for people: what they share, and the one function that renders a template."""
+"""Pages for people: what they share, and the one function that renders a template.
+
+It imports nothing of ours.
+"""
 
 import re
 from pathlib import Path

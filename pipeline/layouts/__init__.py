@@ -2,6 +2,8 @@
 
 This module finds them by name. Each has `FORMAT`, whose files it takes; `files`, which says what is
 to lie where; and `start`, the command that serves them.
+
+It imports formats and runtimes.
 """
 
 import importlib

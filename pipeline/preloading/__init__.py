@@ -1,11 +1,15 @@
-"""Stages go on in processes that have imported what takes long: the framework once for all of them,
-and while the first stages run.
+"""The stages of one `dvc repro` import a framework once between them, and while the first ones run.
 
-The first stage of a `dvc repro` starts a server, which ends with that DVC. A stage hands its words,
-directory, environment and streams to it, and ends as the process there does that runs it: its own
-module, from its own folder, forked from one that has imported libraries and nothing of ours. What
-would be another process there (other limits, name spaces, variables or flags) runs where it is, and
-so does whatever DVC has not started. `PRELOAD=0` turns it off.
+The first stage that DVC starts also starts a server (`server`), which ends with that DVC. The
+server has a process for the model's framework and one for MLflow (`parent`), which have imported
+libraries and nothing of ours. A later stage hands over its command line, directory, environment and
+streams (`client`): the process forks, the copy runs the stage from the stage's own folder, and the
+stage ends as the copy does.
+
+A stage that would be another process there (with other limits, name spaces, variables or flags)
+runs where it is, and so does whatever DVC has not started. `PRELOAD=0` turns all of it off.
+
+It imports run.
 """
 
 import os

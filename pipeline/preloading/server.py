@@ -2,8 +2,8 @@
 which imports what imports.py says and then does what parent.py says; one after the other, or when
 asked. What `verify` and frameworks both need is imported before.
 
-DVC is the number of a process, with which all end but what they have begun, which ends with its
-client. A descriptor is a listening socket's; there are no files.
+DVC is the number of its process. All end with it, but for a stage that one of them runs: that ends
+with its client. A descriptor is a listening socket's; there are no files.
 """
 
 import gc

@@ -1,7 +1,13 @@
 """What every artifact says of how it was made, and how that is written, read and checked.
 
+`statement` writes provenance.json, last of all files; `digests` says what a digest is of; `lineage`
+reads the statements of all that an artifact was made from; `judging` says what one must be before
+anything goes by it; `git` is the one caller of git.
+
 `reproduce` runs `environment` and `digest` in clones of commits that may be older or newer than
 itself, so these two are imported from here for good.
+
+It imports untrusted.
 """
 
 from pipeline.provenance.digests import NAME, counts, digest, files, folded

@@ -11,4 +11,6 @@ influence.npz    weights that were changed, by how much, and the answers then
 questions.npz    rows that no data should have, and whether the model answers them or refuses
 notes.json       what a person should know of it all, a line each
 training.npz, trained.npz    some more steps, and what came of them
+
+It imports data, frameworks and sandbox.
 """

@@ -13,9 +13,10 @@ from pipeline.log_to_mlflow import summary
 from pipeline.relog import runs
 from pipeline.relog.runs import ExpectedRun
 from pipeline.relog.sources import Stored
+from pipeline.resolve.logged import KEY
 from pipeline.tracking import projection, registry
 from pipeline.tracking import store as mlflow_store
-from pipeline.tracking.store import KEY, Store
+from pipeline.tracking.store import Store
 
 MADE, WOULD, THERE, CANNOT = "made", "would be made", "there already", "cannot be made"
 UNREGISTERED = "cannot be registered"

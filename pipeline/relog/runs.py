@@ -9,11 +9,11 @@ from typing import Any
 from pipeline.config.params import Tracking, TrackingParams
 from pipeline.config.reading import read
 from pipeline.errors import VerificationFailed
+from pipeline.provenance.addresses import without_login
 from pipeline.relog.executions import Execution
 from pipeline.relog.sources import Sources, Stored
 from pipeline.tracking.content import RunContent
 from pipeline.tracking.details import PROCESS_TAGS, Details
-from pipeline.tracking.store import without_login
 
 SINCE = {"register": None, "promote": "better", "upload": "files"}
 """What tracking did before it had these keys."""

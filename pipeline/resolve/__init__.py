@@ -1,6 +1,10 @@
 """From whatever somebody has in hand to the artifact it is, and to all that it was made from.
 
-No framework, no MLflow and no DVC is loaded, and nothing is written.
+`forms` has a function for each form that a name can have. DVC's and MLflow's own files and tables
+are read in `dvc` and `mlflow_tables`, and nowhere else. No framework, no MLflow and no DVC is
+loaded, and nothing is written.
+
+It imports config, provenance and untrusted.
 """
 
 import re

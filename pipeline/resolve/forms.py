@@ -16,11 +16,10 @@ from pipeline.provenance.lineage import Node
 from pipeline.resolve import dvc as resolve_dvc
 from pipeline.resolve import mlflow as resolve_mlflow
 from pipeline.resolve import statements
-from pipeline.resolve.logged import Logged
+from pipeline.resolve.logged import KEY, Logged
 from pipeline.resolve.mlflow_tables import Local
 from pipeline.resolve.resolved import Resolved, gather
 from pipeline.resolve.statements import statement
-from pipeline.tracking.store import KEY
 from pipeline.untrusted import plain_files
 
 SHA256 = re.compile(r"[0-9a-f]{8,64}")

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+KEY = "provenance.complete-model"
+"""The tag that names a run's complete model; a finished run with it is never made twice."""
 MD5 = "dvc.md5"
 """The tag of a run that was logged by reference."""
 

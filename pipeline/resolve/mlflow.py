@@ -11,11 +11,11 @@ from pipeline import provenance
 from pipeline.config.yaml_text import load_yaml
 from pipeline.errors import PipelineError
 from pipeline.project import PARAMS
+from pipeline.provenance.addresses import without_login
 from pipeline.resolve.logged import Logged as Logged
 from pipeline.resolve.logged import Run as Run
 from pipeline.resolve.mlflow_server import Server
 from pipeline.resolve.mlflow_tables import Local
-from pipeline.tracking.store import without_login
 
 
 def store(root: Path) -> Local | Server:

@@ -12,10 +12,16 @@ from typing import Any
 
 from pipeline import provenance
 from pipeline.errors import PipelineError
-from pipeline.resolve.logged import MD5, Logged
-from pipeline.tracking.store import KEY, REFUSED, without_login
+from pipeline.provenance.addresses import without_login
+from pipeline.resolve.logged import KEY, MD5, Logged
 from pipeline.untrusted import documents, limits
 
+REFUSED = {
+    "401": "it asks for a login (401), and got none or a wrong one; set MLFLOW_TRACKING_USERNAME "
+    "and MLFLOW_TRACKING_PASSWORD",
+    "403": "this login may not do that (403); ask who keeps the server for the permission",
+}
+"""By HTTP status, what the answer means to who has to do with it."""
 SECONDS = 5
 """Until a server that does not answer is given up."""
 

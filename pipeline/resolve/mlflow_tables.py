@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import PipelineError
-from pipeline.resolve.logged import MD5, Logged, Run
-from pipeline.tracking.store import KEY
+from pipeline.resolve.logged import KEY, MD5, Logged, Run
 
 TAGS = (KEY, "provenance.checkpoint", "provenance.train", "provenance.data")
 ENOUGH = 5

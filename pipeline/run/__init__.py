@@ -1,1 +1,10 @@
-"""A stage is wrapped: arguments, params, lock, signals, and the state that a killed one resumes."""
+"""What is around a stage, so that the stage itself is a plain function from directories to a
+directory.
+
+`stage` wraps it: `arguments` reads the command line and params.yaml, `lock` lets one process write
+an output, `signals` says how a stage ends, `resume_state` and `backup` what a killed one goes on
+from. `parent`, `start` and `command` say what else a training is made from: a complete model, a
+checkpoint, a command of the user's.
+
+It imports config, formats and provenance.
+"""

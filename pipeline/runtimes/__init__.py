@@ -1,6 +1,8 @@
 """Runtimes, a folder each: programs in other languages that load a complete model's files.
 
 This module finds them by name. contract.py says what each has to be.
+
+It imports formats.
 """
 
 import importlib

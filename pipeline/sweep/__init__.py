@@ -4,4 +4,6 @@ experiment of DVC's.
 `plan` names the jobs by what they are made from, `clone` makes a clone and brings its run back,
 `jobs` is what runs in it, `engines` hand jobs to what runs them side by side, and `session` leads
 the sweep: what is finished is not run again, and what failed is named at the end.
+
+It imports config, provenance, resolve, run and tracking.
 """

@@ -10,11 +10,10 @@ from pipeline.project import PARENTS
 from pipeline.provenance.lineage import Node
 from pipeline.resolve import dvc as resolve_dvc
 from pipeline.resolve import mlflow as resolve_mlflow
-from pipeline.resolve.logged import Run
+from pipeline.resolve.logged import KEY, Run
 from pipeline.resolve.mlflow_tables import Local
 from pipeline.trace.claims import SHORT, Case, Check, in_lock, listed
 from pipeline.trace.files import differing
-from pipeline.tracking.store import KEY
 
 
 def dvc(node: Node, case: Case) -> Iterator[Check]:

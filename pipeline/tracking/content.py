@@ -12,12 +12,12 @@ from pipeline.config import earlier
 from pipeline.config.params import Params
 from pipeline.config.reading import flatten
 from pipeline.errors import IncompleteArtifact
-from pipeline.project import EXPORT_COMPLETE
+from pipeline.project import EXPORT_COMPLETE, repository
+from pipeline.provenance.addresses import without_login
 from pipeline.provenance.lineage import Artifact, Node
 from pipeline.resolve import dvc as resolve_dvc
 from pipeline.text import escaped
 from pipeline.tracking import pictures as plots
-from pipeline.tracking.store import repository, without_login
 from pipeline.tracking.view import View, view_of
 
 RAW = "data"

@@ -6,10 +6,11 @@ from typing import Any
 
 from pipeline import provenance
 from pipeline.provenance import git
+from pipeline.provenance.addresses import without_login
+from pipeline.resolve.logged import KEY
 from pipeline.text import escaped
 from pipeline.tracking.content import RunContent
 from pipeline.tracking.details import Details
-from pipeline.tracking.store import KEY, without_login
 
 
 def tags(content: RunContent, details: Details) -> dict[str, str]:

@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from pipeline.config.params import Tracking
+from pipeline.resolve.logged import KEY
 from pipeline.tracking import registry, requests, run_parts
 from pipeline.tracking import store as mlflow_store
 from pipeline.tracking.content import RunContent
 from pipeline.tracking.description import tags
 from pipeline.tracking.details import Details
 from pipeline.tracking.run_files import Files, artifacts, drawing
-from pipeline.tracking.store import KEY, Store
+from pipeline.tracking.store import Store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

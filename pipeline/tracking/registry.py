@@ -6,9 +6,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pipeline.config.params import Tracking
+from pipeline.resolve.logged import KEY
 from pipeline.tracking.content import RunContent
 from pipeline.tracking.requests import gone_is_fine, retry_on_clash
-from pipeline.tracking.store import KEY, model_of
+from pipeline.tracking.store import model_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

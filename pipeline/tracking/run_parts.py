@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.complete_model.mlmodel import tensors
+from pipeline.project import repository
+from pipeline.resolve.logged import KEY
 from pipeline.tracking import requests
-from pipeline.tracking import store as mlflow_store
 from pipeline.tracking.content import RunContent
 from pipeline.tracking.description import description, source
 from pipeline.tracking.run_files import Files
-from pipeline.tracking.store import KEY
 from pipeline.tracking.upload import upload, upload_reference
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def log_dataset(client: "MlflowClient", run: "Run", content: RunContent) -> None
         name=name,
         digest=digest,
         source_type="dvc",
-        source=json.dumps(source(content, mlflow_store.repository())),
+        source=json.dumps(source(content, repository())),
         schema=json.dumps({"mlflow_tensorspec": spec}),
         profile=json.dumps(content.schema.get("rows", {})),
     )

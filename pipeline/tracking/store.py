@@ -14,16 +14,14 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import PipelineError
 from pipeline.files import replacing, translate_os_errors
-from pipeline.project import repository as repository
-from pipeline.provenance.addresses import without_login as without_login
+from pipeline.project import repository
+from pipeline.provenance.addresses import without_login
+from pipeline.resolve.mlflow_server import REFUSED
 from pipeline.tracking import requests, view
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Experiment, Run
-
-KEY = "provenance.complete-model"
-"""The tag that names a run's complete model; a finished run with it is never made twice."""
 
 NOTE = "mlflow.note.content"
 """The tag whose text a page begins with."""
@@ -32,13 +30,6 @@ UI = "http://127.0.0.1:5000"
 """Where `make ui` serves a store that is no server itself."""
 
 ARTIFACTS = "_MLFLOW_SERVER_ARTIFACT_ROOT"
-
-REFUSED = {
-    "401": "it asks for a login (401), and got none or a wrong one; set MLFLOW_TRACKING_USERNAME "
-    "and MLFLOW_TRACKING_PASSWORD",
-    "403": "this login may not do that (403); ask who keeps the server for the permission",
-}
-"""By HTTP status, what the answer means to who has to do with it."""
 
 
 @dataclass(frozen=True, kw_only=True)

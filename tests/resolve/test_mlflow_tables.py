@@ -5,8 +5,8 @@ from urllib.parse import urlparse
 
 import pytest
 
+from pipeline.resolve.logged import KEY
 from pipeline.resolve.mlflow_tables import Local
-from pipeline.tracking.store import KEY
 
 DIGEST = "ab" * 32
 

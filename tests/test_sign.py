@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ParamsError
-from pipeline.untrusted.private_keys import demand_unpublished
+from pipeline.sign import demand_unpublished
 from testing.project import ROOT
 
 
