@@ -1,5 +1,7 @@
 """A small raw file is prepared in a folder of its own, or refused in one line."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +11,25 @@ import pytest
 from pipeline.config.params import PrepareParams
 from pipeline.config.reading import read
 from pipeline.data.splits import SPLITS
-from pipeline.errors import PipelineError
+from pipeline.errors import DataError, PipelineError
 from pipeline.prepare import prepare
 
 SPLIT = {"val": 0.2, "test": 0.2, "seed": 0}
 NO_SPLIT = dict.fromkeys(("val", "test", "seed", "by", "group", "time"))
+
+
+@contextlib.contextmanager
+def refused(*words: str, error: type[Exception] = DataError) -> Iterator[list[str]]:
+    """Fails unless what runs within raises the error, in one line that has all the words; yields
+    a list that gets the line."""
+    line: list[str] = []
+    with pytest.raises(error) as caught:
+        yield line
+    message = str(caught.value)
+    line.append(message)
+    assert "\n" not in message
+    for word in words:
+        assert word in message, message
 
 
 def an_input(source: Any, dtype: str = "float32", shape: Any = (), **more: Any) -> dict[str, Any]:

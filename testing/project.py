@@ -82,6 +82,14 @@ class Project:
     def read(self, path: str) -> str:
         return (self.root / path).read_text()
 
+    def begin(self) -> None:
+        """Makes a git repository of what lies there, with one commit on main."""
+        self.run("git", "init", "--quiet", "--initial-branch=main")
+        self.run("git", "config", "user.name", "A Tester")
+        self.run("git", "config", "user.email", "tester@example.org")
+        self.run("git", "config", "commit.gpgsign", "false")
+        self.commit("start")
+
     def commit(self, message: str = "change") -> str:
         self.run("git", "add", "--all")
         self.run("git", "commit", "--quiet", "--message", message)
@@ -101,9 +109,5 @@ def make_project(root: Path) -> Project:
     shutil.copy(ROOT / ".dvc/config", root / ".dvc/config")
     shutil.copy(ROOT / ".dvc/.gitignore", root / ".dvc/.gitignore")
     project = Project(root)
-    project.run("git", "init", "--quiet", "--initial-branch=main")
-    project.run("git", "config", "user.name", "A Tester")
-    project.run("git", "config", "user.email", "tester@example.org")
-    project.run("git", "config", "commit.gpgsign", "false")
-    project.commit("start")
+    project.begin()
     return project

@@ -36,8 +36,8 @@ Places = tuple[tuple[str, int, int], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answers:
-    """Holds what one process answered; whatever came before its error is there."""
+class _Report:
+    """Holds what a process says of itself, whatever its task."""
 
     error: str | None
     """One line, or None if nothing went wrong."""
@@ -45,6 +45,13 @@ class Answers:
     """What was being done when it ended, "done" at the end; see worker/tasks.py."""
     proofs: Mapping[str, str | None] = field(default_factory=dict)
     """Refused package -> the error on importing it; None if it could be imported."""
+    timing: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers(_Report):
+    """Holds what one process answered; whatever came before its error is there."""
+
     outputs: Batches = field(default_factory=dict)
     again: Batches = field(default_factory=dict)
     reloaded: Batches = field(default_factory=dict)
@@ -66,7 +73,6 @@ class Answers:
     file: str | None = None
     places: Places = ()
     """Of each weight."""
-    timing: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
@@ -89,19 +95,14 @@ class Answers:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Training:
+class Training(_Report):
     """Holds what one process came to that took the steps of the reference."""
 
-    error: str | None
-    at: str
-    """What was being done when it ended, "done" at the end."""
-    proofs: Mapping[str, str | None] = field(default_factory=dict)
     results: Batches = field(default_factory=dict)
     """By the kinds that the reference has: `losses` by step, `state` by name, and the `answers` to
     the batch `seven`."""
     digests: Mapping[str, str] = field(default_factory=dict)
     """Of `state` by name, where that is told in the place of its values."""
-    timing: Mapping[str, float] = field(default_factory=dict)
     places: Places = ()
     """Of the optimizer's state."""
 
@@ -116,16 +117,11 @@ class Training:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ids:
+class Ids(_Report):
     """Holds what one process made of texts."""
 
-    error: str | None
-    at: str
-    """What was being done when it ended, "done" at the end."""
-    proofs: Mapping[str, str | None] = field(default_factory=dict)
     ids: Batches = field(default_factory=dict)
     """Input -> number of a text -> its ids."""
-    timing: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def read(cls, report: Path, answers: Path) -> "Ids":

@@ -16,7 +16,7 @@ from pipeline.config.reading import read
 from pipeline.data import arrays
 from pipeline.errors import DataError, ParamsError
 from pipeline.prepare import prepare
-from testing.prepared import NO_SPLIT
+from testing.prepared import NO_SPLIT, refused
 
 WORDS = ("one", "two", "three", "four", "five", "fünf")
 TEXTS = [" ".join(WORDS[(n + k) % 6] for k in range(1 + n % 5)) for n in range(30)]
@@ -51,12 +51,8 @@ def run(data: Path, *arguments: Any, name: str = "output", **changes: Any) -> Pa
 
 
 def refuses(data: Path, *words: str, error: type[Exception] = DataError, **changes: Any) -> None:
-    with pytest.raises(error) as caught:
+    with refused(*words, error=error):
         run(data, **changes)
-    message = str(caught.value)
-    assert "\n" not in message
-    for word in words:
-        assert word in message, message
 
 
 @pytest.mark.parametrize("model", ["bpe", "wordpiece"])

@@ -10,15 +10,17 @@ import pytest
 from pipeline.frameworks import keras as framework
 from pipeline.frameworks.contract import Accumulation, Adapting, Averaging, Parts, Term
 from testing.formats import form as plugin
+from testing.stepping import SEED, STEPS, Stepping, in_bytes, small_table
 
 import keras  # isort: skip  # by now the framework has chosen the backend
 
 form = plugin("saved_model")
-RANDOM = np.random.default_rng(0)
-ROWS = {"x": RANDOM.normal(size=(64, 4)).astype(np.float32)}
-LABELS = {"label": RANDOM.integers(0, 3, 64)}
-STEPS = [np.arange(0, 16), np.arange(16, 23), np.arange(23, 39), np.arange(39, 46)]
-SEED = 7
+ROWS, LABELS = small_table()
+STEPPING = Stepping(
+    framework, form, ROWS, LABELS, "answer", lambda one, other: np.allclose(one, other, 1e-5, 1e-6)
+)
+stepped, exported, differing = STEPPING.stepped, STEPPING.exported, STEPPING.differing
+still_and_moved = STEPPING.still_and_moved
 
 
 def net() -> keras.Model:
@@ -58,49 +60,6 @@ def built(
     return framework.build(Parts(**{**parts, **options}))
 
 
-def stepped(training: framework.Training) -> list[float]:
-    """Takes the steps; an epoch ends after the second."""
-    losses = []
-    for number, rows in enumerate(STEPS):
-        losses.append(float(framework.step(training, ROWS, LABELS, rows)))
-        if number == 1:
-            framework.end_epoch(training, 0.5)
-    return losses
-
-
-def in_bytes(state: Mapping[str, np.ndarray]) -> dict[str, bytes]:
-    return {name: array.tobytes() for name, array in state.items()}
-
-
-def exported(training: framework.Training, directory: Path) -> Any:
-    """Returns the trainer of what is exported of it."""
-    few = {"x": ROWS["x"][:7]}
-    model = framework.predictor(training, few)
-    labels = {"label": LABELS["label"][:7]}
-    form.export(model, few, ["answer"], directory, training, labels, SEED)
-    return form.load_training(directory)
-
-
-def differing(training: framework.Training, trainer: Any) -> list[str]:
-    """Returns what another training without the source comes to otherwise: losses, states and
-    answers, after an epoch's end too."""
-    framework.seed(SEED, training)
-    trainer.seed(SEED)
-    ours, theirs = stepped(training), []
-    for number, rows in enumerate(STEPS):
-        batch = {"x": ROWS["x"][rows]}, {"label": LABELS["label"][rows]}
-        theirs.append(float(trainer.step(*batch)))
-        if number == 1:
-            trainer.end_epoch(0.5)
-    mine, other = in_bytes(framework.state(training)), in_bytes(trainer.state())
-    wrong = [] if ours == theirs else [f"losses {ours} {theirs}"]
-    wrong += sorted(k for k in {*mine, *other} if mine.get(k) != other.get(k))
-    answers, _ = framework.evaluate(training, ROWS, LABELS)
-    if not np.allclose(trainer.predict(ROWS)["answer"], answers["answer"], 1e-5, 1e-6):
-        wrong.append("answers")
-    return wrong
-
-
 def cosine() -> Any:
     return keras.optimizers.schedules.CosineDecay(0.1, 6)
 
@@ -120,33 +79,19 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_it_trains_on_without_its_source_bit_for_bit(name: str, tmp_path: Path) -> None:
-    training = built(**OPTIONS[name])
-    stepped(training)
-    before = in_bytes(framework.state(training))
-    trainer = exported(training, tmp_path)
-    assert in_bytes(framework.state(training)) == before == in_bytes(trainer.state())
-    assert differing(training, trainer) == []
-    (tmp_path / "again").mkdir()
-    trainer.save(tmp_path / "again")
-    assert differing(training, form.load_training(tmp_path / "again")) == []
+    STEPPING.demand_trains_on(built(**OPTIONS[name]), tmp_path)
 
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_what_is_loaded_goes_on_as_what_was_saved(name: str, tmp_path: Path) -> None:
-    first, second = built(**OPTIONS[name]), built(**OPTIONS[name])
-    stepped(first)
-    write = framework.snapshot(first)
-    framework.save(first, tmp_path / "first.npz")
-    framework.load(second, tmp_path / "first.npz")
-    ends = []
-    for each in (first, second):
-        framework.seed(SEED, each)
-        losses = stepped(each)
-        framework.save(each, tmp_path / "end.npz")
-        ends.append((losses, (tmp_path / "end.npz").read_bytes()))
-    assert ends[0] == ends[1]
-    write(tmp_path / "snapshot.npz")
-    assert (tmp_path / "snapshot.npz").read_bytes() == (tmp_path / "first.npz").read_bytes()
+    STEPPING.demand_goes_on(built(**OPTIONS[name]), built(**OPTIONS[name]), tmp_path)
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_a_snapshot_is_what_is_saved_and_stays_while_training_goes_on(
+    name: str, tmp_path: Path
+) -> None:
+    STEPPING.demand_same_snapshot(built(**OPTIONS[name]), tmp_path)
 
 
 @pytest.mark.parametrize("rows", [64, 7, 1])
@@ -158,9 +103,7 @@ def test_a_gradient_in_batches_is_that_of_all_rows(rows: int) -> None:
         loss = float(framework.step(training, ROWS, LABELS, np.arange(rows)))
         return loss, framework.state(training)["net/last/kernel"]
 
-    whole, parts = moved(Accumulation()), moved(Accumulation(4, 1))
-    assert parts[0] == pytest.approx(whole[0], rel=1e-6)
-    np.testing.assert_allclose(parts[1], whole[1], rtol=1e-5, atol=1e-7)
+    STEPPING.demand_batches_add_up(moved)
 
 
 def test_a_schedule_advances_at_each_step_or_at_each_end_of_an_epoch() -> None:
@@ -213,15 +156,6 @@ def test_a_checkpoint_that_lacks_a_part_of_an_average_is_noticed(lost: str, tmp_
         stepped(resumed)
         ends.append(in_bytes(framework.state(resumed)))
     assert ends[0] != ends[1]
-
-
-def still_and_moved(training: framework.Training) -> tuple[set[str], set[str]]:
-    before = in_bytes(framework.state(training))
-    stepped(training)
-    after = in_bytes(framework.state(training))
-    names = {name for name in before if name.startswith("net/") and "seed" not in name}
-    still = {name.removeprefix("net/") for name in names if before[name] == after[name]}
-    return still, {name.removeprefix("net/") for name in names} - still
 
 
 def test_a_frozen_part_stays_as_it_is_its_batch_norms_statistics_too() -> None:

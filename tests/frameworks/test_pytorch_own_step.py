@@ -141,33 +141,19 @@ def built(name: str) -> framework.Training:
 @pytest.mark.parametrize("name", CASES)
 def test_it_trains_on_without_its_source_bit_for_bit(name: str, tmp_path: Path) -> None:
     training = built(name)
-    steps.stepped(training)
-    before = steps.in_bytes(framework.state(training))
-    trainer = steps.exported(training, tmp_path)
-    _, judged = framework.evaluate(training, ROWS, LABELS)
-    assert float(trainer.evaluate(ROWS, LABELS)[1]) == judged
-    assert framework.evaluate(training, ROWS, LABELS)[1] == judged
-    assert steps.in_bytes(framework.state(training)) == before == steps.in_bytes(trainer.state())
-    assert steps.differing(training, trainer) == []
-    (tmp_path / "again").mkdir()
-    trainer.save(tmp_path / "again")
-    assert steps.differing(training, steps.form.load_training(tmp_path / "again")) == []
+
+    def judge(trainer: Any) -> None:
+        _, judged = framework.evaluate(training, ROWS, LABELS)
+        assert float(trainer.evaluate(ROWS, LABELS)[1]) == judged
+        assert framework.evaluate(training, ROWS, LABELS)[1] == judged
+
+    steps.STEPPING.demand_trains_on(training, tmp_path, judge)
 
 
 @pytest.mark.filterwarnings("ignore:You are trying to `self.log")
 @pytest.mark.parametrize("name", CASES)
 def test_what_is_loaded_goes_on_as_what_was_saved(name: str, tmp_path: Path) -> None:
-    first, second = built(name), built(name)
-    steps.stepped(first)
-    framework.save(first, tmp_path / "first.pt")
-    framework.load(second, tmp_path / "first.pt")
-    ends = []
-    for each in (first, second):
-        framework.seed(SEED)
-        losses = steps.stepped(each)
-        framework.save(each, tmp_path / "end.pt")
-        ends.append((losses, (tmp_path / "end.pt").read_bytes()))
-    assert ends[0] == ends[1]
+    steps.STEPPING.demand_goes_on(built(name), built(name), tmp_path)
 
 
 def test_a_step_is_that_of_a_loop_by_hand() -> None:

@@ -12,13 +12,15 @@ from torch import Tensor, nn, optim
 from pipeline.frameworks import pytorch as framework
 from pipeline.frameworks.contract import Accumulation, Averaging, Parts, Term
 from testing.formats import form as plugin
+from testing.stepping import SEED, STEPS, Stepping, in_bytes, small_table
 
 form = plugin("torch_export")
-RANDOM = np.random.default_rng(0)
-ROWS = {"x": RANDOM.normal(size=(64, 4)).astype(np.float32)}
-LABELS = {"label": RANDOM.integers(0, 3, 64)}
-STEPS = [np.arange(0, 16), np.arange(16, 23), np.arange(23, 39), np.arange(39, 46)]
-SEED = 7
+ROWS, LABELS = small_table()
+STEPPING = Stepping(
+    framework, form, ROWS, LABELS, "logits", lambda one, other: one.tobytes() == other.tobytes()
+)
+stepped, exported, differing = STEPPING.stepped, STEPPING.exported, STEPPING.differing
+still_and_moved = STEPPING.still_and_moved
 
 
 class Net(nn.Module):
@@ -69,50 +71,6 @@ def built(
     return framework.build(Parts(**{**parts, **options}))
 
 
-def stepped(training: framework.Training, steps: list[np.ndarray] = STEPS) -> list[float]:
-    """Takes the steps; an epoch ends after the second."""
-    losses = []
-    for number, rows in enumerate(steps):
-        losses.append(float(framework.step(training, ROWS, LABELS, rows)))
-        if number == 1:
-            framework.end_epoch(training, 0.5)
-    return losses
-
-
-def in_bytes(state: Mapping[str, np.ndarray]) -> dict[str, bytes]:
-    return {name: array.tobytes() for name, array in state.items()}
-
-
-def exported(training: framework.Training, directory: Path) -> Any:
-    """Returns the trainer of what is exported of it."""
-    few = {"x": ROWS["x"][:7]}
-    model = framework.predictor(training, few)
-    labels = {"label": LABELS["label"][:7]}
-    form.export(model, few, ["logits"], directory, training, labels, SEED)
-    return form.load_training(directory)
-
-
-def differing(training: framework.Training, trainer: Any) -> list[str]:
-    """Returns what another training without the source comes to otherwise: losses, states and
-    answers, after an epoch's end too."""
-    framework.seed(SEED)
-    trainer.seed(SEED)
-    ours, theirs = stepped(training), []
-    framework.seed(SEED)
-    for number, rows in enumerate(STEPS):
-        batch = {"x": ROWS["x"][rows]}, {"label": LABELS["label"][rows]}
-        theirs.append(float(trainer.step(*batch)))
-        if number == 1:
-            trainer.end_epoch(0.5)
-    mine, other = in_bytes(framework.state(training)), in_bytes(trainer.state())
-    wrong = [] if ours == theirs else [f"losses {ours} {theirs}"]
-    wrong += sorted(k for k in {*mine, *other} if mine.get(k) != other.get(k))
-    answers, _ = framework.evaluate(training, ROWS, LABELS)
-    if trainer.predict(ROWS)["logits"].tobytes() != answers["logits"].tobytes():
-        wrong.append("answers")
-    return wrong
-
-
 def one_cycle(optimizer: optim.Optimizer) -> Any:
     """Ends within the steps."""
     return optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=6)
@@ -143,15 +101,7 @@ def test_an_optimizer_that_asks_for_the_loss_several_times_a_step_is_refused() -
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_it_trains_on_without_its_source_bit_for_bit(name: str, tmp_path: Path) -> None:
-    training = built(**OPTIONS[name])
-    stepped(training)
-    before = in_bytes(framework.state(training))
-    trainer = exported(training, tmp_path)
-    assert in_bytes(framework.state(training)) == before == in_bytes(trainer.state())
-    assert differing(training, trainer) == []
-    (tmp_path / "again").mkdir()
-    trainer.save(tmp_path / "again")
-    assert differing(training, form.load_training(tmp_path / "again")) == []
+    STEPPING.demand_trains_on(built(**OPTIONS[name]), tmp_path)
 
 
 @pytest.mark.parametrize("name", OPTIONS)
@@ -179,30 +129,14 @@ def test_the_cards_lines_take_the_same_steps(
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_what_is_loaded_goes_on_as_what_was_saved(name: str, tmp_path: Path) -> None:
-    first, second = built(**OPTIONS[name]), built(**OPTIONS[name])
-    stepped(first)
-    framework.save(first, tmp_path / "first.pt")
-    framework.load(second, tmp_path / "first.pt")
-    ends = []
-    for each in (first, second):
-        framework.seed(SEED)
-        losses = stepped(each)
-        framework.save(each, tmp_path / "end.pt")
-        ends.append((losses, (tmp_path / "end.pt").read_bytes()))
-    assert ends[0] == ends[1]
+    STEPPING.demand_goes_on(built(**OPTIONS[name]), built(**OPTIONS[name]), tmp_path)
 
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_a_snapshot_is_what_is_saved_and_stays_while_training_goes_on(
     name: str, tmp_path: Path
 ) -> None:
-    training = built(**OPTIONS[name])
-    stepped(training)
-    framework.save(training, tmp_path / "saved.pt")
-    write = framework.snapshot(training)
-    stepped(training)
-    write(tmp_path / "written.pt")
-    assert (tmp_path / "written.pt").read_bytes() == (tmp_path / "saved.pt").read_bytes()
+    STEPPING.demand_same_snapshot(built(**OPTIONS[name]), tmp_path)
 
 
 @pytest.mark.parametrize("rows", [64, 7, 1])
@@ -215,9 +149,7 @@ def test_a_gradient_in_batches_is_that_of_all_rows(rows: int) -> None:
         loss = float(framework.step(training, ROWS, LABELS, np.arange(rows)))
         return loss, framework.state(training)["net/last.weight"]
 
-    whole, parts = moved(Accumulation()), moved(Accumulation(4, 1))
-    assert parts[0] == pytest.approx(whole[0], rel=1e-6)
-    np.testing.assert_allclose(parts[1], whole[1], rtol=1e-5, atol=1e-7)
+    STEPPING.demand_batches_add_up(moved)
 
 
 def test_batches_are_as_equal_as_they_can_be_and_none_has_a_single_row() -> None:
@@ -270,15 +202,6 @@ def test_a_schedule_advances_at_each_step_or_at_each_end_of_an_epoch() -> None:
 def test_a_schedule_that_goes_by_an_epochs_loss_cannot_advance_at_a_step() -> None:
     with pytest.raises(ValueError, match=r"^train.schedule_by: found step, expected epoch"):
         built(scheduler=optim.lr_scheduler.ReduceLROnPlateau, schedule_by="step")
-
-
-def still_and_moved(training: framework.Training) -> tuple[set[str], set[str]]:
-    before = in_bytes(framework.state(training))
-    stepped(training)
-    after = in_bytes(framework.state(training))
-    names = {name for name in before if name.startswith("net/")}
-    still = {name.removeprefix("net/") for name in names if before[name] == after[name]}
-    return still, {name.removeprefix("net/") for name in names} - still
 
 
 def test_a_frozen_part_stays_as_it_is_its_batch_norms_statistics_too() -> None:

@@ -18,11 +18,7 @@ def repository(tmp_path: Path) -> Project:
     (root / "params.yaml").write_text("a: 1\n")
     (root / "own_link").symlink_to("README.md")
     made = Project(root)
-    made.run("git", "init", "--quiet", "--initial-branch=main")
-    made.run("git", "config", "user.name", "A Tester")
-    made.run("git", "config", "user.email", "tester@example.org")
-    made.run("git", "config", "commit.gpgsign", "false")
-    made.commit("start")
+    made.begin()
     return made
 
 

@@ -1,4 +1,4 @@
-"""The model that programs train on, made once."""
+"""Small models that programs are asked about: one that predicts, and one that trains on."""
 
 import shutil
 from collections.abc import Callable
@@ -6,8 +6,20 @@ from pathlib import Path
 
 import pytest
 
+from testing import linear, runtimes
 from testing import trainable as made
 from testing.linear import Linear
+
+
+@pytest.fixture
+def model(tmp_path: Path, request: pytest.FixtureRequest) -> Linear:
+    """Returns a complete model that carries the program of the runtime which the test's module
+    names."""
+    name = request.module.NAME
+    runtimes.demand(name)
+    model = linear.make(tmp_path / "model")
+    runtimes.carry(model, name)
+    return model
 
 
 @pytest.fixture(scope="session")

@@ -10,18 +10,10 @@ import pytest
 from onnx import external_data_helper as external
 
 from pipeline.runtimes.onnx_browser.program import weight_files
-from testing import linear, runtimes
+from testing import runtimes
 from testing.linear import GEMM, Linear, bias, weight
 
 NAME = "onnx_browser"
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Linear:
-    runtimes.demand(NAME)
-    made = linear.make(tmp_path / "model")
-    runtimes.carry(made, NAME)
-    return made
 
 
 def test_it_answers_as_the_trained_model_and_is_timed(model: Linear) -> None:

@@ -29,14 +29,6 @@ HALVES = (SCALED, ("Gemm", ["halved", "weight", "bias"], ["logits"], {}))
 TWO = np.full(1, 2, np.float32)
 
 
-@pytest.fixture
-def model(tmp_path: Path) -> Linear:
-    runtimes.demand(NAME)
-    made = linear.make(tmp_path / "model")
-    runtimes.carry(made, NAME)
-    return made
-
-
 def test_it_answers_as_the_trained_model_and_is_timed(model: Linear) -> None:
     report = model.verify(checks=("parity",))
     ran = report["runtimes"][NAME]
