@@ -182,6 +182,14 @@ class Exported:
 
 
 @pytest.fixture(scope="session")
+def keras_cases() -> dict[str, Any]:
+    """Returns small Keras models by their kind: testing.keras_cases.Case."""
+    from testing.keras_cases import make
+
+    return make()
+
+
+@pytest.fixture(scope="session")
 def cases() -> Cases:
     return Cases()
 

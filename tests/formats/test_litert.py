@@ -12,15 +12,19 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
-from pipeline.sandbox.worker.perturbation import largest, perturb
 from testing.formats import FOLDER
 from testing.formats import form as plugin
-from testing.keras_cases import UNFIT, Case, Inverse, make, numbers, pixels, unfit
+from testing.keras_cases import UNFIT, Case, Inverse, numbers, pixels
+from testing.keras_formats import (
+    MODELS,
+    OUTPUTS,
+    demand_answers,
+    demand_refused,
+    demand_weights_count,
+)
 from testing.project import ROOT
 
 form = plugin("litert")
-MODELS = ("subclassed", "custom", "functional", "text")
-OUTPUTS = ["probabilities"]
 every_model = pytest.mark.parametrize("name", MODELS)
 
 ELSEWHERE = """
@@ -47,11 +51,6 @@ assert not {name.split(".")[0] for name in sys.modules} & {"torch", "pipeline", 
 
 
 @pytest.fixture(scope="session")
-def keras_cases() -> dict[str, Case]:
-    return make()
-
-
-@pytest.fixture(scope="session")
 def litert(keras_cases: dict[str, Case], tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("litert")
     for name, case in keras_cases.items():
@@ -68,17 +67,7 @@ def litert(keras_cases: dict[str, Case], tmp_path_factory: pytest.TempPathFactor
 def test_it_answers_as_the_model_does_for_any_number_of_rows(
     name: str, first: int, keras_cases: dict[str, Case], litert: Path
 ) -> None:
-    predict = form.load(litert / name)
-    for rows in (first, 0, 1, 7, 1000):
-        inputs = keras_cases[name].inputs(rows)
-        expected = keras_cases[name].eager(inputs)
-        found = predict(inputs)
-        assert list(found) == OUTPUTS
-        assert (found["probabilities"].shape, found["probabilities"].dtype) == (
-            expected.shape,
-            expected.dtype,
-        )
-        np.testing.assert_allclose(found["probabilities"], expected, rtol=1e-4, atol=1e-6)
+    demand_answers(form, litert / name, keras_cases[name], (first, 0, 1, 7, 1000))
 
 
 def test_without_the_source_it_answers_and_another_process_writes_the_same_bytes(
@@ -121,11 +110,7 @@ def test_the_weights_lie_where_it_says(
 def test_a_changed_weight_changes_its_answers(
     name: str, keras_cases: dict[str, Case], litert: Path, tmp_path: Path
 ) -> None:
-    places = form.weights(litert / name)
-    perturb(places, litert / name, tmp_path / "copy", [largest(places)])
-    inputs = keras_cases[name].inputs(7)
-    found, expected = form.load(tmp_path / "copy")(inputs), keras_cases[name].eager(inputs)
-    assert np.abs(found["probabilities"] - expected).max() > 1e-4
+    demand_weights_count(form, litert / name, keras_cases[name], tmp_path / "copy")
 
 
 @every_model
@@ -145,11 +130,7 @@ def test_its_card_predicts(
 
 @pytest.mark.parametrize("name", UNFIT)
 def test_a_model_that_does_not_fit_is_refused_with_its_layer(name: str, tmp_path: Path) -> None:
-    case = unfit(name)
-    with pytest.raises(ValueError, match=f"litert: .*layer {name} \\(") as raised:
-        form.export(case.model, case.inputs(3), OUTPUTS, tmp_path)
-    assert "\n" not in str(raised.value)
-    assert not list(tmp_path.iterdir())
+    demand_refused(form, "litert", name, tmp_path)
 
 
 def test_one_that_answers_otherwise_is_refused(

@@ -12,16 +12,20 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
-from pipeline.sandbox.worker.perturbation import largest, perturb
 from testing.formats import FOLDER
 from testing.formats import form as plugin
-from testing.keras_cases import UNFIT, Case, make, pixels, unfit
+from testing.keras_cases import UNFIT, Case, pixels
+from testing.keras_formats import (
+    MODELS,
+    OUTPUTS,
+    demand_answers,
+    demand_refused,
+    demand_weights_count,
+)
 from testing.project import ROOT
 
 form = plugin("onnx")
-MODELS = ("subclassed", "custom", "functional", "text")
 (VARIABLES,) = plugin("saved_model").FORMAT.weight_files
-OUTPUTS = ["probabilities"]
 every_model = pytest.mark.parametrize("name", MODELS)
 
 ELSEWHERE = """
@@ -56,11 +60,6 @@ assert not {name.split(".")[0] for name in sys.modules} & {"keras", "tensorflow"
 
 
 @pytest.fixture(scope="session")
-def keras_cases() -> dict[str, Case]:
-    return make()
-
-
-@pytest.fixture(scope="session")
 def onnx_from_keras(keras_cases: dict[str, Case], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """<model>/: saved_model/ as Keras exports it, model.onnx, and example.npz."""
     root = tmp_path_factory.mktemp("keras")
@@ -77,17 +76,7 @@ def onnx_from_keras(keras_cases: dict[str, Case], tmp_path_factory: pytest.TempP
 def test_it_answers_as_the_model_does_for_any_number_of_rows(
     name: str, keras_cases: dict[str, Case], onnx_from_keras: Path
 ) -> None:
-    predict = form.load(onnx_from_keras / name)
-    for rows in (0, 1, 7, 1000):
-        inputs = keras_cases[name].inputs(rows)
-        expected = keras_cases[name].eager(inputs)
-        found = predict(inputs)
-        assert list(found) == OUTPUTS
-        assert (found["probabilities"].shape, found["probabilities"].dtype) == (
-            expected.shape,
-            expected.dtype,
-        )
-        np.testing.assert_allclose(found["probabilities"], expected, rtol=1e-4, atol=1e-6)
+    demand_answers(form, onnx_from_keras / name, keras_cases[name], (0, 1, 7, 1000))
 
 
 @every_model
@@ -131,11 +120,7 @@ def test_its_weights_are_those_of_the_saved_model(
 def test_a_changed_weight_changes_its_answers(
     name: str, keras_cases: dict[str, Case], onnx_from_keras: Path, tmp_path: Path
 ) -> None:
-    places = form.weights(onnx_from_keras / name)
-    perturb(places, onnx_from_keras / name, tmp_path / "copy", [largest(places)])
-    inputs = keras_cases[name].inputs(7)
-    found, expected = form.load(tmp_path / "copy")(inputs), keras_cases[name].eager(inputs)
-    assert np.abs(found["probabilities"] - expected).max() > 1e-4
+    demand_weights_count(form, onnx_from_keras / name, keras_cases[name], tmp_path / "copy")
 
 
 def test_another_process_elsewhere_writes_the_same_bytes(
@@ -163,11 +148,7 @@ def test_another_process_elsewhere_writes_the_same_bytes(
 
 @pytest.mark.parametrize("name", UNFIT)
 def test_a_model_that_does_not_fit_is_refused_with_its_layer(name: str, tmp_path: Path) -> None:
-    case = unfit(name)
-    with pytest.raises(ValueError, match=f"onnx: .*layer {name} \\(") as raised:
-        form.export(case.model, case.inputs(3), OUTPUTS, tmp_path)
-    assert "\n" not in str(raised.value)
-    assert not list(tmp_path.iterdir())
+    demand_refused(form, "onnx", name, tmp_path)
 
 
 def test_one_that_answers_otherwise_is_refused(
