@@ -53,11 +53,11 @@ def export_complete(checkpoint: Path, models: Path, output: Path, params: Export
         shutil.copyfile(checkpoint / name, output / name)
     if tokenizers:
         shutil.copyfile(checkpoint / "reference" / TEXTS, output / "examples" / TEXTS)
+    mlmodel.write(output, schema, written, np.load(output / "examples/one.npz"))
     carried = programs.write(output, schema, held, params.export.runtimes, params.train.threads)
     listed = {"held": held, "trains": trains, "refused": refused, **carried}
     write_atomically(output / "formats.json", json.dumps(listed, indent=1) + "\n")
     write_atomically(output / "requirements.txt", requirements(written, schema))
-    mlmodel.write(output, schema, written, np.load(output / "examples/one.npz"))
     code, patch = provenance.code(Path())
     content = card.Content(
         name=params.model.name,
