@@ -125,9 +125,9 @@ def _import(target: str, key: str) -> Any:
         except ModuleNotFoundError as fault:
             if fault.name and _within(module, (fault.name,)):
                 continue
-            raise ParamsError(f"{key}: {_told(fault, module)}") from None
+            raise ParamsError(f"{key}: {_import_fault(fault, module)}") from None
         except IMPORT_FAULTS as fault:
-            raise ParamsError(f"{key}: {_told(fault, module)}") from None
+            raise ParamsError(f"{key}: {_import_fault(fault, module)}") from None
         for index, name in enumerate(names[cut:], cut):
             if not hasattr(value, name):
                 file = Path(*names[: index + 1]).with_suffix(".py")
@@ -140,7 +140,7 @@ def _import(target: str, key: str) -> Any:
     raise ParamsError(f"{key}: found {target}, but there is no module {names[0]}")
 
 
-def _told(fault: BaseException, module: str) -> str:
+def _import_fault(fault: BaseException, module: str) -> str:
     """Returns where a module of the user's failed to be imported, and why, in one line."""
     if isinstance(fault, SyntaxError) and fault.filename:
         place, what = f"{_relative(fault.filename)}:{fault.lineno}", fault.msg

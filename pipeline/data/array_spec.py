@@ -63,15 +63,15 @@ class ArraySpec:
             return 0, self.classes - 1
         return int(np.iinfo(self.dtype).min), int(np.iinfo(self.dtype).max)
 
-    def too_coarse(self, kept: float) -> str:
-        """Returns what is said of a whole number that the dtype rounds to `kept`."""
+    def too_coarse(self, rounded: float) -> str:
+        """Returns what is said of a whole number that the dtype rounds to `rounded`."""
         most = precision.largest_exact(self.dtype)
         way_out = "subtract an offset from the column"
         if not self.is_target:
             other = "declare float64" if self.dtype == "float32" else "declare int64"
             way_out = f"{other}, or {way_out}"
         kept_to = f"a whole number that {self.dtype} keeps, as it does all to {most}"
-        return f"{kept_to} (it would be {kept:.0f}); {way_out}"
+        return f"{kept_to} (it would be {rounded:.0f}); {way_out}"
 
     def expected(self, value: float) -> str:
         if self.classes is not None:

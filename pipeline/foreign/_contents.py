@@ -55,7 +55,7 @@ def contents(value: Any, depth: int = 0) -> Contents | None:
         [(key, content)] = below
         _describe(content, {k: each for k, each in value.items() if k != key})
         return content
-    return _told(value, keys)
+    return _contents_of(value, keys)
 
 
 def mapping(value: Any) -> Dict:
@@ -121,7 +121,7 @@ def flat(value: Any, depth: int = 0) -> dict[str, Any]:
     return result if any(map(is_tensor, result.values())) else {}
 
 
-def _told(value: Dict, keys: list[Any]) -> Contents:
+def _contents_of(value: Dict, keys: list[Any]) -> Contents:
     if not keys:
         own = {name: each for name, each in value.items() if is_tensor(each)}
         result = Contents({str(name): each for name, each in own.items()})

@@ -128,10 +128,10 @@ def _header_length(head: bytes, size: int) -> int:
     return int(length)
 
 
-def _place(path: Path, name: str, told: Any, behind: int) -> Place:
-    if not isinstance(told, dict) or set(told) != {"dtype", "shape", "data_offsets"}:
+def _place(path: Path, name: str, entry: Any, behind: int) -> Place:
+    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         raise ValueError(f"{name[:100]}: expected dtype, shape and data_offsets")
-    dtype, shape, offsets = told["dtype"], told["shape"], told["data_offsets"]
+    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in DTYPES:
         raise ValueError(f"{name[:100]}: a dtype {str(dtype)[:20]}, which is not known")
     if not _are_counts(shape) or not _are_counts(offsets) or len(offsets) != 2:

@@ -170,13 +170,13 @@ def _data_start(file: IO[bytes], entry: _Entry, behind: int) -> int:
     mark, _, flags, method, _, _, *numbers, length, extra = _LOCAL.unpack(file.read(_LOCAL.size))
     header = mark, flags, method, file.read(length)
     expected = b"PK\3\4", entry.flags, entry.method, entry.name
-    stated = numbers if flags & SIZES_FOLLOW else _told(numbers, file.read(extra))
+    stated = numbers if flags & SIZES_FOLLOW else _stated_sizes(numbers, file.read(extra))
     if header != expected or entry.offset != behind or not _agrees(stated, entry):
         raise _mismatch(entry.name)
     return entry.offset + _LOCAL.size + int(length) + int(extra)
 
 
-def _told(numbers: list[int], fields: bytes) -> list[int]:
+def _stated_sizes(numbers: list[int], fields: bytes) -> list[int]:
     """Returns checksum and sizes as a member's header has them: what 32 bits do not hold stands
     in the first of its fields."""
     crc, packed, size = numbers

@@ -26,16 +26,17 @@ LINKS = 40
 NAME = b"confined"
 
 
-def narrow(paths: Iterable[Path], room: Path, machine: str) -> bool:
-    """Takes a root in which `paths` alone can be seen, made upon `room`, an empty directory of no
-    use afterwards; returns whether the system let it. Where it did not, all is seen as before."""
+def narrow(paths: Iterable[Path], new_root: Path, machine: str) -> bool:
+    """Takes a root in which `paths` alone can be seen, made upon `new_root`, an empty directory of
+    no use afterwards; returns whether the system let it. Where it did not, all is seen as
+    before."""
     here = Path.cwd()
     try:
         _own_name_spaces()
         _mount(None, "/", None, RECURSIVE | PRIVATE)
-        _mount("tmpfs", str(room), "tmpfs", NO_DEVICE | NO_SUID)
-        _furnish(room, [*paths, here])
-        os.chdir(room)
+        _mount("tmpfs", str(new_root), "tmpfs", NO_DEVICE | NO_SUID)
+        _furnish(new_root, [*paths, here])
+        os.chdir(new_root)
         kernel.call(PIVOT_ROOT[machine], b".", b".")
     except OSError:
         os.chdir(here)
@@ -60,19 +61,19 @@ def _own_name_spaces() -> None:
     kernel.checked(libc.sethostname(NAME, len(NAME)), "sethostname")
 
 
-def _furnish(room: Path, paths: Iterable[Path]) -> None:
-    """Makes the paths lie in the room as they lie here, their links as links; what does not exist,
-    or lies there already, within a folder that does, needs nothing."""
+def _furnish(new_root: Path, paths: Iterable[Path]) -> None:
+    """Makes the paths lie in the new root as they lie here, their links as links; what does not
+    exist, or lies there already, within a folder that does, needs nothing."""
     links: dict[Path, Path] = {}
     real = {_resolved(path, links) for path in paths}
     for path in sorted(filter(Path.exists, real), key=lambda each: len(each.parts)):
-        inside = room / path.relative_to("/")
+        inside = new_root / path.relative_to("/")
         if not inside.exists():
             inside.parent.mkdir(parents=True, exist_ok=True)
             inside.mkdir() if path.is_dir() else inside.touch()
             _mount(str(path), str(inside), None, BIND | RECURSIVE)
     for path, to in links.items():
-        inside = room / path.relative_to("/")
+        inside = new_root / path.relative_to("/")
         if not inside.is_symlink():
             inside.parent.mkdir(parents=True, exist_ok=True)
             inside.symlink_to(to)

@@ -51,7 +51,7 @@ def answer(job: Job, report: Report) -> None:
     call("reloaded", predict)
     if job.questions:
         report.start("questions")
-        _ask(arrays(job.questions), predict, loader.refusals(), report)
+        _answer_questions(arrays(job.questions), predict, loader.refusals(), report)
     del predict
     gc.collect()
     if job.copy is None:
@@ -70,8 +70,10 @@ def answer(job: Job, report: Report) -> None:
             break
 
 
-def _ask(asked: Arrays, predict: Callable[[Arrays], Arrays], refusals: Any, report: Report) -> None:
-    """Asks row by row; what is refused is told by its number."""
+def _answer_questions(
+    asked: Arrays, predict: Callable[[Arrays], Arrays], refusals: Any, report: Report
+) -> None:
+    """Asks for each row by itself, and reports the refused ones by their numbers."""
     refused = report.facts["refused_rows"] = {}
     inputs = {k.removeprefix("input."): v for k, v in asked.items() if k.startswith("input.")}
     for number in range(len(asked["question"])):
