@@ -29,10 +29,10 @@ log-to-mlflow    makes one MLflow run of it all, found again by the complete mod
 Commands stand beside the stages: `python -m pipeline` composes and runs them; trace, diff, examine,
 reproduce, resume, fetch, layout, relog, sign and verify_signature take what they made.
 
-Folders hold what stages and commands use, each a subject: config, data, training, frameworks,
-formats, runtimes, layouts, reference, provenance, sandbox, verification, tracking, html, run.
-tests/test_imports.py says which may import which. preloading lets the stages of one `dvc repro`
-import a framework once.
+Folders that are no command are rooms: each holds what stages and commands use of one subject, and
+its docstring says what lies there and which other rooms it imports (tests/test_imports.py
+compares). To follow a run, read run/stage.py, then the stages in their order. To add something of
+your own, read contract.py in formats, frameworks, runtimes or verification/checks.
 """
 
 from pipeline import preloading

@@ -25,7 +25,7 @@ FAR = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Ran:
-    """What came of a program."""
+    """What came of running a program."""
 
     missing: str = ""
     """What this machine lacks, and how it is installed; it was not run then."""
@@ -41,7 +41,7 @@ class Ran:
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """What came of a program that trained on."""
+    """What came of a program's further training."""
 
     format: str
     fault: str = ""

@@ -68,6 +68,8 @@ class _More(NamedTuple):
 
 
 class _Server:
+    """Hands jobs to children, and tells whoever asked for one how its child ended."""
+
     def __init__(self, control: socket.socket):
         self.control = control
         self.poll = select.poll()

@@ -132,7 +132,7 @@ class ForkServer:
 
 
 class Servers:
-    """Those of one piece of work, each started when it is first asked for.
+    """The fork servers of one piece of work, each started when it is first asked for.
 
     Where a server is gone, or there can be none, a process does its imports itself, and says what
     is wrong with them.

@@ -1,6 +1,6 @@
 """Starts the process that loads a model, watches it, and ends it at a limit.
 
-What the process gives up by itself is in launcher.py; here is what another must do for it.
+What the process gives up by itself is in launcher/; here is what another must do for it.
 """
 
 import contextlib

@@ -31,7 +31,7 @@ MOST_WORDS, LAST_WORDS, AT_ONCE = 16 << 20, 4096, 1 << 16
 
 
 class Watch:
-    """One process, and the last that it said."""
+    """Watches one process, and has the last that it printed."""
 
     def __init__(self, process: Process, words: IO[bytes], work_dir: Path, limits: Limits):
         self.process, self.work_dir, self.limits = process, work_dir, limits

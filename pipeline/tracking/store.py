@@ -34,6 +34,8 @@ ARTIFACTS = "_MLFLOW_SERVER_ARTIFACT_ROOT"
 
 @dataclass(frozen=True, kw_only=True)
 class Store:
+    """A store of MLflow's: its address, and what a process that writes to it takes."""
+
     uri: str
     artifacts: str | None
     """Where new experiments keep their files, as a URI; None leaves it to the server."""

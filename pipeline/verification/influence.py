@@ -12,7 +12,7 @@ BATCH = "seven"
 
 @dataclass(frozen=True, kw_only=True)
 class Influence:
-    """By number: a weight's name, the strength of its change, and what was answered then."""
+    """Holds, by number, a weight's name, the strength of its change, and what was answered then."""
 
     path: Path
     weights: list[str]

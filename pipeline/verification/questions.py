@@ -9,8 +9,8 @@ import numpy as np
 
 @dataclass(frozen=True, kw_only=True)
 class Questions:
-    """By number: what the row is, what the trained model said instead of an answer ("" where it
-    answers), and the answer."""
+    """Holds, by number, what the row is, what the trained model said instead of an answer ("" where
+    it answers), and the answer."""
 
     path: Path
     names: list[str]

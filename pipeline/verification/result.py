@@ -16,7 +16,7 @@ class Fault:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """How one check came out."""
+    """What a check came to: its faults, or that there are none."""
 
     faults: tuple[Fault, ...] = ()
     measured: Mapping[str, Any] = field(default_factory=dict)
