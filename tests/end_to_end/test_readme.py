@@ -57,6 +57,13 @@ def test_every_folder_of_the_package_that_is_no_command_is_in_the_layout():
     assert {path for path in layout() if path.parent.name == "pipeline"} == rooms - commands
 
 
+def test_every_section_that_it_sends_to_is_there():
+    headings = re.findall(r"^##+ (.*)$", README, re.MULTILINE)
+    there = {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}
+    named = set(re.findall(r"\]\(#([^)]+)\)", README))
+    assert named and named <= there
+
+
 def test_the_groups_are_those_of_conf():
     groups = sorted(path.name for path in (ROOT / "conf").iterdir() if path.is_dir())
     line = next(line for line in README.splitlines() if "groups:" in line and "conf/" in line)
@@ -69,6 +76,23 @@ def test_every_make_target_it_names_exists():
     assert named <= set(targets)
     listed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True).stdout
     assert set(re.findall(r"make ([a-z-]+)", listed)) == set(targets) - {"help"} | {"help"}
+
+
+def test_every_command_it_shows_has_the_options_it_shows():
+    shown = re.findall(r"python -m pipeline\.(\w+)((?: [^`|#\n]+)?)", README)
+    wanted: dict[str, set[str]] = {}
+    for command, words in shown:
+        wanted.setdefault(command, set()).update(re.findall(r"(?<= )--[a-z-]+", words))
+    assert {"--html", "--key"} <= set().union(*wanted.values())
+    for command, options in wanted.items():
+        listed = subprocess.run(
+            [sys.executable, "-m", f"pipeline.{command}", "--help"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
+        assert listed.returncode == 0, command
+        assert options <= set(re.findall(r"--[a-z-]+", listed.stdout)), command
 
 
 def test_every_override_it_shows_composes():
