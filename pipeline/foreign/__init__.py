@@ -4,7 +4,7 @@ one has to be.
 This module finds the kind of a file or folder by its content. `matching` then brings the tensors to
 the names of a model, and a kind runs nothing that stands in the file.
 
-It imports formats, frameworks, sandbox and untrusted.
+It imports config, formats, frameworks, sandbox and untrusted.
 """
 
 import contextlib
