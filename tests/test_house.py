@@ -12,8 +12,9 @@ LINES_OF_A_MODULE = 250
 LINES_OF_A_FUNCTION = 60
 PACKAGE = ROOT / "pipeline"
 OURS = ("pipeline", "models", "testing", "tests", "faults", "benchmarks", "scripts")
-NO_PACKAGES = ("hydra_plugins", "program")
-"""Folders in which Hydra looks for plug-ins, and of programs that lie in a complete model."""
+NO_PACKAGES = ("hydra_plugins", "program", "refused")
+"""Where Hydra looks for plug-ins, programs that lie in a complete model, and what stands before
+this package where a program must do without it."""
 
 
 def functions(text: str) -> Iterator[tuple[str, int]]:
