@@ -6,10 +6,12 @@ out of the cache as `cache.type` says. It stays where a job was killed, which go
 """
 
 import configparser
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from pipeline.errors import CannotRun
@@ -24,6 +26,7 @@ WHOLE = "whole"
 def make(source: Source, folder: Path) -> None:
     """Makes the clone, with the files as they lay when the sweep began; one that is whole stays."""
     if (folder / ".git" / WHOLE).exists():
+        _wait_for_writers(folder)
         # A DVC that was killed may have left it half written; no other works in this clone.
         (folder / ".dvc" / "tmp" / "rwlock").unlink(missing_ok=True)
         return
@@ -35,6 +38,13 @@ def make(source: Source, folder: Path) -> None:
     if (folder / resolve_dvc.LOCK).exists() or git.line(folder, "ls-files", "*.dvc"):
         run_dvc(folder, "checkout", "--quiet", "--force", "--allow-missing")
     (folder / ".git" / WHOLE).touch()
+
+
+def _wait_for_writers(folder: Path) -> None:
+    """Waits for the stages that were begun in a clone by who was killed, and are ending."""
+    for path in folder.glob("*/.*.lock"):
+        with path.open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
 
 
 def _configure(root: Path, folder: Path) -> None:
@@ -70,7 +80,14 @@ def bring_back(source: Source, folder: Path, name: str) -> None:
     made = git.run(folder, "commit-tree", tree, *about, environ=own)
     ref = f"refs/exps/{source.head[:2]}/{source.head[2:]}/{name}"
     _git(folder, "push", "--quiet", str(source.root), f"+{made.text}:{ref}")
-    shutil.rmtree(folder)
+    remove(folder)
+
+
+def remove(folder: Path) -> None:
+    """Removes the clone; what a stage that is ending writes there meanwhile goes too."""
+    while folder.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(0.1 if folder.exists() else 0)
 
 
 def run_dvc(folder: Path, *arguments: str) -> None:

@@ -84,13 +84,13 @@ def _planned(source: Source, overrides: tuple[str, ...], varied: Sequence[str]) 
     except ParamsError as error:
         raise ParamsError(f"{error} (job {' '.join(overrides)}; none was begun)") from None
     content = [values, _code(source, whole=bool(values["train"]["command"]))]
-    name = f"{_label(varied)}-{_digest(content)}"
+    name = f"{_label(varied)}-{digest_of(content)}"
     return Planned(name=name, overrides=overrides, values=values)
 
 
 def name_of(source: Source, arguments: Sequence[str]) -> str:
     """Returns the name of a whole sweep: the same for the same command line over the same code."""
-    return _digest([sorted(arguments), _code(source, whole=True)])
+    return digest_of([sorted(arguments), _code(source, whole=True)])
 
 
 def digest_in(name: str) -> str:
@@ -98,7 +98,8 @@ def digest_in(name: str) -> str:
     return name.rpartition("-")[2]
 
 
-def _digest(content: Any) -> str:
+def digest_of(content: Any) -> str:
+    """Returns a short digest of what JSON holds."""
     text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
 

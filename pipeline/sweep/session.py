@@ -19,11 +19,13 @@ from pipeline.config.reading import read
 from pipeline.errors import PipelineError
 from pipeline.project import ROOT
 from pipeline.run import signals
-from pipeline.sweep import engines, finished, plan
+from pipeline.sweep import clone, engines, finished, plan
 from pipeline.sweep.engines import Engine, Outcome
-from pipeline.sweep.jobs import RUNNING, Job
+from pipeline.sweep.jobs import RUNNING, Job, Pruned
+from pipeline.sweep.watching import Watch, watched
 from pipeline.text import escaped_error
 from pipeline.tracking.sweeps import Parent
+from pipeline.training.history import read_history
 
 
 @cache
@@ -42,6 +44,9 @@ class Session:
         """Names of the jobs that were finished before."""
         self.outcomes: dict[Job, Outcome | None] = {}
         """None of a job that was not run to its end."""
+        self.watch: Watch | None = None
+        """The study that may end jobs early."""
+        self.parent: Parent | None = None
 
     @cached_property
     def source(self) -> plan.Source:
@@ -62,7 +67,8 @@ class Session:
         engine: str,
         options: Mapping[str, Any],
     ) -> list[JobReturn]:
-        """Returns the objective of each job, NaN of a failed one. A sweeper may call it often."""
+        """Returns the objective of each job, NaN of a failed one, or Pruned. A sweeper may call it
+        often."""
         self.arguments = arguments
         try:
             running = engines.load(engine)
@@ -82,6 +88,7 @@ class Session:
             name=planned.name,
             overrides=planned.overrides,
             folder=self.folder,
+            trial=self.watch.trial(planned.overrides) if self.watch else "",
         )
 
     def _run(
@@ -93,19 +100,24 @@ class Session:
     ) -> None:
         """Has the engine run what is not finished; each run is the parent's child at once."""
         tracking = read(Params, values).tracking
-        parent = Parent(tracking, self.name, f"python -m pipeline -m {' '.join(self.arguments)}")
+        parent = self.parent = Parent(
+            tracking, self.name, f"python -m pipeline -m {' '.join(self.arguments)}"
+        )
         self.folder.mkdir(parents=True, exist_ok=True)
-        done = {job: run for job in jobs if (run := finished.find(self.root, job.name))}
+        done = self._finished(jobs)
         self.before |= {job.name for job in done}
         self.outcomes |= {job: run.objective for job, run in done.items()}
         rest = [job for job in jobs if job not in done]
         print(f"sweep {self.name}: {parent.begin()}\n{_count(len(jobs))}, {len(rest)} to run")
         parent.adopt(run.run_id for run in done.values())
         for job, run in done.items():
+            clone.remove(job.place)  # where somebody was killed when the run had just come back
+            self._tell(job, run)
             print(f"{_line(job, run.objective)}, before", flush=True)
         status = "KILLED"
         try:
-            with _ending_with_its_jobs(), closing(engine.run(rest, self.folder, options)) as ended:
+            running = engine.run(rest, self.folder, options)
+            with _ending_with_its_jobs(), closing(running) as ended, watched(rest, self.watch):
                 for job, outcome in ended if rest else ():
                     self._ended(job, outcome, parent)
             status = "FAILED" if self.failed else "FINISHED"
@@ -115,27 +127,42 @@ class Session:
 
     def _take_in_unseen(self, jobs: Sequence[Job], parent: Parent) -> None:
         """Counts what was finished when the sweep was ended, and nobody had been told of."""
-        for job in jobs:
-            if self.outcomes[job] is None and (run := finished.find(self.root, job.name)):
-                self._ended(job, run.objective, parent)
+        unseen = [job for job in jobs if self.outcomes[job] is None]
+        for job, run in self._finished(unseen).items():
+            self._ended(job, run.objective, parent)
+
+    def _finished(self, jobs: Sequence[Job]) -> dict[Job, finished.Run]:
+        runs = finished.find_all(self.root, [job.name for job in jobs]) if jobs else {}
+        digests = {job: plan.digest_in(job.name) for job in jobs}
+        return {job: runs[digest] for job, digest in digests.items() if digest in runs}
 
     def _ended(self, job: Job, outcome: Outcome, parent: Parent) -> None:
         self.outcomes[job] = outcome
         if run := finished.find(self.root, job.name):
             parent.adopt([run.run_id])
+            self._tell(job, run)
+        if isinstance(outcome, Pruned):
+            parent.add_pruned(job.name, job.overrides, outcome.rows)
         print(_line(job, outcome), flush=True)
+
+    def _tell(self, job: Job, run: finished.Run) -> None:
+        if self.watch and run.history and run.history.is_file():
+            self.watch.finished(job.overrides, read_history(run.history))
 
     @property
     def failed(self) -> list[Job]:
-        return [job for job, each in self.outcomes.items() if not isinstance(each, float)]
+        ended = (float, Pruned)
+        return [job for job, each in self.outcomes.items() if not isinstance(each, ended)]
 
     def summary(self) -> str:
         """Returns how many jobs came to what, and names each that failed, with its log."""
-        ended = len(self.outcomes) - len(self.failed)
+        pruned = sum(isinstance(each, Pruned) for each in self.outcomes.values())
+        ended = len(self.outcomes) - len(self.failed) - pruned
         again = f" ({len(self.before)} of them before)" if self.before else ""
+        early = f"{pruned} pruned, " if pruned else ""
         lines = [
             f"sweep {self.name}: {_count(len(self.outcomes))}, {ended} finished{again}, "
-            f"{len(self.failed)} not",
+            f"{early}{len(self.failed)} not",
             *(_line(job, self.outcomes[job]) for job in self.failed),
         ]
         if ended:
@@ -166,12 +193,14 @@ def _line(job: Job, outcome: Outcome | None) -> str:
     """Returns a job's line: its overrides, and its objective or its fault with the log."""
     if isinstance(outcome, float):
         return f"  {' '.join(job.overrides)}: {outcome:.6g}  ({job.name})"
+    if isinstance(outcome, Pruned):
+        return f"  {' '.join(job.overrides)}: pruned after epoch {outcome.epoch}  ({job.name})"
     fault = "not run to its end" if outcome is None else f"FAILED: {escaped_error(outcome)}"
     return f"  {' '.join(job.overrides)}: {fault}; log: {job.log}"
 
 
 def _returned(job: Job, outcome: Outcome | None) -> JobReturn:
-    value = outcome if isinstance(outcome, float) else math.nan
+    value = outcome if isinstance(outcome, float | Pruned) else math.nan
     return JobReturn(overrides=list(job.overrides), status=JobStatus.COMPLETED, _return_value=value)
 
 

@@ -103,5 +103,6 @@ def test_a_run_that_dvcs_cache_has_lost_is_not_finished(edited: Project, tmp_pat
         path.parent.mkdir(parents=True)
         path.write_text(json.dumps(content))
     run = finished.find(root, "b-01234567")
-    assert run == finished.Run(experiment="a-01234567", objective=0.5, run_id="r")
+    expected = {"experiment": "a-01234567", "objective": 0.5, "run_id": "r", "history": None}
+    assert run == finished.Run(**expected)
     assert finished.find(root, "a-01234568") is None

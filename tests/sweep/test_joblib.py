@@ -97,6 +97,24 @@ def test_ctrl_c_leaves_nothing_running_and_the_sweep_goes_on(quick: Project) -> 
     assert began(quick) == ["0.1", "0.2", "0.2"]
 
 
+def test_a_sweep_that_is_killed_leaves_nothing_running_and_goes_on_at_once(quick: Project) -> None:
+    words = ("train.lr=0.1,0.2", *WORDS[1:])
+    (quick.root / "hold-0.2").touch()
+    with started(quick, *words) as process:
+        until(lambda: len(began(quick)) == 2 and len(experiments(quick)) == 1)
+        process.kill()  # and nobody else
+        process.wait()
+        assert [each["status"] for each in parents(quick)] == ["RUNNING"]
+        (quick.root / "hold-0.2").unlink()
+        done = sweep(quick, *words)
+        until(lambda: not pipelines(quick))
+    assert "2 jobs, 2 finished (1 of them before), 0 not" in done.stdout
+    assert began(quick) in (["0.1", "0.2"], ["0.1", "0.2", "0.2"])  # it may have been ending well
+    assert sorted(rates(quick).values()) == [0.1, 0.2]
+    assert [each["status"] for each in parents(quick)] == ["FINISHED"]
+    assert not list(quick.root.glob("multirun/*/*/.git"))
+
+
 def test_a_wrong_value_refuses_the_sweep_before_any_job(quick: Project) -> None:
     done = sweep(quick, "train.epochs=3,many", *WORDS[1:], check=False)
     assert done.returncode == 1

@@ -85,6 +85,50 @@ def test_ctrl_c_cancels_what_was_queued(quick: Project, cluster: Slurm) -> None:
     assert [each["status"] for each in parents(quick)] == ["KILLED"]
 
 
+def test_a_sweep_that_is_killed_finds_its_jobs_in_the_queue_again(
+    quick: Project, cluster: Slurm
+) -> None:
+    (quick.root / "hold-0.1").touch()
+    words = (*WORDS, "hydra.launcher.slurm_array_parallelism=1")
+    with started(quick, *words, **cluster.environ) as process:
+        until(lambda: began(quick) == ["0.1"])
+        process.kill()
+        process.wait()
+    queued = sorted(cluster.ask("squeue", "--noheader", "--array", "--format=%F_%K").split())
+    assert len(queued) == 3
+    with started(quick, *words, **cluster.environ) as process:
+        until(lambda: "3 of them in SLURM's queue since an earlier start" in quick.read("said"))
+        again = sorted(cluster.ask("squeue", "--noheader", "--array", "--format=%F_%K").split())
+        assert again == queued
+        (quick.root / "hold-0.1").unlink()
+        assert process.wait(600) == 0
+    assert "3 jobs, 3 finished, 0 not" in quick.read("said")
+    assert began(quick) == ["0.1", "0.2", "0.3"]
+    assert [each["status"] for each in parents(quick)] == ["FINISHED"]
+
+
+def test_a_node_that_dies_gives_its_job_back_and_another_runs_it(
+    quick: Project, cluster: Slurm
+) -> None:
+    for lr in ("0.1", "0.2"):
+        (quick.root / f"hold-{lr}").touch()
+    words = ("train.lr=0.1,0.2", *WORDS[1:])
+    with started(quick, *words, **cluster.environ) as process:
+        until(lambda: began(quick) == ["0.1", "0.2"])
+        listed = cluster.ask("squeue", "--noheader", "--array", "--format=%K %N").split()
+        node = dict(zip(listed[::2], listed[1::2], strict=True))["1"]
+        cluster.kill(node)
+        (quick.root / "hold-0.1").unlink()
+        until(lambda: began(quick) == ["0.1", "0.2", "0.2"])
+        (quick.root / "hold-0.2").unlink()
+        assert process.wait(600) == 0
+    cluster.start(node)
+    assert "2 jobs, 2 finished, 0 not" in quick.read("said")
+    assert sorted(rates(quick).values()) == [0.1, 0.2]
+    assert [each["status"] for each in parents(quick)] == ["FINISHED"]
+    assert not list(quick.root.glob("multirun/*/*/.git"))
+
+
 def test_what_slurm_refuses_is_one_line(quick: Project, cluster: Slurm) -> None:
     words = (*WORDS, "hydra.launcher.slurm_partition=none")
     said = sweep(quick, *words, check=False, **cluster.environ).stdout

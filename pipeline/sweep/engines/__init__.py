@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from pipeline.errors import ParamsError, PipelineError
-from pipeline.sweep.jobs import Job
+from pipeline.sweep.jobs import Job, Pruned
 
-Outcome = float | PipelineError
+Outcome = float | Pruned | PipelineError
 """The objective, or why there is none."""
 
 

@@ -1,8 +1,10 @@
 """SLURM runs jobs on the nodes of a cluster, as one array of submitit's.
 
 A node that dies, or a job that is preempted, is SLURM's to run again; its job goes on in its clone.
+What was queued by a start of the same sweep that was killed is waited for, and not queued again.
 """
 
+import os
 import subprocess
 import time
 from collections.abc import Generator, Mapping, Sequence
@@ -30,12 +32,16 @@ def run(
 
     Raises CannotRun where there is no submitit or SLURM refuses the jobs.
     """
-    place = folder / "slurm" / f"{time.time():.0f}"  # SLURM may begin to count anew
-    submitted = _submitted(jobs, f"sweep-{folder.name}", place, options)
-    waiting = dict(zip(submitted, jobs, strict=True))
+    name, place = f"sweep-{folder.name}", folder / "slurm"
+    waiting = _submitted_before(jobs, name, place)
+    if waiting:
+        print(f"{len(waiting)} of them in SLURM's queue since an earlier start", flush=True)
+    if rest := [job for job in jobs if job not in waiting.values()]:
+        own = place / f"{time.time():.0f}"  # SLURM may begin to count anew
+        waiting |= dict(zip(_submitted(rest, name, own, options), rest, strict=True))
     try:
         while waiting:
-            queued = _queued(next(iter(waiting)).job_id.partition("_")[0])
+            queued = _queued(name)
             for each in [each for each in waiting if each.job_id not in queued]:
                 yield waiting.pop(each), _outcome(each)
             time.sleep(INTERVAL if waiting else 0)
@@ -59,20 +65,39 @@ def _submitted(
         raise CannotRun(f"SLURM: {' '.join(str(error).split())}") from None
 
 
-def _queued(array: str) -> set[str]:
-    """Returns those of an array's jobs that wait, run, or are about to run again; a single job is
-    no array, and has a number alone.
+def _submitted_before(
+    jobs: Sequence[Job], name: str, folder: Path
+) -> "dict[submitit.Job[Outcome], Job]":
+    """Returns those of the jobs that are in the queue already, as submitit wrote them down."""
+    places = sorted(folder.glob("*"), reverse=True)
+    queued = _queued(name) if places else set()
+    if not queued:
+        return {}
+    import submitit
 
-    SLURM forgets an array some minutes after its end, and then knows no such job. Where its
-    controller does not answer, it is asked until it does.
+    known = {job.name: job for job in jobs}
+    before: dict[submitit.Job[Outcome], Job] = {}
+    for number in sorted(queued):
+        for each in (submitit.SlurmJob[Outcome](place / "%j", number) for place in places):
+            if each.paths.submitted_pickle.exists():
+                job = known.get(each.submission().args[0].name)
+                before |= {each: job} if job and job not in before.values() else {}
+                break
+    return before
+
+
+def _queued(name: str) -> set[str]:
+    """Returns which of the user's jobs of this name wait, run, or are about to run again; in an
+    array each has a place, a single one has a number alone.
+
+    Where SLURM's controller does not answer, it is asked until it does.
     """
-    command = ["squeue", "--noheader", "--array", f"--jobs={array}", "--format=%F_%K"]
+    whose = (f"--name={name}", f"--user={os.getuid()}")
+    command = ["squeue", "--noheader", "--array", *whose, "--format=%F_%K"]
     while True:
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode == 0:
-            return {name.removesuffix("_N/A") for name in done.stdout.split()}
-        if "Invalid job id" in done.stderr:
-            return set()
+            return {number.removesuffix("_N/A") for number in done.stdout.split()}
         time.sleep(INTERVAL)
 
 

@@ -26,15 +26,26 @@ class Optuna(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> Any:
-        from pipeline.sweep import study
+        from hydra._internal.core_plugins.basic_launcher import BasicLauncher
+
+        from pipeline.sweep import session, study
+        from pipeline.sweep.pictures import drawn
 
         launcher, tried = self.launcher, 0
         assert launcher is not None
+        current = session.current()
+        in_clones = not isinstance(launcher, BasicLauncher)
+        options = study.Options(in_clones=in_clones, **self.options)
 
-        def launch(jobs: Sequence[Sequence[str]]) -> list[float]:
+        def launch(jobs: Sequence[Sequence[str]], watch: Any) -> list[Any]:
             nonlocal tried
+            current.watch = watch
             returned = launcher.launch(jobs, initial_job_idx=tried)
             tried += len(jobs)
-            return [float(each.return_value) for each in returned]
+            return [each.return_value for each in returned]
 
-        return study.run(arguments, launch, **self.options)
+        def show(chosen: Any) -> None:
+            if current.parent:
+                current.parent.show(*drawn(chosen, options.seed), step=tried)
+
+        return study.run(arguments, launch, show, options)
