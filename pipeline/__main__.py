@@ -19,6 +19,7 @@ from pipeline.config.params import Params
 from pipeline.config.reading import flatten, read
 from pipeline.config.train_params import DIGEST
 from pipeline.config.yaml_text import dump_yaml, load_yaml
+from pipeline.data import elsewhere
 from pipeline.errors import CannotRun, PipelineError
 from pipeline.files import write_atomically
 from pipeline.project import CONF, CONF_LOCK, PARAMS, ROOT
@@ -133,7 +134,9 @@ def reproduce(values: dict[str, Any], overrides: list[str], lock: Lock) -> int:
         _print_replaced(current, values, overrides)
         write_atomically(PARAMS, dump_yaml(values))
     _remember_options(lock, values != current)
-    code = run_to_its_end([sys.executable, "-m", "dvc", "repro"], _environment())
+    streamed = elsewhere.is_elsewhere(Path("data"), values["data"]["file"])
+    missing = ["--allow-missing"] if streamed else []
+    code = run_to_its_end([sys.executable, "-m", "dvc", "repro", *missing], _environment())
     if code == 0:
         from pipeline.summary import summary
 

@@ -203,7 +203,7 @@ def _copy(source: Path, target: Path) -> str:
     for name in provenance.files(source):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         digests[name] = written.copy(source / name, target / name)
-    return provenance.folded({n: each for n, each in digests.items() if provenance.counts(n)})
+    return provenance.folded({name: digests[name] for name in provenance.counted(digests)})
 
 
 def _described(name: str, kind: str, origin: str, checkpoint: Foreign) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipeline.config.data_params import Data, Files
-from pipeline.data import columns, folders
+from pipeline.data import columns, elsewhere, folders
 from pipeline.data.declared import listing
 from pipeline.data.folders import FileTable
 from pipeline.data.media import archives
@@ -34,6 +34,10 @@ def open_splits(data: Path, config: Data, named: Files) -> Table:
 def open_files(data: Path, config: Data, file: str) -> Table:
     """Returns the table of all files that `file` names below `data`. Raises DataError."""
     path = below(data, file)
+    if folder := elsewhere.folder_of(data, file):
+        from pipeline.data.streamed import open_streamed
+
+        return open_streamed(data, file, folder, config.csv)
     if archives.is_archive(path):
         return FileTable(data, path, columns.claimed(config))
     paths = located(data, file)

@@ -10,7 +10,7 @@ itself, so these two are imported from here for good.
 It imports untrusted.
 """
 
-from pipeline.provenance.digests import NAME, counts, digest, files, folded
+from pipeline.provenance.digests import NAME, counted, counts, digest, files, folded
 from pipeline.provenance.environments import environment
 from pipeline.provenance.statement import build_definition, faults, params, read, sealed, write
 from pipeline.provenance.work_tree import CODE, NOT_CODE, PATCH, code, patched
@@ -22,6 +22,7 @@ __all__ = [
     "PATCH",
     "build_definition",
     "code",
+    "counted",
     "counts",
     "digest",
     "environment",

@@ -1,8 +1,8 @@
 """The sha256 that names a file, an artifact or any other directory."""
 
 import hashlib
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Collection, Mapping
+from pathlib import Path, PurePath
 
 from pipeline import written
 
@@ -23,7 +23,15 @@ def digest(path: Path) -> str:
 def contents(directory: Path) -> dict[str, str]:
     """Returns the sha256 of each file, without what git and DVC note there, so that data are the
     same whichever of the two keeps them."""
-    return {name: digest(directory / name) for name in files(directory) if counts(name)}
+    return {name: digest(directory / name) for name in counted(files(directory))}
+
+
+def counted(names: Collection[str]) -> list[str]:
+    """Returns which of the files below a directory are part of its digest: those that count, and a
+    .dvc file of what is not here, which then says alone what it is."""
+    present = {*names, *(above.as_posix() for name in names for above in PurePath(name).parents)}
+    absent = {n for n in names if n.endswith(".dvc") and n.removesuffix(".dvc") not in present}
+    return [name for name in names if counts(name) or name in absent]
 
 
 def counts(name: str) -> bool:

@@ -126,4 +126,4 @@ def digest_of(dep: str, files: Mapping[str, str]) -> str | None:
     below = {n[len(dep) + 1 :]: d for n, d in files.items() if n.startswith(f"{dep}/")}
     if not below or provenance.NAME in below:
         return below.get(provenance.NAME)
-    return provenance.folded({n: below[n] for n in sorted(below) if provenance.counts(n)})
+    return provenance.folded({n: below[n] for n in provenance.counted(sorted(below))})

@@ -25,6 +25,24 @@ def test_a_large_file_is_digested_anew_once_it_was_written(tmp_path: Path) -> No
     assert now == hashlib.sha256(large.read_bytes()).hexdigest()
 
 
+def test_notes_are_no_part_of_a_folder_but_the_dvc_file_of_what_is_not_here_is(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "a.csv").write_text("a\n1\n")
+    (tmp_path / "big").mkdir()
+    (tmp_path / "big/part.csv").write_text("a\n2\n")
+    whole = digests.digest(tmp_path)
+    for name in ("big.dvc", "a.csv.dvc", "note.md", ".gitignore"):
+        (tmp_path / name).write_text("outs: []\n")
+    assert digests.digest(tmp_path) == whole
+    (tmp_path / "big/part.csv").unlink()
+    (tmp_path / "big").rmdir()
+    assert list(digests.contents(tmp_path)) == ["a.csv", "big.dvc"]
+    before = digests.digest(tmp_path)
+    (tmp_path / "big.dvc").write_text("outs: [other]\n")
+    assert digests.digest(tmp_path) != before
+
+
 @pytest.fixture
 def readings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Returns the names of files that are read to be digested; none is too small to be known."""
