@@ -7,7 +7,8 @@ stays open, is run again at the next start, and is the same job.
 import importlib.util
 import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from hydra.core.override_parser.types import IntervalSweep, Override
 from pipeline.config.merge import composed
 from pipeline.errors import CannotRun, ParamsError, PipelineError
 from pipeline.project import CONF, ROOT
+from pipeline.provenance.addresses import without_login
 from pipeline.sweep import plan
 from pipeline.sweep.jobs import Pruned
 from pipeline.sweep.pruning import Pruning
@@ -139,14 +141,32 @@ def _study(arguments: Sequence[str], options: Options, mode: str) -> "optuna.Stu
             "own; add hydra/launcher=joblib, or another of conf/hydra/launcher/"
         )
     pruner = _made(optuna.pruners, "pruner", chosen, **dict(options.pruner_options))
-    return optuna.create_study(
-        study_name=options.study or plan.name_of(plan.source(ROOT), arguments),
-        storage=options.storage or _file(),
-        sampler=sampler,
-        pruner=pruner,
-        direction=StudyDirection[DIRECTIONS[mode]],
-        load_if_exists=True,
-    )
+    with _told_of_storage(options.storage):
+        return optuna.create_study(
+            study_name=options.study or plan.name_of(plan.source(ROOT), arguments),
+            storage=options.storage or _file(),
+            sampler=sampler,
+            pruner=pruner,
+            direction=StudyDirection[DIRECTIONS[mode]],
+            load_if_exists=True,
+        )
+
+
+@contextmanager
+def _told_of_storage(storage: str | None) -> Iterator[None]:
+    """Raises ParamsError for a database that cannot be used. Optuna takes MLflow's table of
+    versions for its own, and says that itself were too old."""
+    from optuna.exceptions import OptunaError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (OptunaError, SQLAlchemyError, RuntimeError, ImportError) as fault:
+        first = str(fault).partition("\n")[0]
+        raise ParamsError(
+            f"hydra.sweeper.storage: found {without_login(str(storage))}: {first} Name a database "
+            "that no other program has tables in (MLflow's is one that has), or null"
+        ) from None
 
 
 def _made(package: Any, option: str, name: str, **arguments: Any) -> Any:

@@ -174,6 +174,20 @@ def test_a_mistake_is_one_line(
     assert text.startswith(said) and text.count("\n") == 1
 
 
+def test_a_database_of_another_programs_is_refused_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with sqlite3.connect(tmp_path / "study.db") as mlflow:
+        mlflow.execute("create table alembic_version (version_num varchar(32) not null)")
+        mlflow.execute("insert into alembic_version values ('dc11669786a5')")
+    for chosen in (options(tmp_path), options(tmp_path, storage="sqlite:////nowhere/at/all.db")):
+        with pytest.raises(SystemExit):
+            run(lambda jobs, _: [0.0] * len(jobs), chosen)
+        text = capsys.readouterr().err
+        assert text.startswith("error: hydra.sweeper.storage: found sqlite:///"), text
+        assert text.count("\n") == 1 and "Name a database that no other program" in text
+
+
 @pytest.fixture
 def quick(tmp_path: Path) -> Iterator[Project]:
     return make_quick(tmp_path / "project")
