@@ -1,0 +1,73 @@
+"""A sweep on a Ray of two nodes: one that dies gives its job back, and nothing comes twice."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from testing.project import Project
+from testing.sweeps import began, experiments, make_quick, parents, rates, started, sweep, until
+
+ray = pytest.importorskip("ray")
+
+WORDS = ("train.lr=0.1,0.2", "hydra/launcher=ray")
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    from ray.cluster_utils import Cluster
+
+    plain = {"num_cpus": 1, "include_dashboard": False}
+    running = Cluster(initialize_head=True, head_node_args=plain)
+    running.second = running.add_node(**plain)
+    running.wait_for_nodes()
+    yield running
+    running.shutdown()
+
+
+@pytest.fixture
+def quick(tmp_path: Path) -> Project:
+    return make_quick(tmp_path / "project")
+
+
+def runs_on(node: Any, lr: str) -> bool:
+    """Whether the worker that has started the job's pipeline is the node's."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+            variables = (path.parent / "environ").read_bytes()
+        except OSError:  # it has ended
+            continue
+        if f"train.lr={lr}".encode() in words and b"hydra/launcher=ray" not in words:
+            return f"RAY_NODE_ID={node.node_id}".encode() in variables
+    raise AssertionError(f"no process of {lr}")
+
+
+def test_a_node_that_dies_gives_its_job_back_and_each_comes_back_once(
+    quick: Project, cluster: Any
+) -> None:
+    for lr in ("0.1", "0.2"):
+        (quick.root / f"hold-{lr}").touch()
+    with started(quick, *WORDS, RAY_ADDRESS=cluster.address) as process:
+        until(lambda: began(quick) == ["0.1", "0.2"])
+        lost, other = ("0.1", "0.2") if runs_on(cluster.second, "0.1") else ("0.2", "0.1")
+        cluster.remove_node(cluster.second, allow_graceful=False)
+        (quick.root / f"hold-{other}").unlink()
+        until(lambda: began(quick).count(lost) == 2)
+        (quick.root / f"hold-{lost}").unlink()
+        assert process.wait(600) == 0
+    assert "2 jobs, 2 finished, 0 not" in quick.read("said")
+    assert sorted(rates(quick).values()) == [0.1, 0.2]
+    assert [each["status"] for each in parents(quick)] == ["FINISHED"]
+    assert not list(quick.root.glob("multirun/*/*/.git"))
+    done = sweep(quick, *WORDS, RAY_ADDRESS=cluster.address)
+    assert "2 jobs, 2 finished (2 of them before), 0 not" in done.stdout
+    assert len(began(quick)) == 3
+
+
+def test_without_a_cluster_one_line_says_so(quick: Project) -> None:
+    said = sweep(quick, *WORDS, "hydra.launcher.address=127.0.0.1:1", check=False).stdout
+    errors = [line for line in said.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1 and errors[0].startswith("error: Ray at 127.0.0.1:1: "), said
+    assert not began(quick) and "Traceback" not in said and not experiments(quick)
