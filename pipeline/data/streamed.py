@@ -47,12 +47,12 @@ class _Store:
         from dvc.api import DVCFileSystem
 
         self.folder = folder
-        with _told(folder):
+        with _translate_remote_errors(folder):
             self.system = DVCFileSystem(".")
 
     def names(self, path: Path) -> list[str]:
         """Returns the files of a pattern, or below a folder, in the order of their names."""
-        with _told(self.folder):
+        with _translate_remote_errors(self.folder):
             below = self.system.find(self.folder.as_posix())
         named = [each for each in below if PurePath(each).match(path.as_posix())]
         return sorted(below if path == self.folder else named)
@@ -61,7 +61,7 @@ class _Store:
         """Copies a file to a folder. Raises DataError for bytes that are not those of the .dvc
         file."""
         path, digest = place / PurePath(name).name, hashlib.md5()
-        with _told(self.folder):
+        with _translate_remote_errors(self.folder):
             expected = self.system.info(name).get("md5")
             with self.system.open(name, "rb") as source, path.open("wb") as target:
                 while chunk := source.read(CHUNK):
@@ -110,7 +110,7 @@ class Streamed(Table):
 
 
 @contextmanager
-def _told(folder: Path) -> Iterator[None]:
+def _translate_remote_errors(folder: Path) -> Iterator[None]:
     """Makes what DVC and its remotes raise one line."""
     from dvc.exceptions import DvcException
     from dvc_data.index import DataIndexError

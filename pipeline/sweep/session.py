@@ -112,7 +112,7 @@ class Session:
         parent.adopt(run.run_id for run in done.values())
         for job, run in done.items():
             clone.remove(job.place)  # where somebody was killed when the run had just come back
-            self._tell(job, run)
+            self._report_epochs(job, run)
             print(f"{_line(job, run.objective)}, before", flush=True)
         status = "KILLED"
         try:
@@ -140,12 +140,12 @@ class Session:
         self.outcomes[job] = outcome
         if run := finished.find(self.root, job.name):
             parent.adopt([run.run_id])
-            self._tell(job, run)
+            self._report_epochs(job, run)
         if isinstance(outcome, Pruned):
             parent.add_pruned(job.name, job.overrides, outcome.rows)
         print(_line(job, outcome), flush=True)
 
-    def _tell(self, job: Job, run: finished.Run) -> None:
+    def _report_epochs(self, job: Job, run: finished.Run) -> None:
         if self.watch and run.history and run.history.is_file():
             self.watch.finished(job.overrides, read_history(run.history))
 

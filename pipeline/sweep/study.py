@@ -141,7 +141,7 @@ def _study(arguments: Sequence[str], options: Options, mode: str) -> "optuna.Stu
             "own; add hydra/launcher=joblib, or another of conf/hydra/launcher/"
         )
     pruner = _made(optuna.pruners, "pruner", chosen, **dict(options.pruner_options))
-    with _told_of_storage(options.storage):
+    with _translate_storage_errors(options.storage):
         return optuna.create_study(
             study_name=options.study or plan.name_of(plan.source(ROOT), arguments),
             storage=options.storage or _file(),
@@ -153,7 +153,7 @@ def _study(arguments: Sequence[str], options: Options, mode: str) -> "optuna.Stu
 
 
 @contextmanager
-def _told_of_storage(storage: str | None) -> Iterator[None]:
+def _translate_storage_errors(storage: str | None) -> Iterator[None]:
     """Raises ParamsError for a database that cannot be used. Optuna takes MLflow's table of
     versions for its own, and says that itself were too old."""
     from optuna.exceptions import OptunaError
