@@ -40,6 +40,7 @@ with open(root / "began", "a") as began:
     began.write(f"{lr:g}\n")
 out = pathlib.Path("artifacts/train")
 out.mkdir(parents=True, exist_ok=True)
+(out / "unfinished.json").touch()
 rows = "epoch,val/accuracy\n"
 for epoch in (1, 2):
     rows += f"{epoch},{(1 - lr) * epoch / 2}\n"
@@ -49,6 +50,7 @@ for epoch in (1, 2):
         time.sleep(0.1)
 if (root / f"fail-{lr:g}").exists():
     raise SystemExit(f"error: lr {lr:g} is not to be")
+(out / "unfinished.json").unlink()
 """
 
 CHOOSE = r"""\

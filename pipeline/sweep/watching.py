@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pipeline.project import TRAIN
-from pipeline.run import dvc_file
+from pipeline.run import dvc_file, resume_state
 from pipeline.sweep.jobs import Job
 from pipeline.training.history import HISTORY, Row, read_history
 
@@ -48,20 +48,23 @@ def watched(jobs: Sequence[Job], watch: Watch | None) -> Iterator[None]:
 
 
 def _look(jobs: list[Job], watch: Watch, stop: threading.Event) -> None:
-    history = _history()
+    folder = _training()
     while not stop.wait(INTERVAL):
-        jobs = [job for job in jobs if not _pruned(job, history, watch)]
+        jobs = [job for job in jobs if not _pruned(job, folder, watch)]
 
 
-def _history() -> Path:
-    """Returns where a clone has the history of its training."""
-    folders = [Path(path) for path, stage in dvc_file.makers().items() if stage == TRAIN]
-    return folders[0] / HISTORY
+def _training() -> Path:
+    """Returns where a clone has its training."""
+    return next(Path(path) for path, stage in dvc_file.makers().items() if stage == TRAIN)
 
 
-def _pruned(job: Job, history: Path, watch: Watch) -> bool:
+def _pruned(job: Job, folder: Path, watch: Watch) -> bool:
+    """What DVC has checked out is another training, and a finished one."""
+    training = job.place / folder
+    if not (training / resume_state.NAME).exists():
+        return False
     try:
-        rows = read_history(job.place / history)
+        rows = read_history(training / HISTORY)
     except OSError:  # it has not come to its first epoch, or is finished
         return False
     epoch = watch.pruned_after(job.overrides, rows)

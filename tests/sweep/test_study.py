@@ -213,6 +213,8 @@ def test_a_trial_that_does_worse_than_those_before_ends_early_and_says_so_everyw
         *("hydra.sweeper.trials=4", "hydra.sweeper.at_once=1", "hydra.sweeper.seed=2"),
         *("hydra.sweeper.pruner=MedianPruner", "+hydra.sweeper.pruner_options.n_startup_trials=1"),
     )
+    quick.run("dvc", "repro")
+    quick.commit("a good training, which every clone has before its own")
     (quick.root / "hold-0.9").touch()  # it would never end by itself
     done = sweep(quick, *words)
     assert "2 jobs, 1 finished (1 of them before), 1 pruned, 0 not" in done.stdout
