@@ -214,6 +214,7 @@ def test_a_trial_that_does_worse_than_those_before_ends_early_and_says_so_everyw
         *("hydra.sweeper.pruner=MedianPruner", "+hydra.sweeper.pruner_options.n_startup_trials=1"),
     )
     quick.run("dvc", "repro")
+    (quick.root / "began").unlink()
     quick.commit("a good training, which every clone has before its own")
     (quick.root / "hold-0.9").touch()  # it would never end by itself
     done = sweep(quick, *words)
