@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,12 +91,23 @@ def started(within: Project, *command: str, log: str = "log", fresh: bool = True
 def stage_of(running: Running, module: str) -> psutil.Process | None:
     """The stage's own process below DVC's, once it is there; None when the command has ended."""
     while running.process.is_running() and running.process.status() != psutil.STATUS_ZOMBIE:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            for process in running.process.children(recursive=True):
-                if process.cmdline()[1:3] == ["-m", module]:
-                    return process
+        for number in _below(running.process.pid):
+            with contextlib.suppress(OSError, psutil.NoSuchProcess):
+                words = Path(f"/proc/{number}/cmdline").read_text().split("\0")
+                if words[1:3] == ["-m", module]:
+                    return psutil.Process(number)
         time.sleep(0.005)
     return None
+
+
+def _below(process: int) -> Iterator[int]:
+    """Its children and theirs, from the kernel's list of each: psutil, which reads every process
+    of the machine, takes longer than the pause until the next look."""
+    for file in Path("/proc").glob(f"{process}/task/*/children"):
+        with contextlib.suppress(OSError):  # it has ended
+            for child in map(int, file.read_text().split()):
+                yield child
+                yield from _below(child)
 
 
 def alive(process: psutil.Process) -> bool:

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,6 +124,7 @@ def _meanwhile(tally: Tally, change: Change, start: Project, scratch: Path) -> N
     output = project.root / "artifacts" / ("data" if stage == "prepare" else stage)
     while not (output / "unfinished.json").is_file():
         assert ground.alive(process), running.said
+        time.sleep(0.001)
     every = ground.family(process)
     for each in every:
         each.suspend()
