@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 import compiled  # noqa: E402
+import parsed  # noqa: E402
 from parents import ABSENT, IMPORTS, SANDBOXES, SET_BEFORE, foreign  # noqa: E402
 
 from pipeline.preloading.parent import Job, become, next_job  # noqa: E402
@@ -91,6 +92,8 @@ def _preload(name: str) -> None:
     for each in [each for each in sys.modules if each.partition(".")[0] == "pipeline"]:
         del sys.modules[each]
     compiled.hand_out(ROOT)
+    if name == "dvc":
+        parsed.once()
     if threading.active_count() > 1:
         raise RuntimeError(f"{name}: an import has started a thread, which no fork would have")
     gc.freeze()
