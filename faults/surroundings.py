@@ -183,7 +183,8 @@ def read_only(tally: Tally, project: Project) -> None:
         place = here / ("reports" if stage == "log-to-mlflow" else "artifacts")
         place.mkdir(exist_ok=True)
         mount = (
-            f"mount --bind '{place}' '{place}' && mount -o remount,ro,bind '{place}' && exec \"$@\""
+            f"mount --bind '{place}' '{place}' && "
+            f"mount -o remount,ro,nosuid,nodev,bind '{place}' && exec \"$@\""
         )
         words = ["unshare", "--mount", "--map-root-user", "sh", "-c", mount, "sh"]
         tally.tried += 1

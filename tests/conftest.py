@@ -11,7 +11,7 @@ from typing import Any
 import hypothesis
 import pytest
 
-from testing import preloaded
+from testing import memory, preloaded
 from testing.project import TINY, Project, make_project
 from testing.shared import shared
 
@@ -33,6 +33,7 @@ APART = ("end_to_end/test_faults.py",)
 def pytest_configure(config: pytest.Config) -> None:
     """One process of a run starts what all of its workers hand commands to, and ends it."""
     if not hasattr(config, "workerinput"):
+        memory.use(os.environ)
         serving = preloaded.served()
         serving.__enter__()
         config.add_cleanup(lambda: serving.__exit__(None, None, None))

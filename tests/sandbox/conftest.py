@@ -1,5 +1,6 @@
 """A place for attempts, and what must have come of none of them."""
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,13 +11,16 @@ from testing.confined import Den
 
 
 @pytest.fixture
-def den(tmp_path: Path) -> Iterator[Den]:
-    for folder in ("model", "given", "outside"):
-        (tmp_path / folder).mkdir(parents=True)
-    (tmp_path / "outside/secret").write_text("token")
-    np.array([1, 2, 3], np.float32).tofile(tmp_path / "model/weights.npy")
-    np.savez(tmp_path / "given/one.npz", **{"input.x": np.ones((1, 3), np.float32)})
-    np.save(tmp_path / "given/x.npy", np.ones((5, 3), np.float32))
-    yield Den(tmp_path)
-    assert sorted(path.name for path in (tmp_path / "outside").iterdir()) == ["secret"]
-    assert (tmp_path / "outside/secret").read_text() == "token"
+def den() -> Iterator[Den]:
+    """On a disk: what is counted of a folder is its blocks, and in memory it has none."""
+    with tempfile.TemporaryDirectory(prefix="den-", dir="/var/tmp") as name:
+        root = Path(name)
+        for folder in ("model", "given", "outside"):
+            (root / folder).mkdir(parents=True)
+        (root / "outside/secret").write_text("token")
+        np.array([1, 2, 3], np.float32).tofile(root / "model/weights.npy")
+        np.savez(root / "given/one.npz", **{"input.x": np.ones((1, 3), np.float32)})
+        np.save(root / "given/x.npy", np.ones((5, 3), np.float32))
+        yield Den(root)
+        assert sorted(path.name for path in (root / "outside").iterdir()) == ["secret"]
+        assert (root / "outside/secret").read_text() == "token"
