@@ -15,15 +15,31 @@ IMPORTS = {
     **SANDBOXES,
     "pytorch": (
         *("torch._dynamo", "torch.export", "torch.onnx", "sklearn.metrics", "hydra.utils"),
-        *("networkx", "onnxscript.function_libs.torch_lib.ops"),
+        *("networkx", "onnxscript.function_libs.torch_lib.ops", "ruamel.yaml", "omegaconf._impl"),
+        *("torch._export.serde.serialize", "torch._export.non_strict_utils", "torch.export._trace"),
+        *("torch.export._unlift", "torch.export.pt2_archive._package", "torch.utils.serialization"),
+        *("torch._functorch._aot_autograd.graph_capture", "torch._dynamo.precompile_context"),
+        *("torch._functorch.aot_autograd", "sympy.tensor.tensor", "sympy.assumptions.wrapper"),
     ),
-    "keras": ("tensorflow", "keras", "sklearn.metrics", "hydra.utils"),
-    "mlflow": ("mlflow.store.tracking.sqlalchemy_store", "mlflow.store.tracking.rest_store"),
+    "keras": ("tensorflow", "keras", "sklearn.metrics", "hydra.utils", "ruamel.yaml"),
+    "mlflow": (
+        *("mlflow.store.tracking.sqlalchemy_store", "mlflow.store.tracking.rest_store"),
+        *("mlflow.store.tracking.sqlalchemy_workspace_store", "alembic.command", "ruamel.yaml"),
+        *("mlflow.utils.search_logged_model_utils", "sqlalchemy.dialects.sqlite"),
+    ),
     "plain": (
         *("sklearn.metrics", "hydra", "jinja2", "pyarrow.csv", "ruamel.yaml", "yaml"),
         *("matplotlib.figure", "matplotlib.backends.backend_agg"),
     ),
-    "dvc": ("dvc.cli", "dvc.repo", "dvc.commands.repro", "dvc.stage.run", "dvc_data.index"),
+    "dvc": (
+        *("dvc.cli.parser", "dvc.stage.run", "dvc.analytics", "dvc.cachemgr", "dvc.data_cloud"),
+        *("dvc.dirs", "dvc.lock", "dvc.rwlock", "dvc.scm", "dvc.utils.strictyaml", "dvc._debug"),
+        *(f"dvc.repo.{name}" for name in ("artifacts", "datasets", "graph", "index", "metrics")),
+        *(f"dvc.repo.{name}" for name in ("open_repo", "params", "plots", "stage", "trie")),
+        *("dvc_data.index", "dvc_data.hashfile.status", "dvc_data.hashfile.db.local"),
+        *("dvc_data.hashfile._progress", "dulwich.patch", "dulwich.worktree", "scmrepo.git"),
+        *("configobj", "fsspec.implementations.memory", "networkx", "pygit2", "ruamel.yaml"),
+    ),
 }
 ABSENT = imports.ABSENT | dict.fromkeys(SANDBOXES, SURROUNDINGS["absent"])
 """While the framework is imported, as the pipeline does it."""
