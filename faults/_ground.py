@@ -94,7 +94,7 @@ def stage_of(running: Running, module: str) -> psutil.Process | None:
         for number in _below(running.process.pid):
             with contextlib.suppress(OSError, psutil.NoSuchProcess):
                 words = Path(f"/proc/{number}/cmdline").read_text().split("\0")
-                if words[1:3] == ["-m", module]:
+                if ["-m", module] in (words[1:3], words[3:5]):  # the latter in a client's
                     return psutil.Process(number)
         time.sleep(0.005)
     return None
@@ -131,9 +131,9 @@ def hit(process: psutil.Process, seconds: float, number: int = signal.SIGKILL) -
 def family(process: psutil.Process) -> list[psutil.Process]:
     """The stage's process, the one that does its work where that is another, and their children."""
     every = [process, *_standing_for(process)]
-    for each in tuple(every):
+    for number in [number for each in every for number in _below(each.pid)]:
         with contextlib.suppress(psutil.NoSuchProcess):
-            every += each.children(recursive=True)
+            every.append(psutil.Process(number))
     return every
 
 
