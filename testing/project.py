@@ -1,9 +1,12 @@
 """A copy of the project with its own git and DVC, in which commands run as a user types them."""
 
+import atexit
+import functools
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from testing import preloaded
+from testing import memory, preloaded
 
 ROOT = Path(__file__).parent.parent
 PARTS = ("conf", "data", "loops", "models", "pipeline", "dvc.yaml", "params.yaml", "conf.lock.yaml")
@@ -97,7 +100,29 @@ class Project:
 
 
 def make_project(root: Path) -> Project:
+    """A copy of the first one that this process made, which takes a sixth of the time."""
     root.mkdir(parents=True)
+    subprocess.run(["cp", "-a", f"{_first()}/.", root], check=True)
+    return Project(root)
+
+
+@functools.cache
+def _first() -> Path:
+    """Removed with the process; its objects in one pack, which is soon copied."""
+    folder = Path(tempfile.mkdtemp(prefix="project-", dir=os.environ.get(memory.ROOT)))
+    atexit.register(_remove, folder, os.getpid())
+    _made(folder / "project")
+    return folder / "project"
+
+
+def _remove(folder: Path, owner: int) -> None:
+    """Not by a process that was forked and ends earlier."""
+    if os.getpid() == owner:
+        shutil.rmtree(folder)
+
+
+def _made(root: Path) -> None:
+    root.mkdir()
     for part in PARTS:
         source = ROOT / part
         if source.is_dir():
@@ -110,4 +135,4 @@ def make_project(root: Path) -> Project:
     shutil.copy(ROOT / ".dvc/.gitignore", root / ".dvc/.gitignore")
     project = Project(root)
     project.begin()
-    return project
+    project.run("git", "-c", "pack.window=0", "repack", "-a", "-d", "--quiet")

@@ -275,6 +275,8 @@ def test_a_repository_that_git_cannot_read_is_no_tree_outside_git(project, monke
 
 
 def test_a_broken_repository_does_not_pass_for_a_clean_tree(project):
+    (project.root / "pipeline/data/columns.py").write_text("COMMITTED = 1\n")
+    project.commit()
     blob = project.run("git", "rev-parse", "HEAD:pipeline/data/columns.py").stdout.strip()
     (project.root / ".git/objects" / blob[:2] / blob[2:]).unlink()
     (project.root / "pipeline/data/columns.py").write_text("CHANGED = 1\n")
