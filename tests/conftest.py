@@ -21,13 +21,16 @@ hypothesis.settings.load_profile("suite")
 
 
 FIRST = (
-    *("end_to_end/test_faults.py", "end_to_end/test_team.py", "end_to_end/test_keras_pipeline.py"),
-    *("test_resume.py", "test_relog.py", "test_reproduce.py", "formats", "frameworks"),
+    *("sweep/test_slurm.py", "formats/test_onnx_train.py", "end_to_end/test_keras_pipeline.py"),
+    *("end_to_end/test_team.py", "formats/test_saved_model_training.py", "test_resume.py"),
+    *("end_to_end/test_pipeline.py", "test_reproduce.py", "provenance/test_lineage.py"),
+    *("test_relog.py", "formats/test_contract.py", "test_train.py", "formats", "frameworks"),
     *("end_to_end", "test_export_complete.py", "provenance", "hostile"),
 )
-"""What takes longest, so that the workers end at the same time."""
-APART = ("end_to_end/test_faults.py",)
-"""Files whose tests share nothing, and are handed to the workers one by one."""
+"""What takes longest, so that the workers end at the same time, and what waits beside what does
+not."""
+APART = ("end_to_end/test_faults.py", "end_to_end/test_experiments.py", "test_resume.py")
+"""Files whose tests share little, and are handed to the workers one by one."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
