@@ -1,6 +1,7 @@
 """Projects that tests share, and what every test process is set to."""
 
 import functools
+import gc
 import os
 import shutil
 import sys
@@ -35,7 +36,9 @@ APART = ("end_to_end/test_faults.py", "end_to_end/test_experiments.py", "test_re
 
 def pytest_configure(config: pytest.Config) -> None:
     """One process of a run starts what all of its workers hand commands to, and ends it."""
-    if not hasattr(config, "workerinput"):
+    if hasattr(config, "workerinput"):
+        gc.disable()  # until all is imported, which stays
+    else:
         memory.use(os.environ)
         serving = preloaded.served()
         serving.__enter__()
@@ -76,6 +79,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((i for i, name in enumerate(FIRST) if place.startswith(name)), len(FIRST))
 
     items.sort(key=lambda item: order(item.path))
+
+
+def pytest_collection_finish() -> None:
+    """What was imported is not looked through for garbage again and again, and what the tests make
+    as rarely as in a stage."""
+    gc.enable()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000)
 
 
 @pytest.fixture(autouse=True, scope="session")
