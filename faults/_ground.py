@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -45,11 +44,7 @@ def verified(root: Path) -> Project:
         made.run("dvc", "repro", "verify")
 
     base = Path(os.environ.get(SHARED, root.parent / "shared"))
-    return copied(Project(once(base, "verified", make) / "project"), root)
-
-
-def copied(of: Project, root: Path) -> Project:
-    return Project(Path(shutil.copytree(of.root, root, symlinks=True)))
+    return Project(once(base, "verified", make) / "project").copied(root)
 
 
 @dataclass

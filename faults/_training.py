@@ -38,7 +38,7 @@ def setting(
     moment in them."""
     project = ground.project(scratch / "start" / "project", *overrides)
     project.run("dvc", "repro", "prepare")
-    undisturbed = ground.copied(project, scratch / "undisturbed" / "project")
+    undisturbed = project.copied(scratch / "undisturbed" / "project")
     seconds = 0.0
     if timed:
         (seconds,) = ground.lives(undisturbed, [MODULE], *COMMAND)
@@ -86,7 +86,7 @@ def ends_the_same(tally: Tally, ours: Setting, scratch: Path, rng: Random, repea
     while tally.tried < repeats:
         tally.count("trainings")
         number = tally.measured["trainings"]
-        project = ground.copied(ours.project, scratch / f"training_{number}" / "project")
+        project = ours.project.copied(scratch / f"training_{number}" / "project")
         before = tally.tried
         last = 0
         while (said := _killed(tally, ours, project, rng, repeats)) is not None:

@@ -3,7 +3,6 @@
 import shutil
 from pathlib import Path
 
-from faults import _ground as ground
 from faults import _training as training
 from faults import bits
 from faults.tally import Tally, generator
@@ -18,10 +17,10 @@ KINDS = (bits.flip, bits.truncate, bits.delete, bits.rename, bits.swap)
 def run(repeats: int, scratch: Path) -> Tally:
     tally, rng = Tally(), generator(__name__)
     ours = training.setting(scratch, *PARAMS, timed=False)
-    unfinished = ground.copied(ours.project, scratch / "unfinished" / "project")
+    unfinished = ours.project.copied(scratch / "unfinished" / "project")
     training.cut_short(unfinished, 4)
     for kind in KINDS * repeats:
-        project = ground.copied(unfinished, scratch / "damaged" / "project")
+        project = unfinished.copied(scratch / "damaged" / "project")
         first, *rest = training.saved_epochs(project)
         places = kind(rng.choice(rest), [first], rng)
         tally.tried += 1

@@ -32,13 +32,13 @@ def run(repeats: int, scratch: Path) -> Tally:
     start.run("dvc", "repro", "checkpoint")
     start.commit("trained")
     edit(start)
-    undisturbed = ground.copied(start, scratch / "undisturbed" / "project")
+    undisturbed = start.copied(scratch / "undisturbed" / "project")
     began = time.monotonic()
     undisturbed.run(*EXPERIMENT, fresh=repeats > SHORT)  # its time counts for random moments
     whole = time.monotonic() - began
     expected = [ground.statement(undisturbed, name) for name in ("train", "checkpoint")]
     for number in range(repeats):
-        project = ground.copied(start, scratch / str(number) / "project")
+        project = start.copied(scratch / str(number) / "project")
         moment = None if number < 2 else random.uniform(0, whole)
         Killed(tally, project, number).through(moment, expected)
     return tally

@@ -36,7 +36,7 @@ def run(repeats: int, scratch: Path) -> Tally:
 
 def _another(start: Project, root: Path, number: int) -> Project:
     """A complete model of another digest, whole and verified like the first."""
-    project = ground.copied(start, root)
+    project = start.copied(root)
     model = project.root / "artifacts/complete-model"
     definition = provenance.read(model)["predicate"]["buildDefinition"]
     with (model / "README.md").open("a") as card:

@@ -24,7 +24,7 @@ SOON = 30
 def run(repeats: int, scratch: Path) -> Tally:
     tally, rng = Tally(), generator(__name__)
     ours = training.setting(scratch, *PARAMS)
-    project = ground.copied(ours.project, scratch / "disturbed" / "project")
+    project = ours.project.copied(scratch / "disturbed" / "project")
     while tally.tried < repeats:
         running = ground.started(project, *training.COMMAND)
         stage = ground.stage_of(running, training.MODULE)

@@ -112,7 +112,7 @@ class Ours:
         self.tally.survived += alone and none_running and whole and not touched
 
     def _project(self, root: Path, experiment: str) -> Project:
-        project = ground.copied(self.start, root)
+        project = self.start.copied(root)
         uri = self.proxy.uri
         project.params(*ground.VERIFIED, f"tracking.uri={uri}", f"tracking.experiment={experiment}")
         return project

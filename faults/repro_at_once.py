@@ -19,11 +19,11 @@ REFUSED = r"process \d+ is writing it|Pid \d+|PID \d+|is busy|Unable to acquire 
 def run(repeats: int, scratch: Path) -> Tally:
     tally = Tally()
     start = ground.project(scratch / "start" / "project", *TINY)
-    undisturbed = ground.copied(start, scratch / "undisturbed" / "project")
+    undisturbed = start.copied(scratch / "undisturbed" / "project")
     undisturbed.run("dvc", "repro", "export-complete")
     right = [ground.statement(undisturbed, name) for name in ARTIFACTS]
     for number in range(repeats):
-        project = ground.copied(start, scratch / f"{number}" / "project")
+        project = start.copied(scratch / f"{number}" / "project")
         command = ("dvc", "repro", "export-complete")
         running = [ground.started(project, *command, log=f"log{i}") for i in range(AT_ONCE)]
         for each in running:

@@ -24,7 +24,7 @@ def run(repeats: int, scratch: Path) -> Tally:
     tally, rng = Tally(), generator(__name__)
     ours = training.setting(scratch, *PARAMS)
     while tally.tried < repeats:
-        project = ground.copied(ours.project, scratch / "disturbed" / "project")
+        project = ours.project.copied(scratch / "disturbed" / "project")
         before = tally.tried
         while _signalled(tally, project, rng.uniform(0, ours.seconds), repeats):
             pass

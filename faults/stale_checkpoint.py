@@ -71,9 +71,9 @@ CHANGES = (
 def run(repeats: int, scratch: Path) -> Tally:
     tally = Tally()
     start = ground.project(scratch / "start" / "project", *PARAMS)
-    prepared = ground.copied(start, scratch / "prepared" / "project")
+    prepared = start.copied(scratch / "prepared" / "project")
     prepared.run("dvc", "repro", "prepare")
-    unfinished = ground.copied(prepared, scratch / "unfinished" / "project")
+    unfinished = prepared.copied(scratch / "unfinished" / "project")
     training.cut_short(unfinished, 2)
     for number in range(repeats):
         for change in CHANGES:
@@ -89,7 +89,7 @@ def _refused(
 ) -> None:
     """The old epochs are not gone on from, and the result is that of the change alone."""
     ours, theirs = (
-        ground.copied(each, scratch / name / "project")
+        each.copied(scratch / name / "project")
         for each, name in ((unfinished, "with"), (prepared, "without"))
     )
     for project in (ours, theirs):
@@ -117,7 +117,7 @@ def _trained(project: Project, change: Change) -> str:
 def _meanwhile(tally: Tally, change: Change, start: Project, scratch: Path) -> None:
     """The stage ends in one line and DVC records nothing of it; run again it is right."""
     stage = change.stage
-    project = ground.copied(start, scratch / "meanwhile" / "project")
+    project = start.copied(scratch / "meanwhile" / "project")
     running = ground.started(project, "dvc", "repro", stage)
     process = ground.stage_of(running, f"pipeline.{stage}")
     assert process, running.said

@@ -122,18 +122,18 @@ def run(repeats: int, scratch: Path) -> Tally:
     _demand_shifted(tally, every["clock"], scratch)
     for model, overrides in MODELS.items():
         start = ground.project(scratch / model / "start" / "project", *overrides)
-        usual = ground.copied(start, scratch / model / "usual" / "project")
+        usual = start.copied(scratch / model / "usual" / "project")
         for stage in STAGES:
             usual.stage(stage)
         chosen = {"all at once": together(every)}
         if repeats > SHORT and model == "torch_mlp":
             chosen |= every
         for name, place in chosen.items():
-            there = ground.copied(start, scratch / model / name / "project")
+            there = start.copied(scratch / model / name / "project")
             _same(tally, f"{model}, {name}", place, there, usual)
         if model == "torch_mlp":
-            read_only(tally, ground.copied(usual, scratch / "read-only" / "project"))
-            no_cache(tally, ground.copied(start, scratch / "no-cache" / "project"), usual)
+            read_only(tally, usual.copied(scratch / "read-only" / "project"))
+            no_cache(tally, start.copied(scratch / "no-cache" / "project"), usual)
     return tally
 
 

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -93,6 +93,12 @@ class Project:
         self.run("git", "config", "commit.gpgsign", "false")
         self.commit("start")
 
+    def copied(self, place: Path) -> Self:
+        """A project to spoil, with whatever this one has made."""
+        place.mkdir(parents=True)
+        subprocess.run(["cp", "-a", f"{self.root}/.", place], check=True)
+        return type(self)(place)
+
     def commit(self, message: str = "change") -> str:
         self.run("git", "add", "--all")
         self.run("git", "commit", "--quiet", "--message", message)
@@ -101,9 +107,7 @@ class Project:
 
 def make_project(root: Path) -> Project:
     """A copy of the first one that this process made, which takes a sixth of the time."""
-    root.mkdir(parents=True)
-    subprocess.run(["cp", "-a", f"{_first()}/.", root], check=True)
-    return Project(root)
+    return Project(_first()).copied(root)
 
 
 @functools.cache

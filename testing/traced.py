@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -64,9 +63,6 @@ class Traced(Project):
     def command(self, *arguments: str, **environ: str) -> subprocess.CompletedProcess:
         """`python -m pipeline.trace` as a user types it."""
         return self.run("python", "-m", "pipeline.trace", *arguments, check=False, **environ)
-
-    def copied(self, place: Path) -> "Traced":
-        return Traced(Path(shutil.copytree(self.root, place, symlinks=True)))
 
     def resealed(self, directory: Path, **changes: Any) -> None:
         """The statement written anew with another definition, as somebody who lies would."""

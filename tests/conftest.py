@@ -3,7 +3,6 @@
 import functools
 import gc
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -133,6 +132,6 @@ def copy_of(tmp_path: Path) -> Iterator[Callable[[Project], Project]]:
     """A project to spoil."""
 
     def copy(project: Project) -> Project:
-        return Project(Path(shutil.copytree(project.root, tmp_path / "copy", symlinks=True)))
+        return project.copied(tmp_path / "copy")
 
     yield copy

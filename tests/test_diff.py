@@ -44,7 +44,7 @@ def differ(report: dict) -> dict:
 def project(trained, tmp_path_factory) -> Project:
     """MODEL was made from a dirty tree with other data; `before` is the same without."""
     root = tmp_path_factory.mktemp("diff") / "project"
-    project = Project(Path(shutil.copytree(trained.root, root, symlinks=True)))
+    project = trained.copied(root)
     (project.root / "artifacts").rename(project.root / "before")
     lines = project.read("data/digits.csv").splitlines()
     lines[5] = lines[5].rsplit(",", 1)[0] + ",3"
@@ -239,7 +239,7 @@ def test_bytes_that_are_not_those_of_the_statement_are_not_compared(project, tmp
 
 
 def test_a_patch_that_is_not_at_hand_is_said(project, tmp_path):
-    copy = Project(Path(shutil.copytree(project.root, tmp_path / "copy", symlinks=True)))
+    copy = project.copied(tmp_path / "copy")
     for patch in (copy.root / "artifacts").rglob(provenance.PATCH):
         patch.unlink()
     report = compare("before/complete-model", MODEL, copy.root)
@@ -350,7 +350,7 @@ def test_tensors_differ_by_any_bit_and_another_size_is_told():
 
 def test_raw_data_come_back_from_git_and_from_dvc_s_cache(project, tmp_path):
     """The work tree has moved on; what the statements name is found by its digest."""
-    copy = Project(Path(shutil.copytree(project.root, tmp_path / "copy", symlinks=True)))
+    copy = project.copied(tmp_path / "copy")
     (copy.root / "data/digits.csv").write_text("label\n0\n")
     report = compare("before/complete-model", MODEL, copy.root)
     assert report["data"]["rows"]["changed"] == 1

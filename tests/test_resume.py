@@ -149,7 +149,7 @@ def test_resumed_for_two_epochs_it_is_what_four_epochs_make(
 def plain(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Path]:
     """Copy the project before it is changed."""
     root = tmp_path_factory.mktemp("plain") / "project"
-    project = Project(Path(shutil.copytree(trained.root, root, symlinks=True)))
+    project = trained.copied(root)
     return project, copied(project)
 
 
@@ -225,7 +225,7 @@ def test_one_that_was_exported_to_predict_only_is_refused(
     plain: tuple[Project, Path], tmp_path: Path
 ) -> None:
     project, _ = plain
-    copy = Project(Path(shutil.copytree(project.root, tmp_path / "copy")))
+    copy = project.copied(tmp_path / "copy")
     copy.params(*TINY, "export.train=false")
     copy.stage("export-complete")
     line = refused(copy, str(copy.root / "artifacts/complete-model"))
@@ -251,7 +251,7 @@ def test_an_experiment_s_values_are_taken_and_the_parent_s_otherwise(
     plain: tuple[Project, Path], tmp_path: Path
 ) -> None:
     project, whole = plain
-    copy = Project(Path(shutil.copytree(project.root, tmp_path / "copy")))
+    copy = project.copied(tmp_path / "copy")
     (copy.root / "conf/experiment/long.yaml").write_text(
         "# @package _global_\ntrain:\n  epochs: 7\n"
     )
@@ -264,7 +264,7 @@ def test_without_dvc_to_track_it_one_line_says_so(
     plain: tuple[Project, Path], tmp_path: Path
 ) -> None:
     project, whole = plain
-    copy = Project(Path(shutil.copytree(project.root, tmp_path / "copy")))
+    copy = project.copied(tmp_path / "copy")
     shutil.rmtree(copy.root / ".dvc")
     assert "DVC does not track it" in refused(copy, str(whole))
 
@@ -286,7 +286,7 @@ def test_what_does_not_fit_the_complete_model_is_refused_by_name(
     plain: tuple[Project, Path], tmp_path: Path, override: str, told: str
 ) -> None:
     project, whole = plain
-    copy = Project(Path(shutil.copytree(project.root, tmp_path / "copy")))
+    copy = project.copied(tmp_path / "copy")
     copy.run("python", "-c", WRITE_PARAMS, str(whole), override)
     copy.stage("prepare")
     done = copy.stage("train", check=False)
@@ -296,7 +296,7 @@ def test_what_does_not_fit_the_complete_model_is_refused_by_name(
 
 def test_a_lower_learning_rate_is_taken(plain: tuple[Project, Path], tmp_path: Path) -> None:
     project, whole = plain
-    copy = Project(Path(shutil.copytree(project.root, tmp_path / "copy")))
+    copy = project.copied(tmp_path / "copy")
     slow = resumed(copy, whole, "train.lr=1e-5", "train.epochs=1", "export.attempt=[]")
     moved = np.load(copy.root / "artifacts/checkpoint/reference/seven.npz")["output.logits"]
     before = np.load(project.root / "artifacts/checkpoint/reference/seven.npz")["output.logits"]
@@ -308,7 +308,7 @@ def test_a_parent_that_was_changed_is_told_before_any_work(
     plain: tuple[Project, Path], tmp_path: Path
 ) -> None:
     project, whole = plain
-    copy = Project(Path(shutil.copytree(project.root, tmp_path / "copy")))
+    copy = project.copied(tmp_path / "copy")
     copy.run("python", "-c", WRITE_PARAMS, str(whole))
     kept = copy.root / "parents" / whole.name
     (kept / "README.md").chmod(0o644)
@@ -325,7 +325,7 @@ def test_a_parent_that_no_resume_has_screened_is_screened_by_the_stage(
 ) -> None:
     """It can have come with a clone, under its right digest."""
     project, whole = plain
-    copy = Project(Path(shutil.copytree(project.root, tmp_path / "copy")))
+    copy = project.copied(tmp_path / "copy")
     copy.run("python", "-c", WRITE_PARAMS, str(whole))
     marker, hostile = tmp_path / "marker", Path(shutil.copytree(whole, tmp_path / "hostile"))
     (hostile / "optimizer.pt").write_bytes(pickle.dumps(Payload(marker)))

@@ -221,7 +221,7 @@ def test_a_dep_puts_nothing_beside_the_artifact_in_the_place_of_code(
 ) -> None:
     """Named as a dep by its digest, a directory that came along would be copied over models/."""
     mark = tmp_path / "mark"
-    theirs = Project(Path(shutil.copytree(clone.root, tmp_path / "clone")))
+    theirs = clone.copied(tmp_path / "clone")
     other = mailed(clone, theirs.root / "artifacts/planted")
     (other / "params.py").write_text(marking(mark))
     definition = provenance.read(other)["predicate"]["buildDefinition"]
@@ -317,7 +317,7 @@ def test_dvc_reads_a_stranger_s_pointers_for_their_digests_alone(
     clone: Project, tmp_path: Path
 ) -> None:
     """A patch's .dvc/config could name a remote, and a pointer a repository to clone."""
-    own = Project(Path(shutil.copytree(clone.root, tmp_path / "own")))
+    own = clone.copied(tmp_path / "own")
     own.run("git", "rm", "--quiet", "--cached", "data/digits.csv")
     own.run("dvc", "add", "--quiet", "data/digits.csv")
     own.commit("data is DVC's")

@@ -41,7 +41,7 @@ def start(tmp_path_factory) -> Project:
 
 @pytest.fixture
 def project(start, tmp_path) -> Project:
-    return Project(Path(shutil.copytree(start.root, tmp_path / "project", symlinks=True)))
+    return start.copied(tmp_path / "project")
 
 
 def clone(project: Project, to: Path, *options: str) -> Project:
@@ -334,7 +334,7 @@ def strict(trained, tmp_path) -> Callable[..., tuple[int, str]]:
     """export-complete with lineage.strict, of a tiny checkpoint."""
 
     def export(spoil: Callable[[Project], None]) -> tuple[int, str]:
-        copy = Project(Path(shutil.copytree(trained.root, tmp_path / "strict", symlinks=True)))
+        copy = trained.copied(tmp_path / "strict")
         copy.params(*TINY, "lineage.strict=true")
         spoil(copy)
         done = copy.stage("export-complete", check=False)

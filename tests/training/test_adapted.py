@@ -1,7 +1,6 @@
 """A model that was trained by adapters is complete: merged, verified, made again and trained on."""
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -108,7 +107,7 @@ def test_what_is_written_of_it_names_adapter_and_base(project: Project, base: Pa
 def test_a_killed_training_goes_on_over_the_base_and_ends_in_the_same_bytes(
     project: Project, tmp_path: Path
 ) -> None:
-    copy = Project(Path(shutil.copytree(project.root, tmp_path / "copy", symlinks=True)))
+    copy = project.copied(tmp_path / "copy")
     statement = copy.root / "artifacts/train" / provenance.NAME
     expected = statement.read_bytes()
     command = [sys.executable, *copy.stage_command("train")[1:]]
