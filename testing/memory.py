@@ -1,6 +1,7 @@
 """Where the tests' temporary files lie: in memory, if there is enough of it."""
 
 import os
+import shutil
 from collections.abc import MutableMapping
 from pathlib import Path
 
@@ -8,7 +9,11 @@ PLACE = Path("/dev/shm")
 ENOUGH = 12 << 30
 """Bytes that must be free; the files of a whole run took at most half of it."""
 ROOT = "PYTEST_DEBUG_TEMPROOT"
-"""pytest's own variable for the folder in which it makes its own."""
+"""pytest's variable for the folder in which it makes its own."""
+
+
+NAME = "cmtests-"
+"""Of a run's folder, before its process's number; short, as paths of sockets must be."""
 
 
 def use(environ: MutableMapping[str, str], place: Path = PLACE) -> None:
@@ -17,6 +22,18 @@ def use(environ: MutableMapping[str, str], place: Path = PLACE) -> None:
     it, and so does a machine where memory is short or runs no programs that lie in it."""
     if ROOT in environ or not place.is_dir():
         return
+    _remove_left(place)
     there = os.statvfs(place)
     if there.f_bavail * there.f_frsize >= ENOUGH and not there.f_flag & os.ST_NOEXEC:
-        environ[ROOT] = str(place)
+        own = place / f"{NAME}{os.getpid()}"
+        own.mkdir()
+        own.chmod(0o755)  # PostgreSQL's user must come through it
+        environ[ROOT] = str(own)
+
+
+def _remove_left(place: Path) -> None:
+    """Removes what runs have left that are no more: what failed in them, or all, if killed."""
+    for folder in place.glob(f"{NAME}*"):
+        number = folder.name.removeprefix(NAME)
+        if number == str(os.getpid()) or not Path("/proc", number).exists():
+            shutil.rmtree(folder, ignore_errors=True)

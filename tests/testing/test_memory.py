@@ -1,6 +1,7 @@
 """Temporary files lie in memory where there is enough of it, and nowhere else by surprise."""
 
 import os
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,7 +23,23 @@ def chosen(
 
 
 def test_ample_memory_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert chosen(monkeypatch, tmp_path) == str(tmp_path)
+    own = tmp_path / f"{memory.NAME}{os.getpid()}"
+    assert chosen(monkeypatch, tmp_path) == str(own)
+    assert own.is_dir() and own.stat().st_mode & 0o011 == 0o011
+
+
+def test_what_a_run_that_is_no_more_has_left_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One whose process has the number of this one is no more, either."""
+    ended = subprocess.run(["sh", "-c", "echo $$"], capture_output=True, text=True, check=True)
+    numbers = (ended.stdout.strip(), str(os.getpid()), str(os.getppid()))
+    for name in (*(f"{memory.NAME}{number}" for number in numbers), "another"):
+        (tmp_path / name / "pytest-of-me").mkdir(parents=True)
+    chosen(monkeypatch, tmp_path)
+    there = {each.name: len(list(each.iterdir())) for each in tmp_path.iterdir()}
+    running, own = (f"{memory.NAME}{number}" for number in (os.getppid(), os.getpid()))
+    assert there == {running: 1, own: 0, "another": 1}
 
 
 def test_too_little_of_it_one_that_runs_no_program_and_none_are_not(
