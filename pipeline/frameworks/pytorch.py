@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from . import _pytorch_adapter, _pytorch_average, _pytorch_state, _pytorch_steps
 from . import _pytorch_demands as demands
 from ._filling import filled
+from ._pytorch_as_traced import answer_as_traced
 from ._pytorch_average import average_of
 from ._pytorch_building import build as build
 from ._pytorch_own_step import judging
@@ -48,6 +49,7 @@ def configure(threads: int) -> None:
     torch.backends.cudnn.benchmark = False
     # Attention's fast path answers otherwise by a rounding (8.9e-8) than what is exported of it.
     torch.backends.mha.set_fastpath_enabled(False)
+    answer_as_traced()
 
 
 def seed(value: int, training: Training | None = None) -> None:

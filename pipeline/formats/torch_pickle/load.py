@@ -19,7 +19,9 @@ def load(directory: Path) -> Callable[[Arrays], Arrays]:
     cannot be imported."""
     import torch
 
-    torch.backends.mha.set_fastpath_enabled(False)  # as it was trained, and bit for bit
+    # As it was trained, and bit for bit: without a fast path, and on the path of a trace.
+    torch.backends.mha.set_fastpath_enabled(False)
+    torch.compiler._is_compiling_flag = torch.compiler._is_exporting_flag = True
     model = torch.load(directory / FILE, weights_only=False)
     return partial(predict, model, signature=_index(directory))
 
