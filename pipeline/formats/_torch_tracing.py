@@ -4,13 +4,14 @@ before it while a net is traced."""
 import logging
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass, field
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 from ._onnx_export import silenced
 from ._torch_branches import differing_line, open_branches
+from ._torch_caches import fresher, may_be_stale, renewing
 from ._torch_errors import FAULTS, by_values, fixes_size, in_one_line, scripted
 from ._torch_sizes import open_lengths
 from ._torch_states import changed_states, drop_reads, known_numbers
@@ -60,6 +61,15 @@ class Tracing:
     places: list[str] = field(default_factory=list)
 
     def program(self) -> Any:
+        """Returns what torch makes, with what the module computes of its weights for evaluation
+        and holds computed by the program."""
+        program = self._made()
+        if may_be_stale(program, self.module):
+            with suppress(*FAULTS), renewing(self.module):
+                program = fresher(program, self._made())
+        return program
+
+    def _made(self) -> Any:
         """Returns what torch makes. Where that fails, torch prints a graph, which nobody sees."""
         import torch
 

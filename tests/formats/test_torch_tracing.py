@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
 
 from pipeline.frameworks import pytorch as framework
 from testing.formats import form as plugin
@@ -216,3 +217,75 @@ def test_attention_has_any_number_of_leading_axes(leading: tuple[int, ...], tmp_
     onnx.export(net, rows, ["answer"], tmp_path)
     wanted = net(torch.from_numpy(rows["words"])).detach().numpy()
     np.testing.assert_allclose(onnx.load(tmp_path)(rows)["answer"], wanted, atol=1e-5)
+
+
+class Caching(Net):
+    """In evaluation mode it keeps a bias that is made of a weight; `train` forgets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.biases = nn.Parameter(torch.zeros(5))
+        self.cache: dict[str, Tensor] = {}
+
+    def train(self, mode: bool = True) -> "Caching":
+        self.cache = {}
+        return super().train(mode)
+
+    def bias(self) -> Tensor:
+        return self.biases[torch.arange(12) % 5]
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        if self.training:
+            return super().forward(pixels + self.bias())
+        if "bias" not in self.cache:
+            self.cache["bias"] = self.bias()
+        return super().forward(pixels + self.cache["bias"])
+
+
+class Prepared(Caching):
+    """It computes the bias when evaluation begins."""
+
+    def train(self, mode: bool = True) -> "Caching":
+        nn.Module.train(self, mode)
+        self.cache = {} if mode else {"bias": self.bias().detach()}
+        return self
+
+
+@pytest.mark.parametrize("net", [Caching, Prepared])
+def test_what_is_kept_of_weights_for_evaluation_follows_them(net: Any, tmp_path: Path) -> None:
+    training = trained(net=net)
+    directory = exported(training, tmp_path)
+    assert not any(isinstance(each, FakeTensor) for each in training.net.cache.values())
+    trainer = form.load_training(directory)
+    assert by_trainer(trainer) == by_source(training)
+    rows = {"pixels": np.random.default_rng(1).normal(size=(5, 12)).astype(np.float32)}
+    answers, _ = framework.evaluate(training, rows, None)
+    assert trainer.predict(rows)["logits"].tobytes() == answers["logits"].tobytes()
+
+
+class Merging(Net):
+    """It merges a weight into another for evaluation, as adapters do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.added = nn.Parameter(torch.full((8, 12), 0.1))
+        self.one = torch.tensor(1.0)
+        self.merged = False
+
+    def train(self, mode: bool = True) -> "Merging":
+        super().train(mode)
+        if self.merged == mode:
+            self.hidden.weight.data += self.added.data * (-1 if mode else 1)
+            self.merged = not mode
+        return self
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return super().forward(pixels * self.one)
+
+
+def test_weights_that_are_merged_for_evaluation_stay_as_they_are(tmp_path: Path) -> None:
+    training = trained(net=Merging)
+    rows = {"pixels": np.random.default_rng(1).normal(size=(5, 12)).astype(np.float32)}
+    directory = exported(training, tmp_path)
+    answers, _ = framework.evaluate(training, rows, None)
+    assert form.load(directory)(rows)["logits"].tobytes() == answers["logits"].tobytes()
