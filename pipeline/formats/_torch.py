@@ -32,8 +32,8 @@ def constant(text: str) -> str:
     what = "number of rows" if match[1] == ROWS else f"dimension {match[1]}"
     axis = 0 if match[1] == ROWS else 1
     return (
-        f"the {what} became a constant, as len(x), int(x.shape[{axis}]) or a literal make it: "
-        f"write x.shape[{axis}], x.new_zeros or a shape of -1"
+        f"the {what} became a constant, as len(x), range(x.shape[{axis}]), int(x.shape[{axis}]) or "
+        f"a literal make it: write x.shape[{axis}], torch.arange, x.new_zeros or a shape of -1"
     )
 
 

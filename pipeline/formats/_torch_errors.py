@@ -26,6 +26,9 @@ TAKEN_OUT = (
     "it takes a tensor out of the trace, as x.data and x.detach().requires_grad_() do, or a "
     "derivative within forward; write it with x.detach() and without torch.autograd.grad"
 )
+UNSAID = "Cannot create Dim with inconsistent"
+"""What torch (2.13) ends in while it writes which sizes would be fixed or bounded."""
+DECIDES = "a size that is left open decides what is computed; compute the same for each"
 BY_VALUES = "data-dependent"
 WAY_OUT = (
     "it goes by the values of a tensor, which no program knows beforehand; keep shapes and choose "
@@ -48,7 +51,8 @@ def branches(text: str) -> str:
 
 def fixes_size(error: BaseException) -> bool:
     """Returns whether torch says that a size would be fixed, or bounded."""
-    return bool(constant(str(error)) or branches(str(error)))
+    text = str(error)
+    return bool(constant(text) or branches(text) or UNSAID in text)
 
 
 def by_values(error: BaseException) -> bool:
@@ -64,6 +68,8 @@ def in_one_line(error: BaseException) -> str:
     text = str(error)
     if hint := constant(text) or branches(text):
         return hint
+    if UNSAID in text:
+        return DECIDES
     if LOST in text:
         return TAKEN_OUT
     lines = [line.strip() for line in text.splitlines() if line.strip()]

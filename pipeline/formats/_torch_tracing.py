@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ._onnx_export import silenced
 from ._torch_branches import differing_line, open_branches
 from ._torch_caches import fresher, may_be_stale, renewing
-from ._torch_errors import FAULTS, by_values, fixes_size, in_one_line, scripted
+from ._torch_errors import DECIDES, FAULTS, by_values, fixes_size, in_one_line, scripted
 from ._torch_sizes import open_lengths
 from ._torch_states import changed_states, drop_reads, known_numbers
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 NOISY = "torch.fx.experimental.symbolic_shapes"
 """It says what `traced` says, in a page."""
-DECIDES = "a size that is left open decides what is computed; compute the same for each"
 
 
 def traced(

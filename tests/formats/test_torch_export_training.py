@@ -3,9 +3,11 @@
 That a process without the source does the same is in tests/end_to_end/test_continuation.py.
 """
 
+import contextlib
 import json
 import zipfile
 from collections.abc import Callable, Iterable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -360,6 +362,50 @@ class Doubled(torch.autograd.Function):
         return gradient * 2
 
 
+class Gelu(torch.autograd.Function):
+    """Its backward is the derivative, computed in another order."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        ctx.save_for_backward(values)
+        return values * 0.5 * (1 + torch.tanh(0.79788456 * values * (1 + 0.044715 * values**2)))
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (values,) = ctx.saved_tensors
+        tanh = torch.tanh(0.79788456 * values * (1 + 0.044715 * values**2))
+        inner = 0.79788456 + 0.1070322243 * values**2
+        return (0.5 * values * ((1 - tanh**2) * inner) + 0.5 * (1 + tanh)) * gradient
+
+
+class Reversed(torch.autograd.Function):
+    """Turns the gradient round, in two methods, of an input beside a number."""
+
+    @staticmethod
+    def forward(values: Tensor, strength: float) -> Tensor:
+        return values.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, float], output: Tensor) -> None:
+        ctx.strength = inputs[1]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return -ctx.strength * gradient, None
+
+
+class Spread(torch.autograd.Function):
+    """Its backward mixes the gradients of several values."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        return values.round()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient.flip(1)
+
+
 class Own(Net):
     function: Any = Rounded
 
@@ -369,26 +415,38 @@ class Own(Net):
 
 class Late(Net):
     function: Any = Rounded
+    arguments: tuple[Any, ...] = ()
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return self.answer(self.function.apply(3 * torch.relu(self.hidden(pixels))))
+        hidden = 3 * torch.relu(self.hidden(pixels))
+        return self.answer(self.function.apply(hidden, *self.arguments))
 
 
 class Harmless(Late):
     function = Doubled
 
 
+class Smooth(Late):
+    function = Gelu
+
+
+class Adversary(Late):
+    function, arguments = Reversed, (0.3,)
+
+
+class Mixing(Late):
+    function = Spread
+
+
 def test_a_backward_of_somebody_s_own_is_refused_in_one_line(tmp_path: Path) -> None:
-    with pytest.raises(
-        ValueError, match="Rounded: a torch.autograd.Function, whose own back"
-    ) as at:
-        exported(trained(net=Late), tmp_path)
+    with pytest.raises(ValueError, match="Spread: a torch.autograd.Function, whose own back") as at:
+        exported(trained(net=Mixing), tmp_path)
     assert "\n" not in str(at.value) and "hidden.weight" in str(at.value)
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("net", [Own, Harmless])
-def test_a_backward_that_changes_no_gradient_is_taken_and_costs_no_state(
+@pytest.mark.parametrize("net", [Own, Harmless, Late, Smooth, Adversary])
+def test_a_backward_of_one_value_at_a_time_goes_along_and_costs_no_state(
     net: Any, tmp_path: Path
 ) -> None:
     training = trained(net=net)
@@ -396,6 +454,16 @@ def test_a_backward_that_changes_no_gradient_is_taken_and_costs_no_state(
     trainer = form.load_training(exported(training, tmp_path))
     assert in_bytes(framework.state(training)) == before
     assert by_trainer(trainer) == by_source(training)
+
+
+def test_a_backward_in_another_order_would_not_go_on_bit_for_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_backward = import_module("formats.torch_export._own_backward")
+    monkeypatch.setattr(own_backward, "own_backwards", contextlib.nullcontext)
+    training = trained(net=Smooth)
+    trainer = form.load_training(exported(training, tmp_path))
+    assert by_trainer(trainer) != by_source(training)
 
 
 class Cumulative(Net):

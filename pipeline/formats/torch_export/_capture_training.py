@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .._examples import Examples
@@ -10,7 +11,7 @@ from .._torch_tracing import assigned_in_place, seen_data, unchecked_distributio
 from ._capture import EXAMPLE_ROWS, trace
 from ._cumulative import own_means
 from ._names import LOSS, TRAIN
-from ._own_backward import demand_own_gradients
+from ._own_backward import with_own_gradients
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,9 +30,7 @@ def capture_training(training: Any, given: Examples) -> dict[str, "ExportedProgr
         answers = training.predicting.answer(dict(zip(training.inputs, tensors, strict=True)))
     step, loss = _modules(training, [name.partition(".")[2] for name in values])
     with _mode(net, training.training_mode):
-        with own_means(net), unchecked_distributions():
-            train = _trace_loss(given, step, "its training step")
-        demand_own_gradients(step, train, given)
+        train = with_own_gradients(step, given, partial(_trace_step, given, step, net))
     _clean(train, net)
     values |= {f"output.{name}": in_numpy(each) for name, each in answers.items()}
     known = {name.partition(".")[2]: name for name in values}
@@ -102,6 +101,11 @@ def _mode(net: "nn.Module", choose: Callable[[], Any]) -> Iterator[None]:
     finally:
         for module, mode in modes.items():
             module.training = mode
+
+
+def _trace_step(given: Examples, step: "nn.Module", net: "nn.Module") -> "ExportedProgram":
+    with own_means(net), unchecked_distributions():
+        return _trace_loss(given, step, "its training step")
 
 
 def _trace_loss(given: Examples, module: "nn.Module", what: str) -> "ExportedProgram":

@@ -1,13 +1,15 @@
 """A torch.autograd.Function has a backward of its own, of which a traced program knows nothing: the
 program trains by the derivative of the forward."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .._examples import Examples
 from . import _plain_draws
 from ._capture import EXAMPLE_ROWS
+from ._elementwise_backward import own_backwards
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -18,36 +20,58 @@ RTOL, ATOL = 1e-4, 1e-6
 """Of gradients: what differs by less is the same derivative, computed in another order."""
 
 
-def demand_own_gradients(step: "nn.Module", program: "ExportedProgram", given: Examples) -> None:
-    """Raises ValueError where the step has such functions and the program's gradients are others,
-    or where it draws numbers that the program would hold.
+def with_own_gradients(
+    step: "nn.Module", given: Examples, trace: "Callable[[], ExportedProgram]"
+) -> "ExportedProgram":
+    """Returns the program of the step as `trace` makes it, or where the step has such functions one
+    that has their gradients bit for bit. Raises ValueError where neither has them, or where the
+    step draws numbers that the program would hold.
 
     Weights, buffers and random numbers are afterwards what they were.
     """
     import torch
 
-    examples = given.tensors(EXAMPLE_ROWS)
+    program, examples = trace(), given.tensors(EXAMPLE_ROWS)
     state = {name: each.clone() for name, each in _changing(step, program).items()}
+    weights = {n: each for n, each in step.named_parameters() if each.requires_grad}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         loss = _plain_draws.demand_none(partial(step, *examples), "its training step")
         names = own_functions(loss)
-        if names:
-            weights = {n: each for n, each in step.named_parameters() if each.requires_grad}
-            eager = _gradients(loss, weights)
-            step.load_state_dict(state, strict=False)
-            torch.manual_seed(0)
-            module = program.module()
-            traced = dict(module.named_parameters())
-            exported = _gradients(module(*examples), {n: traced[n] for n in weights if n in traced})
-    step.load_state_dict(state, strict=False)
-    wrong = [n for n in names and exported if not _close(exported[n], eager[n])]
-    if wrong:
+        eager = _gradients(loss, weights) if names else {}
+        step.load_state_dict(state, strict=False)
+
+    def wrong(traced: "ExportedProgram", alike: Callable[[Any, Any], bool]) -> list[str]:
+        exported = _exported_gradients(traced, examples, list(eager))
+        step.load_state_dict(state, strict=False)
+        return [name for name in exported if not alike(exported[name], eager[name])]
+
+    if not names or not wrong(program, _same):
+        return program
+    with contextlib.suppress(ValueError), own_backwards():
+        other = trace()
+        if not wrong(other, _same):
+            return other
+    if others := wrong(program, _close):
         raise ValueError(
             f"torch_export: {', '.join(names)}: a torch.autograd.Function, whose own backward no "
-            f"export holds, so {wrong[0]} would be trained by another gradient; write it with "
+            f"export holds, so {others[0]} would be trained by another gradient; write it with "
             "torch's functions (x + (f(x) - x).detach() passes a gradient straight through)"
         )
+    return program
+
+
+def _exported_gradients(
+    program: "ExportedProgram", examples: Any, names: list[str]
+) -> "dict[str, Tensor | None]":
+    """Returns the gradients of those of the weights that the program has."""
+    import torch
+
+    module = program.module()
+    weights = dict(module.named_parameters())
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return _gradients(module(*examples), {n: weights[n] for n in names if n in weights})
 
 
 def _changing(step: "nn.Module", program: "ExportedProgram") -> "dict[str, Tensor]":
@@ -86,9 +110,17 @@ def _gradients(loss: "Tensor", weights: "Mapping[str, Tensor]") -> "dict[str, Te
 
 
 def _close(one: "Tensor | None", other: "Tensor | None") -> bool:
+    return _alike(one, other, RTOL, ATOL)
+
+
+def _same(one: "Tensor | None", other: "Tensor | None") -> bool:
+    return _alike(one, other, 0, 0)
+
+
+def _alike(one: "Tensor | None", other: "Tensor | None", rtol: float, atol: float) -> bool:
     import torch
 
     if one is None or other is None:
         present = one if other is None else other
         return present is None or not present.any()
-    return torch.allclose(one, other, rtol=RTOL, atol=ATOL)
+    return torch.allclose(one, other, rtol=rtol, atol=atol)
