@@ -466,6 +466,46 @@ def test_a_backward_in_another_order_would_not_go_on_bit_for_bit(
     assert by_trainer(trainer) != by_source(training)
 
 
+def test_a_part_that_is_compiled_is_refused_by_its_name(tmp_path: Path) -> None:
+    training = trained()
+    training.net.hidden.compile()
+    with pytest.raises(ValueError, match=r"its part hidden is compiled \(torch.compile\)"):
+        exported(training, tmp_path)
+    training = trained()
+    training.net.hidden = torch.compile(training.net.hidden)
+    with pytest.raises(ValueError, match=r"its part hidden is compiled \(torch.compile\)"):
+        exported(training, tmp_path)
+
+
+def doubled(*gradients: Any) -> tuple[Tensor, ...]:
+    return tuple(2 * each for each in gradients[-1])
+
+
+HOOKS: dict[str, Callable[[Any], Any]] = {
+    "hidden.weight": lambda n: n.hidden.weight.register_hook(lambda gradient: 2 * gradient),
+    "answer.bias": lambda n: n.answer.bias.register_post_accumulate_grad_hook(print),
+    "its part norm": lambda n: n.norm.register_full_backward_pre_hook(doubled),
+}
+
+
+@pytest.mark.parametrize("what", HOOKS)
+def test_a_hook_on_a_gradient_is_refused_by_what_it_is_on(what: str, tmp_path: Path) -> None:
+    training = trained()
+    HOOKS[what](training.net)
+    with pytest.raises(ValueError, match=f"torch_export: {what} has a hook on its gradient"):
+        exported(training, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_hooks_that_only_look_at_gradients_are_in_nobody_s_way(tmp_path: Path) -> None:
+    training, seen = trained(), []
+    training.net.hidden.weight.register_hook(lambda gradient: seen.append(gradient))
+    training.net.norm.register_full_backward_hook(lambda *_: None)
+    trainer = form.load_training(exported(training, tmp_path))
+    assert seen
+    assert by_trainer(trainer) == by_source(training)
+
+
 class Cumulative(Net):
     def __init__(self) -> None:
         super().__init__()

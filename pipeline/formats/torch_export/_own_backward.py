@@ -10,6 +10,7 @@ from .._examples import Examples
 from . import _plain_draws
 from ._capture import EXAMPLE_ROWS
 from ._elementwise_backward import own_backwards
+from ._unseen import hooked, refused_hook
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -24,8 +25,8 @@ def with_own_gradients(
     step: "nn.Module", given: Examples, trace: "Callable[[], ExportedProgram]"
 ) -> "ExportedProgram":
     """Returns the program of the step as `trace` makes it, or where the step has such functions one
-    that has their gradients bit for bit. Raises ValueError where neither has them, or where the
-    step draws numbers that the program would hold.
+    that has their gradients bit for bit. Raises ValueError where neither has them, where a hook
+    makes others, or where the step draws numbers that the program would hold.
 
     Weights, buffers and random numbers are afterwards what they were.
     """
@@ -38,7 +39,8 @@ def with_own_gradients(
         torch.manual_seed(0)
         loss = _plain_draws.demand_none(partial(step, *examples), "its training step")
         names = own_functions(loss)
-        eager = _gradients(loss, weights) if names else {}
+        hooks = hooked(step.get_submodule("net"))
+        eager = _gradients(loss, weights) if names or hooks else {}
         step.load_state_dict(state, strict=False)
 
     def wrong(traced: "ExportedProgram", alike: Callable[[Any, Any], bool]) -> list[str]:
@@ -46,13 +48,16 @@ def with_own_gradients(
         step.load_state_dict(state, strict=False)
         return [name for name in exported if not alike(exported[name], eager[name])]
 
-    if not names or not wrong(program, _same):
+    if not eager or not wrong(program, _same):
         return program
     with contextlib.suppress(ValueError), own_backwards():
         other = trace()
         if not wrong(other, _same):
             return other
-    if others := wrong(program, _close):
+    others = wrong(program, _close)
+    if others and not names:
+        raise ValueError(refused_hook(hooks[0]))
+    if others:
         raise ValueError(
             f"torch_export: {', '.join(names)}: a torch.autograd.Function, whose own backward no "
             f"export holds, so {others[0]} would be trained by another gradient; write it with "
@@ -68,10 +73,15 @@ def _exported_gradients(
     import torch
 
     module = program.module()
-    weights = dict(module.named_parameters())
+    # The program's weights are the net's, with their hooks.
+    weights = {
+        name: each.detach().requires_grad_(each.requires_grad)
+        for name, each in module.named_parameters()
+    }
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return _gradients(module(*examples), {n: weights[n] for n in names if n in weights})
+        loss = torch.func.functional_call(module, weights, tuple(examples))
+        return _gradients(loss, {name: weights[name] for name in names if name in weights})
 
 
 def _changing(step: "nn.Module", program: "ExportedProgram") -> "dict[str, Tensor]":
@@ -85,6 +95,7 @@ def _changing(step: "nn.Module", program: "ExportedProgram") -> "dict[str, Tenso
 def own_functions(loss: "Tensor") -> list[str]:
     """Returns the names of all such functions that the loss came through."""
     from torch.autograd.function import BackwardCFunction
+    from torch.nn.modules._functions import BackwardHookFunction
 
     names: dict[str, None] = {}
     waiting: list[Any] = [loss.grad_fn]
@@ -94,7 +105,8 @@ def own_functions(loss: "Tensor") -> list[str]:
         if node is None or node in seen:
             continue
         seen.add(node)
-        if isinstance(node, BackwardCFunction):
+        kind = getattr(node, "_forward_cls", None)
+        if isinstance(node, BackwardCFunction) and kind is not BackwardHookFunction:
             names[type(node).__name__.removesuffix("Backward")] = None
         waiting += [each for each, _ in node.next_functions]
     return list(names)

@@ -12,6 +12,7 @@ from . import _optimizer_file
 from ._capture import capture, strip
 from ._capture_training import capture_training
 from ._names import MODEL, TRAIN
+from ._unseen import demand_no_late_hooks, demand_not_compiled
 from ._write import write
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ def export(
     random numbers of its next step. Raises ValueError in one line when the model does not fit.
     """
     check_evaluation_mode(model, "torch_export")
+    demand_not_compiled(model)
+    if training is not None:
+        demand_no_late_hooks(training.net)
     signature = {"inputs": list(inputs), "outputs": outputs}
     trains: dict[str, ExportedProgram] = {}
     given = examples(dimensions, input=inputs, target=targets or {})
