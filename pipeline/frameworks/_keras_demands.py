@@ -19,6 +19,8 @@ LOOP = (
     *("make_predict_function", "compute_metrics"),
 )
 """What Keras' own loop calls, and nobody else."""
+OURS = "models"
+"""The package of nets that somebody wrote for this training."""
 DRAWS = ("Random", "Multinomial", "TruncatedNormal", "ParameterizedTruncated", "Stateful")
 """TensorFlow's operations that hold a random state of their own begin so."""
 
@@ -42,8 +44,9 @@ def demand_names(model: keras.Model, inputs: list[str]) -> None:
 
 
 def demand_no_own_loop(model: keras.Model) -> None:
-    """Raises ValueError for a model that defines what only Keras' own loop calls."""
-    own = [name for name in LOOP if is_own(model, name)]
+    """Raises ValueError for a model that defines what only Keras' own loop calls, unless it prepares
+    rows there, as a library's models do."""
+    own = [name for name in LOOP if is_own(model, name) and not _prepares(model, name)]
     if own:
         raise ValueError(
             f"model.net: {type(model).__name__} defines {' and '.join(own)}, which this training "
@@ -56,6 +59,14 @@ def demand_no_own_loop(model: keras.Model) -> None:
             f"model.net: the compile of {type(model).__name__} takes {list(taken)}, expected "
             "optimizer and loss: a training has one optimizer, model.optimizer"
         )
+
+
+def _prepares(model: keras.Model, name: str) -> bool:
+    """Returns whether a library's method hands on to Keras' own: rows come here as the net takes them."""
+    kind = next(each for each in type(model).__mro__ if name in vars(each))
+    code = getattr(vars(kind)[name], "__code__", None)
+    hands_on = code is not None and {"super", name} <= set(code.co_names)
+    return hands_on and kind.__module__.partition(".")[0] != OURS
 
 
 def demand_loss(model: keras.Model, own: OwnStep, has_terms: bool) -> None:

@@ -303,6 +303,31 @@ def test_what_a_step_cannot_be_is_said_in_one_line(name: str, tmp_path: Path) ->
     assert re.search(expected, found), found
 
 
+class Preparing(Base):
+    """It prepares rows in Keras' loop, as models of libraries do, and steps as others."""
+
+    def fit(self, x: Any, *arguments: Any, **named: Any) -> Any:
+        return super().fit(x / 2, *arguments, **named)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        return super().predict_on_batch(x / 2)
+
+
+@pytest.mark.parametrize(
+    ("package", "expected"),
+    [("library.nets", None), ("models.mine", "Preparing defines fit and predict_on_batch, which")],
+)
+def test_a_library_s_model_may_prepare_rows_in_a_loop_that_is_not_run(
+    package: str, expected: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Preparing, "__module__", package)
+    optimizer = partial(keras.optimizers.Adam, 0.01)
+    (tmp_path / "trial").mkdir()
+    net = partial(Preparing, 2)
+    found = fault(framework, "keras", tmp_path / "trial", net, Classes, optimizer)
+    assert found is None if expected is None else expected in str(found)
+
+
 TERMS = {
     "model.loss.one": Term(loss=Classes, compares=("answer", "label")),
     "model.loss.two": Term(loss=Classes, compares=("answer", "label"), weight=2.0),
