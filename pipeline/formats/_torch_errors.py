@@ -32,7 +32,7 @@ DECIDES = "a size that is left open decides what is computed; compute the same f
 BY_VALUES = "data-dependent"
 WAY_OUT = (
     "it goes by the values of a tensor, which no program knows beforehand; keep shapes and choose "
-    "with torch.where or a mask"
+    "with torch.where or a mask, or switch it off (a chance to skip a layer: 0)"
 )
 
 

@@ -47,8 +47,19 @@ def _faults(evidence: Evidence, training: Training, tolerance: Tolerance) -> Ite
         yield from compare(trained, expected, tolerance).faults
     moved, needed = _moved(evidence), FAR * (tolerance.atol + tolerance.rtol)
     if not moved > needed:
-        text = f"the steps move the answers by {moved:.3g}, expected more than {needed:.3g}"
-        yield f"{text}; so little proves nothing: raise train.lr or checkpoint.steps"
+        yield _too_little(evidence, moved, needed)
+
+
+def _too_little(evidence: Evidence, moved: float, needed: float) -> str:
+    """Returns why the steps prove nothing: infinite answers and NaN have no distance."""
+    answers = [*evidence.baseline["seven"].values(), *evidence.trained["answers"].values()]
+    if not all(np.isfinite(each).all() for each in answers if each.dtype.kind in "fc"):
+        return (
+            "the answers before or after the steps are infinite or NaN, which proves nothing; "
+            "lower train.lr, or give larger inputs where batch norm has few values to go by"
+        )
+    text = f"the steps move the answers by {moved:.3g}, expected more than {needed:.3g}"
+    return f"{text}; so little proves nothing: raise train.lr or checkpoint.steps"
 
 
 def _apart(found: Batches, expected: Batches) -> tuple[Batches, Batches]:

@@ -101,3 +101,12 @@ def test_steps_that_move_nothing_prove_nothing_and_are_told(evidence: Evidence) 
     assert found.startswith("the steps move the answers by 0, expected more than 0")
     (found,) = faults(continued(evidence, Tolerance(atol=10.0, rtol=0.0)))
     assert "expected more than 100" in found
+
+
+def test_answers_that_have_left_the_numbers_are_told_as_such(evidence: Evidence) -> None:
+    whole = continued(evidence)
+    answers = {name: np.full_like(each, np.nan) for name, each in whole.baseline["seven"].items()}
+    lost = {**whole.trained, "answers": answers}
+    given = dataclasses.replace(whole.trainings["onnx"], results=lost)
+    (found,) = faults(dataclasses.replace(whole, trained=lost, trainings={"onnx": given}))
+    assert found.startswith("the answers before or after the steps are infinite or NaN")
