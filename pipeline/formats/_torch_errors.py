@@ -28,7 +28,7 @@ TAKEN_OUT = (
 )
 UNSAID = "Cannot create Dim with inconsistent"
 """What torch (2.13) ends in while it writes which sizes would be fixed or bounded."""
-DECIDES = "a size that is left open decides what is computed; compute the same for each"
+DECIDES = "a size that is left open decides what is computed; compute the same for each, or fix it"
 BY_VALUES = "data-dependent"
 WAY_OUT = (
     "it goes by the values of a tensor, which no program knows beforehand; keep shapes and choose "
@@ -46,7 +46,7 @@ def branches(text: str) -> str:
         return ""
     size = "number of rows" if match[1] == ROWS else f"dimension {match[1]}"
     limits = re.sub(r"L\['\w+'\](\[\d+\])?\.size\(\)\[\d+\]", match[1], match[2])
-    return f"the {size} decides what is computed ({limits}); compute the same for each"
+    return f"the {size} decides what is computed ({limits}); compute the same for each, or fix it"
 
 
 def fixes_size(error: BaseException) -> bool:

@@ -11,14 +11,21 @@ def demand_not_compiled(net: "nn.Module") -> None:
     computes with other last bits."""
     from torch import nn
 
-    for name, part in net.named_modules():
-        original = vars(part).get("_modules", {}).get("_orig_mod")
-        if part._compiled_call_impl is not None or isinstance(original, nn.Module):
+    for name, part in _plain_parts(net):
+        whole = getattr(part, "_orig_mod", None)
+        if part._compiled_call_impl is not None or isinstance(whole, nn.Module):
             what = f"its part {name}" if name else "the net"
             raise ValueError(
                 f"torch_export: {what} is compiled (torch.compile), and answers with other last "
                 "bits than its program; train it as it is, and compile what you load"
             )
+
+
+def _plain_parts(net: "nn.Module") -> "list[tuple[str, nn.Module]]":
+    """Returns the parts that are of Python alone: what is TorchScript is told by the trace."""
+    from torch.jit import ScriptModule
+
+    return [each for each in net.named_modules() if not isinstance(each[1], ScriptModule)]
 
 
 def demand_no_late_hooks(net: "nn.Module") -> None:
@@ -32,7 +39,7 @@ def hooked(net: "nn.Module") -> list[str]:
     """Returns which weights and parts have a hook that may change a gradient on its way."""
     parts = [
         f"its part {name}" if name else "the net"
-        for name, part in net.named_modules()
+        for name, part in _plain_parts(net)
         if part._backward_hooks or part._backward_pre_hooks
     ]
     return parts + [name for name, weight in net.named_parameters() if weight._backward_hooks]
