@@ -149,7 +149,15 @@ def demand_own_randomness(model: keras.Model, inputs: Mapping[str, tf.TensorSpec
     nor saved."""
     call = tf.function(lambda batch: model(batch, training=True), autograph=False)
     graph = call.get_concrete_function(one_or_all(inputs)).graph
-    if names := _foreign(graph, model.variables):
+    names = _foreign(graph, model.variables)
+    metrics = {each.path for each in model.metrics_variables}
+    if counted := [name for name in names if name.partition(":")[0] in metrics]:
+        raise ValueError(
+            f"its call updates a metric ({counted[0]}), which counts from batch to "
+            "batch; take it out of call, and name it in train.metrics or update it in "
+            "train_step"
+        )
+    if names:
         raise ValueError(
             f"{names[0]} holds a state that is not the model's, so that a resumed run "
             "would differ; draw from keras.random with a SeedGenerator that a layer keeps"

@@ -27,7 +27,7 @@ def answer_as_traced() -> None:
 
 def _answer() -> bool:
     # Runs in the names of torch.compiler. TorchScript compiles the first branch alone.
-    if torch.jit.is_scripting():
+    if torch.jit.is_scripting():  # type: ignore[attr-defined]
         return False
     else:  # noqa: RET505
         return _is_compiling_flag or _is_asked_by_others()

@@ -303,6 +303,26 @@ def test_what_a_step_cannot_be_is_said_in_one_line(name: str, tmp_path: Path) ->
     assert re.search(expected, found), found
 
 
+class Counting(Base):
+    """It updates a metric wherever it is called."""
+
+    def __init__(self, columns: int) -> None:
+        super().__init__(columns)
+        self.mean = keras.metrics.Mean(name="mean")
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        answer = super().call(x, training)
+        self.mean.update_state(answer)
+        return answer
+
+
+def test_a_metric_within_call_is_refused_in_one_line(tmp_path: Path) -> None:
+    optimizer = partial(keras.optimizers.Adam, 0.01)
+    (tmp_path / "trial").mkdir()
+    found = fault(framework, "keras", tmp_path / "trial", partial(Counting, 2), Classes, optimizer)
+    assert str(found).startswith("model.net: its call updates a metric (mean/total")
+
+
 class Preparing(Base):
     """It prepares rows in Keras' loop, as models of libraries do, and steps as others."""
 

@@ -3,12 +3,9 @@ is what it computes, without a gradient, and a term of value 0 whose derivative 
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .._torch_errors import FAULTS
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 @contextmanager
@@ -49,7 +46,7 @@ class Context:
         """Every gradient is there."""
 
 
-def _with_backward(function: Any, values: tuple[Any, ...]) -> "Tensor":
+def _with_backward(function: Any, values: tuple[Any, ...]) -> Any:
     """Raises one of FAULTS where the function is not of one value at a time."""
     import torch
 
