@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import pytest
 
-from testing import memory, preloaded
+from testing import in_memory, preloaded
 
 ROOT = Path(__file__).parent.parent
 PARTS = ("conf", "data", "loops", "models", "pipeline", "dvc.yaml", "params.yaml", "conf.lock.yaml")
@@ -113,7 +113,7 @@ def make_project(root: Path) -> Project:
 @functools.cache
 def _first() -> Path:
     """Removed with the process; its objects in one pack, which is soon copied."""
-    folder = Path(tempfile.mkdtemp(prefix="project-", dir=os.environ.get(memory.ROOT)))
+    folder = Path(tempfile.mkdtemp(prefix="project-", dir=os.environ.get(in_memory.ROOT)))
     atexit.register(_remove, folder, os.getpid())
     _made(folder / "project")
     return folder / "project"

@@ -18,7 +18,7 @@ from typing import Any
 
 from faults._server import free_port
 from scripts.team import Team
-from testing import memory
+from testing import in_memory
 from testing.project import TINY, Project, make_project, needs
 
 WORDS = {"ana": "a-secret-of-ana", "ben": "a-secret-of-ben"}
@@ -29,7 +29,7 @@ REMOTE = ("dvc", "remote", "modify", "--local", "team")
 def serving() -> Iterator[Team]:
     """Not in pytest's own folder: PostgreSQL's user, who is not root, may not enter that."""
     needs("initdb")
-    folder = Path(tempfile.mkdtemp(prefix="team-", dir=os.environ.get(memory.ROOT)))
+    folder = Path(tempfile.mkdtemp(prefix="team-", dir=os.environ.get(in_memory.ROOT)))
     folder.chmod(0o711)
     team = Team(folder=folder)
     ports = {name: str(free_port()) for name in ("MLFLOW_PORT", "S3_PORT", "PGPORT")}

@@ -11,7 +11,7 @@ from typing import Any
 import hypothesis
 import pytest
 
-from testing import memory, preloaded
+from testing import in_memory, preloaded
 from testing.project import TINY, Project, make_project
 from testing.shared import shared
 
@@ -38,7 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         gc.disable()  # until all is imported, which stays
     else:
-        memory.use(os.environ)
+        in_memory.use(os.environ)
         serving = preloaded.served()
         serving.__enter__()
         config.add_cleanup(lambda: serving.__exit__(None, None, None))

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from testing import memory
+from testing import in_memory
 
 AMPLE = SimpleNamespace(f_bavail=memory.ENOUGH, f_frsize=1, f_flag=0)
 
@@ -16,10 +16,10 @@ def chosen(
     monkeypatch: pytest.MonkeyPatch, place: Path, given: dict[str, str] | None = None, **other: int
 ) -> str | None:
     there = SimpleNamespace(**{**vars(AMPLE), **other})
-    monkeypatch.setattr("testing.memory.os.statvfs", lambda path: there)
+    monkeypatch.setattr("testing.in_memory.os.statvfs", lambda path: there)
     environ = given or {}
-    memory.use(environ, place)
-    return environ.get(memory.ROOT)
+    in_memory.use(environ, place)
+    return environ.get(in_memory.ROOT)
 
 
 def test_ample_memory_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,4 +51,4 @@ def test_too_little_of_it_one_that_runs_no_program_and_none_are_not(
 
 
 def test_who_has_named_a_folder_keeps_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert chosen(monkeypatch, tmp_path, {memory.ROOT: "/elsewhere"}) == "/elsewhere"
+    assert chosen(monkeypatch, tmp_path, {in_memory.ROOT: "/elsewhere"}) == "/elsewhere"
