@@ -20,7 +20,7 @@ SETUP := .venv/requirements.lock
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast test-newer check ui bench faults lock python clean
+.PHONY: help run test test-fast test-newer check ui bench bench-scale faults lock python clean
 
 # Prints the first of its arguments that is a Python with wheels in requirements.lock, our own
 # environment's apart; if none is, one line says what was found.
@@ -75,6 +75,9 @@ ui: $(SETUP)  ## MLflow's UI on http://127.0.0.1:5000
 
 bench: $(SETUP)  ## the pipeline beside the same job written by hand
 	python -m benchmarks.compare
+
+bench-scale: $(SETUP)  ## two processes against one, and what a rank of FSDP2 holds
+	python -m benchmarks.ranks
 
 faults: $(SETUP)  ## kill, fill, flip and cut off everything; docs/reliability.md gets the figures
 	python -m faults

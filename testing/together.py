@@ -18,7 +18,7 @@ from torch import Tensor, nn, optim
 
 from pipeline.frameworks import pytorch as framework
 from pipeline.frameworks._pytorch_ranks import Ranks
-from pipeline.frameworks.contract import Accumulation, Parts, Term
+from pipeline.frameworks.contract import Accumulation, Adapting, Averaging, Parts, Term
 
 RANDOM = np.random.default_rng(0)
 ROWS = {"x": RANDOM.normal(1, 2, size=(64, 4)).astype(np.float32)}
@@ -26,6 +26,10 @@ LABELS = {"label": RANDOM.integers(0, 3, 64)}
 STEPS = [np.arange(16), np.arange(16, 23), np.arange(23, 39), np.arange(39, 41)]
 """The last has fewer rows than there are ranks."""
 STRATEGIES, WORLDS = ("ddp", "fsdp"), (2, 3)
+BEGUN = ("adagrad", "begun")
+"""Cases whose optimizer has a state before the ranks share it."""
+DDP_ALONE = ("adapter",)
+"""Cases that no rank has a part of."""
 
 
 class Net(nn.Module):
@@ -75,8 +79,17 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "own step": {"net": Own, "loss": None},
     "dropout": {"net": partial(Net, 0.5), "optimizer": partial(optim.AdamW, lr=0.01)},
+    "adagrad": {"optimizer": partial(optim.Adagrad, lr=0.05, initial_accumulator_value=1.0)},
+    "begun": {"optimizer": partial(optim.Adam, lr=0.01, eps=0.1)},
+    "average": {"averaging": Averaging(kind="ema", decay=0.5, start=1)},
+    "adapter": {"adapter": Adapting(2, 4.0, 0.0, ("first", "layers"), ("last",))},
     "counting": {"net": Counting},
 }
+
+
+def cases(strategy: str) -> list[str]:
+    """Returns the names of those that this strategy trains."""
+    return [name for name in CASES if strategy == "ddp" or name not in DDP_ALONE]
 
 
 def built(**options: Any) -> framework.Training:
@@ -97,6 +110,14 @@ def built(**options: Any) -> framework.Training:
     return framework.build(Parts(**{**given, **options}))
 
 
+def begun(name: str) -> framework.Training:
+    """Returns a case's training as it is when the ranks come to share it."""
+    training = built(**CASES[name])
+    if name in BEGUN:
+        framework.step(training, ROWS, LABELS, np.arange(8))
+    return training
+
+
 def stepped(module: Any, training: Any, steps: list[np.ndarray]) -> list[float]:
     """Takes the steps, each with numbers of its own; returns their losses."""
     losses = []
@@ -111,7 +132,7 @@ def case(folder: Path, name: str, strategy: str, meeting: Ranks) -> dict[str, An
     place = f"{name}-{strategy}-{meeting.world}"
     ranks = Ranks(strategy)
     ranks._writing = meeting._writing
-    training = built(**CASES[name])
+    training = begun(name)
     ranks.spread(training)
     losses = stepped(ranks, training, STEPS[:2])
     ranks.save(training, folder / f"{place}.half.dcp")
@@ -147,7 +168,7 @@ def rank(folder: Path, number: int, world: int, port: int) -> None:
     meeting, said = Ranks("ddp"), {}
     meeting.meet(60)
     for strategy in STRATEGIES:
-        for name in CASES:
+        for name in cases(strategy):
             said[f"{name}-{strategy}-{world}"] = case(folder, name, strategy, meeting)
     said[f"ended-{world}"] = ended(meeting)
     if world == WORLDS[0]:

@@ -77,11 +77,11 @@ def _conditions(model: "Model", train: "Train") -> dict[str, tuple[Any, bool, st
             train.device != "cpu",
             "cpu: ranks meet over gloo; nothing has shown yet what they do on several GPUs",
         ),
-        "train.adapter": (one, train.adapter is not None, "null: it is merged in one process"),
-        "train.averaging": (
+        "train.adapter": (
             one,
-            train.averaging is not None,
-            "null: no rank of fsdp holds a whole net to average",
+            train.adapter is not None and train.distributed.strategy == "fsdp",
+            "null, or train.distributed.strategy=ddp: no rank of fsdp has a whole weight, and an "
+            "adapter is merged with one",
         ),
         "train.precision": (
             train.precision,

@@ -96,7 +96,9 @@ class Ranks:
         _pytorch_batch_norm.join(training.net, lambda: self._counts)
         loss = _Loss(training)
         if self.strategy == "fsdp":
-            _pytorch_shards.shard(training)
+            from ._pytorch_fsdp import shard
+
+            shard(training)
             self._loss = loss
             return
         # Buckets that are made anew after a first step would sum otherwise in a resumed training.

@@ -3,7 +3,8 @@ shards; the same state on as many ranks gives the same bytes.
 
 Tensors lie under torch's usual names, model.<name> and optimizer.state.<parameter>.<slot>, with the
 optimizer's groups for whoever else reads them; here what is no tensor is read from a file beside
-them, so that no pickle of theirs is.
+them, so that no pickle of theirs is. Of an adapter's training there is what a step may change;
+where averages predict, they are the model, and what a step changes lies under trained.<name>.
 """
 
 import os
@@ -21,6 +22,7 @@ from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
 from torch.distributed.checkpoint.storage import WriteResult
 
+from . import _pytorch_adapter
 from ._pytorch_groups import NAMES
 from ._pytorch_training import Training
 
@@ -94,8 +96,9 @@ def state(training: Training) -> dict[str, Any]:
         for group in training.optimizer.param_groups
         for held in [[names[id(each)] for each in group["params"]]]
     ]
+    average = training.average
     return {
-        "model": dict(training.net.state_dict()),
+        **_nets(training),
         "optimizer": {
             "state": {name: each for name, each in tensors.items() if each},
             "param_groups": [{**_without_names(g), "params": g[NAMES]} for g in groups],
@@ -105,13 +108,24 @@ def state(training: Training) -> dict[str, Any]:
             "scheduler": training.scheduler.state_dict() if training.scheduler else None,
             "groups": groups,
             "slots": {name: each for name, each in others.items() if each},
+            "average": {"epochs": average.epochs, "steps": average.steps} if average else None,
         },
     }
 
 
+def _nets(training: Training) -> dict[str, dict[str, Any]]:
+    """Returns the tensors of the nets, that training then has when they are read into them."""
+    if training.adapter is not None:
+        return {"model": _pytorch_adapter.changing(training.net)}
+    if training.average is None:
+        return {"model": dict(training.net.state_dict())}
+    both = {"model": training.average.net, "trained": training.net}
+    return {name: dict(net.state_dict()) for name, net in both.items()}
+
+
 def write(saved: Mapping[str, Any], folder: Path, leads: bool, group: Any) -> None:
     """Writes what `state` returned; ends when all ranks have written theirs."""
-    tensors = {"model": saved["model"], "optimizer": saved["optimizer"]}
+    tensors = {name: each for name, each in saved.items() if name != "rest"}
     if leads:
         folder.mkdir(exist_ok=True)
         with (folder / REST).open("wb") as file:
@@ -126,13 +140,16 @@ def read(training: Training, folder: Path) -> None:
     try:
         rest = torch.load(folder / REST, map_location="cpu", weights_only=True)
         reader = _Reader(folder)
-        wanted = {"model": dict(training.net.state_dict())}
+        wanted: dict[str, Any] = _nets(training)
+        training.optimizer.state.clear()  # what it held is not there beside what it will
         wanted["optimizer"] = {"state": _slots(training, reader.read_metadata())}
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "torch.distributed is disabled")
             load(wanted, storage_reader=reader, no_dist=not torch.distributed.is_initialized())
         training.loss.load_state_dict(rest["loss"])
         _set_optimizer(training, wanted["optimizer"]["state"], rest)
+        if training.average is not None:
+            training.average.epochs, training.average.steps = rest["average"].values()
     except (RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as fault:
         raise ValueError(f"{folder}: of another model: {' '.join(str(fault).split())}") from None
     if training.scheduler is not None:
@@ -181,53 +198,3 @@ def _merged(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     for name in dict.fromkeys([*tensors, *others]):
         yield name, {**tensors.get(name, {}), **others.get(name, {})}
-
-
-def shard(training: Training) -> None:
-    """Leaves each rank its part of every weight; the optimizer then holds those. Raises ValueError
-    for one that has a state already."""
-    from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
-
-    if training.optimizer.state:
-        raise ValueError(
-            f"model.optimizer: {type(training.optimizer).__name__} has a state before its first "
-            "step, expected none with train.distributed.strategy=fsdp; set it to ddp, set "
-            "train.start_with=weights, or choose another optimizer"
-        )
-    names = {id(each): name for name, each in training.net.named_parameters()}
-    held = [[names[id(each)] for each in g["params"]] for g in training.optimizer.param_groups]
-    mesh = init_device_mesh("cpu", (torch.distributed.get_world_size(),))
-    for part in _parts(training.net):
-        fully_shard(part, mesh=mesh, reshard_after_forward=True)
-    fully_shard(training.net, mesh=mesh, reshard_after_forward=True)
-    if training.own_step is not None:
-        for name in {training.own_step.step.name, training.own_step.judge.name}:
-            register_fsdp_forward_method(training.net, name)
-    weights = dict(training.net.named_parameters())
-    for group, each in zip(training.optimizer.param_groups, held, strict=True):
-        group["params"][:] = [weights[name] for name in each]
-
-
-def _parts(net: nn.Module) -> Iterator[nn.Module]:
-    """Yields the layers that are called one after the other, those of lists and sequences; not one
-    that has a weight in common with the rest of the net."""
-    owners: dict[int, set[int]] = {}
-    for module in net.modules():
-        for weight in module._parameters.values():
-            owners.setdefault(id(weight), set()).add(id(module))
-    for layer in _layers(net):
-        inside = {id(each) for each in layer.modules()}
-        shared = any(not owners[id(weight)] <= inside for weight in layer.parameters())
-        if not shared and any(True for _ in layer.parameters()):
-            yield layer
-
-
-def _layers(net: nn.Module) -> Iterator[nn.Module]:
-    for child in net.children():
-        if isinstance(net, nn.ModuleList | nn.Sequential) and not isinstance(
-            child, nn.ModuleList | nn.Sequential | nn.ModuleDict
-        ):
-            yield child
-        else:
-            yield from _layers(child)

@@ -13,9 +13,9 @@ REFUSED = {
     "train.command": ["train.command='fit --to {output}'", "train.averaging=null"],
     "model.framework": ["model=keras_mlp"],
     "train.device": ["train.device=auto"],
-    "train.averaging": ["train.averaging={kind: swa, decay: null, start: 1}"],
     "train.precision": ["train.precision=float16"],
     "train.adapter": [
+        "train.distributed.strategy=fsdp",
         f"train.start={'a' * 64}",
         "train.adapter={r: 2, alpha: 2, dropout: 0, targets: ['*']}",
     ],
@@ -48,6 +48,8 @@ def test_what_does_not_go_with_several_processes_goes_with_one(key: str) -> None
     [
         ["train.accumulate=4", "train.clip_norm=1", "train.precision=bfloat16"],
         ["model=torch_cnn", "train.distributed.strategy=fsdp", "train.keep=2"],
+        ["train.distributed.strategy=fsdp", "train.averaging={kind: swa, decay: null, start: 1}"],
+        [f"train.start={'a' * 64}", "train.adapter={r: 2, alpha: 2, dropout: 0, targets: ['*']}"],
         ["train.freeze=[body]", "train.schedule_by=step", f"train.start={'a' * 64}"],
     ],
 )

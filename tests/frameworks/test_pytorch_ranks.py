@@ -13,15 +13,33 @@ import pytest
 import torch
 
 from pipeline import provenance
+from pipeline.frameworks import _pytorch_fsdp
 from pipeline.frameworks import pytorch as framework
 from pipeline.frameworks._pytorch_ranks import Ranks
 from testing.project import ROOT
 from testing.shared import shared
-from testing.together import CASES, STEPS, STRATEGIES, WORLDS, built, stepped
+from testing.together import (
+    CASES,
+    LABELS,
+    ROWS,
+    STEPS,
+    STRATEGIES,
+    WORLDS,
+    begun,
+    built,
+    cases,
+    stepped,
+)
 
 ROUNDING = 2e-5
 """Of what ranks come to, against one process."""
-LIKE_ONE = [name for name in CASES if name not in ("dropout", "counting")]
+LIKE_ONE = [
+    (strategy, name)
+    for strategy in STRATEGIES
+    for name in cases(strategy)
+    if name not in ("dropout", "counting")
+]
+EVERY = [(strategy, name) for strategy in STRATEGIES for name in cases(strategy)]
 
 
 @pytest.fixture(scope="module")
@@ -49,13 +67,12 @@ def state(folder: Path, case: str = "plain") -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("world", WORLDS)
-@pytest.mark.parametrize("strategy", STRATEGIES)
-@pytest.mark.parametrize("name", LIKE_ONE)
+@pytest.mark.parametrize(("strategy", "name"), LIKE_ONE)
 def test_ranks_come_to_what_one_process_does(
     together: Path, name: str, strategy: str, world: int
 ) -> None:
     """With batch norm, and in the last step with a rank that has no row."""
-    alone = built(**CASES[name])
+    alone = begun(name)
     losses = stepped(framework, alone, STEPS)
     found = said(together, name, strategy, world)
     np.testing.assert_allclose(found["losses"], losses, rtol=ROUNDING)
@@ -69,8 +86,7 @@ def test_ranks_come_to_what_one_process_does(
 
 
 @pytest.mark.parametrize("world", WORLDS)
-@pytest.mark.parametrize("strategy", STRATEGIES)
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(("strategy", "name"), EVERY)
 def test_what_goes_on_half_way_comes_to_the_same_bytes(
     together: Path, name: str, strategy: str, world: int
 ) -> None:
@@ -80,7 +96,7 @@ def test_what_goes_on_half_way_comes_to_the_same_bytes(
     assert provenance.digest(whole) == provenance.digest(again)
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if "clip_norm" not in CASES[name]])
+@pytest.mark.parametrize("name", [n for n in cases("fsdp") if "clip_norm" not in CASES[n]])
 def test_both_strategies_come_to_the_same_on_two_ranks(together: Path, name: str) -> None:
     """A norm to clip by is summed in another order where each rank has a part."""
     one, other = (state(together / f"{name}-{each}-2.dcp", name) for each in STRATEGIES)
@@ -143,8 +159,8 @@ def test_metadata_that_name_something_else_are_not_read(
     assert not capsys.readouterr().out
 
 
-def test_an_optimizer_with_a_state_of_its_own_is_not_taken_apart() -> None:
-    from pipeline.frameworks import _pytorch_shards
-
-    with pytest.raises(ValueError, match=r"^model.optimizer: Adagrad has a state before"):
-        _pytorch_shards.shard(built(optimizer=torch.optim.Adagrad))
+def test_an_optimizer_that_holds_less_than_a_weight_is_refused_before_a_rank_meets() -> None:
+    training = built(optimizer=torch.optim.Adafactor)
+    framework.step(training, ROWS, LABELS, STEPS[0])
+    with pytest.raises(ValueError, match=r"^model.optimizer: Adafactor holds a row_var of shape"):
+        _pytorch_fsdp.shard(training)

@@ -38,6 +38,12 @@ ENDING = 120.0
 LOCAL = "127.0.0.1"
 FAULT = "fault-{}.json"
 """Where a rank leaves the error that it ends with, in one line."""
+VARIABLES = {
+    "GLOO_SOCKET_IFNAME": "lo",  # on this machine alone
+    "TORCH_CPP_LOG_LEVEL": "ERROR",  # DDP warns of what it is asked to do
+    "THP_MEM_ALLOC_ENABLE": "1",  # tensors of FSDP2 come and go: fewer pages, less of a processor
+}
+"""What the ranks need of the environment."""
 SHOWN = 300
 """Characters of a rank's last words."""
 
@@ -80,14 +86,13 @@ def _config(folder: Path, train: Train) -> LaunchConfig:
 
 @contextlib.contextmanager
 def _variables() -> Iterator[None]:
-    """Sets what the ranks need of the environment: our modules, and gloo on this machine alone."""
+    """Sets what the ranks need of the environment, our modules too."""
     before = dict(os.environ)
     paths = [str(Path(pipeline.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
     os.environ |= {
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
-        "GLOO_SOCKET_IFNAME": "lo",
-        "TORCH_CPP_LOG_LEVEL": "ERROR",  # DDP warns of what it is asked to do
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
+        **VARIABLES,
     }
     try:
         yield
