@@ -27,7 +27,7 @@ from torch import Tensor, nn, optim
 from pipeline.frameworks import pytorch as framework
 from pipeline.frameworks._pytorch_ranks import Ranks
 from pipeline.frameworks.contract import Parts, Term
-from pipeline.training.ranks.launch import VARIABLES
+from pipeline.training.ranks.launch import ALONE, VARIABLES
 from testing import memory
 
 ROWS = 64
@@ -89,7 +89,7 @@ def measured(strategy: str, world: int, asked: argparse.Namespace) -> Cost:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    os.environ |= VARIABLES
+    os.environ |= {**VARIABLES, **ALONE}
     with tempfile.TemporaryDirectory() as scratch:
         fixed = (strategy, world, port, asked, Path(scratch))
         anew = multiprocessing.get_context("spawn")

@@ -23,17 +23,18 @@ class Distributed:
     strategy: Literal["ddp", "fsdp"]
     """Each rank has the whole net (ddp), or a part of each weight and of its optimizer's state."""
     nodes: Annotated[int, Range(least=1)]
-    """Machines; this one."""
+    """Machines, each with as many of the ranks: `train` runs on the first, the others join it."""
     timeout: Annotated[int, Range(least=5)]
     """Seconds that ranks wait for one of them before it is taken to hang."""
 
 
 def demand_consistent(model: "Model", train: "Train") -> None:
     """Raises ParamsError for what one process can do and several together cannot."""
-    if train.distributed.nodes != 1:
+    if train.distributed.processes % train.distributed.nodes:
         raise ParamsError(
-            f"train.distributed.nodes: found {train.distributed.nodes}, expected 1: the ranks are "
-            "started on this machine alone"
+            f"train.distributed.nodes: found {train.distributed.nodes} for "
+            f"train.distributed.processes={train.distributed.processes}, expected a number that "
+            "divides it: each machine has as many ranks"
         )
     if train.distributed.processes == 1:
         return

@@ -57,5 +57,7 @@ def test_all_else_goes_with_several_processes(overrides: list[str]) -> None:
     assert said(TWO, *overrides) == ""
 
 
-def test_other_machines_are_none_of_ours() -> None:
-    assert said("train.distributed.nodes=2").startswith("train.distributed.nodes: found 2")
+def test_each_machine_has_as_many_ranks() -> None:
+    assert said(TWO, "train.distributed.nodes=2") == ""
+    line = said(TWO, "train.distributed.nodes=3")
+    assert line.startswith("train.distributed.nodes: found 3 for train.distributed.processes=2")

@@ -17,6 +17,7 @@ from pipeline.training.history import HISTORY, read_history
 from pipeline.training.metrics import demand_metrics
 from pipeline.training.parts import build
 from pipeline.training.ranks.divisible import demand_divisible
+from pipeline.training.ranks.machines import machine
 from pipeline.training.start import beginning
 from pipeline.training.trial import demand_trainable
 
@@ -25,6 +26,7 @@ def train_over_ranks(data: Path, output: Path, params: TrainParams) -> None:
     """Writes epoch_0001.dcp and on, and history.csv; goes on from what a killed run left there."""
     from pipeline.training.ranks.launch import run
 
+    machine(params.train.distributed)
     over_ranks = parts.epoch_module(params.model, params.train)
     demand_metrics(params.train.metrics, prepared.schema(data))
     history = read_history(output / HISTORY) if (output / HISTORY).is_file() else []

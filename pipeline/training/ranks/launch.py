@@ -27,52 +27,59 @@ from pipeline.errors import PipelineError, RankFailed
 from pipeline.run import signals
 from pipeline.text import escaped
 from pipeline.training.ranks.board import FAILED, LOST, Board
+from pipeline.training.ranks.machines import Machine, machine
 
 SILENT = 30.0
 """Seconds after which a rank hangs that gave no sign of life and used no processor: it is stopped,
 or waits within one call. One that computes is given the time that the others wait for it."""
 WATCHING = 0.2
 """Seconds between two looks."""
+ASKED = 128 + signal.SIGTERM
+"""A rank's exit code when it, or any other, was asked to end."""
 ENDING = 120.0
 """Seconds that ranks have for ending when they are asked to."""
+NOT_KNOWN = -1
+"""Of the epochs that are done, to a machine that is not the first."""
 LOCAL = "127.0.0.1"
 FAULT = "fault-{}.json"
 """Where a rank leaves the error that it ends with, in one line."""
 VARIABLES = {
-    "GLOO_SOCKET_IFNAME": "lo",  # on this machine alone
     "TORCH_CPP_LOG_LEVEL": "ERROR",  # DDP warns of what it is asked to do
     "THP_MEM_ALLOC_ENABLE": "1",  # tensors of FSDP2 come and go: fewer pages, less of a processor
 }
 """What the ranks need of the environment."""
+ALONE = {"GLOO_SOCKET_IFNAME": "lo"}
+"""And those of one machine."""
 SHOWN = 300
 """Characters of a rank's last words."""
 
 
-def run(data: Path, output: Path, done: int, train: Train) -> None:
-    """Trains over ranks from the epoch after `done`. Raises RankFailed, or what a rank raised;
-    Interrupted once all ranks have written where they are."""
+def run(data: Path, output: Path, done: int, train: Train, node: int = 0) -> None:
+    """Trains over this machine's ranks from the epoch after `done`. Raises RankFailed, or what a
+    rank raised; Interrupted once all ranks have written where they are."""
+    own = machine(train.distributed, node)
     folder = Path(tempfile.mkdtemp(prefix="ranks-"))
     board = Board(folder / "board", train.distributed.processes)
     words = ["-m", "pipeline.training.ranks.worker", str(data), str(output), str(folder), str(done)]
-    with signals.deferred() as pending, _variables(), _watched(board, pending) as hanging:
+    with signals.deferred() as pending, _variables(own), _watched(board, pending) as hanging:
         logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
         try:
-            elastic_launch(_config(folder, train), sys.executable)(*words)
+            elastic_launch(_config(folder, own), sys.executable)(*words, *own.words)
         except ChildFailedError as fault:
             pending.raise_if_set()
-            codes = {rank: each.exitcode for rank, each in fault.failures.items()}
-            _raise(folder, output, board, hanging, codes, train)
+            codes = {own.first + rank: each.exitcode for rank, each in fault.failures.items()}
+            _raise(folder, output, board, hanging, codes, train, own)
         pending.raise_if_set()
 
 
-def _config(folder: Path, train: Train) -> LaunchConfig:
+def _config(folder: Path, own: Machine) -> LaunchConfig:
     """Returns the settings of torch's runtime. SIGTERM and SIGINT stay ours: the ranks are asked to
     end, after the same step."""
-    redirects = {rank: Std.ALL if rank else Std.ERR for rank in range(train.distributed.processes)}
+    redirects = {rank: Std.ALL if rank else Std.ERR for rank in range(own.ranks)}
     return LaunchConfig(
-        min_nodes=train.distributed.nodes,
-        max_nodes=train.distributed.nodes,
-        nproc_per_node=train.distributed.processes,
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=own.ranks,
         run_id="train",
         rdzv_backend="c10d",
         rdzv_endpoint=f"{LOCAL}:0",
@@ -85,7 +92,7 @@ def _config(folder: Path, train: Train) -> LaunchConfig:
 
 
 @contextlib.contextmanager
-def _variables() -> Iterator[None]:
+def _variables(own: Machine) -> Iterator[None]:
     """Sets what the ranks need of the environment, our modules too."""
     before = dict(os.environ)
     paths = [str(Path(pipeline.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
@@ -93,6 +100,7 @@ def _variables() -> Iterator[None]:
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
         **VARIABLES,
+        **({} if own.meeting else ALONE),
     }
     try:
         yield
@@ -159,14 +167,24 @@ def _raise(
     hanging: set[int],
     codes: Mapping[int, int],
     train: Train,
+    own: Machine,
 ) -> NoReturn:
     """Raises what the rank at fault raised, or one line of what became of it."""
-    states = {rank: board.entry(rank).state for rank in range(board.ranks)}
+    states = {own.first + each: board.entry(own.first + each).state for each in range(own.ranks)}
     failed = sorted(rank for rank, state in states.items() if state == FAILED)
     killed = sorted(rank for rank, code in codes.items() if code < 0 and code != -signal.SIGTERM)
     absent = sorted(rank for rank, state in states.items() if state != LOST)
+    if ASKED in codes.values() and not (hanging or failed or killed):
+        raise signals.Interrupted(signal.SIGTERM)  # on another machine
+    if own.meeting and not (hanging or failed or killed or absent):
+        raise RankFailed(
+            f"ranks {own.first} to {own.first + own.ranks - 1} of {own.world} on "
+            f"{socket.gethostname()} have lost those of another machine, which says there what "
+            "became of them; run `dvc repro` again, and join it, it goes on from the last "
+            "checkpoint"
+        )
     rank = next(iter([*sorted(hanging), *failed, *killed, *absent, *codes]))
-    log = _log(folder, output, rank)
+    log = _log(folder, output, rank - own.first)
     if (fault := folder / FAULT.format(rank)).is_file() and rank not in hanging:
         kind, message = json.loads(fault.read_text())
         raise getattr(errors, kind, PipelineError)(message)

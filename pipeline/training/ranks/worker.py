@@ -28,6 +28,7 @@ from pipeline.training.history import HISTORY, read_history
 from pipeline.training.ranks.board import FAILED, LOST, Board, Voice
 from pipeline.training.ranks.launch import FAULT
 from pipeline.training.ranks.loop import RankLoop
+from pipeline.training.ranks.machines import Machine, demand_alike, take_place
 from pipeline.training.recomputed import demand_recomputed
 from pipeline.training.start import beginning
 
@@ -66,17 +67,18 @@ class Rank:
         return True
 
 
-def main(data: Path, output: Path, folder: Path, done: int) -> int:
+def main(data: Path, output: Path, folder: Path, done: int, own: Machine) -> int:
     """Returns the exit code of this rank."""
+    take_place(own)
     ctypes.CDLL(None).prctl(PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGUSR1, lambda number, _: _asked.append(number))
     with Rank(folder) as rank:
-        train(data, output, done, read(TrainParams, params_file()))
+        train(data, output, done, read(TrainParams, params_file()), own)
     return rank.code
 
 
-def train(data: Path, output: Path, done: int, params: TrainParams) -> None:
+def train(data: Path, output: Path, done: int, params: TrainParams, own: Machine) -> None:
     """Trains on after the epochs that are `done`."""
     ranks: RanksModule[Any] = parts.epoch_module(params.model, params.train)  # type: ignore[assignment]
     ranks.asked = lambda: bool(_asked)
@@ -87,8 +89,11 @@ def train(data: Path, output: Path, done: int, params: TrainParams) -> None:
     beginning(parts.framework_of(params.model), params)(training, inputs)
     deciding = Deciding(training, params.model, params.train, schema, inputs, targets)
     decisions = deciding.of_metrics()
-    history = read_history(output / HISTORY)[:done] if done else []
     ranks.meet(params.train.distributed.timeout)
+    if own.meeting:
+        demand_alike(ranks)
+        done = ranks.of_first(done)
+    history = read_history(output / HISTORY)[:done] if done else []
     with _refused_in_a_line():
         ranks.spread(training)
     clock = Clock(output / HISTORY, params.train.device)
@@ -123,7 +128,8 @@ def _is_of_another(fault: BaseException | None) -> bool:
 
 
 if __name__ == "__main__":
-    code = main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4]))
+    data, output, folder = map(Path, sys.argv[1:4])
+    code = main(data, output, folder, int(sys.argv[4]), Machine.of_words(sys.argv[5:]))
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -14,14 +14,16 @@ import pytest
 
 from pipeline.config.distributed_params import Distributed
 from pipeline.errors import Diverged, PipelineError
-from pipeline.run.signals import PendingSignal
+from pipeline.run.signals import Interrupted, PendingSignal
 from pipeline.training.ranks import launch
 from pipeline.training.ranks.board import FAILED, LOST, RUNS, Board
+from pipeline.training.ranks.machines import Machine
 from testing.training import settings_of
 
 TRAIN = settings_of(
     distributed=Distributed(processes=3, strategy="ddp", nodes=1, timeout=45),
 )
+ALONE = Machine(0, 3, 3)
 ALIVE = """
 import signal, sys, time
 signal.signal(signal.SIGUSR1, lambda *_: sys.exit(7))
@@ -39,8 +41,8 @@ def process() -> Iterator[subprocess.Popen[str]]:
         one.kill()
 
 
-def board(folder: Path, states: Mapping[int, int], pid: int = 0) -> Board:
-    result = Board(folder / "board", 3)
+def board(folder: Path, states: Mapping[int, int], pid: int = 0, ranks: int = 3) -> Board:
+    result = Board(folder / "board", ranks)
     for rank, state in states.items():
         result.say(rank, pid, state)
     return result
@@ -74,14 +76,17 @@ def told(
     states: Mapping[int, int],
     codes: Mapping[int, int],
     hanging: set[int] = frozenset(),
+    own: Machine = ALONE,
 ) -> PipelineError:
     """Returns what is raised of ranks with these states and exit codes."""
-    for rank in range(3):
+    for rank in range(own.ranks):
         log = folder / f"logs/run/attempt_0/{rank}/stderr.log"
         log.parent.mkdir(parents=True)
         log.write_text(f"a line\nof rank {rank}\x1b[2J\n\n")
     with pytest.raises(PipelineError) as raised:
-        launch._raise(folder, folder / "train", board(folder, states), set(hanging), codes, TRAIN)
+        launch._raise(
+            folder, folder / "train", board(folder, states), set(hanging), codes, TRAIN, own
+        )
     return raised.value
 
 
@@ -122,3 +127,31 @@ def test_the_entries_of_a_board_are_read_by_whoever_opens_it(tmp_path: Path) -> 
     entry = Board(tmp_path / "board", 3).entry(2)
     assert (entry.pid, entry.state) == (7, LOST) and entry.beat <= time.monotonic()
     assert replace(Board(tmp_path / "board", 3).entry(0), beat=0.0).pid == 0
+
+
+def test_who_lost_the_ranks_of_another_machine_says_so(tmp_path: Path) -> None:
+    second = Machine(1, 1, 3, ("10.0.0.1", "29500"))
+    line = str(told(tmp_path, {1: LOST}, {1: 75}, own=second))
+    assert line.startswith("ranks 1 to 1 of 3 on ") and "lost those of another machine" in line
+
+
+def test_a_rank_of_another_machine_is_named_there_by_its_number_among_all(tmp_path: Path) -> None:
+    second = Machine(1, 1, 3, ("10.0.0.1", "29500"))
+    line = str(told(tmp_path, {1: RUNS}, {1: -9}, own=second))
+    assert line.startswith("rank 1 of 3 on ") and "SIGKILL; its last words: of rank 0" in line
+
+
+def test_ranks_that_were_asked_to_end_from_another_machine_end_as_by_a_signal(
+    tmp_path: Path,
+) -> None:
+    second = Machine(1, 2, 4, ("10.0.0.1", "29500"))
+    with pytest.raises(Interrupted, match="SIGTERM"):
+        launch._raise(
+            tmp_path,
+            tmp_path / "train",
+            board(tmp_path, {2: RUNS, 3: RUNS}, ranks=4),
+            set(),
+            {2: launch.ASKED, 3: -signal.SIGTERM},
+            TRAIN,
+            second,
+        )
