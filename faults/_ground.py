@@ -53,6 +53,7 @@ class Running:
 
     process: psutil.Popen
     log: Path
+    within: Project
 
     @property
     def said(self) -> str:
@@ -80,19 +81,38 @@ def started(within: Project, *command: str, log: str = "log", fresh: bool = True
             stderr=subprocess.STDOUT,
             start_new_session=fresh,  # a signal of ours reaches that process alone
         )
-    return Running(process, said)
+    return Running(process, said, within)
 
 
 def stage_of(running: Running, module: str) -> psutil.Process | None:
     """The stage's own process below DVC's, once it is there; None when the command has ended."""
-    while running.process.is_running() and running.process.status() != psutil.STATUS_ZOMBIE:
+    return next(iter(processes_of(running, module)), None)
+
+
+def processes_of(running: Running, module: str, count: int = 1) -> list[psutil.Process]:
+    """As many processes below a command's that run this module, once they are there, the first
+    first; none when the command has ended."""
+    while alive(running.process):
+        these = []
         for number in _below(running.process.pid):
             with contextlib.suppress(OSError, psutil.NoSuchProcess):
                 words = Path(f"/proc/{number}/cmdline").read_text().split("\0")
                 if ["-m", module] in (words[1:3], words[3:5]):  # the latter in a client's
-                    return psutil.Process(number)
+                    these.append(psutil.Process(number))
+        if len(these) >= count:
+            return sorted(these, key=lambda each: each.pid)
         time.sleep(0.005)
-    return None
+    return []
+
+
+def left(within: Project, module: str) -> list[psutil.Process]:
+    """The processes that run this module in a project."""
+    these = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.cmdline()[1:3] == ["-m", module] and Path(process.cwd()) == within.root:
+                these.append(process)
+    return these
 
 
 def _below(process: int) -> Iterator[int]:

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -29,25 +30,33 @@ class Setting:
     statement: bytes
     checkpoint: bytes
     """Of the checkpoint that comes of it; none unless asked for."""
+    module: str = MODULE
+    """What the processes run that are hit, and how many of them there are."""
+    processes: int = 1
 
 
 def setting(
-    scratch: Path, *overrides: str, checkpoint: bool = False, timed: bool = True
+    scratch: Path,
+    *overrides: str,
+    checkpoint: bool = False,
+    timed: bool = True,
+    module: str = MODULE,
+    processes: int = 1,
 ) -> Setting:
-    """`checkpoint`: with what comes of the training; `timed`: with its seconds, for who needs a
-    moment in them."""
+    """`checkpoint`: with what comes of the training; `timed`: with the seconds of what is hit, for
+    who needs a moment in them."""
     project = ground.project(scratch / "start" / "project", *overrides)
     project.run("dvc", "repro", "prepare")
     undisturbed = project.copied(scratch / "undisturbed" / "project")
     seconds = 0.0
     if timed:
-        (seconds,) = ground.lives(undisturbed, [MODULE], *COMMAND)
+        (seconds,) = ground.lives(undisturbed, [module], *COMMAND)
     else:
         undisturbed.run(*COMMAND)
     if checkpoint:
         undisturbed.run("dvc", "repro", "checkpoint")
     statements = (ground.statement(undisturbed, name) for name in ("train", "checkpoint"))
-    return Setting(project, seconds, *statements)
+    return Setting(project, seconds, *statements, module, processes)
 
 
 def epochs(said: str) -> list[int]:
@@ -81,7 +90,18 @@ def same_end(tally: Tally, ours: Setting, project: Project, what: str) -> bool:
     return tally.demand(same, f"{what}: other bytes than those of the undisturbed training")
 
 
-def ends_the_same(tally: Tally, ours: Setting, scratch: Path, rng: Random, repeats: int) -> None:
+Look = Callable[[ground.Running, psutil.Process, float], None]
+"""Sees a command, which of its processes was killed, and how long it then took to end."""
+
+
+def ends_the_same(
+    tally: Tally,
+    ours: Setting,
+    scratch: Path,
+    rng: Random,
+    repeats: int,
+    look: Look = lambda running, process, seconds: None,
+) -> None:
     """Kills trainings, each again and again until it comes to its end, that many times in all."""
     while tally.tried < repeats:
         tally.count("trainings")
@@ -89,7 +109,7 @@ def ends_the_same(tally: Tally, ours: Setting, scratch: Path, rng: Random, repea
         project = ours.project.copied(scratch / f"training_{number}" / "project")
         before = tally.tried
         last = 0
-        while (said := _killed(tally, ours, project, rng, repeats)) is not None:
+        while (said := _killed(tally, ours, project, rng, repeats, look)) is not None:
             last = _went_on_after(tally, last, said)
         held = same_end(tally, ours, project, f"training {number}")
         project.run("dvc", "repro", "checkpoint")
@@ -99,25 +119,31 @@ def ends_the_same(tally: Tally, ours: Setting, scratch: Path, rng: Random, repea
         shutil.rmtree(project.root.parent)
 
 
-def _killed(tally: Tally, ours: Setting, project: Project, rng: Random, repeats: int) -> str | None:
+def _killed(
+    tally: Tally, ours: Setting, project: Project, rng: Random, repeats: int, look: Look
+) -> str | None:
     """What the run printed until it was killed; None when it came to its end."""
     if tally.tried == repeats:
         project.run(*COMMAND)
         return None
     running = ground.started(project, *COMMAND)
-    process = ground.stage_of(running, MODULE)
+    processes = ground.processes_of(running, ours.module, ours.processes)
+    process = rng.choice(processes) if processes else None
     longest = ours.seconds
     if tally.tried % 2:  # imports take most of the time: every second kill strikes beyond them
         _await_epoch(process, running)
         longest /= 4
     moment = rng.uniform(0, longest)
     killed = process and ground.hit(process, moment)
+    since = time.monotonic()
     code = running.ended()
     if not killed:
         tally.demand(code == 0, f"undisturbed rerun ended with {code}: {running.said[-300:]}")
         return None
     tally.tried += 1
     _place(tally, project, running.said)
+    if process:
+        look(running, process, time.monotonic() - since)
     return running.said
 
 

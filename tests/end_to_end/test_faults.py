@@ -1,13 +1,16 @@
 """The fault suite in its short form, its table, and that it can fail."""
 
 import re
+import subprocess
+import sys
 
 import pytest
 
 from faults import _ground as ground
-from faults import bits, disk_full, kill_stage, kill_write
+from faults import bits, disk_full, kill_rank, kill_stage, kill_write
 from faults.__main__ import MARK, PAGE, line, table
 from faults.tally import Tally, fault, generator, names
+from testing.project import Project
 from testing.shared import common
 
 
@@ -121,3 +124,35 @@ def test_a_checkpoint_written_onto_the_file_itself_is_found(tmp_path, monkeypatc
     original = kill_write.ground.project
     monkeypatch.setattr("faults._ground.project", spoiled)
     assert kill_write.run(6, tmp_path).broken
+
+
+NAMED = "error: train: rank 1 of 2 on here was killed by SIGKILL; its last words: none; run"
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds", "lingers", "broken"),
+    [
+        (NAMED, 3.0, False, ""),
+        ("error: train: it failed", 3.0, False, "no line names the rank"),
+        (NAMED, 61.0, False, "it ended 61 s after the kill"),
+        (NAMED, 3.0, True, "ranks are left"),
+    ],
+)
+def test_a_lost_rank_that_is_not_named_in_time_or_leaves_others_is_told(
+    tmp_path, monkeypatch, said, seconds, lingers, broken
+):
+    monkeypatch.setattr(kill_rank, "RANK", "http.server")
+    (tmp_path / "log").write_text(said)
+    command = [sys.executable, "-m", "http.server", "0", "--bind", "127.0.0.1"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    other = subprocess.Popen(command, cwd=tmp_path, **quiet)
+    running, tally = ground.Running(other, tmp_path / "log", Project(tmp_path)), Tally()
+    try:
+        if not lingers:
+            other.kill()
+            other.wait()
+        kill_rank._ended(tally, "ddp", running, other, seconds)
+    finally:
+        other.kill()
+        other.wait()
+    assert [broken in line for line in tally.broken] == ([True] if broken else [])
