@@ -2,8 +2,8 @@
 
 A net of equal layers takes the same steps in one process, over two ranks by DDP, and by FSDP2, one
 thread each. A row has the seconds of a step and of the processor, and the most memory that a rank
-had beyond what a tiny net left it with. What follows is judged: two processes against one, and
-FSDP2's memory against DDP's.
+had beyond what a tiny net left it with. Two processes are compared with one on a net that computes
+long for its size, and FSDP2's memory with DDP's on a large one.
 """
 
 import argparse
@@ -30,12 +30,29 @@ from pipeline.frameworks.contract import Parts, Term
 from pipeline.training.ranks.launch import ALONE, VARIABLES
 from testing import memory
 
-ROWS = 64
 KINDS = {"one process": ("ddp", 1), "two, DDP": ("ddp", 2), "two, FSDP2": ("fsdp", 2)}
+ALONE_OR_TWO, TWO = ("one process", "two, DDP"), ("two, DDP", "two, FSDP2")
 FASTER, SMALLER = 1.7, 0.65
 """What is wanted, on two quiet cores, of two processes against one, and of FSDP2's memory."""
-TINY = 8
-"""Units of the net that has every library loaded before memory counts."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """A net of equal layers, and the rows of a step."""
+
+    units: int
+    layers: int
+    rows: int
+
+    @property
+    def size(self) -> int:
+        """Returns its parameters, but for what is added."""
+        return self.units**2 * self.layers
+
+
+TINY = Work(8, 2, 8)
+"""Has every library loaded before memory counts."""
+LONG, LARGE = Work(512, 8, 4096), Work(4096, 12, 64)
 
 
 class Net(nn.Module):
@@ -64,34 +81,42 @@ class Cost:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ranks")
-    parser.add_argument("--units", type=int, default=4096)
-    parser.add_argument("--layers", type=int, default=12)
     parser.add_argument("--steps", type=int, default=5)
-    asked = parser.parse_args()
-    print(f"{asked.units**2 * asked.layers / 1e6:.0f}M parameters, Adam, {ROWS} rows a step\n")
-    print("| training | s a step | s of a processor | GiB a rank |\n|---|---|---|---|")
-    costs = {}
-    for name, (strategy, world) in KINDS.items():
-        cost = costs[name] = measured(strategy, world, asked)
-        shown = (f"{cost.seconds:.3f}", f"{cost.processor:.3f}", f"{cost.memory:.3f}")
-        print(f"| {name} | {' | '.join(shown)} |", flush=True)
-    one, ddp, fsdp = costs.values()
+    steps = parser.parse_args().steps
+    one, ddp = compared(LONG, steps, ALONE_OR_TWO)
     print(
         f"\ntwo processes are {one.seconds / ddp.seconds:.2f} times as fast as one; wanted: "
-        f"{FASTER} on two quiet cores\nFSDP2 takes {fsdp.memory / ddp.memory:.2f} of DDP's memory "
-        f"a rank ({fsdp.memory:.3f} of {ddp.memory:.3f} GiB); wanted: {SMALLER} of 200M parameters"
+        f"{FASTER} on two quiet cores\n"
+    )
+    ddp, fsdp = compared(LARGE, steps, TWO)
+    print(
+        f"\nFSDP2 takes {fsdp.memory / ddp.memory:.2f} of DDP's memory a rank ({fsdp.memory:.3f} "
+        f"of {ddp.memory:.3f} GiB); wanted: {SMALLER}"
     )
     return 0
 
 
-def measured(strategy: str, world: int, asked: argparse.Namespace) -> Cost:
+def compared(work: Work, steps: int, names: tuple[str, ...]) -> list[Cost]:
+    """Prints and returns what each of these kinds costs."""
+    print(f"{work.size / 1e6:.0f}M parameters, Adam, {work.rows} rows a step\n")
+    print("| training | s a step | s of a processor | GiB a rank |\n|---|---|---|---|")
+    costs = []
+    for name in names:
+        cost = measured(*KINDS[name], work, steps)
+        costs.append(cost)
+        shown = (f"{cost.seconds:.3f}", f"{cost.processor:.3f}", f"{cost.memory:.3f}")
+        print(f"| {name} | {' | '.join(shown)} |", flush=True)
+    return costs
+
+
+def measured(strategy: str, world: int, work: Work, steps: int) -> Cost:
     """Returns the least cost of a step, and the greatest memory of a rank."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     os.environ |= {**VARIABLES, **ALONE}
     with tempfile.TemporaryDirectory() as scratch:
-        fixed = (strategy, world, port, asked, Path(scratch))
+        fixed = (strategy, world, port, work, steps, Path(scratch))
         anew = multiprocessing.get_context("spawn")
         ranks = [anew.Process(target=rank, args=(each, *fixed)) for each in range(world)]
         for each in ranks:
@@ -105,7 +130,7 @@ def measured(strategy: str, world: int, asked: argparse.Namespace) -> Cost:
 
 
 def rank(
-    number: int, strategy: str, world: int, port: int, asked: argparse.Namespace, folder: Path
+    number: int, strategy: str, world: int, port: int, work: Work, steps: int, folder: Path
 ) -> None:
     """Takes the steps as one of the ranks."""
     warnings.simplefilter("ignore")
@@ -117,10 +142,10 @@ def rank(
     if world > 1:
         ranks.meet(600)
     module = ranks if world > 1 else framework
-    taken(module, TINY, asked.layers, 1)
+    taken(module, TINY, 1)
     before = memory.resident()
     memory.count_peak()
-    seconds, processor = taken(module, asked.units, asked.layers, asked.steps)
+    seconds, processor = taken(module, work, steps)
     cost = Cost(seconds, processor, (memory.peak() - before) / 2**30)
     (folder / f"{number}.json").write_text(json.dumps(asdict(cost)))
     if world > 1:
@@ -128,12 +153,12 @@ def rank(
         ranks.part()
 
 
-def taken(module: Any, units: int, layers: int, steps: int) -> tuple[float, float]:
+def taken(module: Any, work: Work, steps: int) -> tuple[float, float]:
     """Takes the steps; returns the least seconds of one, and of its processor."""
     framework.seed(0)
-    spec = {"dtype": "float32", "shape": [units]}
+    spec = {"dtype": "float32", "shape": [work.units]}
     parts = Parts(
-        net=partial(Net, units, layers),
+        net=partial(Net, work.units, work.layers),
         loss={"model.loss": Term(loss=nn.MSELoss)},
         optimizer=partial(optim.Adam, lr=1e-4),
         scheduler=None,
@@ -144,13 +169,13 @@ def taken(module: Any, units: int, layers: int, steps: int) -> tuple[float, floa
         clip_norm=None,
     )
     training = framework.build(parts)
-    rows = np.random.default_rng(0).normal(size=(ROWS, units)).astype(np.float32)
+    rows = np.random.default_rng(0).normal(size=(work.rows, work.units)).astype(np.float32)
     if isinstance(module, Ranks):
         module.spread(training)
     costs = []
     for _ in range(steps):
         before = time.perf_counter(), time.process_time()
-        module.step(training, {"x": rows}, {"y": rows}, np.arange(ROWS))
+        module.step(training, {"x": rows}, {"y": rows}, np.arange(work.rows))
         costs.append((time.perf_counter() - before[0], time.process_time() - before[1]))
     return min(each for each, _ in costs), min(each for _, each in costs)
 
