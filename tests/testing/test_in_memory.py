@@ -9,7 +9,7 @@ import pytest
 
 from testing import in_memory
 
-AMPLE = SimpleNamespace(f_bavail=memory.ENOUGH, f_frsize=1, f_flag=0)
+AMPLE = SimpleNamespace(f_bavail=in_memory.ENOUGH, f_frsize=1, f_flag=0)
 
 
 def chosen(
@@ -23,7 +23,7 @@ def chosen(
 
 
 def test_ample_memory_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    own = tmp_path / f"{memory.NAME}{os.getpid()}"
+    own = tmp_path / f"{in_memory.NAME}{os.getpid()}"
     assert chosen(monkeypatch, tmp_path) == str(own)
     assert own.is_dir() and own.stat().st_mode & 0o011 == 0o011
 
@@ -34,18 +34,18 @@ def test_what_a_run_that_is_no_more_has_left_is_removed(
     """One whose process has the number of this one is no more, either."""
     ended = subprocess.run(["sh", "-c", "echo $$"], capture_output=True, text=True, check=True)
     numbers = (ended.stdout.strip(), str(os.getpid()), str(os.getppid()))
-    for name in (*(f"{memory.NAME}{number}" for number in numbers), "another"):
+    for name in (*(f"{in_memory.NAME}{number}" for number in numbers), "another"):
         (tmp_path / name / "pytest-of-me").mkdir(parents=True)
     chosen(monkeypatch, tmp_path)
     there = {each.name: len(list(each.iterdir())) for each in tmp_path.iterdir()}
-    running, own = (f"{memory.NAME}{number}" for number in (os.getppid(), os.getpid()))
+    running, own = (f"{in_memory.NAME}{number}" for number in (os.getppid(), os.getpid()))
     assert there == {running: 1, own: 0, "another": 1}
 
 
 def test_too_little_of_it_one_that_runs_no_program_and_none_are_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert chosen(monkeypatch, tmp_path, f_bavail=memory.ENOUGH - 1) is None
+    assert chosen(monkeypatch, tmp_path, f_bavail=in_memory.ENOUGH - 1) is None
     assert chosen(monkeypatch, tmp_path, f_flag=os.ST_NOEXEC) is None
     assert chosen(monkeypatch, tmp_path / "none") is None
 
