@@ -97,6 +97,8 @@ class Cost:
     mapped: float = 0.0
     """MiB at most of files of the clone, as far as they were looked at."""
     seconds: float = 0.0
+    processor: float = 0.0
+    """Seconds."""
 
 
 def main() -> int:
@@ -161,6 +163,7 @@ def measured(place: Path, command: list[str]) -> Cost:
         looks += 1
         time.sleep(INTERVAL)
     cost.read, cost.written = moved(process.pid)  # its own, and of those that it waited for
+    cost.processor = processor_seconds(process.pid)
     if process.wait():
         sys.exit(f"{' '.join(command)[:200]} ended with {process.returncode}")
     cost.seconds = time.monotonic() - began
@@ -202,6 +205,12 @@ def mapped(process: int, place: Path) -> float:
         elif below and line.startswith("Rss:"):
             total += int(line.split()[1])
     return total / 1024
+
+
+def processor_seconds(process: int) -> float:
+    """Returns those of a process that has ended, and of those that it waited for."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def moved(process: int) -> tuple[float, float]:

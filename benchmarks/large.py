@@ -1,0 +1,146 @@
+"""`python -m benchmarks.large`: how often do the bytes of a large model move in a normal run?
+
+A net of this size is trained for an epoch of Adam, exported, verified and logged in a clone of this
+repository's HEAD, stage by stage, and after each stage DVC takes in its output, as `dvc repro`
+does. The figures are those of `benchmarks.adopted`, of which those of the same with a tiny net are
+taken off: memory in times the weights, bytes in times the state, which is the weights and what Adam
+keeps of them. MLflow's copy is that of log-to-mlflow, the cache's copies are DVC's.
+"""
+
+import argparse
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.adopted import CONF, MODEL, TINY, WIDTH, Cost, measured
+from benchmarks.reproduced import clone, run
+
+ROWS = 64
+KERAS_MODEL = """
+import keras
+from keras import layers
+
+
+def large(width: int, layers_: int) -> keras.Model:
+    values = inputs = keras.Input((width,), name="values")
+    for _ in range(layers_):
+        values = layers.Add()([values, layers.Dense(width, activation="tanh")(values)])
+    return keras.Model(inputs, layers.Dense(2, name="logits")(values))
+"""
+KERAS_CONF = """
+name: large
+framework: keras
+net: {_target_: models.large.large, width: %d, layers_: %d}
+loss: {_target_: keras.losses.SparseCategoricalCrossentropy, from_logits: true}
+optimizer: {_target_: keras.optimizers.%s, learning_rate: "${train.lr}"}
+scheduler: null
+outputs: [logits]
+formats: [saved_model]
+"""
+NETS = {"pytorch": (MODEL, CONF), "keras": (KERAS_MODEL, KERAS_CONF)}
+DATA = """
+name: large
+file: large.npz
+inputs: {values: {source: values, shape: [%d], dtype: float32}}
+targets: {label: {source: label, classes: 2}}
+id: null
+split: {val: 0.2, test: 0.2, seed: 0}
+"""
+OPTIONS = ("model=large", "data=large", "train.epochs=1", "train.batch_size=8")
+
+
+@dataclass
+class Step:
+    """A stage, and what DVC does with its output."""
+
+    stage: Cost
+    dvc: Cost
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.large")
+    parser.add_argument("--mib", type=int, default=256, metavar="N", help="of the weights")
+    parser.add_argument("--frameworks", nargs="*", default=list(NETS), choices=NETS)
+    parser.add_argument("--attempt", nargs="*", default=[], help="formats beside the usual one")
+    parser.add_argument("--cache", default="reflink,copy", help="DVC's cache.type")
+    arguments = parser.parse_args()
+    layers = max(1, arguments.mib * 2**18 // WIDTH**2)
+    weights = layers * (WIDTH + 1) * WIDTH / 2**18
+    more = [f"export.attempt=[{','.join(arguments.attempt)}]"]
+    for framework in arguments.frameworks:
+        with tempfile.TemporaryDirectory() as scratch:
+            given = (framework, arguments.cache, more)
+            tiny = costs(clone(Path(scratch) / "tiny"), TINY, 1, *given)
+            large = costs(clone(Path(scratch) / "large"), WIDTH, layers, *given)
+        print(f"\n{framework}, {weights:.0f} MiB of weights, cache.type {arguments.cache}\n")
+        print_table(large, tiny, weights)
+    return 0
+
+
+def print_table(large: dict[str, Step], tiny: dict[str, Step], weights: float) -> None:
+    """Prints a line a stage; memory is in times the weights, bytes in times the state."""
+    print(
+        "| stage | memory beyond | its own | read | written | mapped | DVC read | DVC written",
+        end="",
+    )
+    print(" | seconds | processor |\n" + "|---" * 10 + "|")
+    total, state = np.zeros(7), 3 * weights
+    for name, step in large.items():
+        least = tiny[name]
+        beyond = [
+            getattr(step.stage, each) - getattr(least.stage, each) for each in ("memory", "own")
+        ]
+        bytes_ = [getattr(step.stage, each) - getattr(least.stage, each) for each in MOVED]
+        of_dvc = [getattr(step.dvc, each) - getattr(least.dvc, each) for each in MOVED[:2]]
+        times = [step.stage.seconds, step.stage.processor]
+        summed = [*(each / state for each in (*bytes_, *of_dvc)), *times]
+        total += summed
+        print_line(name, [each / weights for each in beyond], summed)
+    print_line("all", [], total.tolist())
+    print(f"\nread {total[0] + total[3]:.1f} S, written {total[1] + total[4]:.1f} S, all copies")
+
+
+MOVED = ("read", "written", "mapped")
+
+
+def print_line(name: str, memory: list[float], rest: list[float]) -> None:
+    cells = [*(f"{each:.2f}" for each in memory), *([""] * (2 - len(memory)))]
+    cells += [*(f"{each:.2f}" for each in rest[:5]), *(f"{each:.1f}" for each in rest[5:])]
+    print(f"| {name} | {' | '.join(cells)} |", flush=True)
+
+
+def costs(
+    place: Path, width: int, layers: int, framework: str, cache: str, more: list[str]
+) -> dict[str, Step]:
+    """Returns what each stage of a net of this size costs, and DVC after it."""
+    from pipeline.config.composition import compose_conf, interpolated
+    from pipeline.config.reading import dump_yaml, load_yaml
+
+    model, conf = NETS[framework]
+    (place / "models/large.py").write_text(model)
+    (place / "conf/model/large.yaml").write_text(conf % (width, layers, "Adam"))
+    (place / "conf/data/large.yaml").write_text(DATA % width)
+    draw = np.random.default_rng(0)
+    values = draw.standard_normal((ROWS, width)).astype(np.float32)
+    np.savez(place / "data/large.npz", values=values, label=np.arange(ROWS) % 2)
+    run(place, "dvc", "config", "--local", "cache.type", cache)
+    values_ = interpolated(compose_conf(place / "conf", [*OPTIONS, *more]))
+    (place / "params.yaml").write_text(dump_yaml(values_))
+    stages = load_yaml((place / "dvc.yaml").read_text(), "dvc.yaml")["stages"]
+    result = {}
+    for name, stage in stages.items():
+        command = stage["cmd"].split()
+        result[name] = Step(
+            stage=measured(place, [sys.executable, *command[1:]]),
+            dvc=measured(
+                place, [sys.executable, "-m", "dvc", "commit", "--quiet", "--force", name]
+            ),
+        )
+    return result
+
+
+if __name__ == "__main__":
+    sys.exit(main())
