@@ -9,7 +9,6 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from pipeline.config.params import CheckpointParams
 from pipeline.data import arrays as prepared
 from pipeline.files import write_atomically
 from pipeline.frameworks.contract import TrainingModule
-from pipeline.reference import npz, tokenized
+from pipeline.reference import npz, tokenized, trained
 from pipeline.reference.recording import record
 from pipeline.reference.source import Source
 from pipeline.run import parent, stage, start
@@ -33,7 +32,6 @@ from pipeline.training.history import HISTORY, best_epoch, judged_here, read_his
 from pipeline.training.model_faults import PYTHONS, translate_model_faults
 from pipeline.training.parts import build, seed
 from pipeline.training.recomputed import demand_recomputed
-from pipeline.written import WrittenPath
 
 
 def checkpoint(
@@ -131,7 +129,7 @@ def _record_steps(
 
     training.npz has the rows of all steps one after the other ("step" says whose they are), each
     step's loss, "ends_epoch", and "val_loss", which is told at the end of an epoch. trained.npz has
-    the state afterwards and the answers to the batch `seven`.
+    the state afterwards, or its digests, and the answers to the batch `seven`.
     """
     inputs, targets = prepared.split(data, "train")
     epoch = schema["epochs_before"] + schema["epoch"] + 1
@@ -154,9 +152,7 @@ def _record_steps(
     with np.load(reference / "seven.npz") as seven:
         batch = {name: seven[f"input.{name}"] for name in inputs}
     answers, _ = framework.evaluate(training, batch, None)
-    state = ((f"state/{name}", array) for name, array in framework.views(training))
-    of_batch = ((f"answers/{name}", array) for name, array in answers.items())
-    npz.write(WrittenPath(reference / "trained.npz"), chain(of_batch, state))
+    trained.write(reference / "trained.npz", answers, partial(framework.views, training))
 
 
 def _of_steps(

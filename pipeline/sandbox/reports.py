@@ -134,7 +134,7 @@ class Ids(_Report):
         return cls(**json.loads(report.read_text()), ids=ids)
 
 
-def by_kind(arrays: Mapping[str, np.ndarray]) -> Batches:
+def by_kind(arrays: Mapping[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
     """Returns arrays named <kind>/<name> by kind and name."""
     kinds: dict[str, dict[str, np.ndarray]] = {}
     for key, array in arrays.items():

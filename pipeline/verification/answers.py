@@ -3,11 +3,9 @@
 import contextlib
 import dataclasses
 import shutil
-from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from pipeline.config.params import Train
 from pipeline.errors import ParamsError
@@ -16,9 +14,8 @@ from pipeline.formats import declared
 from pipeline.sandbox import supervisor
 from pipeline.sandbox.reports import Answers, Ids, Training, read
 from pipeline.sandbox.worker.job import Job
-from pipeline.sandbox.worker.report import digest_of
 from pipeline.training.metrics import metric
-from pipeline.verification import scoring
+from pipeline.verification import scoring, state
 from pipeline.verification.comparison import EXACT
 from pipeline.verification.evidence import STATE, TEXTS, Evidence
 
@@ -40,13 +37,15 @@ def collect_answers(evidence: Evidence, data: Path) -> Evidence:
         }
         tokens = pool.submit(tokenize, evidence, data, scratch) if evidence.texts else None
         import_metrics(evidence.params.train)
-        return dataclasses.replace(
+        complete = dataclasses.replace(
             evidence,
             ids=None if tokens is None else tokens.result(),
             trainings={name: each.result() for name, each in trainings.items()},
             without_source={name: answers[name, False].result() for name in names},
             answers={name: answers[name, name in with_source].result() for name in names},
         )
+        again = partial(_train, evidence, data, scratch / "state")
+        return state.with_values(complete, again)
 
 
 def _answers(evidence: Evidence, data: Path, name: str, scratch: Path, source: bool) -> Answers:
@@ -88,26 +87,19 @@ def train_on(evidence: Evidence, data: Path, name: str, scratch: Path) -> Traini
     differ: then it is to be said by how much.
     """
     if evidence.training_tolerance(name) == EXACT:
-        training = _train(evidence, data, name, scratch / f"{name}-training", digests=True)
+        training = _train(evidence, data, scratch / f"{name}-training", name, digests=True)
         if training.error is not None:
             return training
-        if _same(training.digests, evidence.trained[STATE]):
+        if state.is_the_reference(training.digests, evidence):
             results = {**training.results, STATE: evidence.trained[STATE]}
             return dataclasses.replace(training, results=results)
-    return _train(evidence, data, name, scratch / f"{name}-training-values")
+    return _train(evidence, data, scratch / f"{name}-training-values", name)
 
 
-def _train(evidence: Evidence, data: Path, name: str, work_dir: Path, **more: Any) -> Training:
+def _train(evidence: Evidence, data: Path, work_dir: Path, name: str, **more: Any) -> Training:
     job = new_job(evidence, work_dir, "train", name, **more)
     death = run_job(evidence, data, job, work_dir)
     return read(Training, job, death, evidence.params.verify.limits)
-
-
-def _same(digests: Mapping[str, str], state: Mapping[str, np.ndarray]) -> bool:
-    """Returns whether these are the names and digests of the state."""
-    return digests.keys() == state.keys() and all(
-        digests[name] == digest_of(array) for name, array in state.items()
-    )
 
 
 def tokenize(evidence: Evidence, data: Path, scratch: Path) -> Ids:

@@ -93,6 +93,8 @@ class Evidence:
     of a program that was made elsewhere."""
     trained: Batches
     """What came of them, by the kinds that Training.results has."""
+    state_digests: Mapping[str, str] = field(default_factory=dict)
+    """Of the tensors of the state whose values were not recorded; see reference/trained.py."""
     test_rows: int
     """Of the test split."""
     without_source: Mapping[str, Answers] = field(default_factory=dict)
@@ -149,7 +151,7 @@ def read_evidence(
             raise IncompleteArtifact(f"{path}: missing; run `dvc repro --force checkpoint`")
     wide = {batch: checkpoint / "reference" / f"{batch}.npz" for batch in WIDE}
     inputs, _ = prepared.split(data, "test")
-    steps, trained = _steps(checkpoint / "reference") if trains else ({}, {})
+    steps, trained, digests = _steps(checkpoint / "reference") if trains else ({}, {}, {})
     other = _other_processor(checkpoint)
     of_files = {n: (complete_model / n).stat().st_size for n in provenance.files(complete_model)}
     return Evidence(
@@ -171,6 +173,7 @@ def read_evidence(
         exact=other is None,
         steps=steps,
         trained=trained,
+        state_digests=digests,
         test_rows=prepared.count(inputs),
     )
 
@@ -205,7 +208,7 @@ def not_loaded(evidence: Evidence, reason: str) -> Evidence:
     )
 
 
-def _steps(reference: Path) -> tuple[dict[str, np.ndarray], Batches]:
+def _steps(reference: Path) -> tuple[dict[str, np.ndarray], Batches, dict[str, str]]:
     with np.load(reference / "training.npz") as arrays:
         steps = {"loss": arrays["loss"], "ends_epoch": arrays["ends_epoch"]}
         steps["rows"] = np.bincount(arrays["step"])
@@ -213,9 +216,10 @@ def _steps(reference: Path) -> tuple[dict[str, np.ndarray], Batches]:
     with np.load(path) as arrays:
         others = by_kind({key: arrays[key] for key in arrays if not key.startswith(f"{STATE}/")})
         names = tuple(k.removeprefix(f"{STATE}/") for k in arrays if k.startswith(f"{STATE}/"))
+    digests = {name: str(text) for name, text in others.pop("digest", {}).items()}
     trained = {**others, STATE: Stored(path, f"{STATE}/", names)}
     losses = {str(number): loss for number, loss in enumerate(steps["loss"])}
-    return steps, {**trained, "losses": losses}
+    return steps, {**trained, "losses": losses}, digests
 
 
 def _outputs(path: Path) -> dict[str, np.ndarray]:

@@ -17,6 +17,7 @@ from pipeline.config.params import ExportParams, VerifyParams
 from pipeline.config.reading import read
 from pipeline.config.yaml_text import load_yaml
 from pipeline.formats import declared, exporter
+from pipeline.reference import trained
 from pipeline.training.parts import build
 from pipeline.verification.answers import train_on
 from pipeline.verification.checks import continuation
@@ -36,12 +37,15 @@ def sections(project: Project) -> dict[str, Any]:
     return values
 
 
-def judged(project: Project, complete_model: Path, room: Path) -> tuple[Evidence, list[str]]:
+def judged(
+    project: Project, complete_model: Path, room: Path, checkpoint: Path | None = None
+) -> tuple[Evidence, list[str]]:
     """The faults that continuation finds after a clean process has trained on."""
     artifacts = project.root / "artifacts"
     promises = declared("torch_export").promises.as_mapping()
     params = read(VerifyParams, sections(project))
-    places = (complete_model, artifacts / "checkpoint", artifacts / "data", params)
+    checkpoint = checkpoint or artifacts / "checkpoint"
+    places = (complete_model, checkpoint, artifacts / "data", params)
     evidence = read_evidence(*places, {"torch_export": promises})
     given = train_on(evidence, artifacts / "data", "torch_export", room)
     evidence = dataclasses.replace(evidence, trainings={"torch_export": given})
@@ -120,6 +124,46 @@ def test_what_the_optimizer_lost_is_noticed(
     torch.save(saved, spoilt / "optimizer.pt")
     _, faults = judged(project, spoilt, tmp_path / "room")
     assert faults and not any("Error" in fault for fault in faults)
+
+
+@pytest.fixture(scope="module")
+def of_digests(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkpoint, as it would be of a large model."""
+    artifacts = project.root / "artifacts"
+    checkpoint = tmp_path_factory.mktemp("digests") / "checkpoint"
+    shutil.copytree(artifacts / "checkpoint", checkpoint)
+    path = checkpoint / "reference/trained.npz"
+    with np.load(path) as arrays:
+        content = dict(arrays)
+    state = {k.removeprefix("state/"): v for k, v in content.items() if k.startswith("state/")}
+    answers = {k.partition("/")[2]: v for k, v in content.items() if k.startswith("answers/")}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trained, "VALUES", 0)
+        trained.write(path, answers, state.items)
+    return checkpoint
+
+
+def test_digests_alone_tell_that_every_bit_is_that_of_the_source(
+    project: Project, of_digests: Path, tmp_path: Path
+) -> None:
+    complete_model = project.root / "artifacts/complete-model"
+    evidence, faults = judged(project, complete_model, tmp_path, of_digests)
+    assert faults == [] and len(evidence.state_digests) > 40
+    assert continuation.check(evidence).measured["torch_export"]["tensors"] > 40
+
+
+@pytest.mark.parametrize("spoil", [no_momentum, one_parameter_s_variance, no_decay])
+def test_what_the_optimizer_lost_is_noticed_by_digests_alone(
+    project: Project, of_digests: Path, tmp_path: Path, spoil: Callable[[dict[str, Any]], None]
+) -> None:
+    spoilt = tmp_path / "complete-model"
+    shutil.copytree(project.root / "artifacts/complete-model", spoilt)
+    saved = torch.load(spoilt / "optimizer.pt", weights_only=True)
+    spoil(saved)
+    torch.save(saved, spoilt / "optimizer.pt")
+    _, faults = judged(project, spoilt, tmp_path / "room", of_digests)
+    assert any(fault.startswith("state/optimizer/") for fault in faults)
+    assert not any("Error" in fault for fault in faults)
 
 
 def dropout_off(training: Any) -> None:

@@ -10,6 +10,7 @@ from pipeline.sandbox.reports import Batches, Training
 from pipeline.verification.comparison import EXACT, Difference, compare, same_bits
 from pipeline.verification.evidence import Evidence
 from pipeline.verification.result import Fault, Result
+from pipeline.verification.state import by_digest
 
 FAR = 10.0
 """Times the tolerance, at least, that the steps must move the answers: less proves nothing."""
@@ -41,6 +42,8 @@ def _faults(evidence: Evidence, training: Training, tolerance: Tolerance) -> Ite
         if "is refused" not in (training.proofs.get(package) or ""):
             yield f"the package {package} was not refused, so it may have trained with its source"
     trained, expected = _apart(training.results, evidence.trained)
+    faults, trained = by_digest(trained, evidence, tolerance)
+    yield from faults
     if tolerance == EXACT:
         yield from same_bits(trained, expected)
     else:
@@ -90,7 +93,7 @@ def _measured(evidence: Evidence, training: Training, tolerance: Tolerance) -> d
         "ends_epoch": np.flatnonzero(evidence.steps["ends_epoch"]).tolist(),
         "losses": [float(losses[key]) for key in losses],
         "losses_of_source": evidence.steps["loss"].tolist(),
-        "tensors": len(evidence.trained["state"]),
+        "tensors": len(evidence.trained["state"]) + len(evidence.state_digests),
         "moved": _moved(evidence),
         "max_abs_diff": {kind: each.max_abs for kind, each in differences.items()},
         "at": differences["state"].at,

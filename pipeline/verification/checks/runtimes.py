@@ -12,6 +12,7 @@ from pipeline.config.params import Tolerance
 from pipeline.verification.comparison import compare
 from pipeline.verification.evidence import Evidence
 from pipeline.verification.result import Fault, Result
+from pipeline.verification.state import by_digest
 
 NOT_RUN, FAILED, PASSED = "not run here", "failed", "passed"
 
@@ -58,7 +59,8 @@ def _of_training(evidence: Evidence, trained: Trained) -> Iterator[str]:
         yield f"training on: {trained.fault}"
         return
     tolerance = evidence.training_tolerance(trained.format)
-    faults = compare(trained.results, evidence.trained, tolerance).faults
+    faults, results = by_digest(trained.results, evidence, tolerance)
+    faults += compare(results, evidence.trained, tolerance).faults
     yield from (f"training on: {text}" for text in faults or filter(None, [trained.fault]))
 
 
