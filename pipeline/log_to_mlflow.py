@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline import project
 from pipeline.config.params import TrackingParams
 from pipeline.errors import VerificationFailed
 from pipeline.files import write_atomically
@@ -78,4 +79,5 @@ def summary(store: Store, run: "Run", content: RunContent) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    stage.main(log_to_mlflow)
+    unread = {"checkpoint": project.CHECKPOINT_FILE, "train": project.EPOCHS}
+    stage.main(log_to_mlflow, unread=unread)

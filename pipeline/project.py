@@ -15,6 +15,9 @@ PARENTS = Path("parents")
 CHECKPOINTS = Path("checkpoints")
 """Checkpoints that were made elsewhere, each under its sha256, and a description beside it."""
 
+EPOCHS, CHECKPOINT_FILE = "epoch_*", "checkpoint.*"
+"""Patterns of the weights in what train and checkpoint write, by far the largest files there."""
+
 STAGES = ("compose", "prepare", "train", "checkpoint", "export-complete", "verify", "log-to-mlflow")
 PREPARE, TRAIN, CHECKPOINT, EXPORT_COMPLETE, VERIFY, LOG_TO_MLFLOW = STAGES[1:]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline import formats, runtimes
+from pipeline import formats, project, runtimes
 from pipeline.config.params import VerifyParams
 from pipeline.errors import IncompleteArtifact, VerificationFailed
 from pipeline.files import write_atomically
@@ -126,4 +126,4 @@ def _demand_passed(faults: list[dict[str, Any]], page: Path) -> None:
 
 
 if __name__ == "__main__":
-    stage.main(verify, judges=("complete_model",))
+    stage.main(verify, judges=("complete_model",), unread={"checkpoint": project.CHECKPOINT_FILE})

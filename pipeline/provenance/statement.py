@@ -6,7 +6,8 @@ the same inputs give the same bytes, and a statement's own digest names an artif
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from itertools import filterfalse
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -93,9 +94,9 @@ def params(directory: Path) -> dict[str, Any]:
     return recorded
 
 
-def faults(directory: Path) -> list[str]:
+def faults(directory: Path, unread: Callable[[str], bool] = lambda name: False) -> list[str]:
     """Returns every way in which the bytes at hand differ from the statement: missing, extra,
-    changed."""
+    changed. Of files that nobody is going to read now, `unread`, the bytes are not read, either."""
     path = directory / NAME
     if not path.is_file():
         return [f"{path}: missing, so the directory is not complete"]
@@ -110,14 +111,16 @@ def faults(directory: Path) -> list[str]:
         return [f"{path}: changed: no statement can be read from it ({fault})"]
     if not intact:  # then it vouches for nothing, and no other file can be judged by it
         return [f"{path}: changed: its seal does not fit its content"]
-    return _differences(directory, subject)
+    return _differences(directory, subject, unread)
 
 
-def _differences(directory: Path, subject: Mapping[str, str]) -> list[str]:
+def _differences(
+    directory: Path, subject: Mapping[str, str], unread: Callable[[str], bool]
+) -> list[str]:
     present = set(files(directory))
     differences = [f"{directory / name}: missing" for name in subject if name not in present]
     differences += [f"{directory / name}: not in the statement" for name in present - set(subject)]
-    for name in present & set(subject):
+    for name in filterfalse(unread, present & set(subject)):
         actual = digest(directory / name)
         if actual != subject[name]:
             text = f"changed: sha256 is {actual}, the statement has {subject[name]}"

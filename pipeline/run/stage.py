@@ -7,8 +7,10 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pipeline import provenance
@@ -46,6 +48,7 @@ def main(
     *,
     resumes: bool = False,
     judges: tuple[str, ...] = (),
+    unread: Mapping[str, str] = MappingProxyType({}),
     code_by_params: CodeByParams = lambda params: [],
 ) -> None:
     """Runs a stage and ends the process; a PipelineError becomes one line and exit code 1, a signal
@@ -53,6 +56,8 @@ def main(
 
     `resumes`: an unfinished output made from the same inputs is handed to the stage as it lies.
     `judges`: arguments whose bytes the stage itself compares with their statement.
+    `unread`: argument -> pattern of the files in it that this stage does not read: they must be
+    there, and whoever reads them compares their bytes with the statement.
     `code_by_params`: paths of the code that is a dep only with these params; for DVC it is a param
     that `compose` writes.
     """
@@ -62,7 +67,7 @@ def main(
         signals.install()
         killed_experiment.warn()
         definition = partial(_definition, stage, code_by_params)
-        _run(stage, arguments(stage), resumes, judges, definition)
+        _run(stage, arguments(stage), resumes, judges, unread, definition)
     except PipelineError as error:
         print(f"error: {_name(stage)}: {escaped_error(error)}", file=sys.stderr)
         code = 1
@@ -86,6 +91,7 @@ def _run(
     values: Mapping[str, Any],
     resumes: bool,
     judges: tuple[str, ...],
+    unread: Mapping[str, str],
     define: Define,
 ) -> None:
     target = values.get("output") or values.get("report")
@@ -98,8 +104,9 @@ def _run(
         option: path for option, path in values.items() if isinstance(path, Path) and path != target
     }
     with translate_os_errors(target), exclusive_writer(target), scratch_beside(target):
-        for path in (path for option, path in inputs.items() if option not in judges):
-            _demand_complete(path, makers.get(path.as_posix()))
+        for option, path in inputs.items():
+            if option not in judges:
+                _demand_complete(path, makers.get(path.as_posix()), unread.get(option, ""))
             if path.as_posix() in makers:
                 backup.remove(path)  # DVC has it by now
         versions.warn(_name(stage), [path.as_posix() for path in inputs.values()], _parent(stage))
@@ -110,12 +117,12 @@ def _run(
                 stage(**values)
 
 
-def _demand_complete(path: Path, maker: str | None) -> None:
+def _demand_complete(path: Path, maker: str | None, unread: str) -> None:
     """Raises IncompleteArtifact for an input that is missing, or unlike its statement."""
     if not path.exists():
         raise IncompleteArtifact(f"{path}: missing; run `dvc repro{f' {maker}' if maker else ''}`")
     if maker and path.is_dir():
-        faults = provenance.faults(path)
+        faults = provenance.faults(path, lambda name: fnmatchcase(name, unread))
         if faults:
             more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
             raise IncompleteArtifact(f"{faults[0]}{more}; run `dvc repro --force {maker}`")

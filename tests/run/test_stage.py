@@ -57,6 +57,31 @@ def test_an_input_whose_bytes_changed_is_refused_and_named(prepared):
     )
 
 
+@pytest.mark.parametrize(
+    ("stage", "read", "unread"),
+    [
+        ("verify", "artifacts/checkpoint/metrics.json", "artifacts/checkpoint/checkpoint.pt"),
+        ("log-to-mlflow", "artifacts/train/history.csv", "artifacts/train/epoch_0001.pt"),
+    ],
+)
+def test_weights_that_a_stage_does_not_read_are_left_to_the_stage_that_does(
+    trained, copy_of, stage, read, unread
+):
+    project = copy_of(trained)
+    weights, other = project.root / unread, project.root / read
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.unlink()
+    weights.write_bytes(content)
+    assert "changed" not in project.stage(stage, check=False).stdout
+    reader = {"verify": "export-complete", "log-to-mlflow": "checkpoint"}[stage]
+    assert f"{unread}: changed: sha256 is" in project.stage(reader, check=False).stdout
+    other.write_text(f"{other.read_text()} ")
+    assert f"{read}: changed: sha256 is" in project.stage(stage, check=False).stdout
+    weights.unlink()
+    assert f"{unread}: missing" in project.stage(stage, check=False).stdout
+
+
 def test_a_second_writer_is_refused_and_told_the_first_ones_pid(prepared):
     with (prepared.root / "artifacts/.data.lock").open("r+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
