@@ -50,7 +50,7 @@ class Average:
         """Sets the average to the weights and the preprocessing of the model that is trained."""
         _keras_state.restore(self.model, _of_net(_keras_state.arrays(trained)), alone=True)
 
-    def of(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def of(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the state: that of the trained model, whose weights are called trained/<path>,
         with the averages as net/<path>."""
         renamed = {_trained(name): array for name, array in arrays.items()}

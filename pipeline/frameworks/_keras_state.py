@@ -7,6 +7,7 @@ import numpy as np
 
 from ._attributes import digest
 from ._keras_import import keras, tf
+from ._keras_stored import Value, shape
 
 KERAS_OWN = frozenset({*vars(keras.Layer()), *vars(keras.Model()), *vars(keras.losses.Loss())})
 """Attributes that every layer, model and loss has."""
@@ -21,14 +22,20 @@ def arrays(model: keras.Model) -> dict[str, np.ndarray]:
     return variables(model) | {name: np.array(get()) for name, (get, _) in _adapted(model).items()}
 
 
+def views(model: keras.Model) -> dict[str, Any]:
+    """Returns what `arrays` does, of variables as values that become arrays one by one."""
+    values = {name: Value(variable) for name, variable in held(model).items()}
+    return values | {name: np.array(get()) for name, (get, _) in _adapted(model).items()}
+
+
 def variables(model: keras.Model) -> dict[str, np.ndarray]:
     """Returns the same without what `adapt` learnt and no variable holds."""
-    return {name: variable.numpy() for name, variable in _variables(model).items()}
+    return {name: variable.numpy() for name, variable in held(model).items()}
 
 
 def assign(model: keras.Model, values: Mapping[str, np.ndarray]) -> None:
     """Sets the variables of these names."""
-    variables = _variables(model)
+    variables = held(model)
     for name, value in values.items():
         variables[name].assign(value)
 
@@ -36,14 +43,12 @@ def assign(model: keras.Model, values: Mapping[str, np.ndarray]) -> None:
 def restore(model: keras.Model, state: Mapping[str, np.ndarray], *, alone: bool = False) -> None:
     """Sets the whole state, or that of the model alone, without the optimizer's, bit for bit.
     Raises ValueError naming what `state` or the model lacks, before any change."""
-    variables, adapted = named(model) if alone else _variables(model), _adapted(model)
+    variables, adapted = named(model) if alone else held(model), _adapted(model)
     for name in sorted({*variables, *adapted} ^ set(state)):
         raise ValueError(f"{'the model' if name in state else 'the checkpoint'} lacks {name}")
     for name, variable in variables.items():
-        if state[name].shape != tuple(variable.shape):
-            raise ValueError(
-                f"{name} has shape {state[name].shape}, expected {tuple(variable.shape)}"
-            )
+        if (found := shape(state, name)) != tuple(variable.shape):
+            raise ValueError(f"{name} has shape {found}, expected {tuple(variable.shape)}")
     for name, variable in variables.items():
         variable.assign(state[name])
     for name, (get, put) in adapted.items():
@@ -95,7 +100,8 @@ def named(model: keras.Model) -> dict[str, keras.Variable]:
     return _distinct([(f"net/{v.path}", v) for v in model.variables if id(v) not in metrics])
 
 
-def _variables(model: keras.Model) -> dict[str, keras.Variable]:
+def held(model: keras.Model) -> dict[str, keras.Variable]:
+    """Returns the variables of the model and its optimizer, by name."""
     of_optimizer = [(f"optimizer/{v.path}", v) for v in model.optimizer.variables]
     return named(model) | _distinct(of_optimizer)
 

@@ -1,7 +1,6 @@
 """Keras on TensorFlow: one training step after the other, and all that a bitwise resume needs."""
 
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from types import FunctionType
 from typing import Any
 
@@ -12,6 +11,11 @@ from ._keras_building import build as build
 from ._keras_demands import demand_own_states
 from ._keras_import import keras, tf
 from ._keras_preprocessing import adapt as adapt
+from ._keras_saving import averaged
+from ._keras_saving import load as load
+from ._keras_saving import save as save
+from ._keras_saving import snapshot as snapshot
+from ._keras_stored import Value
 from ._keras_training import Training as Training
 from .contract import RanksModule, Spec
 
@@ -156,16 +160,13 @@ def predictor(training: Training, inputs: Arrays) -> keras.Model:
 
 def state(training: Training) -> dict[str, np.ndarray]:
     """Returns net/<path> of every weight and seed, optimizer/<path> of the optimizer's own."""
-    return _averaged(training, _keras_state.variables(training.model))
+    return averaged(training, _keras_state.variables(training.model))
 
 
 def views(training: Training) -> Iterable[tuple[str, np.ndarray]]:
-    """Yields the same: a variable gives a copy of itself."""
-    return state(training).items()
-
-
-def _averaged(training: Training, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return training.average.of(arrays) if training.average is not None else arrays
+    """Yields the same, a copy of one variable at a time."""
+    arrays = {name: Value(each) for name, each in _keras_state.held(training.model).items()}
+    return ((name, np.asarray(each)) for name, each in averaged(training, arrays).items())
 
 
 def set_weights(training: Training, weights: Arrays) -> None:
@@ -186,44 +187,9 @@ def start(
     return _keras_start.start(training, naming, weights, optimizer)
 
 
-def save(training: Training, path: Path) -> None:
-    """Writes a checkpoint; the same state gives the same bytes, whatever the file is called."""
-    snapshot(training)(path)
-
-
 save_whole = save
 
 
 def unmerged(training: Training, inputs: Arrays) -> dict[str, np.ndarray]:
     """Returns nothing: an adapter is of a PyTorch net alone."""
     return {}
-
-
-def snapshot(training: Training) -> Callable[[Path], None]:
-    """Returns what writes the checkpoint of now: its arrays are copies."""
-    arrays = _averaged(training, _keras_state.arrays(training.model))
-    state = {"epochs": np.int64(training.epochs), **arrays}
-    if training.class_weights is not None:
-        state["class_weights"] = np.array(training.class_weights)
-
-    def write(path: Path) -> None:
-        with path.open("wb") as file:
-            np.savez(file, **state)  # type: ignore[arg-type]
-
-    return write
-
-
-def load(training: Training, path: Path) -> None:
-    """Reads what `save` wrote. Raises ValueError for another net's file."""
-    with np.load(path, allow_pickle=False) as file:
-        state = dict(file)
-    training.epochs = int(state.pop("epochs"))
-    if training.class_weights is not None:
-        training.class_weights = tuple(state.pop("class_weights").tolist())
-    try:
-        if training.average is not None:
-            state = training.average.restore(state, training.epochs)
-        _keras_state.restore(training.model, state)
-    except ValueError as fault:
-        raise ValueError(f"{path}: of another model: {fault}") from None
-    training.programs.clear()

@@ -59,7 +59,8 @@ def record(source: Source, inputs: Mapping[str, np.ndarray], path: Path) -> list
 
 def measured(source: Source, inputs: Mapping[str, np.ndarray]) -> tuple[list[Change], list[Change]]:
     """Returns the changes chosen, and all that were tried, the largest weight first."""
-    state = dict(source.framework.views(source.training))
+    views = source.framework.views(source.training)
+    state = {name: array for name, array in views if name.startswith("net/")}
     before = source.answers(inputs)
     tried: list[Change] = []
     for weight in islice(_by_size(state), MOST_TRIED):
@@ -73,11 +74,11 @@ def measured(source: Source, inputs: Mapping[str, np.ndarray]) -> tuple[list[Cha
 
 
 def _by_size(state: Mapping[str, np.ndarray]) -> Iterator[Weight]:
-    """Yields the net's floating weights, and those that numpy knows as 16 bits alone."""
+    """Yields the floating weights of a net's state, and those that numpy knows as 16 bits alone."""
     names: dict[tuple[int, int], list[str]] = {}
     for name, array in state.items():
         sixteen = array.dtype.kind == "u" and array.dtype.itemsize == 2
-        if name.startswith("net/") and array.size and (array.dtype.kind in "fc" or sixteen):
+        if array.size and (array.dtype.kind in "fc" or sixteen):
             names.setdefault((array.nbytes, fingerprint(array)), []).append(name)
     for (size, print_), same in sorted(names.items(), key=lambda each: (-each[0][0], each[1])):
         yield Weight(names=same, print_=print_, bytes=size)

@@ -1,6 +1,6 @@
 """Goes on with the training that was exported; the loaded endpoints do all of the work."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -86,18 +86,17 @@ class Trainer:
 
     def state(self) -> Arrays:
         """Returns net/<path> of every weight and seed, optimizer/<path> of its variables."""
+        return dict(self.views())
+
+    def views(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Yields the same, a copy of one variable at a time."""
         groups = {"net": self._model.weights, "optimizer": self._model.optimizer}
         groups |= {"trained": self._trained} if self._averages else {}
-        counts = {"average/steps": np.asarray(self._model.average_steps)} if self._averages else {}
-        return counts | {
-            f"{group}/{name}": variable.numpy()
-            for group, variables in groups.items()
-            for name, variable in variables.items()
-        }
-
-    def views(self) -> Iterable[tuple[str, np.ndarray]]:
-        """Yields the same: a variable gives a copy of itself."""
-        return self.state().items()
+        if self._averages:
+            yield "average/steps", np.asarray(self._model.average_steps)
+        for group, variables in groups.items():
+            for name, variable in variables.items():
+                yield f"{group}/{name}", variable.numpy()
 
     def set_weights(self, weights: Arrays) -> None:
         """Sets variables named net/<path>."""
