@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 from .contract import (
+    ChangedLoader,
     Exporter,
     Format,
     Loader,
@@ -63,6 +64,11 @@ def training_exporter(name: str) -> TrainingExporter:
 
 def loader(name: str) -> Loader:
     return cast(Loader, _part(name, "load"))
+
+
+def changed_loader(name: str) -> ChangedLoader:
+    """Of a format that loads files as if they had changes."""
+    return cast(ChangedLoader, _part(name, "load"))
 
 
 def training_loader(name: str) -> TrainingLoader:

@@ -1,10 +1,14 @@
-"""A zip archive as if some of its members were not there: not a byte of the others is copied."""
+"""A zip archive as if some of its members were not there, or some bytes were others: nothing of it
+is copied."""
 
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
+
+import numpy as np
 
 from ._zip import _END, _END64, _LOCATOR, WIDE, WIDE_COUNT, _entry, _table
 
@@ -12,10 +16,17 @@ from ._zip import _END, _END64, _LOCATOR, WIDE, WIDE_COUNT, _entry, _table
 class ZipPart(io.RawIOBase):
     """A file, to be read, in which another table stands in the place of its table.
 
-    It has the members whose names `keeps` says yes to. Raises what `spans` has said before.
+    It has the members whose names `keeps` says yes to, and at each offset of `changes` the bytes of
+    that array. Raises what `spans` has said before.
     """
 
-    def __init__(self, path: Path, keeps: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        keeps: Callable[[str], bool],
+        changes: Mapping[int, np.ndarray] = MappingProxyType({}),
+    ) -> None:
+        self._changes = {at: each.reshape(-1).view(np.uint8).data for at, each in changes.items()}
         self._file = path.open("rb", buffering=0)
         self._place = 0
         self._start, size, count = _table(self._file, path.stat().st_size)
@@ -63,7 +74,12 @@ class ZipPart(io.RawIOBase):
     def _into(self, view: memoryview, place: int) -> int:
         if place < self._start:
             part = view[: self._start - place]
-            return os.preadv(self._file.fileno(), [part], place) or self._cut_off()
+            count = os.preadv(self._file.fileno(), [part], place) or self._cut_off()
+            for at, changed in self._changes.items():
+                first, last = max(at, place), min(at + len(changed), place + count)
+                if first < last:
+                    part[first - place : last - place] = changed[first - at : last - at]
+            return count
         at = place - self._start
         view[:] = self._tail[at : at + len(view)]
         return len(view)

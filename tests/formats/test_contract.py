@@ -14,7 +14,7 @@ import pytest
 
 from pipeline import formats
 from pipeline.formats.contract import Format, Promises
-from pipeline.sandbox.worker.perturbation import largest, perturb
+from pipeline.sandbox.worker.perturbation import altered, largest, perturb
 from testing.formats import FOLDER
 from testing.formats import form as plugin
 from testing.project import ROOT
@@ -230,6 +230,26 @@ def test_a_changed_weight_of_keras_is_noticed(
         return
     expected = cases[model].eager(inputs)
     assert any(not np.allclose(found[key], expected[key], 1e-5, 1e-6) for key in expected)
+
+
+@pytest.mark.parametrize(
+    ("form", "model"), [(f, m) for f, m in PAIRS if plugin(f).FORMAT.loads_changed]
+)
+def test_with_changes_it_answers_as_a_copy_that_has_them(
+    form: str, model: str, cases: Cases, exported: Exported, tmp_path: Path
+) -> None:
+    directory, inputs = exported / model, cases[model].inputs(7)
+    places = plugin(form).weights(directory)
+    name, strength = largest(places), 0.1
+    before = {path: path.read_bytes() for path in directory.iterdir() if path.is_file()}
+    changes = altered(places, directory, [name], strength)
+    found = plugin(form).load_changed(directory, changes)(inputs)
+    perturb(places, directory, tmp_path / "copy", [name], strength, formats.unread(form))
+    copied = plugin(form).load(tmp_path / "copy")(inputs)
+    own = plugin(form).load(directory)(inputs)
+    assert all(np.array_equal(found[key], copied[key]) for key in copied)
+    assert any(not np.array_equal(found[key], own[key]) for key in own)
+    assert {path: path.read_bytes() for path in before} == before
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import struct
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline.formats._zip import data_offset, lies_at, read_span, spans, stored_offsets
@@ -41,6 +42,20 @@ def test_a_part_has_the_members_that_are_kept(archive: Path) -> None:
         assert zipfile.ZipFile(part).testzip() is None
         part.seek(-30, 2)
         assert len(part.read(100)) == 30 and part.read(1) == b""
+
+
+@pytest.mark.parametrize("step", [1, 2, 7, 1000])
+def test_a_part_has_the_bytes_of_changes_in_the_place_of_its_own(archive: Path, step: int) -> None:
+    content, start = archive.read_bytes(), spans(archive)["first"][0]
+    changes = {start: np.frombuffer(b"o", np.uint8), start + 1: np.frombuffer(b"NE", ">u2")}
+    expected = content[:start] + b"oNE" + content[start + 3 :]
+    with ZipPart(archive, lambda name: True, changes) as part:
+        table = part._start
+        found = b"".join(iter(lambda: part.read(step), b""))
+        assert found[:table] == expected[:table] != content[:table]
+        part.seek(start + 1)
+        assert part.read(2) == b"NE"
+    assert archive.read_bytes() == content
 
 
 def test_bytes_lie_where_they_are_or_do_not(archive: Path) -> None:

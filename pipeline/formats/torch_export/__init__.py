@@ -21,6 +21,7 @@ FORMAT = Format(
     unread=("optimizer.pt",),
     weight_files=("model.pt2",),
     optimizer_files=("optimizer.pt",),
+    loads_changed=True,
     serves=True,
     adopts=True,
     evaluates=True,

@@ -6,22 +6,29 @@ from pathlib import Path
 
 from .._torch import predict, refusals
 from .._zip_part import ZipPart
-from ..contract import Arrays, Place
+from ..contract import Arrays, Changes, Place
 from . import _archive
 from ._names import FILE, MODEL
 from .screen import screen
 
-__all__ = ["load", "refusals", "weights"]
+__all__ = ["load", "load_changed", "refusals", "weights"]
 
 
 def load(directory: Path) -> Callable[[Arrays], Arrays]:
     """Returns a function of inputs by name. Raises ValueError where the file holds anything but
     PyTorch's own operators and plain tensors."""
+    return load_changed(directory, [])
+
+
+def load_changed(directory: Path, changes: Changes) -> Callable[[Arrays], Arrays]:
+    """Returns the same of a file with these changes of weights, which no screen looks at."""
     import torch
 
     screen(directory)
     signature = _archive.signature(directory)
-    with ZipPart(directory / FILE, _is_of_model) as part:  # with the others torch would load each
+    inside = {offset: values for (_, offset, _, _), values in changes}
+    # With the other programs torch would load each of them.
+    with ZipPart(directory / FILE, _is_of_model, inside) as part:
         module = torch.export.load(part).module()  # type: ignore[arg-type]
     return partial(predict, module, signature=signature)
 

@@ -19,9 +19,9 @@ def answer(job: Job, report: Report) -> None:
     batches = {batch: inputs_of(Path(path)) for batch, path in job.batches.items()}
     directory = Path(job.complete_model)
 
-    def load(at: str, source: Path = directory) -> Callable[[Arrays], Arrays]:
+    def load(at: str) -> Callable[[Arrays], Arrays]:
         start = report.start(at) - (report.imports_took if at == "first_load" else 0.0)
-        predict: Callable[[Arrays], Arrays] = loader.load(source)
+        predict: Callable[[Arrays], Arrays] = loader.load(directory)
         report.time(f"{at}_seconds", start)
         set_threads(job)
         return predict
@@ -61,13 +61,32 @@ def answer(job: Job, report: Report) -> None:
     report.facts["file"] = formats().declared(job.format).file
     report.facts["places"] = sorted({place[:3] for place in places.values()})
     influence = arrays(job.influence) if job.influence else {}
-    unread = formats().unread(job.format)
     for names, strength, number in perturbation.changes(places, directory, influence):
-        perturbation.perturb(places, directory, Path(job.copy), names, strength, unread)
         report.facts |= {"weight": names[0], "strength": strength, "followed": number}
-        call("perturbed", load("perturbed", Path(job.copy)))
+        start = report.start("perturbed")
+        predict = _perturbed(job, places, names, strength)
+        report.time("perturbed_seconds", start)
+        call("perturbed", predict)
+        del predict
         if _moved(report.arrays, job.allowed):
             break
+
+
+def _perturbed(
+    job: Job, places: dict[str, perturbation.Place], names: list[str], strength: float
+) -> Callable[[Arrays], Arrays]:
+    """Loads it with these weights changed: in a copy, unless the format does without."""
+    directory, copy = Path(job.complete_model), Path(str(job.copy))
+    predict: Callable[[Arrays], Arrays]
+    if formats().declared(job.format).loads_changed:
+        altered = perturbation.altered(places, directory, names, strength)
+        predict = formats().changed_loader(job.format).load_changed(directory, altered)
+    else:
+        unread = formats().unread(job.format)
+        perturbation.perturb(places, directory, copy, names, strength, unread)
+        predict = formats().loader(job.format).load(copy)
+    set_threads(job)
+    return predict
 
 
 def _answer_questions(

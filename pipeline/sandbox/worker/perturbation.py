@@ -171,6 +171,14 @@ def perturb(
         values.flush()
 
 
+def altered(
+    places: Mapping[str, Place], directory: Path, names: Iterable[str], strength: float
+) -> list[tuple[Place, np.ndarray]]:
+    """Returns what `perturb` would write, and where."""
+    distinct = dict.fromkeys(places[name] for name in names)
+    return [(place, changed(_values(directory, place, "r"), strength)) for place in distinct]
+
+
 def _values(directory: Path, place: Place, mode: Any) -> Any:
     file, offset, size, dtype = place
     kind = np.dtype(dtype)
