@@ -1,9 +1,11 @@
-"""A large file is digested as it is written, and its digest stays known until its inode says that
-somebody wrote to it; so nobody reads it again to name it."""
+"""A large file is digested as it is written, and its digests stay known until its inode says that
+somebody wrote to it; so nobody reads it again to name it: by its sha256 we, by its md5 DVC."""
 
 import hashlib
 import io
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path, PosixPath
 from typing import IO, Any
 
@@ -12,8 +14,32 @@ LARGE = 1 << 26
 ticks of the clock that its inode goes by."""
 CHUNK = 1 << 22
 """Bytes that are copied at once."""
-_DIGESTS: dict[tuple[int, int], tuple[tuple[int, int, int], str]] = {}
-"""Of large files: by device and number what changes with the content, and the sha256."""
+
+
+@dataclass(frozen=True)
+class Digests:
+    """The names of a file's bytes."""
+
+    sha256: str
+    md5: str
+
+
+class _Digester:
+    """Digests bytes as they come."""
+
+    def __init__(self) -> None:
+        self._sha256, self._md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+
+    def update(self, part: Any) -> None:
+        self._sha256.update(part)
+        self._md5.update(part)
+
+    def digests(self) -> Digests:
+        return Digests(self._sha256.hexdigest(), self._md5.hexdigest())
+
+
+_DIGESTS: dict[tuple[int, int], tuple[tuple[int, int, int], Digests]] = {}
+"""Of large files: by device and number what changes with the content, and the digests."""
 
 
 class WrittenPath(PosixPath):
@@ -31,11 +57,11 @@ class _Digesting(io.RawIOBase):
     """A file that knows the sha256 of what was written, unless something was written twice."""
 
     def __init__(self, file: io.FileIO) -> None:
-        self._file, self._sha256, self._straight = file, hashlib.sha256(), True
+        self._file, self._digester, self._straight = file, _Digester(), True
 
     def write(self, data: Any, /) -> int:
         count = self._file.write(data)
-        self._sha256.update(memoryview(data).cast("B")[:count])
+        self._digester.update(memoryview(data).cast("B")[:count])
         return count
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
@@ -62,7 +88,7 @@ class _Digesting(io.RawIOBase):
 
     def close(self) -> None:
         if not self.closed and self._straight:
-            _remember(os.fstat(self.fileno()), self._sha256.hexdigest())
+            _remember(os.fstat(self.fileno()), self._digester.digests())
         super().close()
         self._file.close()
 
@@ -72,10 +98,21 @@ def digest(path: Path) -> str:
     with path.open("rb") as file:
         status = os.fstat(file.fileno())
         known = _known(status)
-        if known is None:
-            known = hashlib.file_digest(file, "sha256").hexdigest()
-            _remember(status, known)
-        return known
+        if known is not None:
+            return known.sha256
+        if status.st_size < LARGE:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+        digester = _Digester()
+        while part := file.read(CHUNK):
+            digester.update(part)
+        _remember(status, digester.digests())
+        return digester.digests().sha256
+
+
+def known_md5(folder: Path) -> Mapping[Path, str]:
+    """Returns that of each large file below a folder whose bytes went through here."""
+    large = {path: _known(path.stat()) for path in folder.rglob("*") if path.is_file()}
+    return {path: known.md5 for path, known in large.items() if known}
 
 
 def replace(source: Path, target: Path) -> None:
@@ -109,23 +146,23 @@ def unlink(path: Path, other: Path) -> None:
 
 def copy(source: Path, target: Path) -> str:
     """Copies a file's content, which is read once, and returns its sha256."""
-    sha256 = hashlib.sha256()
+    digester = _Digester()
     with source.open("rb") as reads, target.open("wb") as writes:
         while part := reads.read(CHUNK):
-            sha256.update(part)
+            digester.update(part)
             writes.write(part)
-    _remember(target.stat(), sha256.hexdigest())
-    return sha256.hexdigest()
+    _remember(target.stat(), digester.digests())
+    return digester.digests().sha256
 
 
-def _known(status: os.stat_result) -> str | None:
-    changing, sha256 = _DIGESTS.get((status.st_dev, status.st_ino), ((), None))
-    return sha256 if changing == _changing(status) else None
+def _known(status: os.stat_result) -> Digests | None:
+    changing, digests = _DIGESTS.get((status.st_dev, status.st_ino), ((), None))
+    return digests if changing == _changing(status) else None
 
 
-def _remember(status: os.stat_result, sha256: str | None) -> None:
-    if sha256 is not None and status.st_size >= LARGE:
-        _DIGESTS[status.st_dev, status.st_ino] = _changing(status), sha256
+def _remember(status: os.stat_result, digests: Digests | None) -> None:
+    if digests is not None and status.st_size >= LARGE:
+        _DIGESTS[status.st_dev, status.st_ino] = _changing(status), digests
 
 
 def _changing(status: os.stat_result) -> tuple[int, int, int]:

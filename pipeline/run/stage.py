@@ -22,6 +22,7 @@ from pipeline.run import (
     backup,
     command,
     dvc_file,
+    dvc_state,
     killed_experiment,
     resume_state,
     signals,
@@ -144,6 +145,7 @@ def _make_output(stage: Stage, values: Mapping[str, Any], resumes: bool, define:
                 (output / provenance.PATCH).write_bytes(patch)
             lineage.carry([dep["name"] for dep in plan["resolvedDependencies"]], output)
             provenance.write(output, definition, without=resume_state.NAME)
+            dvc_state.tell(output)
     except BaseException:
         if not resumes and (output / resume_state.NAME).is_file():
             shutil.rmtree(output, ignore_errors=True)
