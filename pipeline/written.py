@@ -4,7 +4,6 @@ somebody wrote to it; so nobody reads it again to name it: by its sha256 we, by 
 import hashlib
 import io
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PosixPath
 from typing import IO, Any
@@ -102,14 +101,18 @@ def digest(path: Path) -> str:
             return known.sha256
         if status.st_size < LARGE:
             return hashlib.file_digest(file, "sha256").hexdigest()
-        digester = _Digester()
-        while part := file.read(CHUNK):
-            digester.update(part)
-        _remember(status, digester.digests())
-        return digester.digests().sha256
+        _remember(status, digests := _read_large(file))
+        return digests.sha256
 
 
-def known_md5(folder: Path) -> Mapping[Path, str]:
+def _read_large(file: IO[bytes]) -> Digests:
+    digester = _Digester()
+    while part := file.read(CHUNK):
+        digester.update(part)
+    return digester.digests()
+
+
+def known_md5(folder: Path) -> dict[Path, str]:
     """Returns that of each large file below a folder whose bytes went through here."""
     large = {path: _known(path.stat()) for path in folder.rglob("*") if path.is_file()}
     return {path: known.md5 for path, known in large.items() if known}

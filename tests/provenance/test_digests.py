@@ -2,7 +2,7 @@
 
 import hashlib
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import pytest
 
@@ -49,12 +49,12 @@ def readings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(written, "LARGE", 1)
     names: list[str] = []
 
-    def read(file: IO[bytes], kind: str) -> Any:
+    def read(file: IO[bytes]) -> written.Digests:
         names.append(Path(file.name).name)
-        return file_digest(file, kind)  # type: ignore[arg-type]
+        return read_large(file)
 
-    file_digest = hashlib.file_digest
-    monkeypatch.setattr(hashlib, "file_digest", read)
+    read_large = written._read_large
+    monkeypatch.setattr(written, "_read_large", read)
     return names
 
 
@@ -71,6 +71,12 @@ def test_what_is_written_is_digested_meanwhile(tmp_path: Path, readings: list[st
     for name in ("file", "link", "copy"):
         assert digests.digest(tmp_path / name) == sha256
     assert not readings
+    md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    every = {tmp_path / name: md5 for name in ("file", "link", "copy")}
+    assert written.known_md5(tmp_path) == every
+    (tmp_path / "copy").write_bytes(b"other")
+    del every[tmp_path / "copy"]
+    assert written.known_md5(tmp_path) == every
 
 
 def test_what_is_written_twice_is_read(tmp_path: Path, readings: list[str]) -> None:
