@@ -150,10 +150,11 @@ def costs(place: Path, width: int, layers: int, optimizer: str) -> dict[str, Cos
     return result
 
 
-def measured(place: Path, command: list[str]) -> Cost:
+def measured(place: Path, command: list[str], **variables: str) -> Cost:
     """Runs a command, and returns what its processes cost."""
     began, cost, looks = time.monotonic(), Cost(), 0
-    process = subprocess.Popen(command, cwd=place, env=environment(), stdout=subprocess.DEVNULL)
+    given = environment() | variables
+    process = subprocess.Popen(command, cwd=place, env=given, stdout=subprocess.DEVNULL)
     while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
         tree = processes(process.pid)
         cost.memory = max(cost.memory, *map(high_water_mark, tree))

@@ -82,34 +82,23 @@ def main() -> int:
 
 def print_table(large: dict[str, Step], tiny: dict[str, Step], weights: float) -> None:
     """Prints a line a stage; memory is in times the weights, bytes in times the state."""
-    print(
-        "| stage | memory beyond | its own | read | written | mapped | DVC read | DVC written",
-        end="",
-    )
-    print(" | seconds | processor |\n" + "|---" * 10 + "|")
-    total, state = np.zeros(7), 3 * weights
+    names = "memory beyond | its own | read | written | mapped | DVC read | DVC written"
+    print(f"| stage | {names} | seconds | processor |\n{'|---' * 10}|")
+    state, total = 3 * weights, np.zeros(7)
     for name, step in large.items():
         least = tiny[name]
-        beyond = [
-            getattr(step.stage, each) - getattr(least.stage, each) for each in ("memory", "own")
-        ]
-        bytes_ = [getattr(step.stage, each) - getattr(least.stage, each) for each in MOVED]
-        of_dvc = [getattr(step.dvc, each) - getattr(least.dvc, each) for each in MOVED[:2]]
-        times = [step.stage.seconds, step.stage.processor]
-        summed = [*(each / state for each in (*bytes_, *of_dvc)), *times]
-        total += summed
-        print_line(name, [each / weights for each in beyond], summed)
-    print_line("all", [], total.tolist())
+        memory = [each / weights for each in _beyond(step.stage, least.stage, "memory", "own")]
+        moved = _beyond(step.stage, least.stage, "read", "written", "mapped")
+        moved += _beyond(step.dvc, least.dvc, "read", "written")
+        cells = [*(each / state for each in moved), step.stage.seconds, step.stage.processor]
+        total += cells
+        print(f"| {name} | {' | '.join(f'{each:.2f}' for each in (*memory, *cells))} |", flush=True)
+    print(f"| all | | | {' | '.join(f'{each:.2f}' for each in total)} |")
     print(f"\nread {total[0] + total[3]:.1f} S, written {total[1] + total[4]:.1f} S, all copies")
 
 
-MOVED = ("read", "written", "mapped")
-
-
-def print_line(name: str, memory: list[float], rest: list[float]) -> None:
-    cells = [*(f"{each:.2f}" for each in memory), *([""] * (2 - len(memory)))]
-    cells += [*(f"{each:.2f}" for each in rest[:5]), *(f"{each:.1f}" for each in rest[5:])]
-    print(f"| {name} | {' | '.join(cells)} |", flush=True)
+def _beyond(cost: Cost, least: Cost, *names: str) -> list[float]:
+    return [getattr(cost, name) - getattr(least, name) for name in names]
 
 
 def costs(
@@ -132,12 +121,10 @@ def costs(
     stages = load_yaml((place / "dvc.yaml").read_text(), "dvc.yaml")["stages"]
     result = {}
     for name, stage in stages.items():
-        command = stage["cmd"].split()
+        command, dvc = stage["cmd"].split(), ["dvc", "commit", "--quiet", "--force", name]
         result[name] = Step(
-            stage=measured(place, [sys.executable, *command[1:]]),
-            dvc=measured(
-                place, [sys.executable, "-m", "dvc", "commit", "--quiet", "--force", name]
-            ),
+            stage=measured(place, [sys.executable, *command[1:]], DVC_STAGE=name, PRELOAD="0"),
+            dvc=measured(place, [sys.executable, "-m", *dvc]),
         )
     return result
 
