@@ -73,8 +73,9 @@ ui: $(SETUP)  ## MLflow's UI on http://127.0.0.1:5000
 	  mlflow ui --workers 1 --host 127.0.0.1 --port 5000 \
 	  --backend-store-uri "sqlite:///$(CURDIR)/mlflow.db" --default-artifact-root "$(CURDIR)/mlartifacts"
 
-bench: $(SETUP)  ## the pipeline beside the same job written by hand
+bench: $(SETUP)  ## the pipeline beside the same job written by hand; how often a large model's bytes move
 	python -m benchmarks.compare
+	python -m benchmarks.large
 
 bench-scale: $(SETUP)  ## two processes against one, and what a rank of FSDP2 holds
 	python -m benchmarks.ranks
