@@ -18,8 +18,9 @@ from pipeline import written
 from pipeline.config.params import CheckpointParams
 from pipeline.data import arrays as prepared
 from pipeline.files import write_atomically
+from pipeline.frameworks import _npz as npz
 from pipeline.frameworks.contract import TrainingModule
-from pipeline.reference import npz, tokenized, trained
+from pipeline.reference import tokenized, trained
 from pipeline.reference.recording import record
 from pipeline.reference.source import Source
 from pipeline.run import parent, stage, start

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from . import _keras_state
+from . import _keras_state, _npz
 from ._keras_stored import StoredArrays
 from ._keras_training import Training
 
@@ -35,8 +35,7 @@ def averaged(training: Training, arrays: dict[str, Any]) -> dict[str, Any]:
 
 
 def _write(state: dict[str, Any], path: Path) -> None:
-    with path.open("wb") as file:
-        np.savez(file, **state)
+    _npz.write(path, ((name, np.asanyarray(each)) for name, each in state.items()))
 
 
 def load(training: Training, path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.reference import npz
+from pipeline.frameworks import _npz as npz
 from pipeline.sandbox.worker.report import digest_of
 from pipeline.written import WrittenPath
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline import written
 from pipeline.frameworks import keras as framework
 from pipeline.frameworks._keras_stored import StoredArrays, shape
 from tests.frameworks.test_keras import built, keras
@@ -46,9 +47,9 @@ def test_what_is_written_one_by_one_is_what_the_copy_of_all_writes(
 def test_no_more_than_a_few_arrays_are_there_at_once(tmp_path: Path) -> None:
     training, path = built(deep), tmp_path / "net.npz"
     assert peak(lambda: framework.state(training)) > DEPTH * LAYER
-    assert peak(lambda: framework.save(training, path)) < 3 * LAYER
-    assert peak(lambda: [None for _ in framework.views(training)]) < 3 * LAYER
-    assert peak(lambda: framework.load(built(deep), path)) < 3 * LAYER
+    assert peak(lambda: framework.save(training, path)) < 5 * LAYER
+    assert peak(lambda: [None for _ in framework.views(training)]) < 5 * LAYER
+    assert peak(lambda: framework.load(built(deep), path)) < 5 * LAYER
 
 
 def test_views_are_the_state() -> None:
@@ -74,3 +75,15 @@ def test_a_shape_is_known_before_the_array_is_read(tmp_path: Path, array: np.nda
         stored = StoredArrays(file)
         assert list(stored) == ["net/a"] and len(stored) == 1
         assert shape(stored, "net/a") == shape(dict(stored), "net/a") == array.shape
+
+
+def test_a_checkpoint_has_the_bytes_of_savez_and_is_digested_as_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(written, "LARGE", 1)
+    path = written.WrittenPath(tmp_path / "net.npz")
+    framework.save(built(), path)
+    assert list(written.known_md5(tmp_path)) == [tmp_path / "net.npz"]
+    with np.load(path) as arrays:
+        np.savez(tmp_path / "numpy.npz", **dict(arrays))
+    assert path.read_bytes() == (tmp_path / "numpy.npz").read_bytes()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline import written
-from pipeline.reference import npz
+from pipeline.frameworks import _npz as npz
 
 
 def test_the_bytes_are_those_of_savez_and_known(
