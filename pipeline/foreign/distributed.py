@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from . import _torch_file
+from ._averages import AVERAGES, completed
 from ._plain import Plain
 from ._shards import METADATA, Folder, Reader, Sharded, folder
 from ._tensors import is_plain, said_places
 from .contract import Foreign
+from .lazy_mapping import LazyMapping
 
 TITLE = "folder of torch.distributed.checkpoint"
 GIVES = "weights"
@@ -34,7 +36,7 @@ def read(path: Path) -> Foreign:
 def _read(saved: Folder) -> Foreign:
     reader, notes = Reader(saved), list[str]()
     roots = _optimizers(saved.paths)
-    weights = _weights(reader, _of_model(saved, roots, notes))
+    own, others = _of_models(saved, roots, notes)
     optimizer = _optimizer(reader, roots, notes)
     rest = _rest(reader, roots)
     scheduler = next((rest.pop(key) for key in SCHEDULES if key in rest), None)
@@ -45,7 +47,8 @@ def _read(saved: Folder) -> Foreign:
     epoch = rest.pop("epoch", None)
     return Foreign(
         framework="pytorch",
-        weights=weights,
+        weights={name: reader.value(place) for name, place in own.items()},
+        others={word: LazyMapping(names, reader.value) for word, names in others.items()},
         optimizer=optimizer,
         scheduler=scheduler if optimizer is not None else None,
         epoch=epoch if type(epoch) is int and 0 <= epoch < 1 << 31 else None,
@@ -62,8 +65,12 @@ def _optimizers(paths: Mapping[str, Path_]) -> list[Path_]:
     return sorted(roots, key=str)
 
 
-def _of_model(saved: Folder, roots: list[Path_], notes: list[str]) -> dict[str, str]:
-    """Returns the model's name of each of its tensors -> the folder's."""
+def _of_models(
+    saved: Folder, roots: list[Path_], notes: list[str]
+) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+    """Returns the model's name of each of its tensors -> the folder's, and the same of each set of
+    tensors beside them, by the word that takes it; the names of several models begin with where
+    each of them stood."""
     paths = {
         name: path
         for name, path in saved.paths.items()
@@ -71,19 +78,40 @@ def _of_model(saved: Folder, roots: list[Path_], notes: list[str]) -> dict[str, 
         and not _below(path, roots)
         and not any(part in (*OPTIMIZERS, *SCHEDULES) for part in path[:-1])
     }
-    parents = {path[: _key(path) + 1] for path in paths.values() if _key(path) >= 0}
-    if len(parents) > 1:
-        raise ValueError(
-            f"tensors of {len(parents)} models, {', '.join(map(_dotted, sorted(parents, key=str)))}"
-            ", expected those of one"
-        )
-    parent = next(iter(parents), ())
-    own = {name: path for name, path in paths.items() if path[: len(parent)] == parent}
-    if left := [name for name in paths if name not in own]:
-        notes.append(f"{len(left)} tensors beside the model's are left: {', '.join(left[:5])}.")
+    parents = sorted(
+        {path[: _key(path) + 1] for path in paths.values() if _key(path) >= 0}, key=str
+    )
+    models = [each for each in parents if not AVERAGES.search(_dotted(each))] or parents or [()]
+    if len(models) > 1:
+        notes.append(f"The weights are those under {', '.join(map(_dotted, models))}.")
+    start = len(models[0]) if len(models) == 1 else 0
+    own = {_dotted(p[start:]): name for name, p in paths.items() if _below_any(p, models)}
     if not own:
         raise ValueError("no tensors of a model")
-    return {_dotted(path[len(parent) :]): name for name, path in own.items()}
+    others: dict[str, dict[str, str]] = {}
+    left: list[str] = []
+    for name, path in paths.items():
+        if _below_any(path, models):
+            continue
+        head = next((each for each in parents if path[: len(each)] == each), path[:1])
+        if len(path) == len(head):
+            left.append(name)
+        else:
+            word = _dotted(head[:-1] or head)
+            others.setdefault(word, {})[_dotted(path[len(head) :])] = name
+    if left:
+        notes.append(f"{len(left)} tensors beside the model's are left: {', '.join(left[:5])}.")
+    for word, names in others.items():
+        what = "an average of the weights" if AVERAGES.search(word) else "tensors"
+        notes.append(
+            f"{word!r} holds {what} ({len(names)}), and is left; model.weights_of: {word} takes it "
+            "instead."
+        )
+    return own, {word: completed(names, own) for word, names in others.items()}
+
+
+def _below_any(path: Path_, heads: list[Path_]) -> bool:
+    return any(path[: len(head)] == head for head in heads)
 
 
 def _key(path: Path_) -> int:
@@ -96,10 +124,6 @@ def _below(path: Path_, roots: list[Path_]) -> bool:
 
 def _dotted(path: Path_) -> str:
     return ".".join(map(str, path))
-
-
-def _weights(reader: Reader, names: Mapping[str, str]) -> dict[str, Any]:
-    return {own: reader.value(name) for own, name in names.items()}
 
 
 def _optimizer(reader: Reader, roots: list[Path_], notes: list[str]) -> Any:

@@ -10,11 +10,12 @@ from torch import nn
 from torch.distributed import checkpoint
 
 from pipeline import foreign
-from pipeline.errors import DataError
+from pipeline.errors import DataError, ModelError, ParamsError
+from pipeline.foreign import sets
 from pipeline.foreign.distributed import recognizes
 from pipeline.foreign.matching import match
 from pipeline.frameworks import pytorch
-from pipeline.frameworks.contract import Parts, Term
+from pipeline.frameworks.contract import Parts, Spec, Term
 from testing import ranks
 from testing.project import ROOT
 from testing.spoiled import RunsCode, content_of, cuts, one_line
@@ -131,13 +132,49 @@ def test_a_bare_state_dict_and_an_optimizer_without_names_are_read(original, tmp
         assert all(torch.equal(opened.optimizer["state"][key][k], v) for k, v in slots.items())
 
 
-def test_of_two_models_none_is_chosen(original, tmp_path):
+@pytest.mark.parametrize("word", ["student", "student.model"])
+def test_of_two_models_that_is_taken_which_is_named(original, tmp_path, word):
     state = original[0].state_dict()
-    both = {"student": {"model": state}, "teacher": {"model": state}}
+    other = {name: each + 1 for name, each in state.items()}
+    both = {"student": {"model": other}, "teacher": {"model": state}}
     checkpoint.save(both, checkpoint_id=tmp_path / "both")
-    with pytest.raises(DataError, match=r"2 models, student\.model, teacher\.model") as raised:
-        foreign.read(tmp_path / "both")
-    one_line(raised, tmp_path / "both")
+    opened = foreign.read(tmp_path / "both")
+    assert opened.notes == ("The weights are those under student.model, teacher.model.",)
+    taken = whole(sets.chosen(opened, word))
+    begins = "model." if word == "student" else ""
+    assert taken.keys() == {f"{begins}{name}" for name in other}
+    assert all(torch.equal(taken[f"{begins}{name}"], each) for name, each in other.items())
+    expected = {
+        name: Spec(tuple(each.shape), each.numpy().dtype.name) for name, each in state.items()
+    }
+    with pytest.raises(ModelError, match=r"model\.weights_of"):
+        match(expected, opened.weights)
+    matched = match(expected, sets.chosen(opened, word))
+    assert set(matched.pairs) == set(expected)
+
+
+def test_an_average_beside_the_model_is_taken_by_its_name(original, tmp_path):
+    state = original[0].state_dict()
+    average = {f"module.{name}": each * 2 for name, each in original[0].named_parameters()}
+    nested = {"model": state, "ema": {"model": average}, "best": {"0.weight": torch.zeros(2)}}
+    for name, saved, word in (
+        ("nested", nested, "ema"),
+        ("flat", {"model": state, "averaged": average, "rng": torch.zeros(3)}, "averaged"),
+    ):
+        checkpoint.save(saved, checkpoint_id=tmp_path / name)
+        opened = foreign.read(tmp_path / name)
+        weights = whole(opened.weights)
+        assert all(torch.equal(weights[key], each) for key, each in state.items())
+        taken = whole(sets.chosen(opened, word))
+        assert taken.keys() == state.keys()  # with the batch norm's statistics
+        assert torch.equal(taken["0.weight"], state["0.weight"] * 2)
+        assert torch.equal(taken["1.running_mean"], state["1.running_mean"])
+        assert any(f"model.weights_of: {word} takes it" in note for note in opened.notes)
+        assert ("best" in opened.others) == (name == "nested")
+        assert any("1 tensors beside" in note for note in opened.notes) == (name == "flat")
+        assert not sets.has_optimizer(opened, word)
+    with pytest.raises(ParamsError, match=r"found student, expected .* averaged"):
+        sets.chosen(opened, "student")
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.int32, torch.bool])
