@@ -21,7 +21,7 @@ WEIGHTS = (
 )
 OPTIMIZERS = ("optimizer", "optimizer_state_dict", "optim", "opt", "optimizer_state")
 SCHEDULES = ("scheduler", "lr_scheduler", "scheduler_state_dict", "lr_scheduler_state_dict")
-DEEPEST, MOST, LONGEST = 16, 10_000, 10_000
+DEEPEST, MOST, LONGEST, MOST_SETS = 16, 10_000, 10_000, 20
 _NAMES = (
     "float64:F64 float32:F32 float16:F16 bfloat16:BF16 bool:BOOL int64:I64 int32:I32 int16:I16 "
     "int8:I8 uint8:U8 uint16:U16 uint32:U32 uint64:U64"
@@ -40,18 +40,22 @@ def main(place: Path) -> None:
 def _extract(path: Path, answer: Path) -> None:
     lacking: dict[tuple[str, str], type] = {}
     value = _loaded(path, lacking)
-    weights = _weights(value)
+    taken, weights = _chosen(value)
     if not weights:
         raise ValueError(f"a {type(value).__name__} without tensors by name")
     tensors = {f"weights/{name}": _tensor(each) for name, each in weights.items()}
     beside = value if isinstance(value, Mapping) else {}
+    others = _others(beside, taken)
+    for number, each in enumerate(others.values()):
+        tensors |= {f"others/{number}/{name}": _tensor(tensor) for name, tensor in each.items()}
     content: dict[str, Any] = {
         "optimizer": _tree(_state(beside, OPTIMIZERS), "optimizer", tensors),
         "scheduler": _tree(_state(beside, SCHEDULES), "scheduler", tensors),
         "class": f"{type(value).__module__}.{type(value).__qualname__}",
         "lacking": [".".join(names) for names in lacking][:MOST],
+        "others": [str(key) for key in others],
     }
-    known = {*WEIGHTS, *OPTIMIZERS, *SCHEDULES}
+    known = {*WEIGHTS, *OPTIMIZERS, *SCHEDULES, *others, *taken}
     rest = {k: v for k, v in beside.items() if k not in known and not _is_array(v)}
     epoch = rest.pop("epoch", None)
     content["epoch"] = epoch if type(epoch) is int and epoch >= 0 else None
@@ -95,9 +99,36 @@ def _stand_in(module: str, name: str) -> type:
     return type(name, (torch.nn.Module,), {"__module__": module, "__init__": begin})
 
 
+def _chosen(value: Any) -> tuple[list[Any], dict[str, Any]]:
+    """Returns the tensors of a net, a mapping or a list, and the keys that they stood under: of
+    what holds several the one that people use, or the only net; or all nets, whose names then begin
+    with their keys."""
+    import torch
+
+    if weights := _weights(value):
+        return [], weights
+    if not isinstance(value, Mapping):
+        return [], {}
+    nets = [key for key, each in value.items() if isinstance(each, torch.nn.Module)]
+    for key in [key for key in WEIGHTS if key in value] + (nets if len(nets) == 1 else []):
+        if weights := _weights(value[key]) or _chosen(value[key])[1]:
+            return [key], weights
+    named = {f"{key}.{name}": each for key in nets for name, each in _weights(value[key]).items()}
+    return nets, named
+
+
+def _others(beside: Mapping[Any, Any], taken: list[Any]) -> dict[Any, dict[str, Any]]:
+    """Returns the nets and state_dicts beside the weights, by their keys."""
+    import torch
+
+    left = {k: v for k, v in beside.items() if k not in (*taken, *OPTIMIZERS, *SCHEDULES)}
+    kinds = (torch.nn.Module, Mapping)
+    sets = {key: _weights(each) for key, each in left.items() if isinstance(each, kinds)}
+    return {key: each for key, each in list(sets.items())[:MOST_SETS] if each}
+
+
 def _weights(value: Any) -> dict[str, Any]:
-    """Returns the tensors of a net, a mapping or a list; of what holds several the one under a key
-    that people use, or the only net."""
+    """Returns the tensors of a net, a mapping or a list that holds nothing else."""
     import torch
 
     if isinstance(value, torch.nn.Module):
@@ -105,14 +136,8 @@ def _weights(value: Any) -> dict[str, Any]:
         return {name: each for name, each in state.items() if _is_array(each)}
     if isinstance(value, list | tuple) and value and all(map(_is_array, value)):
         return {str(index): each for index, each in enumerate(value)}
-    if not isinstance(value, Mapping):
-        return {}
-    if value and all(map(_is_array, value.values())):
+    if isinstance(value, Mapping) and value and all(map(_is_array, value.values())):
         return {str(name): each for name, each in value.items()}
-    nets = [each for each in value.values() if isinstance(each, torch.nn.Module)]
-    for each in [value[key] for key in WEIGHTS if key in value] + (nets if len(nets) == 1 else []):
-        if weights := _weights(each):
-            return weights
     return {}
 
 

@@ -1,6 +1,7 @@
 """What came of a pickle that was opened in a confined process: tensors, names and plain values."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from pipeline.text import escaped
 from pipeline.untrusted import documents
 
 from . import _torch_file
+from ._averages import AVERAGES, completed
 from ._safetensors_file import mapped, places
 from .contract import Foreign
 
@@ -35,6 +37,7 @@ def read(path: Path) -> Foreign:
             for name, each in tensors.items()
             if name.startswith(WEIGHTS)
         }
+        others, notes = _others(content.get("others", []), tensors, weights)
         optimizer = _built(content.get("optimizer"), tensors)
         epoch, lacking = content.get("epoch"), content.get("lacking") or []
         named = escaped(", ".join(map(str, lacking[:5])))[:200]
@@ -42,6 +45,7 @@ def read(path: Path) -> Foreign:
         return Foreign(
             framework="pytorch",
             weights=weights,
+            others=others,
             optimizer=optimizer,
             scheduler=None if optimizer is None else _built(content.get("scheduler"), tensors),
             epoch=epoch if type(epoch) is int and 0 <= epoch < 1 << 31 else None,
@@ -51,8 +55,30 @@ def read(path: Path) -> Foreign:
                 f"{str(content.get('sha256'))[:64]}, opened in a confined process because somebody "
                 "said to trust it.",
                 *([nowhere] if lacking else []),
+                *notes,
             ),
         )
+
+
+def _others(
+    words: Any, tensors: Mapping[str, Any], weights: Mapping[str, Any]
+) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Returns the sets beside the weights by their words, and notes. Raises ValueError."""
+    if not isinstance(words, list) or not all(isinstance(each, str) for each in words):
+        raise ValueError(f"{FILES[1]} is not as it is written")
+    sets: dict[str, dict[str, Any]] = {}
+    notes = []
+    for number, word in enumerate(words):
+        head = f"others/{number}/"
+        own = {n.removeprefix(head): each for n, each in tensors.items() if n.startswith(head)}
+        sets[word] = completed(own, weights)
+        what = "an average of the weights" if AVERAGES.search(word) else "tensors"
+        shown = escaped(word)[:200]
+        notes.append(
+            f"{shown!r} holds {what} ({len(own)}), and is left; model.weights_of: {shown} takes it "
+            "instead."
+        )
+    return sets, notes
 
 
 def name_origin(path: Path, digest: str) -> None:

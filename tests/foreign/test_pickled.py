@@ -1,5 +1,7 @@
+import copy
 import hashlib
 import importlib
+import json
 import pickle
 import socket
 import struct
@@ -13,7 +15,8 @@ from torch import nn
 
 from models.torch_mlp import TorchMLP
 from pipeline import foreign
-from pipeline.errors import DataError
+from pipeline.errors import DataError, ParamsError
+from pipeline.foreign import sets
 from pipeline.foreign.pickled import extract, recognizes
 from testing.project import make_project
 from testing.spoiled import content_of, one_line
@@ -91,6 +94,55 @@ def test_optimizer_epoch_and_hyperparameters_come_along(own, tmp_path):
     assert opened.optimizer["param_groups"] == state["param_groups"]
     for key, slots in state["state"].items():
         assert all(torch.equal(opened.optimizer["state"][key][k], v) for k, v in slots.items())
+
+
+def taken(content, folder, root, word):
+    """Returns what is opened of a pickle of this, and the weights that the word takes."""
+    torch.save(content, folder / "model.pt")
+    extract(folder / "model.pt", folder / "output", root)
+    opened = foreign.read(folder / "output")
+    return opened, sets.chosen(opened, word)
+
+
+def test_an_average_beside_the_net_is_taken_by_its_name(own, tmp_path):
+    root, net = own
+    average = {f"module.{name}": each.detach() * 2 for name, each in net.named_parameters()}
+    content = {"epoch": 3, "model": net, "ema": copy.deepcopy(net), "swa": average, "lr": 0.5}
+    with torch.no_grad():
+        content["ema"].layer.weight.zero_()
+    opened, weights = taken(content, tmp_path, root, "ema")
+    assert torch.equal(opened.weights["layer.weight"], net.layer.weight)
+    assert weights.keys() == net.state_dict().keys()
+    assert not weights["layer.weight"].any()
+    swa = sets.chosen(opened, "swa")
+    assert swa.keys() == net.state_dict().keys()  # with the batch norm's statistics
+    assert torch.equal(swa["layer.weight"], net.layer.weight * 2)
+    assert all(any(f"{word} takes it" in n for n in opened.notes) for word in ("ema", "swa"))
+    assert opened.hyperparameters == {"lr": 0.5} and opened.epoch == 3
+    with pytest.raises(ParamsError, match="found best, expected .* ema, swa"):
+        sets.chosen(opened, "best")
+
+
+def test_of_several_nets_that_is_taken_which_is_named(own, tmp_path):
+    root, net = own
+    other = copy.deepcopy(net)
+    with torch.no_grad():
+        other.layer.weight.zero_()
+    opened, weights = taken({"student": net, "teacher": other, "n": 1}, tmp_path, root, "teacher")
+    assert set(opened.weights) == {f"{w}.{n}" for w in ("student", "teacher") for n in weights}
+    assert weights.keys() == net.state_dict().keys() and not weights["layer.weight"].any()
+    assert opened.hyperparameters == {"n": 1}
+
+
+@pytest.mark.parametrize("words", ["ema", [1], {"ema": 1}])
+def test_sets_that_are_not_as_they_are_written_are_refused(own, tmp_path, words):
+    root, net = own
+    taken({"model": net}, tmp_path, root, None)
+    place = tmp_path / "output/checkpoint.json"
+    place.write_text(json.dumps(json.loads(place.read_text()) | {"others": words}))
+    with pytest.raises(DataError, match="is not as it is written") as raised:
+        foreign.read(tmp_path / "output")
+    one_line(raised, tmp_path / "output")
 
 
 @pytest.mark.parametrize("protocol", range(6))
