@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
+from .changes import ChangedLoader
 from .contract import (
-    ChangedLoader,
     Exporter,
     Format,
     Loader,

@@ -4,7 +4,7 @@ Each part is a module that loads by itself: `load` never imports `export`. Withi
 are relative, and nothing else of ours is imported, so that a copy of the folder runs alone.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,8 +17,6 @@ from .tolerance import Tolerance
 Arrays = dict[str, np.ndarray]
 Place = tuple[str, int, int, str]
 """File in the complete model, offset and length in bytes, and dtype as numpy names it."""
-Changes = Sequence[tuple[Place, np.ndarray]]
-"""What lies at places, in the stead of what the files have there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +65,7 @@ class Format:
     screens: bool = True
     """It has the part `screen`."""
     loads_changed: bool = False
-    """Its part `load` has `load_changed`, so that no copy with other weights need be written."""
+    """Its part `load` is one of changes.py: no copy with other weights need be written."""
     serves: bool = False
     """It has the part `serving`: MLflow has a loader for it."""
     adopts: bool = False
@@ -135,13 +133,6 @@ class Loader(Protocol):
 
     def weights(self, directory: Path) -> Mapping[str, Place]:
         """Returns where each weight lies, without a framework."""
-
-
-class ChangedLoader(Loader, Protocol):
-    """The part `load` of a format that `loads_changed`."""
-
-    def load_changed(self, directory: Path, changes: Changes) -> Callable[[Arrays], Arrays]:
-        """As `load` of files that have these changes."""
 
 
 class Trainer(Protocol):

@@ -126,13 +126,15 @@ def test_it_declares_what_it_promises_and_has_the_parts_for_it(form: str) -> Non
 
 def test_the_type_checker_holds_every_part_to_its_contract(tmp_path: Path) -> None:
     """A part is loaded by its name, where mypy sees nothing of it."""
-    lines = ["from pipeline.formats import contract"]
+    lines = ["from pipeline.formats import changes, contract"]
     for form in FORMATS:
         for part, protocol in PARTS.items():
             if (FOLDER / form / f"{part}.py").is_file():
                 lines.append(f"from pipeline.formats.{form} import {part} as {form}_{part}")
                 trains = formats.declared(form).promises.trainable and part in ("export", "card")
                 held_to = f"contract.{'Training' if trains else ''}{protocol}"
+                if part == "load" and formats.declared(form).loads_changed:
+                    held_to = "changes.ChangedLoader"
                 lines.append(f"_{form}_{part}: {held_to} = {form}_{part}")
     (tmp_path / "held.py").write_text("\n".join(lines))
     command = [sys.executable, "-m", "mypy", "--no-error-summary", str(tmp_path / "held.py")]

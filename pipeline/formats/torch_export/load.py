@@ -6,7 +6,8 @@ from pathlib import Path
 
 from .._torch import predict, refusals
 from .._zip_part import ZipPart
-from ..contract import Arrays, Changes, Place
+from ..changes import Changes
+from ..contract import Arrays, Place
 from . import _archive
 from ._names import FILE, MODEL
 from .screen import screen
