@@ -153,7 +153,7 @@ def test_it_imports_nothing_of_ours_but_what_lies_beside_it(form: str) -> None:
                 top = str(node.module).split(".")[0]
                 assert top not in {"models", "pipeline", "tests", "testing", "formats"}, path
             elif isinstance(node, ast.ImportFrom):
-                public = r"(contract|dimensions|places|programs|tolerance)$|_\w+"
+                public = r"(changes|contract|dimensions|places|programs|tolerance)$|_\w+"
                 shared = node.level == 2 and re.match(public, node.module or "")
                 assert node.level == 1 or shared, f"{path}: line {node.lineno}"
 
