@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.zoo.nets import Net
+from pipeline.formats import loader
 
 RATES = ("trains", "predicts", "trains on", "onnx", "verified")
 """It trains here; its program predicts bit for bit, and trains on bit for bit; its ONNX answers
@@ -60,7 +61,7 @@ def outcome_of(net: Net, place: Path, seconds: float, limit: float | None) -> Ou
         if fault := _fault(log / "export-complete.False", ended):
             return result.refuse(fault, *RATES[1:])
     model = place / "artifacts/complete-model"
-    result.size = _bytes(model) / max(_weights(place / "artifacts/checkpoint"), 1)
+    result.size = _bytes(model) / max(_weights(place / "artifacts", net.format), 1)
     report = place / "reports/verify.json"
     if not report.is_file():
         verified = log / f"verify.{'trains on' not in result.reasons}"
@@ -115,7 +116,12 @@ def _bytes(folder: Path) -> int:
     return sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
 
 
-def _weights(checkpoint: Path) -> int:
-    """Returns the bytes of the trained net's tensors."""
-    with np.load(checkpoint / "reference/trained.npz") as trained:
-        return sum(trained[name].nbytes for name in trained.files if "net/" in name)
+def _weights(artifacts: Path, form: str) -> int:
+    """Returns the bytes of the trained net's tensors; of a large one, of which the reference has
+    digests, those that the format has."""
+    with np.load(artifacts / "checkpoint/reference/trained.npz") as trained:
+        names = [name for name in trained.files if "net/" in name]
+        if not any(name.startswith("digest/") for name in names):
+            return sum(trained[name].nbytes for name in names)
+    places = loader(form).weights(artifacts / "complete-model")
+    return sum(place[2] for place in set(places.values()))
