@@ -44,8 +44,8 @@ def demand_names(model: keras.Model, inputs: list[str]) -> None:
 
 
 def demand_no_own_loop(model: keras.Model) -> None:
-    """Raises ValueError for a model that defines what only Keras' own loop calls, unless it prepares
-    rows there, as a library's models do."""
+    """Raises ValueError for a model that defines what only Keras' own loop calls, unless it is a
+    library's that prepares rows there."""
     own = [name for name in LOOP if is_own(model, name) and not _prepares(model, name)]
     if own:
         raise ValueError(
@@ -62,7 +62,8 @@ def demand_no_own_loop(model: keras.Model) -> None:
 
 
 def _prepares(model: keras.Model, name: str) -> bool:
-    """Returns whether a library's method hands on to Keras' own: rows come here as the net takes them."""
+    """Returns whether a library's method hands on to Keras' own: rows come here as the net takes
+    them."""
     kind = next(each for each in type(model).__mro__ if name in vars(each))
     code = getattr(vars(kind)[name], "__code__", None)
     hands_on = code is not None and {"super", name} <= set(code.co_names)
