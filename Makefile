@@ -73,12 +73,17 @@ ui: $(SETUP)  ## MLflow's UI on http://127.0.0.1:5000
 	  mlflow ui --workers 1 --host 127.0.0.1 --port 5000 \
 	  --backend-store-uri "sqlite:///$(CURDIR)/mlflow.db" --default-artifact-root "$(CURDIR)/mlartifacts"
 
-bench: $(SETUP)  ## the pipeline beside the same job written by hand; how often a large model's bytes move
+bench: $(SETUP)  ## the pipeline beside the same job written by hand; what a large model costs
 	python -m benchmarks.compare
+	python -m benchmarks.compare --model keras_mlp
+	python -m benchmarks.loop
+	python -m benchmarks.no_op
 	python -m benchmarks.large
+	python -m benchmarks.loading
 
-bench-scale: $(SETUP)  ## two processes against one, and what a rank of FSDP2 holds
+bench-scale: $(SETUP)  ## two processes against one, what a rank of FSDP2 holds, and a sweep beside its runs alone
 	python -m benchmarks.ranks
+	python -m benchmarks.sweeps
 
 faults: $(SETUP)  ## kill, fill, flip and cut off everything; docs/reliability.md gets the figures
 	python -m faults
