@@ -5,5 +5,5 @@ experiment of DVC's.
 `jobs` is what runs in it, `engines` hand jobs to what runs them side by side, and `session` leads
 the sweep: what is finished is not run again, and what failed is named at the end.
 
-It imports config, provenance, resolve, run and tracking.
+It imports config, provenance, resolve, run, tracking and training.
 """
