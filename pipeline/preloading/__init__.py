@@ -1,10 +1,10 @@
 """The stages of one `dvc repro` import a framework once between them, and while the first ones run.
 
 The first stage that DVC starts also starts a server (`server`), which ends with that DVC. The
-server has a process for the model's framework, one for `verify` and one for MLflow (`parent`), which
-have imported libraries and nothing of ours. A later stage hands over its command line, directory, environment and
-streams (`client`): the process forks, the copy runs the stage from the stage's own folder, and the
-stage ends as the copy does.
+server has a process for the model's framework, one for `verify` and one for MLflow (`parent`),
+which have imported libraries and nothing of ours. A later stage hands over its command line,
+directory, environment and streams (`client`): the process forks, the copy runs the stage from the
+stage's own folder, and the stage ends as the copy does.
 
 A stage that would be another process there (with other limits, name spaces, variables or flags)
 runs where it is, and so does whatever DVC has not started. `PRELOAD=0` turns all of it off.
