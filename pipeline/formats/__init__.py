@@ -67,7 +67,7 @@ def loader(name: str) -> Loader:
 
 
 def changed_loader(name: str) -> ChangedLoader:
-    """Of a format that loads files as if they had changes."""
+    """Returns the loader of a format that loads files as if they had changes."""
     return cast(ChangedLoader, _part(name, "load"))
 
 

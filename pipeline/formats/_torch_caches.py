@@ -18,8 +18,8 @@ CONSTANT, CHANGES = "CONSTANT_TENSOR", ("PARAMETER_MUTATION", "BUFFER_MUTATION")
 
 
 def may_be_stale(program: "ExportedProgram", module: "nn.Module") -> bool:
-    """Whether the program of a module in evaluation mode holds tensors of attributes, and a part
-    has something to do when the mode changes."""
+    """Returns whether the program of a module in evaluation mode holds tensors of attributes, and a
+    part has something to do when the mode changes."""
     from torch import nn
 
     renew = [part for part in module.modules() if type(part).train is not nn.Module.train]

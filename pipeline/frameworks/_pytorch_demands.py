@@ -49,7 +49,7 @@ def parameters(module: nn.Module) -> list[str]:
 
 
 def demand_augments(augment: nn.Module, names: Sequence[str]) -> None:
-    """It must take inputs and targets by name, and hold nothing that a checkpoint would have to."""
+    """Raises ValueError for what takes other than inputs and targets by name, or has a state."""
     if unknown := [name for name in parameters(augment) if name not in names]:
         raise ValueError(
             f"model.augment: its forward takes {unknown[0]!r}, expected inputs and targets by "
@@ -63,7 +63,7 @@ def demand_augments(augment: nn.Module, names: Sequence[str]) -> None:
 
 
 def demand_trained(key: str, loss: nn.Module) -> None:
-    """Whatever is to be trained must be the net's, for the optimizer gets that alone."""
+    """Raises ValueError for a loss with weights to train: the optimizer gets the net's alone."""
     own = [name for name, weight in loss.named_parameters() if weight.requires_grad]
     if own:
         raise ValueError(
@@ -73,7 +73,7 @@ def demand_trained(key: str, loss: nn.Module) -> None:
 
 
 def demand_one_gradient(optimizer: torch.optim.Optimizer) -> None:
-    """A step has one gradient: what asks for the loss several times, as LBFGS, gets none."""
+    """Raises ValueError for an optimizer that asks for the loss several times, as LBFGS does."""
     closure = inspect.signature(optimizer.step).parameters.get("closure")
     if closure is not None and closure.default is inspect.Parameter.empty:
         raise ValueError(
@@ -84,7 +84,8 @@ def demand_one_gradient(optimizer: torch.optim.Optimizer) -> None:
 
 
 def demand_goes_by_loss(scheduler: Any, schedule_by: str) -> None:
-    """What goes by a metric gets val/loss, which is the better the less it is."""
+    """Raises ValueError for a schedule by a metric that could not go by val/loss, the less the
+    better."""
     plateau = isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau)
     if plateau and scheduler.mode != "min":
         raise ValueError(
@@ -99,8 +100,8 @@ def demand_goes_by_loss(scheduler: Any, schedule_by: str) -> None:
 
 
 def demand_outputs(outputs: Mapping[str, Any], rows: int, narrow: bool = False) -> None:
-    """Each output must be a tensor with these rows, and of a dtype that numpy has, but where it is
-    `narrow` in training alone."""
+    """Raises ValueError for an output that is no tensor of these rows, or is of a dtype that numpy
+    lacks, unless it is `narrow` in training alone."""
     for name, tensor in outputs.items():
         what = f"model.net: its output {name}"
         if not isinstance(tensor, Tensor):
@@ -127,7 +128,7 @@ def demand_one_number(loss: Tensor, key: str = "model.loss") -> Tensor:
 
 
 def demand_registered(net: nn.Module) -> None:
-    """All that is to be trained must be known to the net by name."""
+    """Raises ValueError for what is to be trained and is not known to the net by name."""
     known = {id(part) for part in (*net.modules(), *net.parameters())}
     for path, module in net.named_modules():
         for name, value in vars(module).items():

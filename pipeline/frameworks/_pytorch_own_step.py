@@ -151,7 +151,7 @@ def judging(own: OwnStep | None, device: torch.device) -> Iterator[None]:
 
 
 def demand_no_own_backward(net: nn.Module) -> None:
-    """The gradient must be taken of the loss that is returned, and nowhere else."""
+    """Raises ValueError for a step that takes a gradient itself."""
     if any(weight.grad is not None for weight in net.parameters()):
         raise ValueError(
             f"model.net: the {STEP} of {type(net).__name__} calls backward itself, expected the "
@@ -227,7 +227,8 @@ def _never_called(net: nn.Module, names: list[str]) -> str:
 
 
 def _demand_no_counts(net: nn.Module) -> None:
-    """Outside of their loop Lightning's modules say 0 for how far it has come."""
+    """Raises ValueError for a step that asks how far Lightning's loop has come: outside of it the
+    answer is 0."""
     counts = [name for name in COUNTS if hasattr(type(net), name) and not is_own(net, name)]
     for kind in type(net).__mro__:
         functions = [each for each in vars(kind).values() if isinstance(each, FunctionType)]

@@ -143,7 +143,7 @@ class Ranks:
         return self._of_all(reduce(operator.add, losses))
 
     def _sync(self, last: bool) -> None:
-        """The gradient of several batches is summed over ranks once, with the last."""
+        """Has the gradient of several batches summed over ranks once, with the last."""
         if isinstance(self._loss, nn.parallel.DistributedDataParallel):
             self._loss.require_backward_grad_sync = last
 

@@ -72,7 +72,7 @@ def _of_adapter(training: Training) -> str:
 
 
 def _demand_one_value(weights: Weights, specs: Mapping[str, Spec]) -> None:
-    """Two names of one tensor have the same value in a checkpoint, or it is another net's."""
+    """Raises ValueError where two names of one tensor have other values in the checkpoint."""
     for name, spec in specs.items():
         both = [each for each in (name, spec.same_as) if each in weights]
         if len(both) == 2 and not _equal(*(weights[each] for each in both)):

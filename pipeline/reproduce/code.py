@@ -46,7 +46,7 @@ class Code:
 
     commit: str
     own: bool
-    """Whether the commit is of the clone's own branches, or its own remote's, as git says."""
+    """Returns whether git has the commit in the clone's own branches, or in its own remote's."""
     patch: bytes = field(repr=False)
     """b"" for a clean work tree."""
     place: Path | None = field(compare=False)

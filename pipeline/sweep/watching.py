@@ -59,7 +59,8 @@ def _training() -> Path:
 
 
 def _pruned(job: Job, folder: Path, watch: Watch) -> bool:
-    """What DVC has checked out is another training, and a finished one."""
+    """Returns whether the job is to end. What DVC has checked out is another training, and a
+    finished one."""
     training = job.place / folder
     if not (training / resume_state.NAME).exists():
         return False

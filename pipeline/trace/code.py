@@ -29,7 +29,7 @@ class Source:
     patch_file: Path | None = None
     """With that sha256."""
     fits: bool | None = None
-    """Whether the patch can be applied to the commit; None when one of them is not at hand."""
+    """Returns whether the patch applies to the commit; None when one of them is not at hand."""
     files: Mapping[str, str] = field(default_factory=dict)
     """sha256 of each file that was asked for; none when the commit is not at hand. The patch is in
     them if it fits."""

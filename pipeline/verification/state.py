@@ -19,7 +19,7 @@ BESIDE = (
 
 
 def is_the_reference(digests: Mapping[str, str], evidence: Evidence) -> bool:
-    """Whether these are the names and digests of the reference's state."""
+    """Returns whether these are the names and digests of the reference's state."""
     values, known = evidence.trained[STATE], evidence.state_digests
     return digests.keys() == values.keys() | known.keys() and all(
         digest == (known[name] if name in known else digest_of(values[name]))

@@ -97,7 +97,7 @@ def _is_state(value: Any) -> bool:
 
 
 def _is_hidden(text: str) -> bool:
-    """Whether, taken apart, it reaches for what Python keeps about an object."""
+    """Returns whether, taken apart, it reaches for what Python keeps about an object."""
     return any(part.startswith("__") for part in text.split("."))
 
 

@@ -73,7 +73,7 @@ def _demand_reachable(address: str) -> None:
 
 @contextmanager
 def _connected(ray: Any, address: str, variables: Sequence[str]) -> Iterator[None]:
-    """Ray takes SIGTERM for itself, which ends a sweep with its summary, and is given back."""
+    """Connects to Ray, and takes SIGTERM back from it, which ends a sweep with its summary."""
     _demand_reachable(address)
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     given = {name: os.environ[name] for name in variables if name in os.environ}
