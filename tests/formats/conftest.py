@@ -177,8 +177,20 @@ class Exported:
         arrays: dict[str, Any] = {f"input.{key}": value for key, value in inputs.items()}
         arrays |= {f"output.{key}": value for key, value in case.eager(inputs).items()}
         np.savez(directory / "examples" / "one.npz", **arrays)
+        if case.framework == "keras":  # another process' may have another last bit
+            weights = {each.path: np.asarray(each.value) for each in case.model.weights}
+            np.savez(_weights_beside(directory), **weights)
         for form in in_order([form for form in FORMATS if holds(form, name)]):
             write(form, case, directory)
+
+    def weights(self, name: str) -> Arrays:
+        """Returns those of the Keras model that was exported, by path."""
+        with np.load(_weights_beside(self / name)) as arrays:
+            return dict(arrays)
+
+
+def _weights_beside(directory: Path) -> Path:
+    return directory.with_name(f"{directory.name}.weights.npz")
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Loads the format, which runs code from the file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,28 @@ def load(directory: Path) -> Callable[[Arrays], Arrays]:
     cannot be imported."""
     import torch
 
-    # As it was trained, and bit for bit: without a fast path, and on the path of a trace.
-    torch.backends.mha.set_fastpath_enabled(False)
-    torch.compiler._is_compiling_flag = torch.compiler._is_exporting_flag = True
+    torch.backends.mha.set_fastpath_enabled(False)  # as it was trained, and bit for bit
     model = torch.load(directory / FILE, weights_only=False)
-    return partial(predict, model, signature=_index(directory))
+    answers = partial(predict, model, signature=_index(directory))
+
+    def as_trained(inputs: Arrays) -> Arrays:
+        with _as_traced():
+            return answers(inputs)
+
+    return as_trained
+
+
+@contextmanager
+def _as_traced() -> Iterator[None]:
+    """Has a net that asks torch whether it is traced take the path that it was trained on."""
+    from torch import compiler
+
+    before = compiler._is_compiling_flag, compiler._is_exporting_flag
+    compiler._is_compiling_flag = compiler._is_exporting_flag = True
+    try:
+        yield
+    finally:
+        compiler._is_compiling_flag, compiler._is_exporting_flag = before
 
 
 def weights(directory: Path) -> dict[str, Place]:
