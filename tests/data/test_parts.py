@@ -4,6 +4,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -189,11 +190,12 @@ def test_a_thousand_parts_are_not_all_open_at_once(raw: RawData) -> None:
     import resource
 
     most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(int(each.name) for each in Path("/proc/self/fd").iterdir())
     for part in range(100):
         npy(raw, f"arrays/a_{part}.npy", np.arange(2.0) + part)
         npy(raw, f"arrays/label_{part}.npy", np.arange(2))
     try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (60, most[1]))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 50, most[1]))
         assert len(raw.prepare(**config("arrays"))["x"]) == 200
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, most)
