@@ -61,6 +61,8 @@ class OwnStep(Net):
 
 
 class OwnFit(Net):
+    __module__ = "models.own"  # a library's may prepare rows there
+
     def fit(self, *arguments: Any, **options: Any) -> Any:
         return super().fit(*arguments, **options)
 
