@@ -106,7 +106,7 @@ def costs(
 ) -> dict[str, Step]:
     """Returns what each stage of a net of this size costs, and DVC after it."""
     from pipeline.config.composition import compose_conf, interpolated
-    from pipeline.config.reading import dump_yaml, load_yaml
+    from pipeline.config.yaml_text import dump_yaml, load_yaml
 
     model, conf = NETS[framework]
     (place / "models/large.py").write_text(model)

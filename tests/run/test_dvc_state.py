@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import written
-from pipeline.config.reading import load_yaml
+from pipeline.config.yaml_text import load_yaml
 from pipeline.project import ROOT
 from pipeline.run import dvc_state
 
