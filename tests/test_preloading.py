@@ -51,6 +51,10 @@ def surroundings(**changed: str) -> dict[str, str]:
     return {**ours, "PATH": path, "DVC_STAGE": "train", **changed}
 
 
+def surroundings_without_dvc(**changed: str) -> dict[str, str]:
+    return {k: v for k, v in surroundings(**changed).items() if k != "DVC_STAGE"}
+
+
 def probed(
     place: Path, *before: str, stage: str = "train", umask: int = 0o027, **changed: str
 ) -> dict:
@@ -117,10 +121,19 @@ def test_a_module_of_the_project_that_is_called_like_an_imported_one_is_its_own(
 
 
 def test_what_dvc_has_not_started_starts_nothing(place: Path) -> None:
-    environ = {name: value for name, value in surroundings().items() if name != "DVC_STAGE"}
     words = [sys.executable, "-m", "pipeline.train"]
+    for environ in (surroundings_without_dvc(), surroundings_without_dvc(RUNS_STAGES="1")):
+        done = subprocess.run(
+            words, cwd=place, env=environ, input="", capture_output=True, text=True
+        )
+        assert not json.loads(done.stdout)["modules"]
+
+
+def test_reproduce_runs_stages_as_dvc_does(place: Path) -> None:
+    environ = surroundings_without_dvc(RUNS_STAGES=str(os.getpid()))
+    words = ["sh", "-c", "python -m pipeline.train; exit $?"]
     done = subprocess.run(words, cwd=place, env=environ, input="", capture_output=True, text=True)
-    assert not json.loads(done.stdout)["modules"]
+    assert json.loads(done.stdout)["modules"]
 
 
 def started(place: Path) -> tuple["subprocess.Popen[str]", psutil.Process]:

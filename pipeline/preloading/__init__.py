@@ -1,4 +1,5 @@
-"""The stages of one `dvc repro` import a framework once between them, and while the first ones run.
+"""The stages of one `dvc repro`, or of one `reproduce`, import a framework once between them, and
+while the first ones run.
 
 The first stage that DVC starts also starts a server (`server`), which ends with that DVC. The
 server has a process for the model's framework, one for `verify` and one for MLflow (`parent`),
@@ -6,8 +7,9 @@ which have imported libraries and nothing of ours. A later stage hands over its 
 directory, environment and streams (`client`): the process forks, the copy runs the stage from the
 stage's own folder, and the stage ends as the copy does.
 
-A stage that would be another process there (with other limits, name spaces, variables or flags)
-runs where it is, and so does whatever DVC has not started. `PRELOAD=0` turns all of it off.
+Below, DVC is whichever of the two has started the stage. A stage that would be another process
+there (with other limits, name spaces, variables or flags) runs where it is, and so does whatever
+somebody else has started. `PRELOAD=0` turns all of it off.
 
 It imports run.
 """
@@ -18,6 +20,8 @@ import sys
 STAGES = ("compose", "prepare", "train", "checkpoint", "export_complete", "verify", "log_to_mlflow")
 LIGHT = ("compose", "prepare")
 """Stages that import little, and run where they are."""
+RUNS_STAGES = "RUNS_STAGES"
+"""The variable by which `reproduce` says that it runs stages as DVC does: its process number."""
 
 
 def hand_over() -> None:
@@ -33,13 +37,15 @@ def hand_over() -> None:
 
 def _stage() -> str | None:
     """Returns the stage that DVC has started this process for, where it can be preloaded."""
-    if "DVC_STAGE" not in os.environ or not sys.platform.startswith("linux"):
+    if not {"DVC_STAGE", RUNS_STAGES} & os.environ.keys() or not sys.platform.startswith("linux"):
         return None
-    from pipeline.run.dvc_process import STANDS_FOR
+    from pipeline.run.dvc_process import STANDS_FOR, processes_up_to_dvc
 
     words = sys.orig_argv[1:3]
     package, _, stage = words[-1].partition(".")
     asked = words[0] == "-m" and package == "pipeline" and stage in STAGES
+    if "DVC_STAGE" not in os.environ:
+        asked = asked and os.environ[RUNS_STAGES] == str(processes_up_to_dvc()[-1][1])
     off = STANDS_FOR in sys._xoptions or os.environ.get("PRELOAD") == "0"
     return stage if asked and not off else None
 
@@ -50,8 +56,9 @@ def _names(stage: str) -> list[str]:
         return ["mlflow"]
     if stage == "verify":
         return ["metrics", "mlflow"]
-    framework = _framework()
-    return [framework, "metrics", "mlflow"] if framework else []
+    if framework := _framework():
+        return [framework, "metrics", *(["mlflow"] if "DVC_STAGE" in os.environ else [])]
+    return []
 
 
 def _framework() -> str | None:

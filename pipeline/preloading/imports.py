@@ -36,7 +36,7 @@ SET_BEFORE = {
 which would be left by a server that is killed; nothing is compiled into it."""
 UNREAD = {
     *("PWD", "OLDPWD", "SHLVL", "_", "COLUMNS", "LINES"),
-    *("DVC_STAGE", "DVC_ROOT", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV"),
+    *("DVC_STAGE", "RUNS_STAGES", "DVC_ROOT", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV"),
 }
 """Variables that may differ, for no import reads them."""
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from pipeline.preloading import RUNS_STAGES
 from pipeline.project import ROOT
 from pipeline.provenance import git
 from pipeline.reproduce.code import Ground, Repository, environ
@@ -68,7 +69,7 @@ class Runner:
     def environment(self, python: Path | None) -> dict[str, str]:
         """Returns the user's variables, or some that hold nothing of the user's but where programs
         lie, and the language."""
-        values = environ()
+        values = environ() | {RUNS_STAGES: str(os.getpid())}
         if self.confined:
             home = self.ground.home
             (home / "tmp").mkdir(parents=True, exist_ok=True)
