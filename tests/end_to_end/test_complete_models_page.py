@@ -2,12 +2,14 @@
 
 The file is also the script of the two processes that do so. Each imports one framework and forks
 once for every block, before the framework has done anything, so that a block has a process of
-its own at the price of a fork.
+its own at the price of a fork; what only some blocks import is imported once by a fork for those.
 """
 
 import ast
 import contextlib
+import importlib
 import io
+import itertools
 import json
 import os
 import re
@@ -15,7 +17,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -26,6 +28,12 @@ Results = dict[tuple[Any, ...], dict[str, Any]]
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "complete-models.md"
 SOURCES = {"PyTorch": "net", "Keras": "keras_net"}
 PRELOADED = {"PyTorch": ["torch", "torch._dynamo"], "Keras": ["tensorflow", "keras"]}
+ON_TOP = {
+    ("PyTorch", "mlflow"): "mlflow.pytorch",
+    ("PyTorch", "transformers"): "transformers.modeling_utils",
+    ("Keras", "mlflow"): "mlflow.tensorflow",
+}
+"""A framework and what a block's code has in it -> what blocks in a row that have it import."""
 PACKAGES = ("cloudpickle", "keras", "mlflow", "onnxruntime", "tensorflow", "torch", "transformers")
 NOTHING = "–"
 RIGHT = ("prints", "True")
@@ -124,15 +132,31 @@ def serve(job: Path) -> None:
     asked = json.loads(job.read_text())
     for name in asked["preload"]:
         __import__(name)
-    for number, task in enumerate(asked["tasks"]):
-        Path(task["cwd"]).mkdir(parents=True, exist_ok=True)
-        child = os.fork()
-        if not child:
-            began = time.monotonic()
-            result = {**perform(task), "seconds": time.monotonic() - began}
-            job.with_name(f"{job.stem}.{number}.json").write_text(json.dumps(result))
-            os._exit(0)
-        os.waitpid(child, 0)
+    tasks = enumerate(asked["tasks"])
+    for module, some in itertools.groupby(tasks, lambda numbered: numbered[1]["on_top"]):
+        in_a_fork(serve_after, module, some, job)
+
+
+def serve_after(module: str | None, tasks: Iterable[tuple[int, dict[str, Any]]], job: Path) -> None:
+    if module:
+        importlib.import_module(module)
+    for number, task in tasks:
+        in_a_fork(serve_one, task, job.with_name(f"{job.stem}.{number}.json"))
+
+
+def serve_one(task: dict[str, Any], answer: Path) -> None:
+    Path(task["cwd"]).mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    result = {**perform(task), "seconds": time.monotonic() - began}
+    answer.write_text(json.dumps(result))
+
+
+def in_a_fork(work: Callable[..., None], *arguments: Any) -> None:
+    child = os.fork()
+    if not child:
+        work(*arguments)
+        os._exit(0)
+    os.waitpid(child, 0)
 
 
 def perform(task: dict[str, Any]) -> dict[str, Any]:
@@ -507,7 +531,11 @@ class Bench:
             "path": [str(self.root / "source")] if source else [],
             "then": then,
             "expected": str(self.root / f"expected-{self.framework}-{altered}.npz"),
+            "on_top": next((ON_TOP[each] for each in ON_TOP if self.imports(each, code)), None),
         }
+
+    def imports(self, each: tuple[str, str], code: str) -> bool:
+        return each[0] == self.framework and f"import {each[1]}" in code
 
     def start(self) -> "subprocess.Popen[bytes]":
         job = self.root / f"{self.framework}.json"
