@@ -49,11 +49,14 @@ def export(
         listed = " and ".join(f"train.{name}" for name in training.stepping)
         raise ValueError(f"onnx_train: found {listed}, expected a plain step on one batch")
     _check_names([*inputs, *outputs, *targets])
+    import torch
+
     source, folder = copied(training), directory / FOLDER
     folder.mkdir()
     try:
         given = examples(dimensions, input=inputs, target=targets)
-        _write(source, given, outputs, directory, seed)
+        with torch.random.fork_rng(devices=[]):  # tracing a dropout draws, too
+            _write(source, given, outputs, directory, seed)
     except ValueError:
         shutil.rmtree(folder)
         raise
@@ -76,9 +79,8 @@ def _write(
     import torch
 
     names, targets = ([*each] for each in (source.inputs, source.targets))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        expected = list(eager_steps(copied(source), given))
+    torch.manual_seed(seed)
+    expected = list(eager_steps(copied(source), given))
     described: dict[str, Any] = {
         "inputs": names,
         "outputs": outputs,
