@@ -28,6 +28,8 @@ LINEAR = 8
 """Times as long for four times the text: 4 where it grows with the length, 16 with its square."""
 DOUBLING = 64
 """Characters at which what doubles with each of them has been slow for long."""
+GROWS = 16
+"""Times as long as before from there on, where no power of the length takes long yet."""
 MADE = {
     "pipeline/foreign/_patterns.py": [_patterns._compiled("*b.*.a*c").pattern],
     "pipeline/foreign/_hugging_face_nets.py": [r"position_ids", r"model\.mtp\..*"],
@@ -186,7 +188,7 @@ def slow(pattern: Pattern) -> str | None:
         for attack in attacks(pattern):
             length, longest = 12, LONGEST * min(4, len(attack[1]))
             while length < longest and (last := seconds(run, made(pattern, attack, length))) < SOON:
-                length = length * 4 // 3 if length < DOUBLING else length * 2
+                length = length * 4 // 3 if length < DOUBLING else min(length * GROWS, longest)
             if length >= longest:
                 last = seconds(run, made(pattern, attack, length))
             if last > SOON and is_slow(run, pattern, attack, length):
