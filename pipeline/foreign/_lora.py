@@ -48,13 +48,11 @@ def demand_known(config: Mapping[str, Any]) -> None:
         raise ValueError("alpha_pattern holds patterns, expected names of layers")
 
 
-def merged(
-    state: Mapping[str, Any], config: Mapping[str, Any], base: Mapping[str, Any]
-) -> dict[str, Callable[[], "Tensor"]]:
-    """Returns the tensors of the base by name, each brought when it is called, with the adapter
-    added. Raises ValueError for a tensor of the adapter that belongs to none."""
+def parts(state: Mapping[str, Any]) -> tuple[dict[str, dict[str, str]], list[tuple[str, str]]]:
+    """Returns layer -> which factor -> what the file calls it, and the name and the file's name of
+    each tensor that takes the place of one of the base. Raises ValueError for any other."""
     layers: dict[str, dict[str, str]] = {}
-    result: dict[str, Callable[[], Tensor]] = {name: _of(base, name) for name in base}
+    plain = []
     for key in state:
         name = key.removeprefix(BEGIN)
         if factor := FACTORS.fullmatch(name):
@@ -62,10 +60,20 @@ def merged(
         elif "lora_" in name or "token_adapter" in name:
             raise ValueError(f"holds {escaped(name)[:200]}, which is no plain LoRA")
         else:
-            plain = WRAPPED.sub("", name)
-            result[_own(plain, base) or plain] = _of(state, key)
+            plain.append((WRAPPED.sub("", name), key))
+    return layers, plain
+
+
+def merged(
+    state: Mapping[str, Any], config: Mapping[str, Any], base: Mapping[str, Any]
+) -> dict[str, Callable[[], "Tensor"]]:
+    """Returns the tensors of the base by name, each brought when it is called, with the adapter
+    added. Raises ValueError for a tensor of the adapter that belongs to none."""
+    layers, plain = parts(state)
+    result: dict[str, Callable[[], Tensor]] = {name: _of(base, name) for name in base}
+    result |= {own_name(name, base) or name: _of(state, key) for name, key in plain}
     for layer, keys in layers.items():
-        own = _own(f"{layer}.weight", base)
+        own = own_name(f"{layer}.weight", base)
         if own is None:
             raise ValueError(f"{escaped(layer)[:200]}.weight is not in the base, or there twice")
         a, b = _pair(layer, keys)
@@ -79,7 +87,7 @@ def _of(tensors: Mapping[str, Any], name: str) -> Callable[[], "Tensor"]:
     return lambda: tensors[name]
 
 
-def _own(name: str, base: Mapping[str, Any]) -> str | None:
+def own_name(name: str, base: Mapping[str, Any]) -> str | None:
     """Returns what the base calls a tensor, which may have a prefix there."""
     if name in base:
         return name

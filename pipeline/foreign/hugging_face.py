@@ -47,11 +47,11 @@ def recognizes(path: Path) -> bool:
 def read(path: Path) -> Foreign:
     """Opens it. Raises DataError, one line."""
     config = files.config(path)
-    architecture, settings = _described(path, config)
+    architecture, described = _described(path, config)
     notes: list[str] = []
     with _torch_file.reading(path, TITLE):
         weights = files.weights(path, notes)
-        net = nets.outline(path, architecture, settings)
+        net = nets.outline(path, architecture, described)
         names = nets.own_names(path, net, weights)
         optimizer, scheduler = trainer.states(path, net, notes)
         epoch, hyperparameters = trainer.progress(path)
@@ -68,7 +68,7 @@ def read(path: Path) -> Foreign:
         model={
             "net._target_": NET,
             "net.architecture": architecture,
-            **{f"net.config.{key}": value for key, value in settings.items()},
+            **{f"net.config.{key}": value for key, value in described.items()},
             **_outputs(architecture),
         },
         notes=(*notes, *_beside(path)),
@@ -88,9 +88,14 @@ def _described(path: Path, config: Mapping[str, Any]) -> tuple[str, dict[str, An
     named = config.get("architectures")
     if not isinstance(named, list) or len(named) != 1 or not isinstance(named[0], str):
         raise DataError(f"{place}: architectures is {named!r:.100}, expected the name of one class")
-    settings = {key: value for key, value in config.items() if key not in NOT_OF_THE_NET}
-    _demand_plain(place, settings)
-    return named[0], settings
+    own = settings(config)
+    _demand_plain(place, own)
+    return named[0], own
+
+
+def settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what config.json says of the net itself."""
+    return {key: value for key, value in config.items() if key not in NOT_OF_THE_NET}
 
 
 def _demand_plain(place: Path, value: Any) -> None:

@@ -10,7 +10,7 @@ from pipeline.errors import DataError
 from pipeline.untrusted import documents, limits
 
 from . import _hugging_face_weights as hugging_face
-from . import _lora, _torch_file, state_dict
+from . import _lora, _peft_base, _torch_file, state_dict
 from ._safetensors_file import mapped, places, write
 from .contract import Foreign
 from .lazy_mapping import LazyMapping
@@ -49,7 +49,8 @@ def merge(path: Path, base: Path, whole: Foreign, output: Path) -> dict[str, Any
         state = _state(path)
     try:
         _lora.demand_known(config)
-        tensors = _lora.merged(state, config, whole.weights)
+        known = _peft_base.fitting(config, state, base, whole.weights)
+        tensors = _lora.merged(state, config, known.weights)
     except ValueError as fault:
         raise DataError(f"{path}: {fault}; {MERGE}") from None
     output.mkdir()
@@ -57,9 +58,11 @@ def merge(path: Path, base: Path, whole: Foreign, output: Path) -> dict[str, Any
     for each in sorted(base.iterdir()) if is_folder else ():
         if each.is_file() and each.suffix in (".json", ".txt", ".model") and _is_beside(each):
             shutil.copyfile(each, output / each.name)
+    _peft_base.write_config(known, output)
     write(output / WEIGHTS, tensors)
     shown = ("r", "lora_alpha", "use_rslora", "base_model_name_or_path", "peft_version")
-    return {key: config[key] for key in shown if isinstance(config.get(key), str | int | float)}
+    own = {key: config[key] for key in shown if isinstance(config.get(key), str | int | float)}
+    return own | dict(known.said)
 
 
 def _is_beside(file: Path) -> bool:

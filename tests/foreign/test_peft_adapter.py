@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from models import hugging_face
 from pipeline import foreign
 from pipeline.errors import DataError
 from pipeline.foreign.peft_adapter import merge
@@ -130,3 +131,86 @@ def test_what_is_cut_off_or_missing_is_refused(tmp_path: Path) -> None:
     assert content_of(tmp_path) == before
     (adapter / "adapter_model.safetensors").unlink()
     assert "missing" in fault_of(adapter, tmp_path / "out")
+
+
+LABELS = 3
+BERT = {"vocab_size": 20, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+QUERY = "bert.encoder.layer.0.attention.self.query"
+
+
+def of_another_class(folder: Path, cls: str) -> Path:
+    """A base as people have it: without the head of the task that the adapter is for."""
+    import transformers
+
+    torch.manual_seed(1)
+    config = transformers.BertConfig(**BERT, intermediate_size=16, max_position_embeddings=16)
+    getattr(transformers, cls)(config).save_pretrained(folder)
+    return folder
+
+
+def classifier(folder: Path, config: dict[str, Any], **more: torch.Tensor) -> Path:
+    """An adapter of BertForSequenceClassification with three labels."""
+    torch.manual_seed(2)
+    tensors = {
+        f"{QUERY}.lora_A.weight": torch.randn(2, 8),
+        f"{QUERY}.lora_B.weight": torch.randn(8, 2),
+        "classifier.weight": torch.randn(LABELS, 8),
+        "classifier.bias": torch.randn(LABELS),
+    }
+    return written(folder, {"lora_alpha": 4, **config}, **tensors, **more)
+
+
+POOLER = {
+    "bert.pooler.dense.weight": torch.eye(8),
+    "bert.pooler.dense.bias": torch.zeros(8),
+}
+OF_THE_CLASS = {"auto_mapping": {"base_model_class": "BertForSequenceClassification"}}
+
+
+@pytest.mark.parametrize(
+    ("cls", "config", "more", "left"),
+    [
+        ("BertModel", {"task_type": "SEQ_CLS"}, {}, None),
+        ("BertForMaskedLM", OF_THE_CLASS, POOLER, "cls.predictions.bias"),
+        ("BertForSequenceClassification", {"task_type": "SEQ_CLS"}, {}, None),
+    ],
+)
+def test_the_base_may_be_of_another_class_or_have_another_head(
+    tmp_path: Path, cls: str, config: dict[str, Any], more: dict[str, torch.Tensor], left: str
+) -> None:
+    base = of_another_class(tmp_path / "base", cls)
+    adapter = classifier(tmp_path / "adapter", config, **more)
+    said = merge(adapter, base, foreign.read(base), tmp_path / "out")
+    checkpoint = foreign.read(tmp_path / "out")
+    assert checkpoint.model["net.architecture"] == "BertForSequenceClassification"
+    assert len(checkpoint.model["net.config.id2label"]) == LABELS
+    assert said.get("left_of_base", "").partition(",")[0] == (left or "")
+
+    net = hugging_face.from_config(
+        "BertForSequenceClassification",
+        {"model_type": "bert", **BERT, "intermediate_size": 16, "max_position_embeddings": 16}
+        | {"num_labels": LABELS},
+    )
+    assert net.load_state_dict({n: checkpoint.weights[n] for n in net.state_dict()}) is not None
+    own, added = foreign.read(base).weights, load_file(adapter / "adapter_model.safetensors")
+    begin = "base_model.model."
+    product = added[f"{begin}{QUERY}.lora_B.weight"] @ added[f"{begin}{QUERY}.lora_A.weight"]
+    weight = own[f"{QUERY}.weight" if cls != "BertModel" else f"{QUERY[5:]}.weight"]
+    assert torch.equal(checkpoint.weights[f"{QUERY}.weight"], weight + product * 2)
+    assert torch.equal(checkpoint.weights["classifier.weight"], added[f"{begin}classifier.weight"])
+
+
+def test_the_base_may_be_a_file_with_other_beginnings_of_names(tmp_path: Path) -> None:
+    base = of_another_class(tmp_path / "base", "BertModel") / "model.safetensors"
+    adapter = classifier(tmp_path / "adapter", {})
+    weights = merged(adapter, base, tmp_path / "out")
+    assert weights.keys() == {f"bert.{name}" for name in load_file(base)} | {
+        "classifier.weight",
+        "classifier.bias",
+    }
+
+
+def test_a_task_that_the_base_has_no_class_for_is_refused(tmp_path: Path) -> None:
+    base = of_another_class(tmp_path / "base", "BertModel")
+    adapter = classifier(tmp_path / "adapter", {"task_type": "SEQ_2_SEQ_LM"})
+    assert "no class of the base's model_type bert" in fault_of(adapter, tmp_path / "out", base)
