@@ -89,7 +89,7 @@ faults: $(SETUP)  ## kill, fill, flip and cut off everything; docs/reliability.m
 	python -m faults
 
 lock: $(SETUP)  ## pin the newest versions that pyproject.toml allows
-	uv pip compile -q --universal --python-version 3.11 --extra audio --extra dev --extra lightning --extra metrics --extra optuna \
+	uv pip compile -q --universal --python-version 3.11 --extra audio --extra dev --extra lightning --extra litert --extra metrics --extra optuna \
 	  --extra ray --extra s3 --extra signing --extra slurm --extra transformers --group server --upgrade pyproject.toml \
 	  | sed 's/^\(torch==[0-9.]*\)+cpu/\1/' > requirements.lock.new
 	mv requirements.lock.new requirements.lock

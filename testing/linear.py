@@ -39,6 +39,19 @@ def bias() -> np.ndarray:
     return np.linspace(-1, 1, CLASSES, dtype=np.float32)
 
 
+SCALED: Node = ("Div", ["pixels", "two"], ["halved"], {})
+HALVES = (SCALED, ("Gemm", ["halved", "weight", "bias"], ["logits"], {}))
+OTHERWISE = {
+    "swapped classes": ([GEMM], {"weight": weight()[:, [1, 0, 2]], "bias": bias()[[1, 0, 2]]}),
+    "another normalisation": (
+        HALVES,
+        {"weight": weight(), "bias": bias(), "two": np.full(1, 2, np.float32)},
+    ),
+    "stale weights": ([GEMM], {"weight": weight() * np.float32(1.01), "bias": bias()}),
+}
+"""Graphs that answer otherwise than this model, and their arrays."""
+
+
 def pixels() -> np.ndarray:
     return np.random.default_rng(2).normal(size=(ROWS, FEATURES)).astype(np.float32)
 

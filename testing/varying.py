@@ -17,10 +17,10 @@ SCHEMA: dict[str, Any] = {
 }
 
 
-def dimensions() -> Any:
+def dimensions(schema: dict[str, Any] = SCHEMA) -> Any:
     """Returns what formats are told, of the copy of them that runs alone."""
     assert FOLDER.is_dir()
-    return importlib.import_module("formats.dimensions").declared(SCHEMA)
+    return importlib.import_module("formats.dimensions").declared(schema)
 
 
 def rows(count: int, length: int) -> dict[str, np.ndarray]:

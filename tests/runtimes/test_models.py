@@ -8,13 +8,13 @@ import pytest
 from testing import runtimes
 from testing.carried import carrying
 
-ONNX = ("onnx_node", "onnx_browser")
+ONNX = ("onnx_c", "onnx_node", "onnx_browser")
 FITTING = {
     "torch_mlp": ONNX,  # and C++, in test_aoti_cpp.py
     "torch_cnn": ("aoti_cpp", *ONNX),
     "torch_sequence_to_sequence": ("aoti_cpp", *ONNX),
-    "keras_custom": ("saved_model_c", *ONNX),
-    "keras_functional": ("saved_model_c", *ONNX),
+    "keras_custom": ("saved_model_c", "litert_c", *ONNX),
+    "keras_functional": ("saved_model_c", "litert_c", *ONNX),
 }
 CASES = [(model, runtime) for model, fitting in FITTING.items() for runtime in fitting]
 

@@ -20,13 +20,10 @@ from pipeline.config.params import Runtimes
 from pipeline.runtimes import program
 from pipeline.tracking.content import verdict
 from testing import linear, runtimes
-from testing.linear import GEMM, Linear, bias, weight
+from testing.linear import OTHERWISE, Linear
 from testing.trainable import demand_masks
 
 NAME = "onnx_node"
-SCALED = ("Div", ["pixels", "two"], ["halved"], {})
-HALVES = (SCALED, ("Gemm", ["halved", "weight", "bias"], ["logits"], {}))
-TWO = np.full(1, 2, np.float32)
 
 
 def test_it_answers_as_the_trained_model_and_is_timed(model: Linear) -> None:
@@ -92,15 +89,7 @@ def test_the_export_names_on_the_card_what_ran(tmp_path: Path) -> None:
     assert "Node" not in text
 
 
-@pytest.mark.parametrize(
-    ("nodes", "arrays"),
-    [
-        ([GEMM], {"weight": weight()[:, [1, 0, 2]], "bias": bias()[[1, 0, 2]]}),
-        (HALVES, {"weight": weight(), "bias": bias(), "two": TWO}),
-        ([GEMM], {"weight": weight() * np.float32(1.01), "bias": bias()}),
-    ],
-    ids=["swapped classes", "another normalisation", "stale weights"],
-)
+@pytest.mark.parametrize(("nodes", "arrays"), OTHERWISE.values(), ids=OTHERWISE)
 def test_what_answers_otherwise_is_noticed(model: Linear, tmp_path: Path, nodes, arrays) -> None:
     model.graph(*nodes, **arrays)
     ran = runtimes.answer(NAME, model.complete_model)

@@ -43,6 +43,20 @@ static uint32_t number(const unsigned char *at, int width) {
   return value;
 }
 
+// Returns text of four bytes a character as UTF-8, with its length in bytes.
+static inline size_t as_utf8(const unsigned char *text, size_t size, char *out) {
+  size_t length = 0;
+  for (size_t at = 0; at < size; at += 4) {
+    uint32_t point = number(text + at, 4);
+    if (!point) break;
+    int more = point < 0x80 ? 0 : point < 0x800 ? 1 : point < 0x10000 ? 2 : 3;
+    static const unsigned char FIRST[] = {0, 0xC0, 0xE0, 0xF0};
+    out[length++] = FIRST[more] | point >> (6 * more);
+    while (more--) out[length++] = 0x80 | (point >> (6 * more) & 0x3F);
+  }
+  return length;
+}
+
 static void read_array(Array *array, const unsigned char *bytes) {
   int wide = bytes[6] > 1;
   const unsigned char *start = bytes + (wide ? 12 : 10);

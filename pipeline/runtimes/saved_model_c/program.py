@@ -20,9 +20,7 @@ def find() -> Place:
 
 def files(directory: Path, schema: Mapping[str, Any]) -> Mapping[str, str]:
     _files.demand_types(NAME, schema)
-    for name, entry in schema["outputs"].items():
-        if entry["dtype"] == "string":
-            raise ValueError(f"{NAME}: outputs {name} is text, which its program does not read")
+    _compiler.refuse_text_answers(NAME, schema)
     described = zip(("INPUTS", "OUTPUTS"), ("inputs", "outputs"), tensors(directory), strict=True)
     tables = [_table(word, list(schema[side]), named) for word, side, named in described]
     return {**_files.of(NAME, HERE, _compiler.SHARED), "model.h": "\n".join([HEAD, *tables])}

@@ -40,20 +40,6 @@ static TF_Output place(const char *operation, int index) {
   return found;
 }
 
-// Returns text of four bytes a character as UTF-8, with its length in bytes.
-static size_t as_utf8(const unsigned char *text, size_t size, char *out) {
-  size_t length = 0;
-  for (size_t at = 0; at < size; at += 4) {
-    uint32_t point = number(text + at, 4);
-    if (!point) break;
-    int more = point < 0x80 ? 0 : point < 0x800 ? 1 : point < 0x10000 ? 2 : 3;
-    static const unsigned char FIRST[] = {0, 0xC0, 0xE0, 0xF0};
-    out[length++] = FIRST[more] | point >> (6 * more);
-    while (more--) out[length++] = 0x80 | (point >> (6 * more) & 0x3F);
-  }
-  return length;
-}
-
 static TF_Tensor *as_tensor(const Array *array) {
   if (array->kind[0] == 'U') {
     size_t bytes = array->count * sizeof(TF_TString);
