@@ -118,6 +118,7 @@ LOADED = {
     "pipeline/reproduce/read.py": "confined: takes our own package",
     "pipeline/reproduce/tensors.py": "confined: measure_all runs in reproduce/reading.py's process",
     "pipeline/runtimes/aoti_cpp/program/compile.py": "confined: where what lies in the model runs",
+    "pipeline/runtimes/executorch_cpp/program/lower.py": "confined: where what lies in it runs",
     "pipeline/sandbox/fork_server.py": "confined: its children run the launcher",
     "pipeline/sandbox/launcher.py": "confined: runs the worker",
     "pipeline/sandbox/launcher/__init__.py": "confined: runs the worker",

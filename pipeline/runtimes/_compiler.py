@@ -3,6 +3,7 @@
 import importlib.util
 import shutil
 from collections.abc import Iterable, Mapping
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +12,23 @@ from pipeline.runtimes.contract import NotHere, Place
 SHARED = Path(__file__).with_name("_c")
 
 
-def find(compiler: str, library: str, variable: str, package: str = "") -> Place:
-    """Returns where headers and libraries of a wheel lie, as `variable` for the Makefile. The
-    wheel is installed as `package`, where it is called otherwise than what is imported of it.
-    Raises NotHere."""
+def find(
+    compiler: str, library: str, variable: str, install: str = "", beside: Path | None = None
+) -> Place:
+    """Returns where headers and libraries of a wheel lie, as `variable` for the Makefile: of what
+    is installed in the folder `beside`, or in this Python. Raises NotHere, which says how to
+    `install` it; by pip, unless that is given."""
     for program in (compiler, "make"):
         if shutil.which(program) is None:
             raise NotHere(
                 f"{program} is not installed; install a compiler (sudo scripts/install_servers)"
             )
-    spec = importlib.util.find_spec(library)
-    places = spec.submodule_search_locations if spec else None
+    apart = PathFinder.find_spec(library, [str(beside)]) if beside else None
+    spec = apart or importlib.util.find_spec(library)
+    places = list(spec.submodule_search_locations or ()) if spec else []
     if not places:
-        package = package or library
-        raise NotHere(f"{package} is not installed; install it: pip install {package}")
+        install = install or f"pip install {library}"
+        raise NotHere(f"{library} is not installed; install it: {install}")
     folder = Path(places[0])
     return Place(environment={variable: str(folder)}, readable=[folder, *_linked(folder)])
 

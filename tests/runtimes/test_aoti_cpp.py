@@ -9,14 +9,13 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from pipeline.runtimes import program
 from pipeline.runtimes.aoti_cpp import program as aoti
 from testing import runtimes
 from testing.carried import carrying
-from testing.formats import form
+from testing.changed_weights import CHANGES, tensor
 from testing.shared import shared
 
 NAME = "aoti_cpp"
@@ -57,28 +56,7 @@ def test_what_was_built_needs_no_python_and_holds_no_weight(mailed: Path) -> Non
     assert weight not in (folder / "check").read_bytes()
 
 
-def tensor(directory: Path, name: str) -> np.ndarray:
-    """Returns a weight as it lies in the file, to which what is set is written."""
-    file, start, size, dtype = form("torch_export").weights(directory)[name]
-    count = size // np.dtype(dtype).itemsize
-    return np.memmap(directory / file, dtype, "r+", start, (count,))
-
-
-def swapped(directory: Path) -> None:
-    for name in ("layers.2.weight", "layers.2.bias"):
-        rows = tensor(directory, name).reshape(10, -1)
-        rows[:2] = rows[[1, 0]]
-
-
-def unscaled(directory: Path) -> None:
-    tensor(directory, "standardize.std")[:] = 1
-
-
-def stale(directory: Path) -> None:
-    tensor(directory, "layers.2.weight")[:] *= 1.001
-
-
-@pytest.mark.parametrize("change", [swapped, unscaled, stale])
+@pytest.mark.parametrize("change", CHANGES)
 def test_what_answers_otherwise_is_noticed(
     change: Callable[[Path], None], mailed: Path, tmp_path: Path
 ) -> None:
@@ -122,6 +100,6 @@ def test_text_and_other_names_are_refused(mailed: Path) -> None:
         program(NAME).files(model, text)
     other = {**schema, "outputs": {"answer": schema["outputs"]["logits"]}}
     with pytest.raises(
-        ValueError, match=r"found OUTPUTS \['logits'\] in model.pt2, expected \['an"
+        ValueError, match=r"found outputs \['logits'\] in model.pt2, expected \['an"
     ):
         program(NAME).files(model, other)

@@ -126,7 +126,9 @@ def whole_numbers() -> keras.Model:
 SHAPES = {
     "inputs": {"tokens": ["length"], "seen": ["length"], "ids": ["width", 2]},
     "outputs": {
-        **{"scores": ["length", 3], "positive": ["length", 3], "next": ["length"]},
+        "scores": ["length", 3],
+        "positive": ["length", 3],
+        "next": ["length"],
         "doubled": ["width", 2],
     },
 }

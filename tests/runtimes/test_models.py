@@ -11,8 +11,8 @@ from testing.carried import carrying
 ONNX = ("onnx_c", "onnx_node", "onnx_browser")
 FITTING = {
     "torch_mlp": ONNX,  # and C++, in test_aoti_cpp.py
-    "torch_cnn": ("aoti_cpp", *ONNX),
-    "torch_sequence_to_sequence": ("aoti_cpp", *ONNX),
+    "torch_cnn": ("aoti_cpp", "executorch_cpp", *ONNX),
+    "torch_sequence_to_sequence": ("aoti_cpp", "executorch_cpp", *ONNX),
     "keras_custom": ("saved_model_c", "litert_c", *ONNX),
     "keras_functional": ("saved_model_c", "litert_c", *ONNX),
 }

@@ -17,17 +17,18 @@ HERE = Path(__file__).with_name("program")
 VERSION = "2.3.0"
 """Of ai-edge-litert, whose functions litert.h declares; pyproject.toml names it, too."""
 PACKAGE = f"ai-edge-litert=={VERSION}"
+INSTALL = f"pip install {PACKAGE}"
 MOST_AXES = 8
 
 
 def find() -> Place:
-    place = _compiler.find("cc", "ai_edge_litert", "LITERT", PACKAGE)
-    text = Path(place.environment["LITERT"], "__init__.py").read_text()
-    version = re.match(r'__version__ = "(.*)"', text)
+    place = _compiler.find("cc", "ai_edge_litert", "LITERT", INSTALL)
+    named = Path(place.environment["LITERT"], "__init__.py")
+    version = re.match(r'__version__ = "(.*)"', named.read_text() if named.is_file() else "")
     if version is None or version[1] != VERSION:
         raise NotHere(
             f"found ai-edge-litert {version[1] if version else 'of no version'}, expected "
-            f"{VERSION}, whose functions its program calls; install it: pip install {PACKAGE}"
+            f"{VERSION}, whose functions its program calls; install it: {INSTALL}"
         )
     return place
 
