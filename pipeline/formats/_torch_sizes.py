@@ -2,10 +2,13 @@
 told.
 
 `len(x)` is a number of Python's whatever x is, so that it fixes the number of rows of a net that
-asks for it. While a net is traced anew, it is `x.shape[0]`.
+asks for it. While a net is traced anew, it is `x.shape[0]`. And what torch cannot prove of sizes
+that have bounds (`(2 * length - 1) % length != 0`) is then known by trying each of them.
 """
 
 import builtins
+import itertools
+import math
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from ._torch_errors import is_of_the_model, place
+
+MOST_TRIED = 4096
+"""Sizes, or pairs and more of them, that are tried for one question: about a second."""
 
 
 @contextmanager
@@ -51,3 +57,48 @@ def open_lengths(places: list[str]) -> Iterator[None]:
         builtins.len = length
         ShapeEnv._set_replacement = replace  # type: ignore[method-assign]
         ShapeEnv._log_guard = guard  # type: ignore[method-assign]
+
+
+@contextmanager
+def tried_sizes() -> Iterator[None]:
+    """Has torch know a condition that holds for all sizes within their bounds, or for none."""
+    from sympy.logic.boolalg import Boolean
+    from torch.fx.experimental.symbolic_shapes import ShapeEnv
+
+    evaluate = ShapeEnv._maybe_evaluate_static
+    known: dict[Any, Any] = {}
+
+    def tried(self: Any, condition: Any, **how: Any) -> Any:
+        answer = evaluate(self, condition, **how)
+        if answer is not None or not isinstance(condition, Boolean):
+            return answer
+        symbols = sorted(condition.free_symbols, key=str)
+        bounds = tuple(self.var_to_range.get(symbol) for symbol in symbols)
+        asked = (condition, bounds)
+        if asked not in known:
+            known[asked] = _tried(condition, symbols, bounds)
+        return known[asked]
+
+    ShapeEnv._maybe_evaluate_static = tried  # type: ignore[assignment, method-assign]
+    try:
+        yield
+    finally:
+        ShapeEnv._maybe_evaluate_static = evaluate  # type: ignore[method-assign]
+
+
+def _tried(condition: Any, symbols: list[Any], bounds: tuple[Any, ...]) -> Any:
+    """Returns whether the condition holds, if it is the same for all sizes, and there are not too
+    many of them; else null."""
+    if not all(each and each.lower.is_Integer and each.upper.is_Integer for each in bounds):
+        return None
+    ranges = [range(int(each.lower), int(each.upper) + 1) for each in bounds]
+    if not symbols or math.prod(map(len, ranges)) > MOST_TRIED:
+        return None
+    try:
+        answers = {
+            condition.subs(dict(zip(symbols, sizes, strict=True)))
+            for sizes in itertools.product(*ranges)
+        }
+    except ZeroDivisionError:
+        return None
+    return answers.pop() if len(answers) == 1 else None

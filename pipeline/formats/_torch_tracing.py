@@ -13,7 +13,7 @@ from ._onnx_export import silenced
 from ._torch_branches import differing_line, open_branches
 from ._torch_caches import fresher, may_be_stale, renewing
 from ._torch_errors import DECIDES, FAULTS, by_values, fixes_size, in_one_line, scripted
-from ._torch_sizes import open_lengths
+from ._torch_sizes import open_lengths, tried_sizes
 from ._torch_states import changed_states, drop_reads, known_numbers
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ def traced(
     begins with `what`, when there is none.
 
     Where a size would be fixed, or a value decides, it is traced once more, with the lengths of
-    tensors left open and the numbers in buffers known, but for those that a step is `changing`.
+    tensors left open, each size within its bounds tried, and the numbers in buffers known, but for
+    those that a step is `changing`.
     """
     tracing = Tracing(module, tensors, shapes)
     try:
@@ -100,7 +101,7 @@ class Tracing:
         buffers = dict(self.module.named_buffers(remove_duplicate=False))
         unknown = [buffers[name] for name in changing if name in buffers]
         del self.places[:]
-        with known_numbers(unknown), open_lengths(self.places):
+        with known_numbers(unknown), open_lengths(self.places), tried_sizes():
             program = self.program()
         drop_reads(program)
         return program

@@ -1,11 +1,14 @@
 """What nets of libraries do is traced all the same, or told with the line that is in the way."""
 
+import importlib
 import random
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import sympy
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
@@ -80,6 +83,51 @@ class Numbered(Net):
         if self.stride > 1:
             pixels = torch.nn.functional.pad(pixels, (int(self.stride), 0))[:, :12]
         return super().forward(pixels)
+
+
+class Shifted(nn.Module):
+    """Relative places as XLNet lays them: torch cannot prove what its reshapes ask of a length."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words, self.places = nn.Embedding(9, 4), nn.Linear(4, 4)
+
+    def forward(self, words: Tensor) -> Tensor:
+        length = words.shape[1]
+        numbers = torch.arange(2 * length)[:, None] * torch.ones(4)
+        found = self.words(words) @ self.places(numbers).T
+        rows, own, others = found.shape
+        found = found.reshape(rows, others, own)[:, 1:].reshape(rows, own, others - 1)
+        return found.index_select(2, torch.arange(length)).sum(2)
+
+
+def test_what_holds_for_every_size_within_bounds_is_known_by_trying_each() -> None:
+    tracing = importlib.import_module("formats._torch_tracing")
+    net, most = Shifted(), 9
+
+    def program(**bounds: int) -> Any:
+        sizes = {0: torch.export.Dim("rows"), 1: torch.export.Dim("length", **bounds)}
+        return tracing.traced(net, (torch.randint(0, 9, (3, 7)),), (sizes,), "it").module()
+
+    held = program(min=4, max=most)
+    for length in range(4, most + 1):
+        words = torch.randint(0, 9, (2, length))
+        assert torch.equal(held(words), net(words))
+    with pytest.raises(ValueError, match="the dimension length decides what is computed"):
+        program(min=4)
+
+
+def test_what_differs_for_one_size_is_not_known() -> None:
+    sizes = importlib.import_module("formats._torch_sizes")
+    length, width = sympy.Symbol("length", integer=True), sympy.Symbol("width", integer=True)
+    bounds = SimpleNamespace(lower=sympy.Integer(2), upper=sympy.Integer(64))
+    large = SimpleNamespace(lower=sympy.Integer(2), upper=sympy.Integer(1 << 40))
+    odd = sympy.Ne(sympy.Mod(2 * length - 1, length), 0)
+    assert sizes._tried(odd, [length], (bounds,)) == sympy.true
+    assert sizes._tried(sympy.Ne(length, 63), [length], (bounds,)) is None
+    assert sizes._tried(sympy.Ne(2 * length, 2 * width - 1), [length, width], (bounds,) * 2)
+    assert sizes._tried(odd, [length], (large,)) is None
+    assert sizes._tried(odd, [length], (None,)) is None
 
 
 def test_numbers_that_no_step_changes_are_known(tmp_path: Path) -> None:
