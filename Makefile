@@ -10,7 +10,7 @@ PYTEST := python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 SLOW := complete_model end_to_end formats frameworks hostile models resolve tracking
 SLOW += provenance/test_lineage.py training/test_recomputed.py
 SLOW += $(patsubst %,test_%.py,diff examine export_complete log_to_mlflow relog reproduce resume trace verify)
-PLAIN := dvc hydra-core jinja2 numpy pyarrow pyyaml scikit-learn tqdm onnx psutil hypothesis pytest pytest-xdist
+PLAIN := dvc hydra-core jinja2 numpy pyarrow pyyaml ruamel.yaml.clib scikit-learn tqdm onnx psutil hypothesis pytest pytest-xdist
 PLAIN_TESTS := $(addprefix tests/,test_compose.py test_deps.py test_files.py test_imports.py \
   test_prepare.py config/test_bounds.py config/test_reading.py config/test_yaml_text.py \
   provenance/test_statement.py sandbox/test_worker.py \
