@@ -66,6 +66,7 @@ def export_complete(checkpoint: Path, models: Path, output: Path, params: Export
         held=written,
         trains=trains,
         runtimes=carried.get("runtimes", {}).get("held", ()),
+        threads=params.train.threads,
         commit=code["digest"]["gitCommit"],
         patched=bool(patch),
     )

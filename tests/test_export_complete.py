@@ -64,7 +64,9 @@ def test_every_block_of_the_card_runs_without_the_source_and_answers_as_recorded
 def test_the_card_s_lines_train_on_and_save_what_then_predicts(exported, tmp_path):
     """From the card's own text, in a process that has nothing but the directory."""
     directory = shutil.copytree(exported.root / "artifacts/complete-model", tmp_path / "mailed")
-    training = blocks((directory / "README.md").read_text())[-1]
+    card = (directory / "README.md").read_text()
+    assert "It was trained with 1 thread: as many give the same last bits again" in card
+    training = blocks(card)[-1]
     script = f"{training}\nprint(outputs.shape)"
     done = subprocess.run(
         [sys.executable, "-I", "-c", script], cwd=directory, capture_output=True, text=True

@@ -24,6 +24,8 @@ class Content:
     """Those that can be trained on."""
     runtimes: Sequence[str] = ()
     """Whose programs it carries: they ran."""
+    threads: int
+    """Of training."""
     commit: str | None
     patched: bool
 
@@ -41,7 +43,7 @@ def card(content: Content, directory: Path) -> str:
         _check(schema),
         *_elsewhere(content.runtimes, directory),
         *_serving(schema, held),
-        *([_training(trains, schema, directory)] if trains else []),
+        *([_training(content, directory)] if trains else []),
         _origin(content),
     ]
     return "\n\n".join(sections) + "\n"
@@ -211,18 +213,17 @@ In Python, `mlflow.pyfunc.load_model(".")` takes the same inputs."""
     ]
 
 
-def _training(
-    trains: Sequence[str],
-    schema: Mapping[str, Any],
-    directory: Path,
-) -> str:
+def _training(content: Content, directory: Path) -> str:
+    schema = content.schema
     lines = [
         "## Train on",
         "",
         "`examples/training.npz` has the rows of a few more steps, `step` says which belong to",
         "which, and `loss` what the source code found in each; yours take their place.",
+        f"It was trained with {content.threads} thread{'s' * (content.threads > 1)}: as many give"
+        " the same last bits again, more may be faster.",
     ]
-    for name in trains:
+    for name in content.trains:
         names = list(schema["inputs"]), list(schema["outputs"]), _targets(schema)
         code = formats.card(name).training_card(*names, directory, declared(schema))
         lines += ["", f"With {name}:", "", "```python", code.strip(), "```"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import interpolation, option_files, yaml_words
+from pipeline.config import interpolation, machine, option_files, yaml_words
 from pipeline.config.reading import flatten, nearest
 from pipeline.errors import ParamsError
 from pipeline.project import CONF, untracked
@@ -129,7 +129,8 @@ def _keys_beside(key: str, conf: Path) -> str:
 def interpolated(
     base: Mapping[str, Any], own: Mapping[str, Any] | None = None, removed: Sequence[str] = ()
 ) -> Values:
-    """Returns `base` with its interpolations followed, after the user's changes were made in it.
+    """Returns `base` with its interpolations followed, after the user's changes were made in it,
+    and with a number as train.threads.
 
     `own` are values by dotted path, `removed` dotted paths. Raises ParamsError for what leads out
     of the configuration, in a circle, or to more than any configuration needs.
@@ -153,7 +154,7 @@ def interpolated(
         raise ParamsError(" ".join(str(fault).split())) from None
     assert isinstance(plain, dict)
     interpolation.demand_followed(plain)
-    return {str(section): values for section, values in plain.items()}
+    return machine.with_its_threads({str(section): each for section, each in plain.items()})
 
 
 def _set(values: Values, path: list[str], value: Any) -> None:

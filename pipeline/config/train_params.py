@@ -95,7 +95,8 @@ class Train:
     """Of the initial weights, of dropout and of the order of the rows."""
     device: Literal["cpu", "cuda", "auto"]
     threads: Annotated[int, Range(least=1)]
-    """Of the arithmetic; changes the last bits of larger models, so it is a parameter."""
+    """Of the arithmetic; changes the last bits of larger models, so it is a parameter. In conf/ and
+    on the command line `auto` is the number of processors of the machine that composes."""
     parent: str | None
     """Digest of the complete model in parents/ that training goes on from, with its optimizer where
     it stood (`python -m pipeline.resume`); null trains the model from the beginning."""

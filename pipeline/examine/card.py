@@ -11,7 +11,7 @@ from pipeline import formats, provenance
 from pipeline.complete_model import card
 from pipeline.config.metric_names import LOGGABLE
 from pipeline.examine import content
-from pipeline.examine.loading import loadable
+from pipeline.examine.loading import loadable, threads
 from pipeline.provenance import lineage
 from pipeline.untrusted import documents, limits
 from pipeline.verification.result import Result
@@ -64,6 +64,7 @@ def _content(copy: Path) -> card.Content:
         held=written,
         trains=trains,
         runtimes=content.carried(copy),
+        threads=threads(copy),
         commit=node.commit,
         patched=node.patch is not None,
     )

@@ -149,7 +149,7 @@ def _run(
         complete_model=copy,
         batches={batch: copy / f"examples/{batch}.npz" for batch in BATCHES},
         training=copy / "examples/training.npz",
-        threads=_threads(copy),
+        threads=threads(copy),
         texts=str(copy / "examples" / TEXTS) if task == "tokenize" else None,
         refused=sorted({*OURS, *content.schema(copy)["sources"]} - {*LIBRARIES}),
     )
@@ -157,9 +157,9 @@ def _run(
     return read(kind, job, supervisor.run(job, work_dir, [copy], limits, imports), limits)
 
 
-def _threads(copy: Path) -> int:
+def threads(copy: Path) -> int:
     """Returns the threads of training, which bitwise parity needs. Raises ValueError."""
-    threads = provenance.params(copy).get("train", {}).get("threads")
-    if not isinstance(threads, int) or not 0 < threads <= MOST_THREADS:
-        raise ValueError(f"{copy / provenance.NAME}: train.threads is {threads!r:.50}")
-    return threads
+    number = provenance.params(copy).get("train", {}).get("threads")
+    if not isinstance(number, int) or not 0 < number <= MOST_THREADS:
+        raise ValueError(f"{copy / provenance.NAME}: train.threads is {number!r:.50}")
+    return number

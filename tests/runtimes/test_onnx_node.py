@@ -80,6 +80,7 @@ def test_the_export_names_on_the_card_what_ran(tmp_path: Path) -> None:
         held=["onnx"],
         trains=[],
         runtimes=listed["held"],
+        threads=1,
         commit=None,
         patched=False,
     )
