@@ -1,23 +1,23 @@
 """What one would write instead of the pipeline: one script, the same model on the same rows.
 
 Trains torch_mlp on the digits, logs it to MLflow as .pt2 with an input example, and has MLflow load
-it again and predict in a process of its own.
+it again and predict in a process of its own. Without a store it trains, and no more.
 """
 
 import csv
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-import mlflow
 import numpy as np
 import torch
-from mlflow.models import predict
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import train_test_split
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 EPOCHS, BATCH_SIZE, LEARNING_RATE, UNITS = 20, 32, 0.001, 64
+Scores = dict[str, float]
 
 
 class Net(nn.Module):
@@ -37,7 +37,7 @@ def rows(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return table[:, :-1], table[:, -1].astype(np.int64)
 
 
-def evaluate(net: Net, loss: nn.Module, x: np.ndarray, y: np.ndarray) -> dict[str, float]:
+def evaluate(net: Net, loss: nn.Module, x: np.ndarray, y: np.ndarray) -> Scores:
     net.eval()
     with torch.inference_mode():
         logits = net(torch.from_numpy(x))
@@ -45,7 +45,8 @@ def evaluate(net: Net, loss: nn.Module, x: np.ndarray, y: np.ndarray) -> dict[st
     return {"loss": value, "accuracy": accuracy_score(y, logits.argmax(1).numpy())}
 
 
-def main(data: Path, store: Path) -> None:
+def fit(data: Path, log: Callable[[Scores, int], None]) -> tuple[Net, np.ndarray, Scores]:
+    """Returns the net, rows that it has not seen, and how good it is on them."""
     torch.manual_seed(0)
     torch.set_num_threads(1)
     x, y = rows(data)
@@ -65,26 +66,41 @@ def main(data: Path, store: Path) -> None:
         batch_size=BATCH_SIZE,
         shuffle=True,
     )
+    for epoch in range(1, EPOCHS + 1):
+        net.train()
+        for inputs, target in batches:
+            optimizer.zero_grad()
+            loss(net(inputs), target).backward()
+            optimizer.step()
+        log(evaluate(net, loss, x_val, y_val), epoch)
+    return net, x_test, evaluate(net, loss, x_test, y_test)
+
+
+def fit_and_log(data: Path, store: Path) -> Scores:
+    import mlflow
+    from mlflow.models import predict
+
     mlflow.set_tracking_uri(f"sqlite:///{store}/mlflow.db")
     if mlflow.get_experiment_by_name("by-hand") is None:
         mlflow.create_experiment("by-hand", artifact_location=str(store / "artifacts"))
     mlflow.set_experiment("by-hand")
+
+    def log(validated: Scores, epoch: int) -> None:
+        mlflow.log_metrics({f"val/{k}": v for k, v in validated.items()}, step=epoch)
+
     with mlflow.start_run():
         mlflow.log_params({"epochs": EPOCHS, "batch_size": BATCH_SIZE, "lr": LEARNING_RATE})
-        for epoch in range(1, EPOCHS + 1):
-            net.train()
-            for inputs, target in batches:
-                optimizer.zero_grad()
-                loss(net(inputs), target).backward()
-                optimizer.step()
-            validated = evaluate(net, loss, x_val, y_val)
-            mlflow.log_metrics({f"val/{k}": v for k, v in validated.items()}, step=epoch)
-        tested = evaluate(net, loss, x_test, y_test)
+        net, x_test, tested = fit(data, log)
         mlflow.log_metrics({f"test/{k}": v for k, v in tested.items()})
         logged = mlflow.pytorch.log_model(net, name="model", input_example=x_test[:7])
     predict(logged.model_uri, x_test[:7], env_manager="local")
+    return tested
+
+
+def main(data: Path, store: Path | None = None) -> None:
+    tested = fit(data, lambda *_: None)[2] if store is None else fit_and_log(data, store)
     print(f"test accuracy {tested['accuracy']:.4f}")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve())
+    main(*(Path(each).resolve() for each in sys.argv[1:]))
