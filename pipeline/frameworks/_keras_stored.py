@@ -5,19 +5,20 @@ from typing import Any
 
 import numpy as np
 
+from . import _npz
+
 NOT_ARRAYS = frozenset({"epochs", "class_weights"})
 """What a checkpoint has beside the state."""
 
 
 class StoredArrays(Mapping[str, np.ndarray]):
-    """The state in an open .npz; an array is read when it is asked for."""
+    """The state in an open .npz; an array is read, or mapped, when it is asked for."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
 
     def __getitem__(self, name: str) -> np.ndarray:
-        array: np.ndarray = self._file[name]
-        return array
+        return _npz.read(self._file, name)
 
     def __iter__(self) -> Iterator[str]:
         return (name for name in self._file.files if name not in NOT_ARRAYS)
@@ -30,13 +31,7 @@ def shape(arrays: Mapping[str, np.ndarray], name: str) -> tuple[int, ...]:
     """Returns an array's shape; of one that is stored nothing else is read."""
     if not isinstance(arrays, StoredArrays):
         return arrays[name].shape
-    with arrays._file.zip.open(f"{name}.npy") as member:
-        version = np.lib.format.read_magic(member)
-        read = np.lib.format.read_array_header_1_0
-        if version != (1, 0):
-            read = np.lib.format.read_array_header_2_0
-        found: tuple[int, ...] = read(member)[0]
-        return found
+    return _npz.header(arrays._file, name).shape
 
 
 class Value:
