@@ -81,9 +81,11 @@ bench: $(SETUP)  ## the pipeline beside the same job written by hand; what a lar
 	python -m benchmarks.large
 	python -m benchmarks.loading
 
-bench-scale: $(SETUP)  ## two processes against one, what a rank of FSDP2 holds, and a sweep beside its runs alone
+bench-scale: $(SETUP)  ## two processes against one, what a rank of FSDP2 holds, a sweep beside its runs, and how costs grow
 	python -m benchmarks.ranks
 	python -m benchmarks.sweeps
+	python -m benchmarks.sweep_by_hand
+	python -m benchmarks.growth
 
 faults: $(SETUP)  ## kill, fill, flip and cut off everything; docs/reliability.md gets the figures
 	python -m faults
