@@ -55,6 +55,12 @@ class Net:
         """Returns the format that holds it bit for bit, and trains on."""
         return FORMATS[self.framework]
 
+    @property
+    def libraries(self) -> list[str]:
+        """Returns the packages that its parts are of, but for torch and this project."""
+        packages = {target.partition(".")[0] for target in _targets(self.entry["net"])}
+        return sorted(packages - {"torch", "models"})
+
     def params(self, train: bool = True) -> dict[str, Any]:
         """Returns the whole of params.yaml; `train` is whether the programs that train on are
         exported, too."""
@@ -66,10 +72,19 @@ class Net:
         values["data"] |= given | {"rows": rows}
         fixed = {"name": self.name, "framework": self.framework, "formats": [self.format]}
         optimizer = OPTIMIZER[self.framework] | {_rate(self.framework): LR}
-        libraries = [self.entry["net"]["_target_"].partition(".")[0]]
-        values["model"] |= fixed | {"optimizer": optimizer, "libraries": libraries} | entry
+        own = {"optimizer": optimizer, "libraries": self.libraries}
+        values["model"] |= fixed | own | entry
         values["export"] |= {"formats": [self.format], "train": train}
         return values
+
+
+def _targets(config: Any) -> Iterator[str]:
+    """Yields what is named in a configuration and below."""
+    if isinstance(config, Mapping):
+        yield from (v for k, v in config.items() if k == "_target_")
+        config = [*config.values()]
+    for each in config if isinstance(config, list) else ():
+        yield from _targets(each)
 
 
 def _rate(framework: str) -> str:

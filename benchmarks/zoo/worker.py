@@ -30,7 +30,7 @@ def served(
 ) -> None:
     """Takes the nets of one framework through the stages, so many at a time, `limit` seconds each;
     hands each outcome over. To be called in a process that has imported no framework."""
-    warm(framework, {net.entry["net"]["_target_"].partition(".")[0] for net in nets})
+    warm(framework, {library for net in nets for library in net.libraries})
     places = [clone(scratch / f"{framework}-{number}") for number in range(jobs)]
     waiting = list(nets)
     running: dict[int, tuple[Net, Path, float]] = {}
