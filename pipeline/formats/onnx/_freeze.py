@@ -9,6 +9,7 @@ from .._keras_compare import call, quiet, tensor_dtype
 from ..contract import Arrays
 from ..dimensions import Dimensions
 from ._layers import NAMES, layer_at
+from ._replacing import replace
 
 CHANGING = ("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp")
 
@@ -39,6 +40,7 @@ def freeze(model: Any, inputs: Arrays, outputs: list[str], dimensions: Dimension
     captured = {inner.op.name: outer for outer, inner in traced.graph.captures}
     graph = frozen.graph.as_graph_def()
     tables = _hold_tables(model, graph, captured)
+    replace(graph)
     names = _names(inputs)
     for node in graph.node:
         if node.op == "Placeholder" and node.name not in names:
