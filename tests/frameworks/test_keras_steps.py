@@ -234,3 +234,36 @@ def test_averages_are_written_as_keras_archive_without_an_optimizer(tmp_path: Pa
     assert model.compiled and not keras.saving.load_model(tmp_path / "model.keras").compiled
     answers, _ = framework.evaluate(training, few, None)
     assert np.allclose(archive.load(tmp_path)(few)["answer"], answers["answer"], 1e-6, 1e-6)
+
+
+class Told(keras.layers.Layer):
+    """Adds a loss of its own while it is called."""
+
+    def call(self, values: Any) -> Any:
+        self.add_loss(0.1 * keras.ops.mean(keras.ops.square(values)))
+        return values
+
+
+@pytest.mark.parametrize("subclassed", [False, True])
+def test_a_loss_that_is_added_within_call_counts_and_trains_on(
+    subclassed: bool, tmp_path: Path
+) -> None:
+    class Model(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.told, self.last = Told(), keras.layers.Dense(3, activation="softmax", name="last")
+
+        def call(self, x: Any) -> Any:
+            return self.last(self.told(x))
+
+    def functional() -> keras.Model:
+        given = keras.Input((4,), name="x")
+        last = keras.layers.Dense(3, activation="softmax", name="last")
+        return keras.Model(given, last(Told()(given)))
+
+    training = built(Model if subclassed else functional)
+    answers, loss = framework.evaluate(training, ROWS, LABELS)
+    right = answers["answer"][np.arange(64), LABELS["label"]]
+    own = 0.1 * np.square(ROWS["x"]).mean()
+    np.testing.assert_allclose(loss, own - np.log(right).mean(), rtol=1e-5)
+    STEPPING.demand_trains_on(training, tmp_path)
