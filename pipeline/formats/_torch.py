@@ -30,10 +30,11 @@ def constant(text: str) -> str:
     if match is None:
         return ""
     what = "number of rows" if match[1] == ROWS else f"dimension {match[1]}"
-    axis = 0 if match[1] == ROWS else 1
+    axis, fixed = (0, "") if match[1] == ROWS else (1, ", or give it one size in data.inputs")
     return (
         f"the {what} became a constant, as len(x), range(x.shape[{axis}]), int(x.shape[{axis}]) or "
         f"a literal make it: write x.shape[{axis}], torch.arange, x.new_zeros or a shape of -1"
+        f"{fixed}"
     )
 
 
