@@ -68,9 +68,9 @@ def checkpoint(
         training=training,
         refusals=PYTHONS + _refusing(params, framework).FAULTS,
     )
-    outputs, notes = record(source, data, output / "reference", params.checkpoint.many)
+    recorded, notes = record(source, data, output / "reference", params.checkpoint.many)
     tokenized.record(data, output, schema)
-    schema |= {"outputs": outputs, "sources": parts.sources(params.model, framework, training)}
+    schema |= recorded | {"sources": parts.sources(params.model, framework, training)}
     schema["epoch"] = chosen
     if framework.TRAINS:
         schema |= {"epochs_before": before, "seed": seed(params.train.seed, before + chosen + 1)}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Set
 from typing import Any
 
 from pipeline.examine import meanings
+from pipeline.sandbox.worker.perturbation import MOST_ROUNDING
 
 VALUES = 1 << 28
 """Of one row of one input or output."""
@@ -54,6 +55,7 @@ SCHEMA: dict[str, Callable[[Any], bool]] = {
     "threshold": lambda v: isinstance(v, float) and math.isfinite(v),
     "start": lambda v: _start(v),
     "made_up": lambda v: v is True,
+    "rounding": lambda v: isinstance(v, float) and 0 <= v <= MOST_ROUNDING,
 }
 START: dict[str, Callable[[Any], bool]] = {
     "sha256": lambda v: DIGEST.fullmatch(v) is not None,
@@ -98,7 +100,7 @@ def demand_schema(value: Mapping[str, Any]) -> None:
     """Raises ValueError for a schema that says anything else, or speaks of more than can be."""
     there = set(value)
     wanted = set(SCHEMA) - EARLIER if "targets" in there else set(SCHEMA) - NAMED
-    wanted -= {"threshold", "dimensions", "start", "made_up"} - there
+    wanted -= {"threshold", "dimensions", "start", "made_up", "rounding"} - there
     wanted -= set() if TRAINING & there else TRAINING
     demand(set(value) == wanted, f"{', '.join(SCHEMA)} alone")
     for key in wanted:

@@ -62,7 +62,7 @@ def answer(copy: Path, verify: Verify) -> Iterator[tuple[str, Result]]:
     _, trains = content.formats(copy)
     if other := tolerances.other_processor(provenance.read(copy)):
         yield "processor", Result(summary=other, done=False)
-    exact = other is None
+    exact, schema = other is None, content.schema(copy)
     names, texts = loadable(copy), texts_of(copy)
     examples = {name: _outputs(arrays.read(copy / f"examples/{name}.npz")) for name in BATCHES}
     with temporary_folder() as work, supervisor.pool() as pool:
@@ -77,7 +77,7 @@ def answer(copy: Path, verify: Verify) -> Iterator[tuple[str, Result]]:
         if ids is not None:
             yield "tokenizers", _judged_ids(ids.result(), texts)
         for name in names:
-            tolerance = tolerances.of_answers(verify, name, exact)
+            tolerance = tolerances.of_answers(verify, name, exact, schema)
             yield f"answers: {name}", _judged_answers(answers[name].result(), examples, tolerance)
             if name in trainings:
                 tolerance = tolerances.of_training(verify, name, exact)

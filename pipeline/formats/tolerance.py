@@ -11,11 +11,21 @@ class Tolerance:
 
     atol: float
     rtol: float
+    follows_rounding: bool = False
+    """A model whose own answers hang on rounding is held to that: schema.json has how much."""
 
 
 EXACT = Tolerance(atol=0.0, rtol=0.0)
 LARGE = 10.0
 """Answers beyond it are sums of large numbers, and those near 0 among them are rounded as these."""
+
+
+def widened(declared: Tolerance, rounding: float) -> Tolerance:
+    """Returns the tolerance for a model whose answers hang on rounding as its schema.json has
+    it."""
+    if not declared.follows_rounding:
+        return declared
+    return Tolerance(atol=max(declared.atol, rounding), rtol=max(declared.rtol, rounding))
 
 
 def allowed(expected: np.ndarray, atol: float, rtol: float) -> np.ndarray:

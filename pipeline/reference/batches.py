@@ -1,7 +1,7 @@
 """The batches that every format is asked, with the trained model's answers to them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,9 @@ import numpy as np
 from pipeline.data import arrays as prepared
 from pipeline.data import sizes
 from pipeline.errors import ParamsError
-from pipeline.reference import edges
+from pipeline.reference import edges, rounding
 from pipeline.reference.source import Arrays, Source, finite, rows_of
+from pipeline.sandbox.worker.perturbation import ROUNDS
 
 EDGE_ROWS = ("least", "greatest", "zeros", "beyond the least", "beyond the greatest")
 OF_SIZE = 3
@@ -29,6 +30,8 @@ class Asked:
     left_out: dict[str, Arrays] = field(default_factory=dict)
     """What the row is -> the row."""
     notes: list[str] = field(default_factory=list)
+    rounding: float = 0.0
+    """What a tolerance must be at least, as its answers hang on rounding."""
 
 
 def record(source: Source, data: Path, folder: Path, many: int) -> dict[str, Asked]:
@@ -45,16 +48,47 @@ def record(source: Source, data: Path, folder: Path, many: int) -> dict[str, Ask
     if edges.may_be_missing(described):
         made_up, names = edges.with_missing(made_up, described), [*names, "missing values"]
     edge = ask_made_up(source, made_up, names, wanted)
+    batches |= _of_sizes(source, prepared.schema(data), test)
+    batches, edge = _steady(source, batches, edge, names)
     batches["edge"] = edge if edge.outputs else _stand_in(source, training, edge)
     if _alike(next(iter(batches["many"].outputs.values()))):
         rows = edges.far_of_all(training)
         far_names = [f"far row {n}" for n in range(len(next(iter(rows.values()))))]
         wide = ask_made_up(source, rows, far_names, True)
         batches |= {"wide": wide} if wide.outputs else {}
-    batches |= _of_sizes(source, prepared.schema(data), test)
     for name, asked in batches.items():
         _write(folder / f"{name}.npz", asked)
     return batches
+
+
+def _steady(
+    source: Source, real: Mapping[str, Asked], edge: Asked, names: list[str]
+) -> tuple[dict[str, Asked], Asked]:
+    """Returns both with how their answers hang on rounding, and without edge rows of which they do
+    so more than those of real rows, and more than any format may be off: no program can be held to
+    what nobody knows. They are asked as odd inputs are."""
+    asked = {**real, **({"edge": edge} if edge.outputs else {})}
+    of_rows = rounding.of_rows(
+        source, {n: (each.inputs, each.outputs) for n, each in asked.items()}
+    )
+    largest = {name: float(each.max(initial=0.0)) for name, each in of_rows.items()}
+    steady = {name: replace(each, rounding=largest[name]) for name, each in real.items()}
+    allowed = max(ROUNDS, *(largest[name] for name in real))
+    taken = [name for name in names if name not in edge.left_out] if edge.outputs else []
+    shaky = [n for n in range(len(taken)) if of_rows["edge"][n] > allowed]
+    if not shaky:
+        return steady, edge
+    rest = [n for n in range(len(taken)) if n not in shaky]
+    finite_ones = finite(real["many"].outputs)
+    rows = rows_of(edge.inputs, rest)
+    again = ask_made_up(source, rows, [taken[n] for n in rest], finite_ones)
+    left_out = {taken[n]: rows_of(edge.inputs, slice(n, n + 1)) for n in shaky}
+    notes = [f"{taken[n]}: its last digits decide the answer" for n in shaky]
+    return steady, replace(
+        again,
+        left_out={**edge.left_out, **left_out, **again.left_out},
+        notes=[*edge.notes, *notes, *again.notes],
+    )
 
 
 def _of_sizes(

@@ -38,10 +38,13 @@ class Change:
     outputs: Arrays
 
 
-def record(source: Source, inputs: Mapping[str, np.ndarray], path: Path) -> list[str]:
+def record(
+    source: Source, inputs: Mapping[str, np.ndarray], path: Path, rounding: float = 0.0
+) -> list[str]:
     """Writes the changes of the CHOSEN largest weights that move the answers to `inputs` enough, or
-    the most, and which were tried in vain; returns what a person should know of these."""
-    chosen, tried = measured(source, inputs)
+    the most, and which were tried in vain; returns what a person should know of these. The answers
+    hang on `rounding` that much."""
+    chosen, tried = measured(source, inputs, rounding)
     still = [change.weight for change in tried if change not in chosen]
     weights = [change.weight for change in chosen]
     outputs = {
@@ -57,7 +60,9 @@ def record(source: Source, inputs: Mapping[str, np.ndarray], path: Path) -> list
     return [f"the weight {name}: no answer depends on it" for name in names]
 
 
-def measured(source: Source, inputs: Mapping[str, np.ndarray]) -> tuple[list[Change], list[Change]]:
+def measured(
+    source: Source, inputs: Mapping[str, np.ndarray], rounding: float = 0.0
+) -> tuple[list[Change], list[Change]]:
     """Returns the changes chosen, and all that were tried, the largest weight first."""
     views = source.framework.views(source.training)
     state = {name: array for name, array in views if name.startswith("net/")}
@@ -65,7 +70,7 @@ def measured(source: Source, inputs: Mapping[str, np.ndarray]) -> tuple[list[Cha
     tried: list[Change] = []
     for weight in islice(_by_size(state), MOST_TRIED):
         values = {name: state[name].copy() for name in weight.names}
-        tried.append(_least_change(source, inputs, before, weight, values))
+        tried.append(_least_change(source, inputs, before, weight, values, rounding))
         enough = [change for change in tried if change.enough]
         if len(enough) == CHOSEN:
             return enough, tried
@@ -90,6 +95,7 @@ def _least_change(
     before: Arrays,
     weight: Weight,
     values: Arrays,
+    rounding: float,
 ) -> Change:
     """Returns the weakest change that moves the answers enough, or the strongest that leaves them
     finite; the weight is then what it was."""
@@ -103,7 +109,7 @@ def _least_change(
             source.framework.set_weights(source.training, values)
         if isinstance(answers, str) or finite(answers) < finite(before):
             break
-        distance, enough = _distance(answers, before), is_enough(answers, before)
+        distance, enough = _distance(answers, before), is_enough(answers, before, rounding)
         last = Change(
             weight=weight, strength=strength, moved=distance, enough=enough, outputs=answers
         )

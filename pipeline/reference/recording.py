@@ -9,9 +9,10 @@ import numpy as np
 
 from pipeline.data import arrays as prepared
 from pipeline.files import write_atomically
-from pipeline.reference import batches, influence, questions
+from pipeline.reference import batches, influence, questions, rounding
 from pipeline.reference.batches import Asked
 from pipeline.reference.source import Source
+from pipeline.sandbox.worker.perturbation import MOST_ROUNDING
 
 NOTES = "notes.json"
 
@@ -19,14 +20,18 @@ NOTES = "notes.json"
 def record(source: Source, data: Path, folder: Path, many: int) -> tuple[dict[str, Any], list[str]]:
     """Writes the reference into `folder`, but for the steps of training.
 
-    Returns the dtype and row shape of each output, and what a person should know.
+    Returns what schema.json says of it: the dtype and row shape of each output, and how far answers
+    hang on rounding; and what a person should know.
     """
     folder.mkdir()
     asked = batches.record(source, data, folder, many)
     notes = [f"left out of the edge values: {note}" for note in asked["edge"].notes]
     if "wide" in asked:
         notes.append("the model answers all rows of the batch `many` alike")
-    notes += influence.record(source, asked["seven"].inputs, folder / "influence.npz")
+    of_rounding = max(each.rounding for each in asked.values())
+    notes += rounding.notes(of_rounding)
+    allowed = min(of_rounding, MOST_ROUNDING)
+    notes += influence.record(source, asked["seven"].inputs, folder / "influence.npz", allowed)
     training, _ = prepared.split(data, "train")
     one, left_out = asked["one"].inputs, asked["edge"].left_out
     questions.record(source, one, training, left_out, folder / "questions.npz")
@@ -36,7 +41,7 @@ def record(source: Source, data: Path, folder: Path, many: int) -> tuple[dict[st
         name: {"dtype": str(array.dtype), "shape": _row_shape(schema, asked, name)}
         for name, array in asked["one"].outputs.items()
     }
-    return described, notes
+    return {"outputs": described, "rounding": allowed}, notes
 
 
 def _row_shape(

@@ -126,7 +126,7 @@ class Evidence:
 
     def tolerance(self, name: str) -> Tolerance:
         """Returns how far the answers of a format may be off."""
-        return tolerances.of_answers(self.params.verify, name, self.exact)
+        return tolerances.of_answers(self.params.verify, name, self.exact, self.schema)
 
     def training_tolerance(self, name: str) -> Tolerance:
         """Returns the same of what it comes to that is trained on."""

@@ -27,10 +27,15 @@ def other_processor(statement: Mapping[str, Any]) -> str | None:
     )
 
 
-def of_answers(verify: Verify, name: str, exact: bool = True) -> Tolerance:
+def of_answers(
+    verify: Verify, name: str, exact: bool = True, schema: Mapping[str, Any] | None = None
+) -> Tolerance:
     """Returns how far answers may differ. `exact`: the reference was made by such a processor as is
-    here."""
-    return _chosen(verify.tolerance, name, formats.declared(name).tolerance, ROUNDED, exact)
+    here. `schema` says how far the model's own answers hang on rounding; those of before it was
+    recorded do not."""
+    rounding = (schema or {}).get("rounding", 0.0)
+    declared = promised.widened(formats.declared(name).tolerance, rounding)
+    return _chosen(verify.tolerance, name, declared, ROUNDED, exact)
 
 
 def of_training(verify: Verify, name: str, exact: bool = True) -> Tolerance:

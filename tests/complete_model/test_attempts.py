@@ -1,5 +1,6 @@
 """An attempted format is held to its own promise before it is kept."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,20 @@ def test_one_beyond_its_tolerance_is_named_with_how_to_keep_it(linear: Linear) -
     ) as at:
         demand(linear)
     assert "name it in export.formats and set verify.tolerance" in str(at.value)
+
+
+def test_one_of_a_model_that_hangs_on_rounding_is_held_to_that(linear: Linear) -> None:
+    linear.graph(GEMM, weight=weight() * np.float32(1.001), bias=bias())
+    with pytest.raises(ValueError, match="where .* is allowed"):
+        demand(linear)
+    path = linear.checkpoint / "schema.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"rounding": 0.005}))
+    demand(linear)
+    linear.graph(GEMM, weight=weight() * np.float32(1.1), bias=bias())
+    with pytest.raises(
+        ValueError, match="allowed .the last digits of its weights move the trained"
+    ):
+        demand(linear)
 
 
 def test_one_that_does_not_answer_is_named(linear: Linear) -> None:

@@ -46,6 +46,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 
 def test_a_schema_with_a_dimension_and_a_tokenizer_is_one() -> None:
     demand_schema(SCHEMA)
+    demand_schema(SCHEMA | {"rounding": 0.002})
     assert tokenizers(SCHEMA) == {"tokenizer.json": DIGEST}
 
 
@@ -75,6 +76,10 @@ def test_a_schema_with_a_dimension_and_a_tokenizer_is_one() -> None:
         ("predictions", DECISION | {"threshold": "0"}),
         ("predictions", DECISION | {"classes": -1}),
         ("predictions", {"output": "half"}),
+        ("rounding", 0.5),
+        ("rounding", -1.0),
+        ("rounding", float("nan")),
+        ("rounding", "0"),
     ],
 )
 def test_any_other_is_refused(path: str, value: Any) -> None:

@@ -54,3 +54,16 @@ def test_a_statement_names_the_processor_beside_the_system() -> None:
     system, *processor = this_platform().split()
     assert system.startswith("linux-")
     assert all(word in told for word in processor)
+
+
+def test_a_model_that_hangs_on_rounding_is_held_to_that_by_what_rounds(evidence: Evidence) -> None:
+    verify = dataclasses.replace(evidence.params.verify, tolerance={})
+    hanging, steady = {"rounding": 0.002}, {"rounding": 1e-6}
+    declared = tolerances.of_answers(verify, "onnx")
+    assert tolerances.of_answers(verify, "onnx", schema=hanging) == Tolerance(atol=2e-3, rtol=2e-3)
+    assert tolerances.of_answers(verify, "onnx", schema=steady) == declared
+    for name in ("torch_export", "saved_model", "keras_archive"):
+        own = tolerances.of_answers(verify, name)
+        assert tolerances.of_answers(verify, name, schema=hanging) == own
+    set_by_hand = dataclasses.replace(verify, tolerance={"onnx": EXACT})
+    assert tolerances.of_answers(set_by_hand, "onnx", schema=hanging) == EXACT

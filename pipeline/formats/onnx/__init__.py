@@ -22,5 +22,5 @@ FORMAT = Format(
     after=("torch_export", "saved_model"),
     serves=True,
     adopts=True,
-    tolerance=Tolerance(atol=0.0001, rtol=0.0001),
+    tolerance=Tolerance(atol=0.0001, rtol=0.0001, follows_rounding=True),
 )

@@ -30,7 +30,7 @@ def find() -> Place:
 
 def files(directory: Path, schema: Mapping[str, Any]) -> Mapping[str, str]:
     _files.demand_types(NAME, schema)
-    shared = _files.of(NAME, HERE, _compiler.SHARED)
+    shared = _files.of(NAME, schema, HERE, _compiler.SHARED)
     return {**shared, "model.h": _pytorch.ports(NAME, directory, schema)}
 
 

@@ -44,7 +44,7 @@ def files(directory: Path, schema: Mapping[str, Any]) -> Mapping[str, str]:
         _table("INPUTS", ([name, dtype, ""] for name, dtype in inputs.items())),
         _table("OUTPUTS", _outputs(outputs, schema["outputs"], given)),
     ]
-    shared = _files.of(NAME, HERE, _compiler.SHARED, VERSION=VERSION)
+    shared = _files.of(NAME, schema, HERE, _compiler.SHARED, VERSION=VERSION)
     return {**shared, "model.h": "\n".join([HEAD, *tables])}
 
 

@@ -39,7 +39,7 @@ def _folder(module: str) -> Path:
 
 def files(directory: Path, schema: Mapping[str, Any]) -> Mapping[str, str]:
     _files.demand_types(NAME, schema)
-    return _files.of(NAME, HERE)
+    return _files.of(NAME, schema, HERE)
 
 
 def build(source: Path, target: Path) -> list[str]:

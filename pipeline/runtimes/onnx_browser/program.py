@@ -39,9 +39,9 @@ def find() -> Place:
 def files(directory: Path, schema: Mapping[str, Any]) -> Mapping[str, str]:
     _files.demand_types(NAME, schema)
     read = json.dumps(weight_files(directory))
-    files = _files.javascript(NAME, directory, HERE, WEIGHTS=read)
+    files = _files.javascript(NAME, schema, directory, HERE, WEIGHTS=read)
     if picture := _picture(directory, schema):
-        files |= _files.of(NAME, DRAWING, PICTURE=picture)
+        files |= _files.of(NAME, schema, DRAWING, PICTURE=picture)
     return files
 
 

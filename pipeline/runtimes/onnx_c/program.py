@@ -27,7 +27,7 @@ def find() -> Place:
 def files(directory: Path, schema: Mapping[str, Any]) -> Mapping[str, str]:
     _files.demand_types(NAME, schema)
     _compiler.refuse_text_answers(NAME, schema)
-    shared = _files.of(NAME, HERE, _compiler.SHARED)
+    shared = _files.of(NAME, schema, HERE, _compiler.SHARED)
     return {**shared, "model.h": _compiler.ports(schema["inputs"], schema["outputs"])}
 
 

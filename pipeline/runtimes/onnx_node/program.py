@@ -19,7 +19,7 @@ def find() -> Place:
 
 def files(directory: Path, schema: Mapping[str, Any]) -> Mapping[str, str]:
     _files.demand_types(NAME, schema)
-    return _files.javascript(NAME, directory, HERE)
+    return _files.javascript(NAME, schema, directory, HERE)
 
 
 def build(source: Path, target: Path) -> list[str]:

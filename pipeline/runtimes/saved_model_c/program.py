@@ -23,7 +23,10 @@ def files(directory: Path, schema: Mapping[str, Any]) -> Mapping[str, str]:
     _compiler.refuse_text_answers(NAME, schema)
     described = zip(("INPUTS", "OUTPUTS"), ("inputs", "outputs"), tensors(directory), strict=True)
     tables = [_table(word, list(schema[side]), named) for word, side, named in described]
-    return {**_files.of(NAME, HERE, _compiler.SHARED), "model.h": "\n".join([HEAD, *tables])}
+    return {
+        **_files.of(NAME, schema, HERE, _compiler.SHARED),
+        "model.h": "\n".join([HEAD, *tables]),
+    }
 
 
 HEAD = """// What the graph calls the model's inputs and outputs.

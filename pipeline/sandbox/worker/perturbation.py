@@ -23,9 +23,12 @@ BITS = {0.01: 0, 0.1: 4, 1.0: 6}
 """Strength -> the bit that is flipped in integers (quantised), and in what numpy knows only as
 integers (of a bfloat16 the bits 0 to 6 are its fraction)."""
 
-ENOUGH = 1e-3
-"""How far an answer must move, beside the same share of itself: ten times what the formats that
-round may be off."""
+ROUNDS = 1e-4
+"""What the formats that round may be off, beside the same share of an answer."""
+MOST_ROUNDING = 100 * ROUNDS
+"""What they may be off at most, however much a model's answers hang on rounding."""
+ENOUGH = 10 * ROUNDS
+"""How far an answer must move, beside the same share of itself."""
 
 Place = tuple[str, int, int, str]
 
@@ -117,19 +120,23 @@ def largest(places: Mapping[str, Place], but: Iterable[str] = ()) -> str:
     return max(left, key=lambda each: by_size[each])
 
 
-def is_enough(after: Mapping[str, np.ndarray], before: Mapping[str, np.ndarray]) -> bool:
-    """Returns whether an answer moved so far that every format's tolerance notices."""
-    return any(_is_enough(after[name], old) for name, old in before.items())
+def is_enough(
+    after: Mapping[str, np.ndarray], before: Mapping[str, np.ndarray], rounding: float = 0.0
+) -> bool:
+    """Returns whether an answer moved so far that every format's tolerance notices, of a model
+    whose answers hang on `rounding` that much."""
+    enough = max(ENOUGH, 10 * rounding)
+    return any(_is_enough(after[name], old, enough) for name, old in before.items())
 
 
-def _is_enough(new: np.ndarray, old: np.ndarray) -> bool:
+def _is_enough(new: np.ndarray, old: np.ndarray, enough: float) -> bool:
     if old.dtype.kind not in "fc":
         return bool((new != old).any())
     wide = np.complex128 if old.dtype.kind == "c" else np.float64
     known = np.isfinite(new) & np.isfinite(old)
     distance = np.abs(np.where(known, new.astype(wide) - old.astype(wide), 0))
     size = np.where(known, np.abs(old), 0)
-    return bool((distance > ENOUGH * (1 + size + size.max(initial=0.0) / 10)).any())
+    return bool((distance > enough * (1 + size + size.max(initial=0.0) / 10)).any())
 
 
 def moved(

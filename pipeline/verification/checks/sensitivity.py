@@ -135,7 +135,7 @@ def _perturbation(
     measured["perturbed_moved"] = moved
     by = f"{answers.strength or 0:.0%} on the weight {answers.weight}"
     if not compare(answers.perturbed, evidence.baseline, tolerance).faults:
-        if known is not None and _follows_little(known, answers, evidence.baseline):
+        if known is not None and _follows_little(known, answers, evidence):
             name, little = known.weights[answers.followed or 0], known.moved[answers.followed or 0]
             measured["followed"] = f"{name}, by {little:.3g}: no weight moves it by more"
             return measured, None
@@ -155,15 +155,14 @@ def _perturbation(
     return measured, None
 
 
-def _follows_little(
-    known: influence.Influence, answers: Answers, baseline: Mapping[str, Mapping[str, np.ndarray]]
-) -> bool:
+def _follows_little(known: influence.Influence, answers: Answers, evidence: Evidence) -> bool:
     """Returns whether no weight moves the trained model enough for a rounding format, and this one
     moves as little, closer than parity looks."""
     if answers.followed is None:
         return False
-    wanted, before = known.answers(answers.followed), baseline[influence.BATCH]
-    if is_enough(wanted, {name: before[name] for name in wanted}):
+    wanted, before = known.answers(answers.followed), evidence.baseline[influence.BATCH]
+    rounding = evidence.schema.get("rounding", 0.0)
+    if is_enough(wanted, {name: before[name] for name in wanted}, rounding):
         return False
     close = Tolerance(atol=SHARE * known.moved[answers.followed], rtol=0.0)
     return not _unfollowed(answers.perturbed, {influence.BATCH: wanted}, close)

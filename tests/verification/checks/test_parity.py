@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from pipeline.sandbox.worker.perturbation import MOST_ROUNDING
 from pipeline.verification.checks import parity
 from pipeline.verification.evidence import Evidence
 from testing.linear import GEMM, Linear, bias, faults, weight
@@ -38,6 +39,25 @@ def test_a_changed_weight_is_found_though_the_statement_fits(linear: Linear) -> 
     assert report["checks"]["integrity"]["passed"]
     assert not report["checks"]["parity"]["passed"]
     assert {fault["format"] for fault in report["faults"]} == {"onnx"}
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        {"weight": weight()[:, ::-1].copy(), "bias": bias()[::-1].copy()},
+        {"weight": weight(), "bias": bias() * 0},
+        {"weight": weight() * np.float32(1.1), "bias": bias()},
+        {"weight": weight() + np.float32(0.05) * np.eye(4, 3, dtype=np.float32), "bias": bias()},
+    ],
+    ids=["classes", "bias", "scale", "weight"],
+)
+def test_what_a_model_that_hangs_on_rounding_may_be_off_hides_no_wrong_program(
+    linear: Linear, program: Arrays
+) -> None:
+    """However much it does: classes that changed places, a bias that was dropped, rows that are not
+    normalised, a weight that is another."""
+    linear.graph(GEMM, **program)
+    assert linear.judge("parity", atol=MOST_ROUNDING, rtol=MOST_ROUNDING)
 
 
 @pytest.mark.parametrize("batch", ["one", "seven", "many", "edge"])
