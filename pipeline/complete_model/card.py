@@ -231,10 +231,9 @@ def _training(content: Content, directory: Path) -> str:
 
 
 def _targets(schema: Mapping[str, Any]) -> list[str]:
-    """Returns the names of the targets' arrays in examples/training.npz."""
-    if "target" in schema:  # of a model from before targets had names
-        return ["target"]
-    return [f"target.{name}" for name in schema["targets"]]
+    """Returns the names of the targets' arrays in examples/training.npz; that of a model from
+    before targets had names is `target`."""
+    return ["target"] if "target" in schema else [f"target.{each}" for each in schema["targets"]]
 
 
 def _origin(content: Content) -> str:
