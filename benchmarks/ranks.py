@@ -8,9 +8,7 @@ long for its size, and FSDP2's memory with DDP's on a large one.
 
 import argparse
 import json
-import multiprocessing
 import os
-import socket
 import sys
 import tempfile
 import time
@@ -23,11 +21,13 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn, optim
+from torch.distributed import TCPStore
+from torch.multiprocessing import ProcessException, start_processes
 
 from pipeline.frameworks import pytorch as framework
 from pipeline.frameworks._pytorch_ranks import Ranks
 from pipeline.frameworks.contract import Parts, Term
-from pipeline.training.ranks.launch import ALONE, VARIABLES
+from pipeline.training.ranks.launch import ALONE, LOCAL, VARIABLES
 from testing import memory
 
 KINDS = {"one process": ("ddp", 1), "two, DDP": ("ddp", 2), "two, FSDP2": ("fsdp", 2)}
@@ -111,20 +111,14 @@ def compared(work: Work, steps: int, names: tuple[str, ...]) -> list[Cost]:
 
 def measured(strategy: str, world: int, work: Work, steps: int) -> Cost:
     """Returns the least cost of a step, and the greatest memory of a rank."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     os.environ |= {**VARIABLES, **ALONE}
+    store = TCPStore(LOCAL, 0, is_master=True, wait_for_workers=False)  # at a port that it holds
     with tempfile.TemporaryDirectory() as scratch:
-        fixed = (strategy, world, port, work, steps, Path(scratch))
-        anew = multiprocessing.get_context("spawn")
-        ranks = [anew.Process(target=rank, args=(each, *fixed)) for each in range(world)]
-        for each in ranks:
-            each.start()
-        for each in ranks:
-            each.join()
-        if any(each.exitcode for each in ranks):
-            sys.exit("a rank failed")
+        fixed = (strategy, world, store.port, work, steps, Path(scratch))
+        try:
+            start_processes(rank, fixed, nprocs=world)  # the first that fails ends all
+        except ProcessException as fault:
+            sys.exit(f"a rank failed: {fault}")
         every = [json.loads(path.read_text()) for path in Path(scratch).iterdir()]
     return Cost(**{name: max(each[name] for each in every) for name in every[0]})
 
@@ -134,9 +128,9 @@ def rank(
 ) -> None:
     """Takes the steps as one of the ranks."""
     warnings.simplefilter("ignore")
-    variables = {"RANK": number, "WORLD_SIZE": world, "MASTER_PORT": port}
+    variables = {"RANK": number, "WORLD_SIZE": world, "MASTER_ADDR": LOCAL, "MASTER_PORT": port}
+    variables |= {"TORCHELASTIC_USE_AGENT_STORE": True}  # as under torchrun, which has the store
     os.environ |= {name: str(value) for name, value in variables.items()}
-    os.environ["MASTER_ADDR"] = "127.0.0.1"
     framework.configure(1)
     ranks = Ranks(strategy)
     if world > 1:
