@@ -18,6 +18,7 @@ from pipeline.training.epochs import demand_answers_at_the_ends, judge
 from pipeline.training.history import HISTORY, Row, read_history, write_history
 from pipeline.training.loop import Loop, demand_finite, report
 from pipeline.training.metrics import demand_metrics
+from pipeline.training.other_ranks import tell_how_to_go_on
 from pipeline.training.parts import build
 from pipeline.training.recomputed import demand_recomputed
 from pipeline.training.start import beginning
@@ -26,6 +27,7 @@ from pipeline.training.trial import demand_trainable
 
 def train(data: Path, models: Path, output: Path, params: TrainParams) -> None:
     """Writes epoch_0001.pt and on, and history.csv; goes on from what a killed run left there."""
+    tell_how_to_go_on(output, params.train.epochs)
     if params.train.distributed.processes > 1:
         from pipeline.training.ranks import train_over_ranks
 

@@ -77,14 +77,14 @@ def resume(output: Path, plan: Plan) -> bool:
     Work begun from others is set aside, and what was set aside before comes back if it was begun
     from these.
     """
-    aside, spare = (output.with_name(f".{output.name}.{name}") for name in ("aside", "spare"))
+    aside, spare = aside_of(output), output.with_name(f".{output.name}.spare")
     if spare.is_dir() and not aside.is_dir():  # killed between the two
         spare.rename(aside)
     _restore(output, plan)
-    begun = _plan(output)
+    begun = plan_of(output)
     if begun == plan:
         return True
-    returns = _plan(aside) == plan
+    returns = plan_of(aside) == plan
     if begun is not None:
         print(f"{output}: begun from {differences(begun, plan)}; kept in {aside}", flush=True)
         shutil.rmtree(spare, ignore_errors=True)
@@ -99,11 +99,16 @@ def resume(output: Path, plan: Plan) -> bool:
     return returns
 
 
+def aside_of(output: Path) -> Path:
+    """Returns where work is that was begun from other params, data or code, if there is any."""
+    return output.with_name(f".{output.name}.aside")
+
+
 def _restore(output: Path, plan: Plan) -> None:
     """Brings back what DVC replaced; a finished training that is run again begins anew."""
     copy = backup.path_of(output)
     finished_here = (output / provenance.NAME).is_file() and _made_from(output) == plan
-    if _read_if_valid(copy).get("finished") and (finished_here or _plan(copy) != plan):
+    if _read_if_valid(copy).get("finished") and (finished_here or plan_of(copy) != plan):
         backup.remove(output)
     backup.restore(output, NAME)
 
@@ -118,10 +123,15 @@ def _made_from(output: Path) -> Plan:
 
 
 def differences(before: Plan, now: Plan) -> str:
+    """Says in which params, packages and deps two plans differ."""
+    names = differing(before, now)
+    return f"other {', '.join(names[:5])}{', …' if len(names) > 5 else ''}"
+
+
+def differing(before: Plan, now: Plan) -> list[str]:
     """Names the params, packages and deps in which two plans differ."""
     old, new = map(_leaves, (before, now))
-    names = [name for name in {**old, **new} if old.get(name, name) != new.get(name, name)]
-    return f"other {', '.join(names[:5])}{', …' if len(names) > 5 else ''}"
+    return [name for name in {**old, **new} if old.get(name, name) != new.get(name, name)]
 
 
 def _leaves(plan: Plan) -> dict[str, Any]:
@@ -130,8 +140,9 @@ def _leaves(plan: Plan) -> dict[str, Any]:
     return leaves | {dep["name"]: dep["digest"] for dep in plan.get("resolvedDependencies", [])}
 
 
-def _plan(output: Path) -> Plan | None:
-    """Returns None for what was not begun, or cannot be read any more."""
+def plan_of(output: Path) -> Plan | None:
+    """Returns what an unfinished output is made from; None for what was not begun, or cannot be
+    read any more."""
     plan: Plan | None = _read_if_valid(output).get("plan")
     return plan
 
