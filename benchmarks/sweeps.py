@@ -4,10 +4,12 @@ Runs that differ in their rate are made one after the other in the work tree of 
 repository's HEAD, each by its own command, and side by side by a sweep in another. Both clones have
 made one run before, so that neither prepares the data. The processor time is that of all processes;
 what the sweep itself takes (its clones, checkouts and commits, and MLflow's import) is part of it.
-Seconds mean something on a quiet machine alone.
+Seconds mean something on a quiet machine alone, and are never less than the sweep's processor time
+shared by all processors: a run alone that uses more than one leaves so much less to gain.
 """
 
 import argparse
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -37,6 +39,10 @@ def main() -> int:
     print(f"{title:<20}{'alone':>10}{'sweep':>10}{'ratio':>8}  at most")
     row("processor s a run", cpu / asked.jobs, together.cpu / asked.jobs, MOST_CPU)
     row("seconds in all", wall / asked.workers, together.wall, MOST_WALL)
+    processors = len(os.sched_getaffinity(0))
+    row("processors in use", cpu / wall, together.cpu / together.wall)
+    least = together.cpu / processors
+    print(f"with {processors} processors a sweep takes {least:.1f} s at least")
     return int(together.cpu > MOST_CPU * cpu or together.wall > MOST_WALL * wall / asked.workers)
 
 
@@ -51,8 +57,8 @@ def ran(place: Path, *arguments: str) -> Figures:
     return measure([sys.executable, "-m", "pipeline", *arguments, SMOKE], place)
 
 
-def row(name: str, alone: float, sweep: float, most: float) -> None:
-    print(f"{name:<20}{alone:>10.1f}{sweep:>10.1f}{sweep / alone:>8.2f}  {most}", flush=True)
+def row(name: str, alone: float, sweep: float, most: float | None = None) -> None:
+    print(f"{name:<20}{alone:>10.1f}{sweep:>10.1f}{sweep / alone:>8.2f}  {most or ''}", flush=True)
 
 
 if __name__ == "__main__":

@@ -28,8 +28,11 @@ from pipeline.run import killed_experiment
 from pipeline.run.signals import Interrupted, run_to_its_end
 
 
-def main(arguments: list[str]) -> int:
-    """Runs plain overrides here; what only Hydra knows (--help, --cfg, -m) goes through it."""
+def main(arguments: list[str], dvc: str = "dvc") -> int:
+    """Runs plain overrides here; what only Hydra knows (--help, --cfg, -m) goes through it.
+
+    `dvc` is the module that runs the stages.
+    """
     os.chdir(ROOT)
     if arguments[1:] == ["install=bash"]:
         print(Path(__file__).with_name("completion.bash").read_text(), end="")
@@ -41,7 +44,7 @@ def main(arguments: list[str]) -> int:
         demand_repository()
         arguments = _with_checkpoint(arguments)
         values, lock = composed(CONF, arguments)
-        return reproduce(values, arguments, lock)
+        return reproduce(values, arguments, lock, dvc)
     except PipelineError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -123,7 +126,7 @@ def _end_of_sweep() -> int:
     return 1 if sweep.failed else 0
 
 
-def reproduce(values: dict[str, Any], overrides: list[str], lock: Lock) -> int:
+def reproduce(values: dict[str, Any], overrides: list[str], lock: Lock, dvc: str = "dvc") -> int:
     """Writes params.yaml, with the options it is composed of, and runs the pipeline.
 
     Returns DVC's exit code.
@@ -136,7 +139,7 @@ def reproduce(values: dict[str, Any], overrides: list[str], lock: Lock) -> int:
     _remember_options(lock, values != current)
     streamed = elsewhere.is_elsewhere(Path("data"), values["data"]["file"])
     missing = ["--allow-missing"] if streamed else []
-    code = run_to_its_end([sys.executable, "-m", "dvc", "repro", *missing], _environment())
+    code = run_to_its_end([sys.executable, "-m", dvc, "repro", *missing], _environment())
     if code == 0:
         from pipeline.summary import summary
 

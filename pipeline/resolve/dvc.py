@@ -6,6 +6,7 @@ that list.
 
 import configparser
 import hashlib
+import io
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,8 @@ from pipeline.errors import ParamsError
 LOCK = "dvc.lock"
 STATEMENT = re.compile(rb'"md5": "([0-9a-f]{32})", "relpath": "provenance\.json"')
 MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
+PATHS = ("url", "credentialpath", "configpath", "keyfile", "cert_path", "key_path")
+"""Settings of a remote that may be a path, which counts from the config file."""
 
 
 def cache(root: Path) -> Path:
@@ -30,6 +33,27 @@ def remote(root: Path) -> str | None:
     """Returns the default remote's URL; None without one."""
     name = _configured(root, "core", "remote")
     return _configured(root, f"'remote \"{name}\"'", "url") if name else None
+
+
+def remotes(root: Path) -> str:
+    """Returns a config file of DVC's that has the remotes, and which is the default, for a clone
+    that lies elsewhere: a path in it is absolute."""
+    chosen = configparser.ConfigParser(interpolation=None, strict=False)
+    for name in ("config", "config.local"):
+        parser = configparser.ConfigParser(interpolation=None, strict=False)
+        parser.read(root / ".dvc" / name)
+        for section in parser.sections():
+            if section.startswith("'remote "):
+                chosen.read_dict({section: parser[section]})
+        if parser.has_option("core", "remote"):
+            chosen.read_dict({"core": {"remote": parser["core"]["remote"]}})
+    for section in chosen.sections():
+        for option, value in list(chosen.items(section)):
+            if option in PATHS and "://" not in value and not value.startswith("~"):
+                chosen.set(section, option, str((root / ".dvc" / value).resolve()))
+    text = io.StringIO()
+    chosen.write(text)
+    return text.getvalue()
 
 
 def _configured(root: Path, section: str, option: str) -> str | None:

@@ -7,10 +7,7 @@ out of the cache as `cache.type` says. It stays where a job was killed, which go
 
 import configparser
 import fcntl
-import os
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -20,7 +17,9 @@ from pipeline.resolve import dvc as resolve_dvc
 from pipeline.sweep.plan import AUTHOR, WRITTEN, Source
 
 WHOLE = "whole"
-"""The file in a clone's .git that says that nothing of it is lacking."""
+"""The file in a clone's .git that says that all of it is here which git has."""
+LACKS = Path(".git/lacks")
+"""And the one that says that nothing has come out of DVC's cache yet."""
 
 
 def make(source: Source, folder: Path) -> None:
@@ -36,7 +35,7 @@ def make(source: Source, folder: Path) -> None:
     _git(folder, "read-tree", "-u", "--reset", source.tree)
     _configure(source.root, folder)
     if (folder / resolve_dvc.LOCK).exists() or git.line(folder, "ls-files", "*.dvc"):
-        run_dvc(folder, "checkout", "--quiet", "--force", "--allow-missing")
+        (folder / LACKS).touch()
     (folder / ".git" / WHOLE).touch()
 
 
@@ -48,7 +47,8 @@ def _wait_for_writers(folder: Path) -> None:
 
 
 def _configure(root: Path, folder: Path) -> None:
-    """Gives the clone what git does not bring: the user's name, DVC's own settings, and the cache.
+    """Gives the clone what git does not bring: the user's name, DVC's own settings, remotes by
+    paths that lead there from the clone too, and the cache.
 
     DVC's notes on files lie in the clone, and go with it.
     """
@@ -57,6 +57,7 @@ def _configure(root: Path, folder: Path) -> None:
             _git(folder, "config", key, value)
     settings = configparser.ConfigParser(interpolation=None, strict=False)
     settings.read(root / ".dvc" / "config.local")
+    settings.read_string(resolve_dvc.remotes(root))
     cache = resolve_dvc.cache(root).parent.parent.resolve()
     notes = folder.resolve() / ".dvc" / "tmp" / "site"
     for section, option, path in (("cache", "dir", cache), ("core", "site_cache_dir", notes)):
@@ -88,16 +89,6 @@ def remove(folder: Path) -> None:
     while folder.exists():
         shutil.rmtree(folder, ignore_errors=True)
         time.sleep(0.1 if folder.exists() else 0)
-
-
-def run_dvc(folder: Path, *arguments: str) -> None:
-    """Raises CannotRun with what DVC said last."""
-    command = [sys.executable, "-m", "dvc", *arguments]
-    environ = {name: value for name, value in os.environ.items() if name != "DVC_ROOT"}
-    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True)
-    if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines() or ["no output"]
-        raise CannotRun(f"{folder}: dvc {arguments[0]}: {said[-1]}")
 
 
 def _git(folder: Path, *arguments: str) -> None:

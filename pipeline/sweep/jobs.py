@@ -107,7 +107,8 @@ class Job:
     def _reproduce(self, lock: int) -> int:
         """Returns the exit code of the pipeline, which ends when this process does; until then it
         holds the job's lock, too."""
-        command = [*_ends_with_parent(), sys.executable, "-m", "pipeline", *self.overrides]
+        program = [sys.executable, "-m", "pipeline.sweep.in_clone"]
+        command = [*_ends_with_parent(), *program, *self.overrides]
         own = {"DVC_ROOT": str(self.source.root), "DVC_EXP_NAME": self.name}
         with self.log.open("ab") as log:
             process = subprocess.Popen(

@@ -1,6 +1,7 @@
 """What is read of DVC's files without DVC is what the installed DVC writes."""
 
 import pytest
+from dvc.config import Config
 from dvc.repo import Repo
 
 from pipeline.errors import ParamsError
@@ -71,3 +72,19 @@ def _indented(text: bytes) -> bytes:
 def test_what_is_no_dvc_file_is_refused(text):
     with pytest.raises(ParamsError, match=r"x\.dvc"):
         dvc.tracked(text, "x.dvc")
+
+
+def test_remotes_lead_from_elsewhere_where_they_lead_here(root, tmp_path):
+    """As DVC reads them, of one user's settings too, which go before git's."""
+    here, there = root / ".dvc", tmp_path / "clone/.dvc"
+    near, far, home = (f"['remote \"{name}\"']\n    url = " for name in ("near", "far", "home"))
+    of_git = f"[core]\n    remote = near\n{near}/other\n{far}s3://bucket/x%y\n"
+    own = f"[core]\n    remote = far\n    site_cache_dir = x\n{near}../near\n{home}~/store\n"
+    own += "['remote \"far\"']\n    credentialpath = keys/one\n"
+    (here / "config").write_text(of_git)
+    (here / "config.local").write_text(own)
+    there.mkdir(parents=True)
+    (there / "config").write_text(dvc.remotes(root))
+    read, expected = (Config(dvc_dir=str(each)) for each in (there, here))
+    assert read["remote"] == expected["remote"] and len(read["remote"]) == 3
+    assert read["core"]["remote"] == "far" and "site_cache_dir" not in read["core"]

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import CannotRun
 from pipeline.provenance import git
-from pipeline.sweep import clone, finished, plan
+from pipeline.sweep import clone, dvc_in_clone, finished, plan
 from testing.project import Project
 from testing.sweeps import experiments, make_quick
 
 NAME = "lr0.1-01234567"
+DVC = ("python", "-m", "pipeline.sweep.dvc_in_clone")
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +38,11 @@ def test_a_clone_is_the_work_tree_and_its_run_an_experiment(
     copy = Project(place)
     assert copy.read("work.py").endswith("# changed\n")
     assert not (place / "log.py").exists() and not (place / "report.py").exists()
-    assert copy.read("raw.csv") == "a,b\n1,2\n"
     assert copy.run("git", "rev-parse", "HEAD").stdout.strip() == source.head
     assert "/nowhere" in copy.run("dvc", "remote", "list").stdout
-    cache = copy.run("dvc", "cache", "dir").stdout.strip()
+    assert not (place / "raw.csv").exists()
+    cache = copy.run(*DVC, "cache", "dir").stdout.strip()
+    assert copy.read("raw.csv") == "a,b\n1,2\n"
     assert Path(cache) == edited.root / ".dvc/cache"
 
     (place / "dvc.yaml").write_text(copy.read("dvc.yaml").replace("log.py", "work.py"))
@@ -67,16 +68,25 @@ def test_a_clone_that_was_cut_short_is_made_anew_and_a_whole_one_stays(
     (place / "half").touch()
     clone.make(source, place)
     assert not (place / "half").exists()
-    (place / "half-trained").touch()
+    copy = Project(place)
+    copy.run(*DVC, "status")
+    (place / "raw.csv").write_text("half done\n")
     (place / ".dvc/tmp/rwlock").touch()  # as a DVC that was killed at that moment leaves it
     clone.make(source, place)
-    assert (place / "half-trained").exists()
-    clone.run_dvc(place, "repro", "checkpoint")
+    copy.run(*DVC, "repro", "checkpoint")
+    assert copy.read("raw.csv") == "half done\n"
 
 
-def test_what_dvc_refuses_is_said_with_its_own_words(tmp_path: Path) -> None:
-    with pytest.raises(CannotRun, match="dvc checkout: .*not inside of a DVC repository"):
-        clone.run_dvc(tmp_path, "checkout")
+def test_what_dvc_refuses_is_said_with_its_own_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / clone.LACKS).parent.mkdir()
+    (tmp_path / clone.LACKS).touch()
+    assert dvc_in_clone.main(["status"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: dvc checkout: you are not inside of a DVC repository")
+    assert said.count("\n") == 1 and (tmp_path / clone.LACKS).exists()
 
 
 def test_a_run_that_dvcs_cache_has_lost_is_not_finished(edited: Project, tmp_path: Path) -> None:

@@ -8,10 +8,21 @@ import pytest
 
 from pipeline.provenance import git
 from testing.project import Project
-from testing.sweeps import began, experiments, make_quick, parents, rates, started, sweep, until
+from testing.sweeps import (
+    EIGHT,
+    began,
+    children,
+    experiments,
+    make_quick,
+    parents,
+    rates,
+    results,
+    started,
+    sweep,
+    until,
+)
 
-LRS = ("0.1", "0.2", "0.3")
-WORDS = (f"train.lr={','.join(LRS)}", "hydra/launcher=joblib", "hydra.launcher.n_jobs=3")
+WORDS = (f"train.lr={','.join(EIGHT)}", "hydra/launcher=joblib", "hydra.launcher.n_jobs=3")
 
 
 @pytest.fixture
@@ -45,7 +56,7 @@ def worker_of(project: Project, lr: str) -> int:
 
 
 def test_what_fails_or_is_killed_is_named_and_alone_runs_again_at_the_next_start(
-    quick: Project,
+    quick: Project, alone: dict[str, list[str]]
 ) -> None:
     (quick.root / "work.py").open("a").write("# not committed\n")
     (quick.root / "fail-0.2").touch()
@@ -56,12 +67,12 @@ def test_what_fails_or_is_killed_is_named_and_alone_runs_again_at_the_next_start
         os.kill(worker_of(quick, "0.3"), signal.SIGKILL)
         assert process.wait(600) == 1
     end = quick.read("said").partition("\n\n")[2].splitlines()
-    assert "3 jobs, 1 finished, 2 not" in end[0]
+    assert "8 jobs, 6 finished, 2 not" in end[0]
     assert "train.lr=0.2: FAILED: exit code" in end[1] and "error: lr 0.2 is not to be" in end[1]
     assert "train.lr=0.3: FAILED: " in end[2]
     log = Path(end[1].rpartition("log: ")[2])
     assert "error: lr 0.2 is not to be" in log.read_text()
-    assert list(rates(quick).values()) == [0.1]
+    assert len(rates(quick)) == children(quick) == 6
     (quick.root / "said").unlink()
     status = quick.run("git", "status", "--porcelain").stdout
     assert status.replace("?? began\n", "") == before
@@ -69,9 +80,10 @@ def test_what_fails_or_is_killed_is_named_and_alone_runs_again_at_the_next_start
     (quick.root / "hold-0.3").unlink()
     (quick.root / "fail-0.2").unlink()
     done = sweep(quick, *WORDS)
-    assert "3 jobs, 3 finished (1 of them before), 0 not" in done.stdout
-    assert began(quick) == ["0.1", "0.2", "0.2", "0.3", "0.3"]
-    assert sorted(rates(quick).values()) == [0.1, 0.2, 0.3]
+    assert "8 jobs, 8 finished (6 of them before), 0 not" in done.stdout
+    assert began(quick) == sorted([*EIGHT, "0.2", "0.3"])
+    assert results(quick) == alone
+    assert children(quick) == 8
     assert not list(quick.root.glob("multirun/*/*/.git"))
     assert [each["status"] for each in parents(quick)] == ["FINISHED"]
     for commit in experiments(quick).values():

@@ -8,12 +8,25 @@ from typing import Any
 import pytest
 
 from testing.project import Project
-from testing.sweeps import began, experiments, make_quick, parents, rates, started, sweep, until
+from testing.sweeps import (
+    EIGHT,
+    PRUNING,
+    began,
+    children,
+    experiments,
+    make_quick,
+    parents,
+    rates,
+    results,
+    started,
+    sweep,
+    until,
+)
 
 # Its import sets a variable, after which no command of a test finds its imports done.
 pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed")
 
-WORDS = ("train.lr=0.1,0.2", "hydra/launcher=ray")
+WORDS = (f"train.lr={','.join(EIGHT)}", "hydra/launcher=ray")
 
 
 @pytest.fixture(scope="module")
@@ -46,26 +59,35 @@ def runs_on(node: Any, lr: str) -> bool:
     raise AssertionError(f"no process of {lr}")
 
 
+def test_a_trial_that_does_worse_ends_early_on_a_node_too(quick: Project, cluster: Any) -> None:
+    (quick.root / "hold-0.9").touch()  # it would never end by itself
+    done = sweep(quick, *PRUNING, "hydra/launcher=ray", RAY_ADDRESS=cluster.address)
+    assert "train.lr=0.9: pruned after epoch 1" in done.stdout, done.stdout
+    assert list(rates(quick).values()) == [0.1] and children(quick) == 2
+    assert not list(quick.root.glob("multirun/*/*/.git"))
+
+
 def test_a_node_that_dies_gives_its_job_back_and_each_comes_back_once(
-    quick: Project, cluster: Any
+    quick: Project, cluster: Any, alone: dict[str, list[str]]
 ) -> None:
     for lr in ("0.1", "0.2"):
         (quick.root / f"hold-{lr}").touch()
     with started(quick, *WORDS, RAY_ADDRESS=cluster.address) as process:
-        until(lambda: began(quick) == ["0.1", "0.2"])
+        until(lambda: {"0.1", "0.2"} <= set(began(quick)))
         lost, other = ("0.1", "0.2") if runs_on(cluster.second, "0.1") else ("0.2", "0.1")
         cluster.remove_node(cluster.second, allow_graceful=False)
         (quick.root / f"hold-{other}").unlink()
         until(lambda: began(quick).count(lost) == 2)
         (quick.root / f"hold-{lost}").unlink()
         assert process.wait(600) == 0
-    assert "2 jobs, 2 finished, 0 not" in quick.read("said")
-    assert sorted(rates(quick).values()) == [0.1, 0.2]
+    assert "8 jobs, 8 finished, 0 not" in quick.read("said")
+    assert results(quick) == alone
+    assert children(quick) == 8
     assert [each["status"] for each in parents(quick)] == ["FINISHED"]
     assert not list(quick.root.glob("multirun/*/*/.git"))
     done = sweep(quick, *WORDS, RAY_ADDRESS=cluster.address)
-    assert "2 jobs, 2 finished (2 of them before), 0 not" in done.stdout
-    assert len(began(quick)) == 3
+    assert "8 jobs, 8 finished (8 of them before), 0 not" in done.stdout
+    assert began(quick) == sorted([*EIGHT, lost])
 
 
 def test_without_a_cluster_one_line_says_so(quick: Project) -> None:

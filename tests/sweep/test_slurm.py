@@ -11,9 +11,22 @@ import pytest
 from testing import slurm
 from testing.project import Project
 from testing.slurm import Slurm
-from testing.sweeps import began, experiments, make_quick, parents, rates, started, sweep, until
+from testing.sweeps import (
+    EIGHT,
+    PRUNING,
+    began,
+    children,
+    make_quick,
+    parents,
+    rates,
+    results,
+    started,
+    sweep,
+    until,
+)
 
-WORDS = ("train.lr=0.1,0.2,0.3", "hydra/launcher=submitit_slurm", "hydra.launcher.timeout_min=5")
+SLURM = ("hydra/launcher=submitit_slurm", "hydra.launcher.timeout_min=5")
+WORDS = ("train.lr=0.1,0.2,0.3", *SLURM)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +43,7 @@ def quick(tmp_path: Path) -> Project:
 def job_of(cluster: Slurm, lr: str) -> str:
     """SLURM's name of a job that runs: a place in the array."""
     listed = cluster.ask("squeue", "--noheader", "--array", "--states=R", "--format=%F_%K")
-    place = ("0.1", "0.2", "0.3").index(lr)
+    place = EIGHT.index(lr)
     [name] = [name for name in listed.split() if name.endswith(f"_{place}")]
     return name
 
@@ -48,11 +61,12 @@ def process_of(place: str) -> int:
 
 
 def test_a_job_taken_back_runs_again_one_killed_is_named_and_all_come_back_once(
-    quick: Project, cluster: Slurm
+    quick: Project, cluster: Slurm, alone: dict[str, list[str]]
 ) -> None:
+    words = (f"train.lr={','.join(EIGHT)}", *SLURM)
     for lr in ("0.2", "0.3"):
         (quick.root / f"hold-{lr}").touch()
-    with started(quick, *WORDS, **cluster.environ) as process:
+    with started(quick, *words, **cluster.environ) as process:
         until(lambda: {"0.2", "0.3"} <= set(began(quick)))
         cluster.ask("scontrol", "requeue", job_of(cluster, "0.2"))
         os.kill(process_of("2"), signal.SIGKILL)
@@ -60,15 +74,16 @@ def test_a_job_taken_back_runs_again_one_killed_is_named_and_all_come_back_once(
         (quick.root / "hold-0.2").unlink()
         assert process.wait(600) == 1
     said = quick.read("said")
-    assert "3 jobs, 2 finished, 1 not" in said, said
+    assert "8 jobs, 7 finished, 1 not" in said, said
     assert "train.lr=0.3: FAILED: SLURM's job" in said
-    assert sorted(rates(quick).values()) == [0.1, 0.2]
+    assert len(rates(quick)) == children(quick) == 7
 
     (quick.root / "hold-0.3").unlink()
-    done = sweep(quick, *WORDS, **cluster.environ)
-    assert "3 jobs, 3 finished (2 of them before), 0 not" in done.stdout
-    assert began(quick) == ["0.1", "0.2", "0.2", "0.3", "0.3"]
-    assert len(experiments(quick)) == 3
+    done = sweep(quick, *words, **cluster.environ)
+    assert "8 jobs, 8 finished (7 of them before), 0 not" in done.stdout
+    assert began(quick) == sorted([*EIGHT, "0.2", "0.3"])
+    assert results(quick) == alone
+    assert children(quick) == 8
     assert [each["status"] for each in parents(quick)] == ["FINISHED"]
 
 
@@ -135,3 +150,11 @@ def test_what_slurm_refuses_is_one_line(quick: Project, cluster: Slurm) -> None:
     errors = [line for line in said.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1 and "invalid partition specified: none" in errors[0], said
     assert not began(quick) and "Traceback" not in said
+
+
+def test_a_trial_that_does_worse_ends_early_on_a_node_too(quick: Project, cluster: Slurm) -> None:
+    (quick.root / "hold-0.9").touch()  # it would never end by itself
+    done = sweep(quick, *PRUNING, *SLURM, **cluster.environ)
+    assert "train.lr=0.9: pruned after epoch 1" in done.stdout, done.stdout
+    assert list(rates(quick).values()) == [0.1] and children(quick) == 2
+    assert not list(quick.root.glob("multirun/*/*/.git")) and not cluster.queue()

@@ -16,7 +16,7 @@ from pipeline.sweep.jobs import Pruned
 from pipeline.sweep.pictures import drawn
 from pipeline.sweep.pruning import Pruning
 from testing.project import Project
-from testing.sweeps import began, experiments, make_quick, parents, rates, sweep
+from testing.sweeps import PRUNING, began, experiments, make_quick, parents, rates, sweep
 
 WORDS = ["train.lr=tag(log,interval(0.001,1.0))", "model=torch_mlp,torch_cnn", "checkpoint=default"]
 
@@ -208,11 +208,7 @@ def test_it_runs_jobs_in_clones_and_the_same_command_runs_none_again(quick: Proj
 def test_a_trial_that_does_worse_than_those_before_ends_early_and_says_so_everywhere(
     quick: Project,
 ) -> None:
-    words = (
-        *("hydra/sweeper=optuna", "hydra/launcher=joblib", "train.lr=0.1,0.9"),
-        *("hydra.sweeper.trials=4", "hydra.sweeper.at_once=1", "hydra.sweeper.seed=2"),
-        *("hydra.sweeper.pruner=MedianPruner", "+hydra.sweeper.pruner_options.n_startup_trials=1"),
-    )
+    words = (*PRUNING, "hydra/launcher=joblib")
     quick.run("dvc", "repro")
     (quick.root / "began").unlink()
     quick.commit("a good training, which every clone has before its own")
