@@ -16,6 +16,7 @@ import pytest
 from pipeline import provenance
 from pipeline.provenance.lineage import node
 from testing.project import TINY, Project, make_project
+from testing.streaming import streaming
 
 SETTINGS = (*TINY, "verify.checks=[integrity]", "train.batch_size=1024")
 STAGES = ("prepare", "train", "checkpoint", "export-complete")
@@ -345,6 +346,24 @@ def test_data_comes_out_of_dvcs_cache_and_out_of_its_remote(
     shutil.rmtree(tmp_path / "store")
     line = refused(project, "artifacts/data")
     assert "not in DVC's cache" in line and "not in the DVC remote store" in line
+
+
+def test_data_that_were_streamed_are_streamed_again_whether_or_not_they_are_here_now(
+    data_alone: Project, tmp_path: Path
+) -> None:
+    project = data_alone
+    streaming(project, tmp_path / "store")
+    for _ in range(2):
+        found = reproduced(project, "artifacts/data", "--keep", str(tmp_path / "kept"))
+        assert found["verdict"] == "same bytes"
+        assert not (tmp_path / "kept/clone/.dvc/config.local").exists()  # it may hold keys
+        shutil.rmtree(tmp_path / "kept")
+        project.run("dvc", "pull", "--quiet", "data/big.dvc")
+    shutil.rmtree(tmp_path / "store")
+    done = project.run(*REPRODUCE, "artifacts/data", check=False)
+    line = done.stdout.splitlines()[-1]
+    assert done.returncode == 2 and line.startswith("error: reproduce: prepare: failed: ")
+    assert "data/big: not here, and not to be had from DVC's remote: " in line
 
 
 # It cannot run --------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from pipeline.provenance.lineage import Node
 from pipeline.trace.environment import differences
 from pipeline.trace.text import as_text
 from testing.project import make_project
+from testing.streaming import streaming
 from testing.traced import Traced, modules, traced
 from tests.test_resume import WRITE_PARAMS
 
@@ -425,6 +426,28 @@ def test_raw_data_that_dvc_tracks_is_found_in_its_cache(tmp_path: Path) -> None:
     shutil.rmtree(project.root / ".dvc/cache")
     assert raw(project, "missing", DATA).endswith("the work tree has other data")
     assert "`dvc pull`" in str(project.trace(DATA)["nodes"][0]["checks"])
+
+
+def test_raw_data_that_were_streamed_are_verified_by_what_names_them_here_or_not(
+    tmp_path: Path,
+) -> None:
+    project = Traced(make_project(tmp_path / "project").root)
+    streaming(project, tmp_path / "store")
+    told = "read from DVC's remote, where it was not looked at now"
+    assert "in the work tree" in raw(project, "verified", DATA)
+    project.run("dvc", "pull", "--quiet", "data/big.dvc")
+    here = raw(project, "verified", DATA)
+    assert "in the work tree" in here and here.endswith(f"data/big was {told}")
+    (project.root / "data/other.csv").touch()
+    there = raw(project, "verified", DATA)
+    assert "is at commit" in there and there.endswith(told)
+    pointer = project.root / "data/big.dvc"
+    pointer.write_text(pointer.read_text().replace("md5: ", "md5: 0"))
+    project.commit("other rows")
+    (project.root / "data/other.csv").unlink()
+    assert "is at commit" in raw(project, "verified", DATA)
+    shutil.rmtree(project.root / ".git")
+    assert raw(project, "missing", DATA).endswith("is not at hand; the work tree has other data")
 
 
 # dvc.lock, MLflow, environment ------------------------------------------------------------------

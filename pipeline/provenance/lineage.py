@@ -77,6 +77,11 @@ class Node:
                 return listed
         return {}
 
+    def streamed(self, dep: str) -> list[str]:
+        """Returns the .dvc files in a dep of whose folders nothing was here: their rows were read
+        from DVC's remote."""
+        return [name for name in self.files(dep) if name.endswith(".dvc")]
+
     @property
     def elsewhere(self) -> Mapping[str, Any]:
         """Returns what is known of the checkpoint that training started from, and what is not;

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Container, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -79,6 +80,22 @@ def _origin(path: str, digest: str, runner: Runner, places: Mapping[str, Path]) 
         if _pull(runner, list(_tracked(path, ground.project)), digest, target) is None:
             return "DVC"
     return None
+
+
+@contextmanager
+def remotes_lent(node: Node, runner: Runner) -> Iterator[None]:
+    """Lets a stage that read from DVC's remote do so again: git has no settings of one user's, and
+    a path in the others counts from the user's clone. A stranger's code gets none of them."""
+    ground, streams = runner.ground, any(node.streamed(path) for path in node.deps)
+    place = ground.project / ".dvc/config.local"
+    if runner.confined or not streams:
+        yield
+        return
+    tree.write(ground.clone, place, resolve_dvc.remotes(ground.source.project).encode())
+    try:
+        yield
+    finally:
+        tree.remove(place)  # it may hold keys
 
 
 def _copy_admitted(parent: Path, target: Path, ground: Ground) -> None:

@@ -17,7 +17,7 @@ from pipeline.reproduce.cause import of_environments
 from pipeline.reproduce.code import Code
 from pipeline.reproduce.compare import compare_stage, predictions
 from pipeline.reproduce.confined import Runner
-from pipeline.reproduce.inputs import bring
+from pipeline.reproduce.inputs import bring, remotes_lent
 from pipeline.reproduce.report import Report
 from pipeline.untrusted import plain_files
 
@@ -75,7 +75,8 @@ class Rebuild:
             recorded |= other.params
         self.report.unrecorded = reproduce_run.write_params(recorded, self.runner.ground)
         out = reproduce_run.output(node.stage, self.runner.ground)
-        run = reproduce_run.run(node.stage, self.runner, self.python, self._log(node.stage))
+        with remotes_lent(node, self.runner):
+            run = reproduce_run.run(node.stage, self.runner, self.python, self._log(node.stage))
         if not run.passed:
             self.say(f"{node.stage} failed; its last lines:\n{run.output}")
             raise CannotRun(
