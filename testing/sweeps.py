@@ -35,6 +35,11 @@ stages:
 WORK = r"""\
 import os, pathlib, re, time
 
+def above():  # the shell that has started this process, and what is above it
+    with open(f"/proc/{os.getppid()}/stat") as stat:
+        return os.getppid(), stat.read().rpartition(")")[2].split()[1]
+
+dvc = above()
 lr = float(re.search(r"^  lr: (.+)", open("params.yaml").read(), re.M)[1])
 root = pathlib.Path(os.environ["DVC_ROOT"])
 with open(root / "began", "a") as began:
@@ -49,6 +54,8 @@ for epoch in (1, 2):
     (out / "partial").rename(out / "history.csv")
     while epoch == 1 and (root / f"hold-{lr:g}").exists():
         time.sleep(0.1)
+        if above() != dvc:  # which is gone, and the same stage may begin anew
+            raise SystemExit("error: DVC is gone")
 if (root / f"fail-{lr:g}").exists():
     raise SystemExit(f"error: lr {lr:g} is not to be")
 (out / "unfinished.json").unlink()

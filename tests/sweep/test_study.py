@@ -232,9 +232,6 @@ def test_a_trial_that_does_worse_than_those_before_ends_early_and_says_so_everyw
     before = began(quick)
     sweep(quick, *words)
     assert began(quick) == before
-    (
-        quick.root / "hold-0.9"
-    ).unlink()  # a stage of the pipeline's own ends with DVC; this one waits
 
 
 def test_which_value_mattered_is_drawn_and_told() -> None:
