@@ -6,6 +6,7 @@ Without a process group it is the one process that looks at what they wrote.
 
 import copy
 import datetime
+import gc
 import hashlib
 import operator
 from collections.abc import Callable, Mapping
@@ -87,7 +88,10 @@ class Ranks:
         self._writing = distributed.new_group(backend="gloo", timeout=wait)
 
     def part(self) -> None:
-        """Ends what `meet` began."""
+        """Ends what `meet` began. DDP goes first: the last to hold a group would wait for the
+        group's threads, with the lock that one of them may need to end."""
+        self._loss = None
+        gc.collect()
         distributed.destroy_process_group()
 
     def spread(self, training: Training) -> None:
