@@ -1,5 +1,5 @@
-"""A branch of a net by a size that a program leaves open is followed where both ways compute the
-same, as one that only lays a tensor out anew.
+"""A branch of a net by a size that a program leaves open, or by whether all values are finite, is
+followed where both ways compute the same, as one that only lays a tensor out anew.
 
 torch fixes such a size, or bounds it by what the branch asks. So nothing is told to it, and the net
 is traced once more for each line that branches, with the other way taken there: the programs must
@@ -23,10 +23,13 @@ MOST_LINES = 8
 
 @contextmanager
 def open_branches(other_way_at: str = "") -> Iterator[dict[str, str]]:
-    """Has the model's own lines branch by a size as the examples have it, without a word to torch;
-    gives these lines, with what each asks. At one line the other way can be taken."""
+    """Has the model's own lines branch by a size as the examples have it, without a word to torch,
+    and as if some values were not finite; gives these lines, with what each asks. At one line the
+    other way can be taken."""
     import torch
     from torch.fx.experimental.symbolic_shapes import statically_known_true
+
+    from ._torch_finite import AskedForFinite
 
     opposite: Any = torch.sym_not
     decide: Any = torch.SymBool.__bool__
@@ -45,7 +48,8 @@ def open_branches(other_way_at: str = "") -> Iterator[dict[str, str]]:
 
     torch.SymBool.__bool__ = look  # type: ignore[method-assign]
     try:
-        yield lines
+        with AskedForFinite(lines, other_way_at):
+            yield lines
     finally:
         torch.SymBool.__bool__ = decide  # type: ignore[method-assign]
 
@@ -72,23 +76,41 @@ def differing_line(
 
 
 def _computed(program: "ExportedProgram") -> list[Any]:
-    """Returns what a program computes, without names, and without layouts of memory alone."""
+    """Returns what a program computes, without names, layouts of memory alone, and limits that no
+    finite value is beyond."""
     from torch.fx import GraphModule, Node
     from torch.fx.node import map_arg
+
+    from ._torch_finite import limits_nothing
 
     lines: list[Any] = []
     for path, module in program.graph_module.named_modules():
         if not isinstance(module, GraphModule):
             continue
         numbers: dict[Node, int] = {}
+        needed = _needed(module.graph)
         for node in module.graph.nodes:
-            if _is_layout(node):
+            if node not in needed:
+                continue
+            if _is_layout(node) or limits_nothing(node):
                 numbers[node] = numbers[node.args[0]]
                 continue
             numbers[node] = len(set(numbers.values()))
             args = map_arg((node.args, node.kwargs), numbers.__getitem__)
             lines.append((path, node.op, _name(node), args))
     return [str(line) for line in lines]
+
+
+def _needed(graph: Any) -> set[Any]:
+    """Returns the nodes without what is computed and not used, as a question that was answered."""
+    waiting = [node for node in graph.nodes if node.is_impure() or node.op == "output"]
+    needed: set[Any] = set()
+    while waiting:
+        node = waiting.pop()
+        if node not in needed:
+            needed.add(node)
+            waiting.extend(node.all_input_nodes)
+    return needed
 
 
 def _name(node: Any) -> str:

@@ -13,6 +13,7 @@ from ._onnx_export import silenced
 from ._torch_branches import differing_line, open_branches
 from ._torch_caches import fresher, may_be_stale, renewing
 from ._torch_errors import DECIDES, FAULTS, by_values, fixes_size, in_one_line, scripted
+from ._torch_finite import ASKED, drop_questions
 from ._torch_sizes import open_lengths, tried_sizes
 from ._torch_states import changed_states, drop_reads, known_numbers
 
@@ -80,8 +81,8 @@ class Tracing:
         return program
 
     def with_help(self, changing: set[str], error: Exception) -> Any:
-        """Returns the program where the other way of each line that branches by a size computes
-        the same. What the program itself changes is no number that is known."""
+        """Returns the program where the other way of each line that branches computes the same.
+        What the program itself changes is no number that is known."""
 
         def helped() -> Any:
             return self._helped(changing)
@@ -93,8 +94,9 @@ class Tracing:
                 lines.clear()
                 program = helped()
         if line := differing_line(program, lines, helped):
-            self.places[:] = [line]
-            raise error if fixes_size(error) else ValueError(DECIDES)
+            goes_by_values = lines[line] == ASKED
+            self.places[:] = [] if goes_by_values else [line]
+            raise error if fixes_size(error) or goes_by_values else ValueError(DECIDES)
         return program
 
     def _helped(self, changing: set[str]) -> Any:
@@ -104,6 +106,7 @@ class Tracing:
         with known_numbers(unknown), open_lengths(self.places), tried_sizes():
             program = self.program()
         drop_reads(program)
+        drop_questions(program)
         return program
 
 

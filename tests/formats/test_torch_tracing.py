@@ -85,6 +85,40 @@ class Numbered(Net):
         return super().forward(pixels)
 
 
+class Limited(Net):
+    """Detectors of transformers limit what overflowed while they train."""
+
+    def __init__(self, limit: float = torch.finfo(torch.float32).max - 1000) -> None:
+        super().__init__()
+        self.limit = limit
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        hidden = super().forward(pixels)
+        if self.training and not torch.isfinite(hidden).all():
+            hidden = torch.clamp(hidden, min=-self.limit, max=self.limit)
+        if torch.isinf(hidden).any() or hidden.isnan().any():
+            hidden = hidden.clamp(-self.limit, self.limit)
+        return hidden
+
+
+def test_what_limits_all_that_is_not_finite_limits_always(tmp_path: Path) -> None:
+    training = trained(net=Limited)
+    directory = exported(training, tmp_path)
+    predict, net = form.load(directory), training.net.eval()
+    for factor in (1.0, np.inf):
+        pixels = np.ones((3, 12), np.float32) * np.float32(factor)
+        with torch.no_grad():
+            expected = net(torch.from_numpy(pixels)).numpy()
+        np.testing.assert_array_equal(predict({"pixels": pixels})["logits"], expected)
+    net.train()
+    assert by_trainer(form.load_training(directory)) == by_source(training)
+
+
+def test_a_limit_that_changes_what_is_finite_is_told_with_its_line(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"if .*isinf.*: it goes by the values of a tensor"):
+        exported(trained(net=lambda: Limited(2.0)), tmp_path)
+
+
 class Shifted(nn.Module):
     """Relative places as XLNet lays them: torch cannot prove what its reshapes ask of a length."""
 
