@@ -182,3 +182,18 @@ def test_only_an_index_that_comes_from_an_input_is_looked_at(looking: dict[str, 
         return sum(node.op_type == "Where" for node in graph.node)
 
     assert [guards(kind) for kind in looking] == [1, 1, 1, 0]
+
+
+class Masking(nn.Module):
+    """A mask of integers is taken from a number, as nets of texts do, and divides one."""
+
+    def forward(self, mask: Tensor) -> Tensor:
+        return (1.0 - mask) * torch.rsub(mask, 2.5, alpha=2) + 7.5 // (mask + 1) + mask // 2.5
+
+
+def test_a_number_before_integers_is_promoted_as_by_the_source(tmp_path: Path) -> None:
+    mask = np.arange(-6, 6).reshape(3, 4)
+    mask[mask == -1] = 0
+    form.export(Masking().eval(), {"mask": mask}, ["y"], tmp_path)
+    expected = Masking()(torch.from_numpy(mask)).numpy()
+    np.testing.assert_array_equal(form.load(tmp_path)({"mask": mask})["y"], expected)

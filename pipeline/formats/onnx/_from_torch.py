@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._examples import Examples, examples
 from .._onnx_export import TORCHVISION, silenced
+from .._onnx_numbers import promote
 from .._torch_errors import in_one_line
 from .._torch_tracing import traced
 from ..contract import Arrays
@@ -68,6 +69,7 @@ def _capture(model: "nn.Module", given: Examples) -> Any:
     program = traced(model, tensors, shapes, "onnx: this model")
     refuse_negative(program)
     give_four_axes(program)
+    promote(program)
     return program
 
 

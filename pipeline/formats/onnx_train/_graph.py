@@ -6,6 +6,7 @@ from typing import Any
 
 from .._examples import Examples, names_of_axes
 from .._onnx_export import write
+from .._onnx_numbers import promote
 from ._capture import EXAMPLE_ROWS, complaints_about
 from ._masks import MASKS, Mask, count
 
@@ -74,6 +75,7 @@ def _translate(
         shapes, names = (*shapes, {0: torch.export.Dim.AUTO}), (*names, {0: MASKS})
     with complaints_about("graph"):
         program = torch.export.export(Placed(), tensors, dynamic_shapes=(shapes,))
+        promote(program)
         translated = torch.onnx.export(
             program,
             input_names=inputs,
