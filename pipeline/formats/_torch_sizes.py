@@ -7,6 +7,7 @@ that have bounds (`(2 * length - 1) % length != 0`) is then known by trying each
 """
 
 import builtins
+import functools
 import itertools
 import math
 import traceback
@@ -68,6 +69,7 @@ def tried_sizes() -> Iterator[None]:
     evaluate = ShapeEnv._maybe_evaluate_static
     known: dict[Any, Any] = {}
 
+    @functools.wraps(evaluate)  # torch empties its cache by an attribute
     def tried(self: Any, condition: Any, **how: Any) -> Any:
         answer = evaluate(self, condition, **how)
         if answer is not None or not isinstance(condition, Boolean):
