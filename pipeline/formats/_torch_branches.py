@@ -29,7 +29,7 @@ def open_branches(other_way_at: str = "") -> Iterator[dict[str, str]]:
     import torch
     from torch.fx.experimental.symbolic_shapes import statically_known_true
 
-    from ._torch_finite import AskedForFinite
+    from ._torch_finite import asked_for_finite
 
     opposite: Any = torch.sym_not
     decide: Any = torch.SymBool.__bool__
@@ -48,7 +48,7 @@ def open_branches(other_way_at: str = "") -> Iterator[dict[str, str]]:
 
     torch.SymBool.__bool__ = look  # type: ignore[method-assign]
     try:
-        with AskedForFinite(lines, other_way_at):
+        with asked_for_finite(lines, other_way_at):
             yield lines
     finally:
         torch.SymBool.__bool__ = decide  # type: ignore[method-assign]

@@ -10,9 +10,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
-from torch.overrides import TorchFunctionMode
-
 from ._torch_errors import is_of_the_model, place
 
 if TYPE_CHECKING:
@@ -27,54 +24,53 @@ UNITED = {"any", "all", "logical_or", "__or__", "bitwise_or"}
 QUESTIONS = FINITE | NOT_FINITE | INVERTED | UNITED
 
 
-class AskedForFinite(TorchFunctionMode):
-    """While it is entered, whoever asks whether values are finite hears that some are not; at the
-    line `other_way_at` that all are. `lines` gets each line that asks."""
+def asked_for_finite(lines: dict[str, str], other_way_at: str = "") -> Any:
+    """Returns a context in which whoever asks whether values are finite hears that some are not; at
+    the line `other_way_at` that all are. `lines` gets each line that asks."""
+    from torch import Tensor
+    from torch.overrides import TorchFunctionMode
 
-    def __init__(self, lines: dict[str, str], other_way_at: str = "") -> None:
-        super().__init__()
-        self._lines, self._other_way_at = lines, other_way_at
-        self._means: dict[int, tuple[Tensor, bool]] = {}
-        """By id, what was computed, and whether true means that all values are finite."""
+    means: dict[int, tuple[Tensor, bool]] = {}  # by id; whether true says that all are finite
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = getattr(func, "__name__", "")
-        if name == "__bool__" and (answer := self._answer(args[0])) is not None:
-            return answer
-        result = func(*args, **(kwargs or {}))
-        if isinstance(result, Tensor):
-            meaning = self._meaning(name, args)
-            if meaning is not None:
-                self._means[id(result)] = result, meaning
-        return result
+    def known(value: Any) -> bool | None:
+        return means[id(value)][1] if id(value) in means else None
 
-    def _meaning(self, name: str, args: Any) -> bool | None:
-        if name in FINITE | NOT_FINITE:
-            return name in FINITE
-        known = [self._means.get(id(each), (None, None))[1] for each in args if _is_tensor(each)]
-        if name not in QUESTIONS or not known or None in known or len({*known}) > 1:
-            return None
-        meaning = bool(known[0])
-        if name in INVERTED:
-            return not meaning
-        return meaning if meaning == (name == "all") else None
+    class Asking(TorchFunctionMode):
+        def __torch_function__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            name = getattr(func, "__name__", "")
+            if name == "__bool__" and known(args[0]) is not None:
+                line = _asking_line()
+                if line:
+                    lines[line] = ASKED
+                    return known(args[0]) == (line == other_way_at)
+            result = func(*args, **(kwargs or {}))
+            of = [known(each) for each in args if isinstance(each, Tensor)]
+            if isinstance(result, Tensor) and (meaning := _meaning(name, of)) is not None:
+                means[id(result)] = result, meaning
+            return result
 
-    def _answer(self, asked: Tensor) -> bool | None:
-        _, meaning = self._means.get(id(asked), (None, None))
-        if meaning is None:
-            return None
-        frame: Any = sys._getframe(2)
-        while frame and not is_of_the_model(frame.f_code.co_filename):
-            frame = frame.f_back
-        if frame is None:
-            return None
-        line = place(Path(frame.f_code.co_filename), frame.f_lineno)
-        self._lines[line] = ASKED
-        return meaning == (line == self._other_way_at)
+    return Asking()
 
 
-def _is_tensor(value: Any) -> bool:
-    return isinstance(value, Tensor)
+def _meaning(name: str, of: list[bool | None]) -> bool | None:
+    """Returns whether true says that all values are finite, or that some are not; else null."""
+    if name in FINITE | NOT_FINITE:
+        return name in FINITE
+    if name not in QUESTIONS or not of or None in of or len({*of}) > 1:
+        return None
+    if name in INVERTED:
+        return not of[0]
+    return of[0] if of[0] == (name == "all") else None
+
+
+def _asking_line() -> str:
+    """Returns the line of the model that asks; "" where it is none of its own."""
+    frame: Any = sys._getframe(2)
+    while frame and not is_of_the_model(frame.f_code.co_filename):
+        frame = frame.f_back
+    return place(Path(frame.f_code.co_filename), frame.f_lineno) if frame else ""
 
 
 def drop_questions(program: "ExportedProgram") -> None:
