@@ -68,7 +68,7 @@ def set_values(target: "Tensor", values: np.ndarray) -> None:
     """Sets a tensor, in place, to what `array` gives of it or the like."""
     import torch
 
-    given = torch.from_numpy(np.ascontiguousarray(values))
+    given = torch.from_numpy(np.asarray(values, order="C"))  # a scalar stays one
     target.copy_(given.view(target.dtype) if target.dtype == torch.bfloat16 else given)
 
 

@@ -150,9 +150,9 @@ def demand_own_randomness(model: keras.Model, inputs: Mapping[str, tf.TensorSpec
     nor saved."""
     call = tf.function(lambda batch: model(batch, training=True), autograph=False)
     graph = call.get_concrete_function(one_or_all(inputs)).graph
-    names = _foreign(graph, model.variables)
+    names = sorted(_foreign(graph, model.variables))
     metrics = {each.path for each in model.metrics_variables}
-    if counted := [name for name in names if name.partition(":")[0] in metrics]:
+    if counted := [each for name in names if (each := name.partition(":")[0]) in metrics]:
         raise ValueError(
             f"its call updates a metric ({counted[0]}), which counts from batch to "
             "batch; take it out of call, and name it in train.metrics or update it in "

@@ -198,7 +198,7 @@ def set_weights(training: Training, weights: Arrays) -> None:
     tensors = training.predicting.net.state_dict()
     for name, array in weights.items():
         tensor = tensors[name.removeprefix("net/")]
-        values = torch.from_numpy(np.ascontiguousarray(array))
+        values = torch.from_numpy(np.asarray(array, order="C"))  # a scalar stays one
         tensor.copy_(values.view(tensor.dtype) if tensor.dtype == torch.bfloat16 else values)
 
 

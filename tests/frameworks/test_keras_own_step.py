@@ -320,7 +320,7 @@ def test_a_metric_within_call_is_refused_in_one_line(tmp_path: Path) -> None:
     optimizer = partial(keras.optimizers.Adam, 0.01)
     (tmp_path / "trial").mkdir()
     found = fault(framework, "keras", tmp_path / "trial", partial(Counting, 2), Classes, optimizer)
-    assert str(found).startswith("model.net: its call updates a metric (mean/total")
+    assert str(found).startswith("model.net: its call updates a metric (mean/count)")
 
 
 class Preparing(Base):

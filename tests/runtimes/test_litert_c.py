@@ -58,7 +58,7 @@ def test_the_card_is_followed_in_a_copy(model: Path, tmp_path: Path) -> None:
     assert "seven.npz scores: largest difference" in done.stdout
     assert "warning:" not in done.stdout + done.stderr
     check = (copy / "runtimes/litert_c/check").read_bytes()
-    assert b"libLiteRt.so" in check and b"python" not in check
+    assert b"libLiteRt.so" in check and b"libpython" not in check
 
 
 @pytest.mark.parametrize("change", CHANGES)
