@@ -129,10 +129,18 @@ def test_what_dvc_has_not_started_starts_nothing(place: Path) -> None:
         assert not json.loads(done.stdout)["modules"]
 
 
-def test_reproduce_runs_stages_as_dvc_does(place: Path) -> None:
-    environ = surroundings_without_dvc(RUNS_STAGES=str(os.getpid()))
-    words = ["sh", "-c", "python -m pipeline.train; exit $?"]
-    done = subprocess.run(words, cwd=place, env=environ, input="", capture_output=True, text=True)
+AS_REPRODUCE = """
+import os, subprocess
+os.environ["RUNS_STAGES"] = str(os.getpid())
+subprocess.run(["sh", "-c", "python -m pipeline.train; exit $?"], input=b"", check=True)
+"""
+
+
+def test_reproduce_runs_stages_as_dvc_does(place: Path, tmp_path: Path) -> None:
+    (script := tmp_path / "reproduce.py").write_text(AS_REPRODUCE)
+    words = [sys.executable, str(script)]
+    environ = surroundings_without_dvc()
+    done = subprocess.run(words, cwd=place, env=environ, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["modules"]
 
 
