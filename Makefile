@@ -20,7 +20,7 @@ SETUP := .venv/requirements.lock
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast test-newer check ui bench bench-scale faults lock python clean
+.PHONY: help run test test-fast test-newer check ui bench bench-compare bench-scale faults lock python clean
 
 # Prints the first of its arguments that is a Python with wheels in requirements.lock, our own
 # environment's apart; if none is, one line says what was found.
@@ -80,6 +80,9 @@ bench: $(SETUP)  ## the pipeline beside the same job written by hand; what a lar
 	python -m benchmarks.no_op
 	python -m benchmarks.large
 	python -m benchmarks.loading
+
+bench-compare: $(SETUP)  ## the pipeline beside that of another revision: make bench-compare REV=HEAD~1
+	python -m benchmarks.compare --beside $(or $(REV),HEAD)
 
 bench-scale: $(SETUP)  ## two processes against one, what a rank of FSDP2 holds, a sweep beside its runs, and how costs grow
 	python -m benchmarks.ranks
