@@ -115,8 +115,8 @@ def _as_class(
     wanted = net.state_dict()
     left = [name for name in names if name not in wanted]
     said = {"class": architecture} | ({"left_of_base": ", ".join(left)[:500]} if left else {})
-    kept = {name: own for name, own in names.items() if name in wanted}
-    return Base(LazyMapping(kept, weights.__getitem__), changed, said)
+    of_the_class = {name: own for name, own in names.items() if name in wanted}
+    return Base(LazyMapping(of_the_class, weights.__getitem__), changed, said)
 
 
 def _misshapen(net: Any, plain: Mapping[str, Any]) -> list[str]:
