@@ -1,9 +1,12 @@
 """A large file is digested as it is written, and its digests stay known until its inode says that
 somebody wrote to it; so nobody reads it again to name it: by its sha256 we, by its md5 DVC."""
 
+import contextlib
 import hashlib
 import io
 import os
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PosixPath
 from typing import IO, Any
@@ -13,6 +16,8 @@ LARGE = 1 << 26
 ticks of the clock that its inode goes by."""
 CHUNK = 1 << 22
 """Bytes that are copied at once."""
+AT_ONCE = 1 << 30
+"""Bytes that are written at once: the system takes no 2 GiB."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +34,23 @@ class _Digester:
     def __init__(self) -> None:
         self._sha256, self._md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
 
-    def update(self, part: Any) -> None:
-        self._sha256.update(part)
-        self._md5.update(part)
+    @contextlib.contextmanager
+    def beside(self, part: memoryview | bytes) -> Iterator[None]:
+        """Digests the part while the caller does something else with it."""
+        digests = (self._sha256.update, self._md5.update)
+        if len(part) < CHUNK:
+            for update in digests:
+                update(part)
+            yield
+            return
+        threads = [threading.Thread(target=update, args=(part,)) for update in digests]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            for thread in threads:
+                thread.join()
 
     def digests(self) -> Digests:
         return Digests(self._sha256.hexdigest(), self._md5.hexdigest())
@@ -59,8 +78,10 @@ class _Digesting(io.RawIOBase):
         self._file, self._digester, self._straight = file, _Digester(), True
 
     def write(self, data: Any, /) -> int:
-        count = self._file.write(data)
-        self._digester.update(memoryview(data).cast("B")[:count])
+        part = memoryview(data).cast("B")[:AT_ONCE]
+        with self._digester.beside(part):
+            count = self._file.write(part)
+        self._straight = self._straight and count == len(part)
         return count
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
@@ -106,9 +127,10 @@ def digest(path: Path) -> str:
 
 
 def _read_large(file: IO[bytes]) -> Digests:
-    digester = _Digester()
-    while part := file.read(CHUNK):
-        digester.update(part)
+    digester, part = _Digester(), file.read(CHUNK)
+    while part:
+        with digester.beside(part):
+            part = file.read(CHUNK)
     return digester.digests()
 
 
@@ -152,8 +174,8 @@ def copy(source: Path, target: Path) -> str:
     digester = _Digester()
     with source.open("rb") as reads, target.open("wb") as writes:
         while part := reads.read(CHUNK):
-            digester.update(part)
-            writes.write(part)
+            with digester.beside(part):
+                writes.write(part)
     _remember(target.stat(), digester.digests())
     return digester.digests().sha256
 

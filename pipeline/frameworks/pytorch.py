@@ -43,6 +43,7 @@ Arrays = Mapping[str, np.ndarray]
 def configure(threads: int) -> None:
     """Makes the process deterministic, but for the seed; before anything is built."""
     os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
+    os.environ["THP_MEM_ALLOC_ENABLE"] = "1"  # huge pages: large tensors come and go
     torch.set_num_threads(threads)
     # As use_deterministic_algorithms(True), which would import torch._inductor (seconds).
     torch.set_deterministic_debug_mode("error")

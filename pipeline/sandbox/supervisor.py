@@ -198,6 +198,7 @@ def environment(threads: int, home: Path) -> dict[str, str]:
     passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     fixed = {"HOME": str(home), "TMPDIR": str(home), "LANG": "C.UTF-8", "CUDA_VISIBLE_DEVICES": ""}
     fixed |= {"TF_DETERMINISTIC_OPS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    fixed |= {"THP_MEM_ALLOC_ENABLE": "1"}  # torch's, as where the model was trained
     counts = (
         *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"),
         *("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),

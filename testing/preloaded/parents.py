@@ -58,6 +58,7 @@ SET_BY_IMPORTS = {
     "ENABLE_RUNTIME_UPTIME_TELEMETRY": "1",
     "KMP_DUPLICATE_LIB_OK": "True",
     "KMP_INIT_AT_FORK": "FALSE",
+    "THP_MEM_ALLOC_ENABLE": "1",
 }
 """A process that has imported the same hands these on, and they change nothing."""
 BY_PARENT = {"DVC_": "dvc", "MLFLOW_": "mlflow", "_MLFLOW_": "mlflow"}

@@ -1,10 +1,14 @@
 """The sha256 of what lies at a path is that of its bytes now."""
 
 import hashlib
+import io
+import tempfile
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline import written
 from pipeline.files import replacing
@@ -77,6 +81,41 @@ def test_what_is_written_is_digested_meanwhile(tmp_path: Path, readings: list[st
     (tmp_path / "copy").write_bytes(b"other")
     del every[tmp_path / "copy"]
     assert written.known_md5(tmp_path) == every
+
+
+@given(parts=st.lists(st.binary(max_size=200), max_size=8), buffer=st.sampled_from([7, 64, 4096]))
+def test_digests_are_those_of_the_bytes_however_they_come(parts: list[bytes], buffer: int) -> None:
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
+        for name, value in {"LARGE": 0, "CHUNK": buffer, "AT_ONCE": 50}.items():
+            patch.setattr(written, name, value)
+        path = written.WrittenPath(folder) / "file"
+        with path.open("wb") as file:
+            for part in parts:
+                file.write(part)
+                file.flush()
+        content = b"".join(parts)
+        assert path.read_bytes() == content
+        names = [hashlib.new(name, content).hexdigest() for name in ("sha256", "md5")]
+        with path.open("rb") as file:
+            expected = written.Digests(*names)
+            assert written._known(path.stat()) == expected == written._read_large(file)
+        copy = path.with_name("copy")
+        assert written.copy(path, copy) == expected.sha256
+        assert written._known(copy.stat()) == expected
+        assert copy.read_bytes() == content
+
+
+def test_what_the_disk_took_a_part_of_is_read(tmp_path: Path, readings: list[str]) -> None:
+    class Short(io.FileIO):
+        def write(self, data: Any, /) -> int:
+            return super().write(data[:3])
+
+    path = tmp_path / "file"
+    with io.BufferedWriter(written._Digesting(Short(path, "w"))) as file:
+        file.write(b"content" * 5000)
+    assert path.read_bytes() == b"content" * 5000
+    assert digests.digest(path) == hashlib.sha256(b"content" * 5000).hexdigest()
+    assert readings == ["file"]
 
 
 def test_what_is_written_twice_is_read(tmp_path: Path, readings: list[str]) -> None:

@@ -45,7 +45,6 @@ FAULT = "fault-{}.json"
 """Where a rank leaves the error that it ends with, in one line."""
 VARIABLES = {
     "TORCH_CPP_LOG_LEVEL": "ERROR",  # DDP warns of what it is asked to do
-    "THP_MEM_ALLOC_ENABLE": "1",  # tensors of FSDP2 come and go: fewer pages, less of a processor
 }
 """What the ranks need of the environment."""
 ALONE = {"GLOO_SOCKET_IFNAME": "lo"}
