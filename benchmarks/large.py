@@ -87,7 +87,7 @@ net.fit(values[:trained], labels[:trained], batch_size=8, verbose=0)
 print(net.evaluate(values[trained:], labels[trained:], verbose=0))
 net.save("by_hand.keras")
 mlflow.set_tracking_uri("sqlite:///by_hand.db")
-mlflow.keras.log_model(net, name="model", input_example=values[:7])
+mlflow.tensorflow.log_model(net, name="model", input_example=values[:7])
 """
 NETS = {"pytorch": (MODEL, CONF, BY_HAND), "keras": (KERAS_MODEL, KERAS_CONF, KERAS_BY_HAND)}
 DATA = """
