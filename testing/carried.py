@@ -13,7 +13,7 @@ import pytest
 
 from testing.finished import finished
 from testing.formats import FOLDER, form
-from testing.runtimes import described, save, write
+from testing.runtimes import demand, described, follow_card, save, write
 from testing.shared import shared
 
 Arrays = dict[str, np.ndarray]
@@ -34,6 +34,20 @@ def carrying(
     shutil.copytree(made, directory, copy_function=os.link)
     write(runtime, directory, json.loads((directory / "schema.json").read_text()))
     return {batch: batches / f"{batch}.npz" for batch in SIZES}
+
+
+def mailed(factory: pytest.TempPathFactory, runtime: str) -> Path:
+    """Returns a folder with a model whose card somebody followed, and with what was said. Read it,
+    do not change it."""
+    demand(runtime)
+
+    def make(folder: Path) -> None:
+        carrying(factory, "torch_mlp", runtime, folder / "model")
+        done = follow_card(runtime, folder / "model")
+        (folder / "said").write_text(done.stdout + done.stderr)
+        assert done.returncode == 0, done.stderr
+
+    return shared(factory, f"mailed-{runtime}", make)
 
 
 def _made(factory: pytest.TempPathFactory, model: str) -> tuple[Path, Path]:

@@ -5,14 +5,23 @@ from collections.abc import Callable
 from pathlib import Path
 
 import keras
+import pytest
 from keras import layers
 
 from pipeline import runtimes
 from testing.formats import form
 from testing.keras_cases import Case, text_and_numbers, visitors
-from testing.runtimes import described, save, write
+from testing.runtimes import demand, described, save, write
 
 Change = Callable[[keras.Model], None]
+
+
+def exported(name: str, factory: pytest.TempPathFactory) -> Path:
+    """Returns a folder with the model, if the runtime is here; else it skips the test."""
+    demand(name)
+    folder = factory.mktemp(name) / "model"
+    folder.mkdir()
+    return export(name, folder)
 
 
 def export(name: str, folder: Path, change: Change = lambda model: None) -> Path:

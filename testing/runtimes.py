@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,19 @@ def demand(name: str) -> None:
         if os.environ.get("NOTHING_SKIPPED"):
             pytest.fail(str(lacking))
         pytest.skip(str(lacking))
+
+
+def command(
+    name: str, words: str, folder: Path, **environment: str
+) -> "subprocess.CompletedProcess[str]":
+    """Runs words that a person types, who has the runtime and no Python of ours."""
+    found = {"PATH": "/usr/bin:/bin", **runtimes.program(name).find().environment, **environment}
+    return subprocess.run(words, shell=True, cwd=folder, env=found, capture_output=True, text=True)
+
+
+def follow_card(name: str, model: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Does what the model's card says of the runtime."""
+    return command(name, runtimes.program(name).card(model), model, **environment)
 
 
 def write(name: str, directory: Path, schema: Mapping[str, Any]) -> Path:

@@ -5,8 +5,8 @@ import importlib.util
 import json
 import os
 import shutil
-import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,34 +15,19 @@ import pytest
 from pipeline.runtimes import program
 from pipeline.runtimes.contract import NotHere
 from pipeline.runtimes.executorch_cpp import program as executorch
-from testing import runtimes
-from testing.carried import carrying
+from testing import carried, runtimes
 from testing.changed_weights import CHANGES
 from testing.project import ROOT
-from testing.shared import shared
 
 NAME = "executorch_cpp"
 
 
-def command(words: str, folder: Path) -> "subprocess.CompletedProcess[str]":
-    environment = {"PATH": "/usr/bin:/bin", **program(NAME).find().environment}
-    return subprocess.run(
-        words, shell=True, cwd=folder, env=environment, capture_output=True, text=True
-    )
+command = partial(runtimes.command, NAME)
 
 
 @pytest.fixture(scope="module")
 def mailed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model whose card somebody followed, with what was said. Read it, do not change it."""
-    runtimes.demand(NAME)
-
-    def make(folder: Path) -> None:
-        carrying(tmp_path_factory, "torch_mlp", NAME, folder / "model")
-        done = command(program(NAME).card(folder / "model"), folder / "model")
-        (folder / "said").write_text(done.stdout + done.stderr)
-        assert done.returncode == 0, done.stderr
-
-    return shared(tmp_path_factory, "mailed-executorch-cpp", make)
+    return carried.mailed(tmp_path_factory, NAME)
 
 
 def test_the_card_is_followed_in_a_copy(mailed: Path) -> None:
@@ -79,7 +64,7 @@ def test_what_answers_otherwise_is_noticed(
     copy = Path(shutil.copytree(mailed / "model", tmp_path / "model"))
     change(copy)
     os.utime(copy / "model.pt2")
-    done = command(program(NAME).card(copy), copy)
+    done = runtimes.follow_card(NAME, copy)
     assert done.returncode == 2 and "which is too far" in done.stdout
 
 

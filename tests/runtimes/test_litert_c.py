@@ -16,7 +16,7 @@ from pipeline.runtimes import program
 from pipeline.runtimes.contract import NotHere
 from pipeline.runtimes.litert_c import program as litert
 from testing import runtimes, varying
-from testing.carried_in_c import CHANGES, Change, export
+from testing.carried_in_c import CHANGES, Change, export, exported
 from testing.formats import form
 from testing.project import ROOT
 
@@ -25,22 +25,7 @@ NAME = "litert_c"
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    runtimes.demand(NAME)
-    folder = tmp_path_factory.mktemp("litert_c") / "model"
-    folder.mkdir()
-    return export(NAME, folder)
-
-
-def make(model: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """Follows the card."""
-    return subprocess.run(
-        program(NAME).card(model),
-        shell=True,
-        cwd=model,
-        env={"PATH": "/usr/bin:/bin", **program(NAME).find().environment, **environment},
-        capture_output=True,
-        text=True,
-    )
+    return exported(NAME, tmp_path_factory)
 
 
 def test_numbers_and_texts_are_answered_as_the_model_does(model: Path) -> None:
@@ -53,7 +38,7 @@ def test_numbers_and_texts_are_answered_as_the_model_does(model: Path) -> None:
 
 def test_the_card_is_followed_in_a_copy(model: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(model, tmp_path / "mailed"))
-    done = make(copy)
+    done = runtimes.follow_card(NAME, copy)
     assert done.returncode == 0, done.stderr
     assert "seven.npz scores: largest difference" in done.stdout
     assert "warning:" not in done.stdout + done.stderr
@@ -89,7 +74,7 @@ def test_the_program_refuses_another_version_before_it_calls_it(
     said: str, found: str, model: Path, tmp_path: Path
 ) -> None:
     copy = Path(shutil.copytree(model, tmp_path / "mailed"))
-    done = make(copy, LITERT=str(other(tmp_path, said)))
+    done = runtimes.follow_card(NAME, copy, LITERT=str(other(tmp_path, said)))
     last = [line for line in done.stderr.splitlines() if not line.startswith("make")]
     expected = "whose functions it calls: pip install ai-edge-litert==2.3.0"
     assert last == [f"found ai-edge-litert {found}, expected 2.3.0, {expected}"]

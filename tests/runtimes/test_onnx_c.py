@@ -27,18 +27,6 @@ const void *OrtGetApiBase(void) { return base; }
 """A library that has no table of the first version."""
 
 
-def make(model: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """Follows the card."""
-    return subprocess.run(
-        program(NAME).card(model),
-        shell=True,
-        cwd=model,
-        env={"PATH": "/usr/bin:/bin", **program(NAME).find().environment, **environment},
-        capture_output=True,
-        text=True,
-    )
-
-
 def test_it_answers_as_the_trained_model_and_is_timed(model: Linear) -> None:
     report = model.verify(checks=("parity",))
     ran = report["runtimes"][NAME]
@@ -57,7 +45,7 @@ def test_what_answers_otherwise_is_noticed(model: Linear, nodes, arrays) -> None
 
 def test_the_card_is_followed_in_a_copy(model: Linear, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(model.complete_model, tmp_path / "mailed"))
-    done = make(copy)
+    done = runtimes.follow_card(NAME, copy)
     assert done.returncode == 0, done.stderr
     assert "seven.npz logits: largest difference" in done.stdout
     assert "warning" not in done.stdout + done.stderr
@@ -70,7 +58,7 @@ def test_a_library_without_the_functions_is_refused_in_one_line(
     library.parent.mkdir(parents=True)
     (tmp_path / "other.c").write_text(FUNCTIONS)
     subprocess.run(["cc", "-shared", "-fPIC", "-o", library, tmp_path / "other.c"], check=True)
-    done = make(model.complete_model, ONNXRUNTIME=str(tmp_path / "other"))
+    done = runtimes.follow_card(NAME, model.complete_model, ONNXRUNTIME=str(tmp_path / "other"))
     last = [line for line in done.stderr.splitlines() if not line.startswith("make")]
     assert last == ["expected the first version of ONNX Runtime's functions, which it lacks: 9.0.0"]
     assert done.returncode == 2
@@ -81,7 +69,9 @@ def test_a_wheel_without_a_library_is_not_run(
 ) -> None:
     (tmp_path / "onnxruntime").mkdir()
     (tmp_path / "onnxruntime/__init__.py").write_text("")
-    done = make(model.complete_model, ONNXRUNTIME=str(tmp_path / "onnxruntime"))
+    done = runtimes.follow_card(
+        NAME, model.complete_model, ONNXRUNTIME=str(tmp_path / "onnxruntime")
+    )
     assert done.returncode == 2 and "found no libonnxruntime.so in" in done.stderr
     monkeypatch.delitem(sys.modules, "onnxruntime", raising=False)
     monkeypatch.syspath_prepend(tmp_path)

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 from pipeline.formats.saved_model.tensors import tensors
 from pipeline.runtimes import program
 from testing import runtimes
-from testing.carried_in_c import CHANGES, Change, export
+from testing.carried_in_c import CHANGES, Change, export, exported
 from testing.formats import form
 
 NAME = "saved_model_c"
@@ -19,10 +18,7 @@ NAME = "saved_model_c"
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    runtimes.demand(NAME)
-    folder = tmp_path_factory.mktemp("saved_model_c") / "model"
-    folder.mkdir()
-    return export(NAME, folder)
+    return exported(NAME, tmp_path_factory)
 
 
 def test_numbers_and_texts_are_answered_as_the_model_does(model: Path, tmp_path: Path) -> None:
@@ -35,15 +31,7 @@ def test_numbers_and_texts_are_answered_as_the_model_does(model: Path, tmp_path:
 
 def test_the_card_is_followed_in_a_copy(model: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(model, tmp_path / "mailed"))
-    place = program(NAME).find()
-    done = subprocess.run(
-        program(NAME).card(copy),
-        shell=True,
-        cwd=copy,
-        env={"PATH": "/usr/bin:/bin", **place.environment},
-        capture_output=True,
-        text=True,
-    )
+    done = runtimes.follow_card(NAME, copy)
     assert done.returncode == 0, done.stderr
     assert "seven.npz scores: largest difference" in done.stdout
     assert "warning" not in done.stdout + done.stderr
