@@ -1,11 +1,19 @@
-"""What the engines' sweeps are compared with."""
+"""What the engines' sweeps run, and what they are compared with."""
 
 import json
+from pathlib import Path
 
 import pytest
 
+from testing.project import Project
 from testing.shared import shared
-from testing.sweeps import one_after_the_other
+from testing.sweeps import make_quick, one_after_the_other
+
+
+@pytest.fixture
+def quick(tmp_path: Path) -> Project:
+    """A project whose stages take no time."""
+    return make_quick(tmp_path / "project")
 
 
 @pytest.fixture(scope="session")

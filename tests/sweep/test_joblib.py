@@ -4,8 +4,6 @@ import os
 import signal
 from pathlib import Path
 
-import pytest
-
 from pipeline.provenance import git
 from testing.project import Project
 from testing.sweeps import (
@@ -13,7 +11,6 @@ from testing.sweeps import (
     began,
     children,
     experiments,
-    make_quick,
     parents,
     rates,
     results,
@@ -23,11 +20,6 @@ from testing.sweeps import (
 )
 
 WORDS = (f"train.lr={','.join(EIGHT)}", "hydra/launcher=joblib", "hydra.launcher.n_jobs=3")
-
-
-@pytest.fixture
-def quick(tmp_path: Path) -> Project:
-    return make_quick(tmp_path / "project")
 
 
 def pipelines(project: Project) -> list[int]:

@@ -16,7 +16,6 @@ from testing.sweeps import (
     PRUNING,
     began,
     children,
-    make_quick,
     parents,
     rates,
     results,
@@ -33,11 +32,6 @@ WORDS = ("train.lr=0.1,0.2,0.3", *SLURM)
 def cluster() -> Iterator[Slurm]:
     with slurm.serving() as serving:
         yield serving
-
-
-@pytest.fixture
-def quick(tmp_path: Path) -> Project:
-    return make_quick(tmp_path / "project")
 
 
 def job_of(cluster: Slurm, lr: str) -> str:

@@ -2,7 +2,7 @@
 
 import math
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from pipeline.sweep.jobs import Pruned
 from pipeline.sweep.pictures import drawn
 from pipeline.sweep.pruning import Pruning
 from testing.project import Project
-from testing.sweeps import PRUNING, began, experiments, make_quick, parents, rates, sweep
+from testing.sweeps import PRUNING, began, experiments, parents, rates, sweep
 
 WORDS = ["train.lr=tag(log,interval(0.001,1.0))", "model=torch_mlp,torch_cnn", "checkpoint=default"]
 
@@ -186,11 +186,6 @@ def test_a_database_of_another_programs_is_refused_in_one_line(
         text = capsys.readouterr().err
         assert text.startswith("error: hydra.sweeper.storage: found sqlite:///"), text
         assert text.count("\n") == 1 and "Name a database that no other program" in text
-
-
-@pytest.fixture
-def quick(tmp_path: Path) -> Iterator[Project]:
-    return make_quick(tmp_path / "project")
 
 
 def test_it_runs_jobs_in_clones_and_the_same_command_runs_none_again(quick: Project) -> None:
