@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pipeline.config.distributed_params import TRAIN_OVER_RANKS, ranks, replicas
 from pipeline.config.params import Train, TrainParams
 from pipeline.data import arrays as prepared
 from pipeline.files import replacing
@@ -14,6 +15,7 @@ from pipeline.run.made_here import Clock
 from pipeline.training import checkpoints, parts, start
 from pipeline.training.deciding import Deciding
 from pipeline.training.decision import Decision
+from pipeline.training.divisible import demand_divisible
 from pipeline.training.epochs import demand_answers_at_the_ends, judge
 from pipeline.training.history import HISTORY, Row, read_history, write_history
 from pipeline.training.loop import Loop, demand_finite, report
@@ -27,8 +29,9 @@ from pipeline.training.trial import demand_trainable
 
 def train(data: Path, models: Path, output: Path, params: TrainParams) -> None:
     """Writes epoch_0001.pt and on, and history.csv; goes on from what a killed run left there."""
-    tell_how_to_go_on(output, params.train.epochs)
-    if params.train.distributed.processes > 1:
+    if params.model.framework in TRAIN_OVER_RANKS:
+        tell_how_to_go_on(output, params.train.epochs)
+    if ranks(params.model, params.train) > 1:
         from pipeline.training.ranks import train_over_ranks
 
         train_over_ranks(data, output, params)
@@ -75,9 +78,10 @@ def _start(
     schema = prepared.schema(data)
     inputs, targets = prepared.split(data, "train")
     demand_metrics(params.train.metrics, schema)
+    copies = replicas(params.model, params.train)
 
     def built() -> Any:
-        return build(params.model, params.train, schema, params.train.device, targets)
+        return build(params.model, params.train, schema, params.train.device, targets, copies)
 
     begin = beginning(framework, params)
     history = read_history(output / HISTORY) if (output / HISTORY).is_file() else []
@@ -95,6 +99,8 @@ def _start(
         if taken:
             start.write(output, taken)
         demand_answers_at_the_ends(framework, training, data, ("train", "val", "test"))
+        if copies > 1:
+            demand_divisible(framework, training, data, params.train)
     decisions = Deciding(training, params.model, params.train, schema, inputs, targets).of_metrics()
     if done:
         exact = params.train.device == "cpu"

@@ -11,6 +11,7 @@ from ._keras_freezing import freeze
 from ._keras_import import keras, tf
 from ._keras_own_step import demand_fits, own_step
 from ._keras_precision import precision_of, scaling
+from ._keras_replicas import demand_spreads, placed
 from ._keras_training import Training, built
 from .contract import Parts
 
@@ -25,7 +26,7 @@ def build(parts: Parts) -> Training:
             "train.adapter: found one, but model.framework is keras, and adapters are of PyTorch "
             "nets; set it to null, and train.freeze to what is to stay"
         )
-    demands.place(parts.device)
+    replicas = placed(parts.device, parts.replicas)
     specs = _specs(parts.inputs)
     model = parts.net()
     demands.demand_names(model, list(specs))
@@ -55,6 +56,7 @@ def build(parts: Parts) -> Training:
         average = Average(parts.averaging, *_another(parts, specs, loss))
         average.copy(model)
     weighed = demands.weighed(parts, own, loss, terms)
+    demand_spreads(parts, model, own.trains, [loss, *(each.loss for each in terms)])
     return Training(
         model=model,
         weighed=weighed,
@@ -65,6 +67,7 @@ def build(parts: Parts) -> Training:
         schedule=schedule,
         clip_norm=parts.clip_norm,
         accumulation=parts.accumulation,
+        replicas=replicas,
         schedule_by=parts.schedule_by,
         targets=_specs(parts.targets),
         outputs=parts.outputs,

@@ -216,12 +216,3 @@ def weighed(parts: Parts, own: OwnStep, loss: Any, terms: Sequence[Any]) -> str 
             f"train.class_weights: no loss judges {name}, expected one; set them to null"
         )
     return name
-
-
-def place(device: str) -> None:
-    """Chooses the device; TensorFlow by itself takes a GPU wherever it sees one."""
-    devices: list[Any] = tf.config.list_physical_devices("GPU")
-    if device == "cuda" and not devices:
-        raise ValueError("train.device: found cuda, but TensorFlow sees no GPU; set cpu or auto")
-    if device == "cpu" and devices:
-        tf.config.set_visible_devices([], "GPU")

@@ -22,8 +22,8 @@ def accumulated(of_batch: OfBatch, values: Any, accumulation: Accumulation) -> A
         batch = tf.nest.map_structure(lambda each: each[start:stop], values)
         loss, gradients = of_batch(batch)
         share = tf.cast(stop - start, tf.float64) / tf.cast(rows, tf.float64)
-        parts = [None if each is None else _times(share, each) for each in gradients]
-        return stop, _times(share, loss), parts
+        parts = [None if each is None else times(share, each) for each in gradients]
+        return stop, times(share, loss), parts
 
     start, loss, first = share_of(tf.constant(0), tf.constant(0))
     present = [index for index, each in enumerate(first) if each is not None]
@@ -44,6 +44,7 @@ def accumulated(of_batch: OfBatch, values: Any, accumulation: Accumulation) -> A
     return loss, gradients
 
 
-def _times(share: Any, value: Any) -> Any:
+def times(share: Any, value: Any) -> Any:
+    """Returns the product as an array of the value's dtype."""
     whole = tf.convert_to_tensor(value)  # of an embedding only some rows
     return tf.cast(share, whole.dtype) * whole

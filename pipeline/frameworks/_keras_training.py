@@ -11,6 +11,7 @@ from ._keras_gradient import accumulated
 from ._keras_import import keras, tf
 from ._keras_own_step import OwnStep, data, is_own, metric_variables
 from ._keras_precision import WIDE, Precision
+from ._keras_replicas import Replicas
 from ._leaves import pick
 from ._terms import compared
 from .contract import Parts
@@ -55,6 +56,7 @@ class Training:
     own: OwnStep = field(default_factory=lambda: OwnStep(trains=False, judges=False))
     """Which of Keras' steps the model defines itself."""
     accumulation: Accumulation = WHOLE
+    replicas: Replicas | None = None
     schedule_by: str = "epoch"
     average: Average | None = None
     precision: Precision = WIDE
@@ -89,16 +91,19 @@ class Training:
         weights, scale = self.model.trainable_variables, self.precision.scale(self.model.optimizer)
 
         def of_batch(values: Any) -> tuple[Any, list[Any]]:
+            taken = [weight.value for weight in weights]
             with tf.GradientTape() as tape:
+                tape.watch(taken)
                 _, loss = self.judge(values[0], values[1], training=True)
                 scaled = loss if scale is None else loss * scale
-            return loss, tape.gradient(scaled, [weight.value for weight in weights])
+            return loss, tape.gradient(scaled, taken)
 
+        gradient = self.replicas.spread(self.model, of_batch) if self.replicas else of_batch
         values = dict(inputs), dict(targets)
         if self.accumulation.batches > 1:
-            loss, gradients = accumulated(of_batch, values, self.accumulation)
+            loss, gradients = accumulated(gradient, values, self.accumulation)
         else:
-            loss, gradients = of_batch(values)
+            loss, gradients = gradient(values)
         if self.clip_norm is not None:
             most = self.clip_norm if scale is None else self.clip_norm * scale
             gradients, _ = tf.clip_by_global_norm(gradients, most)

@@ -40,6 +40,9 @@ class Parts:
     device: str
     clip_norm: float | None
     accumulation: Accumulation = WHOLE
+    replicas: int = 1
+    """Copies of the net in this process that take each step together, each of its own rows; several
+    only of a framework that has been configured for as many."""
     schedule_by: str = "epoch"
     """Or "step": when the scheduler advances."""
     augment: Callable[..., Any] | None = None

@@ -157,8 +157,9 @@ class Framework(TrainingModule[T], Protocol[T]):
         """`packages`, where these classes come from, and `parts`, the classes that may stand in
         their arguments: the rest of a config.targets.Kind."""
 
-    def configure(self, threads: int) -> None:
-        """Makes the process deterministic, but for the seed; before anything is built."""
+    def configure(self, threads: int, replicas: int = 1) -> None:
+        """Makes the process deterministic, but for the seed; before anything is built. There are
+        several replicas only for a framework that the parameters let have them."""
 
     def seed(self, value: int, training: T | None = None, /) -> None:
         """Seeds every generator that a step, or without a training the initial weights, draw
@@ -206,4 +207,4 @@ class Framework(TrainingModule[T], Protocol[T]):
 
     def over_ranks(self, strategy: str) -> RanksModule[T]:
         """Returns what trains over several processes. Raises ValueError, one line, where there is
-        nothing that could."""
+        nothing that could; it is not called where the parameters refuse it."""

@@ -43,14 +43,19 @@ PARTS = {
 Arrays = Mapping[str, np.ndarray]
 
 
-def configure(threads: int) -> None:
-    """Makes the process deterministic, but for the seed; before anything is built."""
+def configure(threads: int, replicas: int = 1) -> None:
+    """Makes the process deterministic, but for the seed; before anything is built. Each replica may
+    have a device of the processor's, and the threads of one process."""
     keras.utils.clear_session(free_memory=False)  # names, by which `save` files, count from 0
     keras.config.set_floatx("float32")
     keras.config.set_epsilon(1e-7)
     keras.config.set_image_data_format("channels_last")
     tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads * replicas)
+    if replicas > 1:
+        (processor,) = tf.config.list_physical_devices("CPU")
+        one = tf.config.LogicalDeviceConfiguration()
+        tf.config.set_logical_device_configuration(processor, [one] * replicas)
     tf.config.experimental.enable_op_determinism()
 
 
@@ -75,9 +80,8 @@ def set_randomness(_: Any, states: Arrays) -> None:
 def over_ranks(strategy: str) -> RanksModule[Training]:
     """Raises ValueError: there is nothing that could."""
     raise ValueError(
-        f"train.distributed.strategy: found {strategy}, but Keras' fit fails under "
-        "MultiWorkerMirroredStrategy, and its steps are traced here for one process; set "
-        "train.distributed.processes=1"
+        f"train.distributed.strategy: found {strategy} over processes, but Keras' fit fails under "
+        "MultiWorkerMirroredStrategy; its replicas are of one process"
     )
 
 

@@ -40,8 +40,9 @@ PARTS = {"packages": ("torch.nn", "torch.optim"), "parts": tuple(set(BASES.value
 Arrays = Mapping[str, np.ndarray]
 
 
-def configure(threads: int) -> None:
+def configure(threads: int, replicas: int = 1) -> None:
     """Makes the process deterministic, but for the seed; before anything is built."""
+    assert replicas == 1, "several nets are of as many ranks"
     os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
     os.environ["THP_MEM_ALLOC_ENABLE"] = "1"  # huge pages: large tensors come and go
     torch.set_num_threads(threads)

@@ -7,6 +7,7 @@ import numpy as np
 
 from pipeline import frameworks
 from pipeline.config.component import component
+from pipeline.config.distributed_params import ranks
 from pipeline.config.params import LossTerm, Model, Train
 from pipeline.config.reading import Component
 from pipeline.config.targets import Kind
@@ -47,7 +48,7 @@ def training_module(model: Model, train: Train) -> TrainingModule[Any]:
 def epoch_module(model: Model, train: Train) -> TrainingModule[Any]:
     """Returns what writes and reads the checkpoints of epochs: what trains, or what several
     processes train with."""
-    if train.distributed.processes == 1:
+    if ranks(model, train) == 1:
         return training_module(model, train)
     return framework_of(model).over_ranks(train.distributed.strategy)
 
@@ -77,15 +78,16 @@ def build(
     schema: Mapping[str, Any],
     device: str,
     targets: Mapping[str, np.ndarray] | None = None,
+    replicas: int = 1,
 ) -> Any:
     """Returns the training as configured; `schema` is that of the data, and `targets` are those of
-    the training rows, where it begins. Raises ParamsError."""
+    the training rows, where it begins. Replicas are for its epochs alone. Raises ParamsError."""
     if model.program:
         return program.ProgramModule(model.program).build(train, schema)
     framework = framework_of(model)
     if train.parent is not None:
         return parent.build(framework, train, schema)
-    framework.configure(train.threads)
+    framework.configure(train.threads, replicas)
     framework.seed(seed(train.seed, 0))
 
     def part(kind: str, config: Component, key: str) -> Callable[..., Any]:
@@ -120,6 +122,7 @@ def build(
         freeze=train.freeze,
         schedule_by=train.schedule_by,
         accumulation=Accumulation(train.accumulate, min(2, train.batch_size)),
+        replicas=replicas,
     )
     _demand_names_apart(chosen)
     try:

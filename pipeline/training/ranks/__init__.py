@@ -12,11 +12,11 @@ from typing import Any
 from pipeline.config.params import TrainParams
 from pipeline.data import arrays as prepared
 from pipeline.training import checkpoints, parts, start
+from pipeline.training.divisible import demand_divisible
 from pipeline.training.epochs import demand_answers_at_the_ends
 from pipeline.training.history import HISTORY, read_history
 from pipeline.training.metrics import demand_metrics
 from pipeline.training.parts import build
-from pipeline.training.ranks.divisible import demand_divisible
 from pipeline.training.ranks.machines import machine
 from pipeline.training.start import beginning
 from pipeline.training.trial import demand_trainable

@@ -1,4 +1,5 @@
-"""Over ranks the loss of a step is the mean of that of each rank's rows: it must be that of all."""
+"""Over ranks or replicas the loss of a step is the mean of that of each one's rows: it must be that
+of all."""
 
 import math
 from pathlib import Path
@@ -26,7 +27,7 @@ def demand_divisible(
 
     def loss_of(these: np.ndarray) -> float:
         batch = (prepared.rows_of(arrays, these) for arrays in (inputs, targets))
-        with translate_model_faults(framework, "in a rank's rows of a batch"):
+        with translate_model_faults(framework, "in some rows of a batch"):
             return framework.evaluate(training, *batch)[1]
 
     shares = [each for each in np.array_split(rows, train.distributed.processes) if len(each)]
@@ -34,6 +35,6 @@ def demand_divisible(
     if math.isfinite(whole) and not math.isclose(whole, mean, **ROUNDING):
         raise ParamsError(
             f"model.loss: is {whole:.6g} of a batch of {len(rows)} rows, and {mean:.6g} as the "
-            f"mean over {len(shares)} ranks' rows of it; expected a mean over rows, which ranks "
-            "can take apart; or set train.distributed.processes=1"
+            f"mean over {len(shares)} parts of it; expected a mean over rows, which can be taken "
+            "apart; or set train.distributed.processes=1"
         )

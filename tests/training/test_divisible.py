@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from pipeline.config.distributed_params import Distributed
 from pipeline.errors import ParamsError
 from pipeline.frameworks import pytorch as framework
-from pipeline.training.ranks.divisible import demand_divisible
+from pipeline.training.divisible import demand_divisible
 from testing.parts import parts
 from testing.training import settings_of
 from testing.trial import TWO, described, prepared
