@@ -151,7 +151,8 @@ def experiments(project: Project) -> dict[str, str]:
 
 @contextlib.contextmanager
 def started(project: Project, *words: str, **environ: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A sweep in a group of its own, to which a terminal's Ctrl-C goes; `said` has what it says."""
+    """A sweep in a group of its own, to which a terminal's Ctrl-C goes; `said` has what it says, as
+    an assertion has that fails meanwhile."""
     process = subprocess.Popen(
         [sys.executable, "-m", "pipeline", "-m", *words],
         cwd=project.root,
@@ -162,6 +163,9 @@ def started(project: Project, *words: str, **environ: str) -> Iterator[subproces
     )
     try:
         yield process
+    except AssertionError as fault:
+        fault.add_note(project.read("said"))
+        raise
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

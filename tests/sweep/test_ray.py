@@ -14,7 +14,6 @@ from testing.sweeps import (
     began,
     children,
     experiments,
-    make_quick,
     parents,
     rates,
     results,
@@ -39,11 +38,6 @@ def cluster() -> Iterator[Any]:
     running.wait_for_nodes()
     yield running
     running.shutdown()
-
-
-@pytest.fixture
-def quick(tmp_path: Path) -> Project:
-    return make_quick(tmp_path / "project")
 
 
 def runs_on(node: Any, lr: str) -> bool:
@@ -79,8 +73,12 @@ def test_a_node_that_dies_gives_its_job_back_and_each_comes_back_once(
         (quick.root / f"hold-{other}").unlink()
         until(lambda: began(quick).count(lost) == 2)
         (quick.root / f"hold-{lost}").unlink()
-        assert process.wait(600) == 0
-    assert "8 jobs, 8 finished, 0 not" in quick.read("said")
+        ended = process.wait(600)
+    said = quick.read("said")
+    assert ended == 0 and "8 jobs, 8 finished, 0 not" in said, said
+    assert "raylet" not in said and said.count("; log: ") == 1, said
+    [log] = quick.root.glob("multirun/*/ray.log")
+    assert f"log: {log}" in said and "(raylet)" in log.read_text()
     assert results(quick) == alone
     assert children(quick) == 8
     assert [each["status"] for each in parents(quick)] == ["FINISHED"]

@@ -15,6 +15,7 @@ from typing import Any
 from pipeline.errors import CannotRun, ParamsError
 from pipeline.run.signals import SIGNALS
 from pipeline.sweep.engines import Outcome, outcome
+from pipeline.sweep.engines._ray_log import rays_apart
 from pipeline.sweep.jobs import Job, JobFailed
 
 INTERVAL = 1.0
@@ -35,7 +36,8 @@ def run(
         name: value for name, value in options.items() if name not in ("address", "variables")
     }
     ray = _ray()
-    with _connected(ray, options["address"], options["variables"]):
+    connected = _connected(ray, options["address"], options["variables"])
+    with rays_apart(folder), connected:
         try:
             task = ray.remote(outcome).options(name=f"sweep-{folder.name}", **placed)
         except (TypeError, ValueError) as error:
