@@ -61,6 +61,13 @@ class Project:
         )
         return checked(command, done) if check else done
 
+    def script(self, code: str, *words: str, parent: str = "plain") -> subprocess.CompletedProcess:
+        """Runs `python -c code words`, which imports modules of the project."""
+        done = preloaded.run(parent, self.root, "-c", code, *words, PATH=preloaded.path())
+        if done.returncode:
+            pytest.fail(f"{words}: a script ended with {done.returncode}:\n{done.stderr}")
+        return done
+
     def stage(self, name: str, check: bool = True, **environ: str) -> subprocess.CompletedProcess:
         """As dvc.yaml runs it, but without DVC."""
         return self.run(*self.stage_command(name), check=check, **environ)

@@ -87,7 +87,7 @@ def _make(folder: Path) -> None:
     project.run("dvc", "repro")
     project.commit("trained")
     report = project.report
-    project.run("python", "-c", REGISTER, report["model_id"], report["run_id"])
+    project.script(REGISTER, report["model_id"], report["run_id"], parent="mlflow")
     options = [part for value in QUICK for part in ("-S", value)]
     project.run("dvc", "exp", "run", "--temp", "--name", "quick", *options)
 

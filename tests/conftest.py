@@ -39,6 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
         gc.disable()  # until all is imported, which stays
     else:
         in_memory.use(os.environ)
+        os.environ["DVC_NO_ANALYTICS"] = "1"  # else a process a command, where no config says so
         serving = preloaded.served()
         serving.__enter__()
         config.add_cleanup(lambda: serving.__exit__(None, None, None))
@@ -107,6 +108,13 @@ def same_environment() -> Iterator[None]:
     for name in os.environ.keys() - before.keys() - {"PYTEST_CURRENT_TEST"}:
         del os.environ[name]
     os.environ.update(before)
+
+
+@pytest.fixture
+def preloaded_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the test's own process starts, the sandbox' fork servers for one, begins with its
+    imports done."""
+    monkeypatch.setattr(sys, "executable", preloaded.python())
 
 
 @pytest.fixture

@@ -58,7 +58,7 @@ values, _ = composed(Path("conf"), sys.argv[2:])
 adopt(values, sys.argv[2:], digest, checkpoint)
 Path("params.yaml").write_text(dump_yaml(values))
 """
-    project.run("python", "-c", write, *overrides)
+    project.script(write, *overrides, parent="pytorch")
     for name in STAGES:
         project.stage(name)
     return project

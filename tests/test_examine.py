@@ -30,7 +30,7 @@ def model(trained: Project) -> Path:
 
 
 @pytest.fixture
-def copy(model: Path, tmp_path: Path) -> Path:
+def copy(model: Path, tmp_path: Path, preloaded_python: None) -> Path:
     """To spoil."""
     return Path(shutil.copytree(model, tmp_path / "from-elsewhere"))
 

@@ -3,14 +3,12 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from pipeline import provenance
-from testing import formats
+from testing import formats, preloaded
 from testing.project import TINY, make_project
 
 FORMATS = "export.formats=[torch_export,onnx,torch_pickle]"
@@ -51,9 +49,7 @@ def test_every_block_of_the_card_runs_without_the_source_and_answers_as_recorded
     assert len(loading) == 3
     for block in loading:
         script = f"{block}\n{checking}"
-        done = subprocess.run(
-            [sys.executable, "-I", "-c", script], cwd=directory, capture_output=True, text=True
-        )
+        done = preloaded.run("pytorch", directory, "-I", "-c", script)
         if "model.pickle.pt" in block:
             assert "No module named 'models'" in done.stderr
         else:
@@ -68,9 +64,7 @@ def test_the_card_s_lines_train_on_and_save_what_then_predicts(exported, tmp_pat
     assert "It was trained with 1 thread: as many give the same last bits again" in card
     training = blocks(card)[-1]
     script = f"{training}\nprint(outputs.shape)"
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", script], cwd=directory, capture_output=True, text=True
-    )
+    done = preloaded.run("pytorch", directory, "-I", "-c", script)
     assert done.returncode == 0, done.stderr
     *steps, shape = done.stdout.splitlines()
     pairs = [re.fullmatch(r"loss (\S+), with the source (\S+)", line) for line in steps]

@@ -215,7 +215,7 @@ def start(root: Path, **environ: str) -> subprocess.Popen:
     options = [x for k, v in OUTPUTS.items() for x in (f"--{k.replace('_', '-')}", str(v))]
     environ = {**os.environ, "PYTHONPATH": str(ROOT), **environ}
     return subprocess.Popen(
-        [sys.executable, "-m", "pipeline.log_to_mlflow", *options],
+        [preloaded.python(), "-m", "pipeline.log_to_mlflow", *options],
         cwd=root,
         env=environ,
         text=True,

@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from pipeline.relog.sources import Stored
 from pipeline.resolve import dvc
 from pipeline.resolve.logged import KEY
 from pipeline.resolve.mlflow_tables import Local
+from testing import preloaded
 from testing.project import TINY, Project
 from testing.traced import Traced, traced
 
@@ -211,7 +211,7 @@ def test_a_killed_relog_is_finished_by_the_next(copy: Traced) -> None:
 
 
 def begun(project: Project, *arguments: str) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, *RELOG[1:], *arguments]
+    command = [preloaded.python(), *RELOG[1:], *arguments]
     return subprocess.Popen(
         command, cwd=project.root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )

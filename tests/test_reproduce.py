@@ -189,7 +189,7 @@ def test_a_model_that_was_trained_on_is_made_again_from_its_parent(
     from tests.test_resume import WRITE_PARAMS
 
     project = copy_of(clean)
-    project.run("python", "-c", WRITE_PARAMS, MODEL, "train.epochs=1", "export.attempt=[]")
+    project.script(WRITE_PARAMS, MODEL, "train.epochs=1", "export.attempt=[]")
     for name in STAGES:
         project.stage(name)
     found = reproduced(project, "artifacts/checkpoint")

@@ -35,7 +35,7 @@ def made_with(project: Project, *overrides: str) -> Path:
 
 
 def resumed(project: Project, parent: Path, *overrides: str) -> Path:
-    project.run("python", "-c", WRITE_PARAMS, str(parent), *overrides)
+    project.script(WRITE_PARAMS, str(parent), *overrides)
     return made(project)
 
 
@@ -190,7 +190,7 @@ def test_the_code_of_a_format_trains_anew_only_what_is_trained_on_in_it(project:
     lock = project.read("conf.lock.yaml")
     assert reruns(project, form) == set()
     assert project.read("conf.lock.yaml") == lock
-    project.run("python", "-c", WRITE_PARAMS, "artifacts/complete-model", "train.epochs=1")
+    project.script(WRITE_PARAMS, "artifacts/complete-model", "train.epochs=1")
     project.run("dvc", "repro", "checkpoint")
     definition = provenance.read(project.root / "artifacts/train")["predicate"]["buildDefinition"]
     named = [dependency["name"] for dependency in definition["resolvedDependencies"]]
@@ -255,7 +255,7 @@ def test_an_experiment_s_values_are_taken_and_the_parent_s_otherwise(
     (copy.root / "conf/experiment/long.yaml").write_text(
         "# @package _global_\ntrain:\n  epochs: 7\n"
     )
-    copy.run("python", "-c", WRITE_PARAMS, str(whole), "experiment=long")
+    copy.script(WRITE_PARAMS, str(whole), "experiment=long")
     train = load_yaml(copy.read("params.yaml"), "params.yaml")["train"]
     assert (train["epochs"], train["batch_size"]) == (7, 128)
 
@@ -287,7 +287,7 @@ def test_what_does_not_fit_the_complete_model_is_refused_by_name(
 ) -> None:
     project, whole = plain
     copy = project.copied(tmp_path / "copy")
-    copy.run("python", "-c", WRITE_PARAMS, str(whole), override)
+    copy.script(WRITE_PARAMS, str(whole), override)
     copy.stage("prepare")
     done = copy.stage("train", check=False)
     assert done.returncode == 1
@@ -309,7 +309,7 @@ def test_a_parent_that_was_changed_is_told_before_any_work(
 ) -> None:
     project, whole = plain
     copy = project.copied(tmp_path / "copy")
-    copy.run("python", "-c", WRITE_PARAMS, str(whole))
+    copy.script(WRITE_PARAMS, str(whole))
     kept = copy.root / "parents" / whole.name
     (kept / "README.md").chmod(0o644)
     (kept / "README.md").write_text("Another.\n")
@@ -326,7 +326,7 @@ def test_a_parent_that_no_resume_has_screened_is_screened_by_the_stage(
     """It can have come with a clone, under its right digest."""
     project, whole = plain
     copy = project.copied(tmp_path / "copy")
-    copy.run("python", "-c", WRITE_PARAMS, str(whole))
+    copy.script(WRITE_PARAMS, str(whole))
     marker, hostile = tmp_path / "marker", Path(shutil.copytree(whole, tmp_path / "hostile"))
     (hostile / "optimizer.pt").write_bytes(pickle.dumps(Payload(marker)))
     (hostile / "MLmodel").write_text("flavors: {python_function: {loader_module: planted}}\n")

@@ -561,7 +561,7 @@ def test_a_complete_model_alone_tells_its_whole_chain(whole: Traced, tmp_path: P
 def test_a_resumed_models_parents_are_traced_too(copy: Traced) -> None:
     first = copy.digest
     kept = Path(shutil.copytree(copy.model, copy.root.parent / "mailed"))
-    copy.run("python", "-c", WRITE_PARAMS, str(kept), "train.epochs=1", "export.attempt=[]")
+    copy.script(WRITE_PARAMS, str(kept), "train.epochs=1", "export.attempt=[]")
     for stage in ("train", "checkpoint", "export-complete"):
         copy.stage(stage)
     told = copy.trace()

@@ -17,6 +17,7 @@ import pytest
 
 from pipeline import provenance
 from pipeline.training.history import read_history, retained
+from testing import preloaded
 from testing.project import TINY
 
 
@@ -33,15 +34,16 @@ def test_a_killed_run_goes_on_and_ends_in_the_same_bytes(longer, copy_of):
     whole, undisturbed = longer
     project = copy_of(whole)
     statement = project.root / "artifacts/train" / provenance.NAME
-    ended(begin(project, "epoch 2/4"), signal.SIGKILL)
+    ended(begin(project, "epoch 2/4", preloaded.python()), signal.SIGKILL)
     assert not statement.exists()
     assert "going on after epoch" in project.stage("train").stdout
     assert statement.read_bytes() == undisturbed
 
 
-def begin(project, until: str) -> subprocess.Popen:
-    """`train`, when its output has come to the line that begins so; end it, then `ended`."""
-    command = [sys.executable, "-m", "pipeline.train", "--data", "artifacts/data"]
+def begin(project, until: str, program: str = sys.executable) -> subprocess.Popen:
+    """`train`, when its output has come to the line that begins so; end it, then `ended`. A signal
+    takes a moment longer through the preloaded program: not where an epoch or less is left."""
+    command = [program, "-m", "pipeline.train", "--data", "artifacts/data"]
     command += ["--models", "models", "--output", "artifacts/train"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     running = subprocess.Popen(command, cwd=project.root, **pipes)
@@ -190,7 +192,7 @@ def test_what_was_begun_from_other_params_is_refused_and_kept_until_they_are_bac
     project = copy_of(whole)
     before = project.read("params.yaml")
     statement = project.root / "artifacts/train" / provenance.NAME
-    ended(begin(project, "epoch 2/4"), signal.SIGKILL)
+    ended(begin(project, "epoch 2/4", preloaded.python()), signal.SIGKILL)
     project.params("model=torch_cnn", "train.epochs=4", "train.batch_size=16", "train.lr=0.5")
     said = project.stage("train").stdout
     assert re.search(
@@ -211,7 +213,7 @@ def test_a_change_of_its_inputs_while_it_runs_is_told_and_nothing_recorded(longe
     statement = project.root / "artifacts/train" / provenance.NAME
     source = project.root / "models/torch_cnn.py"
     text = source.read_text()
-    running = begin(project, "epoch 1/4")
+    running = begin(project, "epoch 1/4", preloaded.python())
     source.write_text(text + "\n# Another.\n")
     said = running.communicate(timeout=120)[0]
     assert running.returncode == 1

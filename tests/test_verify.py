@@ -34,7 +34,7 @@ def healthy(tmp_path_factory: pytest.TempPathFactory) -> Linear:
 
 
 @pytest.fixture
-def linear(healthy: Linear, tmp_path: Path) -> Linear:
+def linear(healthy: Linear, tmp_path: Path, preloaded_python: None) -> Linear:
     """A copy to spoil."""
     return Linear(Path(shutil.copytree(healthy.root, tmp_path / "linear")))
 

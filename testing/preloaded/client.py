@@ -18,6 +18,7 @@ DVC = ("add", "checkout", "commit", "diff", "metrics", "params", "push", "pull",
 """Commands of DVC that start no process that outlives them."""
 ENCODING = sys.getfilesystemencoding()
 PASSED_ON = (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP, _signal.SIGUSR1, _signal.SIGUSR2)
+DVC += ("config", "dag", "fetch", "init", "plots", "remote")
 
 
 def parent(program, words):

@@ -123,8 +123,9 @@ def _interpret(words: list[str], job: Job, folder: str, isolated: bool) -> None:
         path = os.environ.get("PYTHONPATH", "").split(os.pathsep)
         sys.path[:0] = [job["cwd"] if kind == "-m" else "", *filter(None, path)]
     sys.argv, sys.orig_argv = [kind, *arguments], [sys.executable, *job["words"]]
-    if kind == "-m":
+    if not isolated:
         sys.executable = f"{folder}/python"
+    if kind == "-m":
         runpy.run_module(program, run_name="__main__", alter_sys=True)
     else:
         exec(compile(program, "<string>", "exec"), {"__name__": "__main__"})

@@ -1,5 +1,6 @@
 """Files that only DVC's remote has are read from there one at a time, and come out as if here."""
 
+import contextlib
 import os
 import shutil
 import socket
@@ -14,6 +15,7 @@ import pytest
 from faults._server import free_port
 from pipeline.data import streamed
 from pipeline.data.elsewhere import folder_of, is_elsewhere
+from testing import preloaded
 from testing.prepared import prepared, refusal
 from testing.project import ROOT
 from testing.sweeps import until
@@ -22,26 +24,35 @@ PARTS, ROWS = 4, 50
 
 
 def dvc(*words: str) -> None:
-    subprocess.run([sys.executable, "-m", "dvc", *words], check=True, capture_output=True)
+    subprocess.run([preloaded.python(), "-m", "dvc", *words], check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def pushed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository in which data/big has been pushed, and is not here. Copy it."""
+    folder = tmp_path_factory.mktemp("pushed")
+    with contextlib.chdir(folder):
+        subprocess.run(["git", "init", "--quiet"], check=True)
+        dvc("init", "--quiet")
+        dvc("remote", "add", "--default", "away", "remote")
+        big = Path("data/big")
+        big.mkdir(parents=True)
+        for part in range(PARTS):
+            rows = [f"{part * ROWS + row}.5,{row % 2}" for row in range(ROWS)]
+            (big / f"part-{part}.csv").write_text("\n".join(["x,label", *rows, ""]))
+        shutil.copytree("data", "whole")
+        dvc("add", "data/big")
+        dvc("push")
+        shutil.rmtree(big)
+        shutil.rmtree(".dvc/cache")
+    return folder
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository in which data/big has been pushed, and is not here."""
+def place(pushed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """data/ of a repository in which data/big has been pushed, and is not here."""
+    shutil.copytree(pushed, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    subprocess.run(["git", "init", "--quiet"], check=True)
-    dvc("init", "--quiet")
-    dvc("remote", "add", "--default", "away", str(tmp_path / "remote"))
-    big = Path("data/big")
-    big.mkdir(parents=True)
-    for part in range(PARTS):
-        rows = [f"{part * ROWS + row}.5,{row % 2}" for row in range(ROWS)]
-        (big / f"part-{part}.csv").write_text("\n".join(["x,label", *rows, ""]))
-    shutil.copytree("data", "whole")
-    dvc("add", "data/big")
-    dvc("push")
-    shutil.rmtree(big)
-    shutil.rmtree(".dvc/cache")
     return Path("data")
 
 

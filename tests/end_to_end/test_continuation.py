@@ -18,12 +18,15 @@ from pipeline.config.reading import read
 from pipeline.config.yaml_text import load_yaml
 from pipeline.formats import declared, exporter
 from pipeline.reference import trained
+from pipeline.sandbox import supervisor
 from pipeline.training.parts import build
 from pipeline.verification.answers import train_on
 from pipeline.verification.checks import continuation
 from pipeline.verification.evidence import Evidence, read_evidence
 from testing.finished import finished
 from testing.project import TINY, Project
+
+pytestmark = pytest.mark.usefixtures("preloaded_python")
 
 
 @pytest.fixture(scope="module")
@@ -40,14 +43,16 @@ def sections(project: Project) -> dict[str, Any]:
 def judged(
     project: Project, complete_model: Path, room: Path, checkpoint: Path | None = None
 ) -> tuple[Evidence, list[str]]:
-    """The faults that continuation finds after a clean process has trained on."""
+    """The faults that continuation finds after a confined process has trained on."""
     artifacts = project.root / "artifacts"
     promises = declared("torch_export").promises.as_mapping()
     params = read(VerifyParams, sections(project))
     checkpoint = checkpoint or artifacts / "checkpoint"
     places = (complete_model, checkpoint, artifacts / "data", params)
     evidence = read_evidence(*places, {"torch_export": promises})
-    given = train_on(evidence, artifacts / "data", "torch_export", room)
+    with supervisor.pool() as pool:
+        steps = pool.submit(train_on, evidence, artifacts / "data", "torch_export", room)
+        given = steps.result()
     evidence = dataclasses.replace(evidence, trainings={"torch_export": given})
     return evidence, [fault.text for fault in continuation.check(evidence).faults]
 

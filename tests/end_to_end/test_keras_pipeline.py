@@ -70,21 +70,27 @@ def test_every_bit_of_more_training_is_that_of_the_source(verified):
     assert measured["atol"] == measured["rtol"] == 0.0 and measured["moved"] > 1e-3
 
 
-def test_mlflow_loads_it_with_named_inputs_texts_included(verified):
-    directory = verified.root / "artifacts/complete-model"
-    script = (
-        "import mlflow, numpy, sys\n"
-        "example = numpy.load('examples/seven.npz')\n"
-        "given = {k[6:]: example[k] for k in example if k.startswith('input.')}\n"
-        "answer = mlflow.pyfunc.load_model('.').predict(given)\n"
-        "answer = answer['probabilities'] if isinstance(answer, dict) else answer\n"
-        "print(abs(numpy.asarray(answer) - example['output.probabilities']).max())\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", script], cwd=directory, capture_output=True, text=True
-    )
+LOADED = """
+import mlflow, numpy, os, sys
+for directory in sys.argv[1:]:
+    os.chdir(directory)
+    example = numpy.load("examples/seven.npz")
+    given = {k[6:]: example[k] for k in example if k.startswith("input.")}
+    answer = mlflow.pyfunc.load_model(".").predict(given)
+    answer = answer["probabilities"] if isinstance(answer, dict) else answer
+    print("off by", abs(numpy.asarray(answer) - example["output.probabilities"]).max())
+"""
+
+
+def test_mlflow_loads_each_with_named_inputs_texts_included(tmp_path_factory, tmp_path):
+    projects = [finished.finished(tmp_path_factory, model) for model in MODELS]
+    directories = [str(each.root / "artifacts/complete-model") for each in projects]
+    command = [sys.executable, "-I", "-c", LOADED, *directories]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert float(done.stdout.splitlines()[-1]) < 1e-5
+    off = [line for line in done.stdout.splitlines() if line.startswith("off by ")]
+    assert len(off) == len(MODELS)
+    assert all(float(line.split()[-1]) < 1e-5 for line in off)
 
 
 def test_no_stage_loads_torch(verified):

@@ -3,12 +3,12 @@
 import ast
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from pipeline.config.yaml_text import load_yaml
+from testing import preloaded
 from testing.project import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -86,7 +86,7 @@ def test_every_command_it_shows_has_the_options_it_shows():
     assert {"--html", "--key"} <= set().union(*wanted.values())
     for command, options in wanted.items():
         listed = subprocess.run(
-            [sys.executable, "-m", f"pipeline.{command}", "--help"],
+            [preloaded.python(), "-m", f"pipeline.{command}", "--help"],
             cwd=ROOT,
             capture_output=True,
             text=True,
@@ -117,12 +117,8 @@ def test_the_lines_that_load_or_train_the_model_run_as_they_stand(trained, copy_
 
         project.params(*TINY, "export.formats=[torch_export,onnx]")
         project.stage("export-complete")
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", block],
-        cwd=project.root / "artifacts/complete-model",
-        capture_output=True,
-        text=True,
-    )
+    directory = project.root / "artifacts/complete-model"
+    done = preloaded.run("pytorch", directory, "-I", "-c", block)
     assert done.returncode == 0, done.stderr
     assert "-" in done.stdout
 

@@ -325,7 +325,7 @@ digest, checkpoint = take_in_pickle(Path(sys.argv[1]))
 print(sorted(checkpoint.weights) == sorted(sys.argv[2:]))
 """
     names = list(TorchMLP(4, 3, 2).state_dict())
-    done = project.run("python", "-c", code, str(path), *names).stdout
+    done = project.script(code, str(path), *names, parent="pytorch").stdout
     assert done.endswith("True\n")
     assert f"{path}: folder that --trust-pickle made of a pickle, kept as checkpoints/" in done
     torch.save({"w": torch.ones(2)}, path)

@@ -11,6 +11,7 @@ from pipeline import written
 from pipeline.config.yaml_text import load_yaml
 from pipeline.project import ROOT
 from pipeline.run import dvc_state
+from testing import preloaded
 
 CONTENT = b"weights" * 1000
 MD5 = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
@@ -43,7 +44,7 @@ written.known_md5 = lambda folder: {each: %r for each in known(folder)}
 
 
 def run(place: Path, *words: str) -> None:
-    subprocess.run([sys.executable, "-m", *words], cwd=place, check=True, capture_output=True)
+    subprocess.run([preloaded.python(), "-m", *words], cwd=place, check=True, capture_output=True)
 
 
 @pytest.fixture

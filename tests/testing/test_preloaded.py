@@ -56,6 +56,13 @@ def test_it_is_the_process_that_python_would_be_but_for_its_imports(place: Proje
     assert ours == real
 
 
+def test_what_a_script_starts_begins_with_its_imports_done_too(place: Project) -> None:
+    command = "[sys.executable, '-m', 'pipeline.probe', *sys.argv[1:]]"
+    code = f"import subprocess, sys; subprocess.run({command}, check=True)"
+    found = json.loads(place.script(code, "one").stdout)
+    assert found["argv"][1:] == ["one"] and found["modules"], preloaded.refused()
+
+
 @pytest.mark.parametrize(
     ("wrapper", "environ"),
     [

@@ -50,7 +50,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def project(tmp_path_factory: pytest.TempPathFactory, base: Path) -> Project:
     """What the stages leave up to the report of `verify`. Read it."""
     project = make_project(tmp_path_factory.mktemp("adapting") / "project")
-    digest = project.run("python", "-c", TAKE_IN, str(base)).stdout.split()[-1]
+    digest = project.script(TAKE_IN, str(base), parent="pytorch").stdout.split()[-1]
     how = (f"train.start={digest}", f"train.adapter={WRITTEN}", HEAD, "train.lr=0.02")
     project.params("model=torch_mlp", "data=digits", *TINY, *how)
     for name in ("prepare", "train", "checkpoint", "export-complete", "verify"):

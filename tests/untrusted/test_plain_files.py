@@ -9,6 +9,7 @@ import pytest
 
 from pipeline import provenance
 from pipeline.tracking.description import _code
+from testing import preloaded
 from testing.project import ROOT
 
 HOSTILE = "\x1b[2J\x1b]0;mine\x07<script>alert(1)</script>\u202e`|\x9b31m\r"
@@ -43,7 +44,7 @@ def test_no_command_lets_it_reach_the_terminal(
     foreign: list[Path], tool: str, options: tuple[str, ...]
 ) -> None:
     named = foreign if tool == "diff" else foreign[:1]
-    command = [sys.executable, "-m", f"pipeline.{tool}", *map(str, named), *options]
+    command = [preloaded.python(), "-m", f"pipeline.{tool}", *map(str, named), *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     said = done.stdout + done.stderr
     assert "Traceback" not in said
@@ -59,7 +60,7 @@ def test_weights_that_cannot_be_read_are_told(foreign: list[Path]) -> None:
 
 def test_a_page_holds_no_markup_of_it(foreign: list[Path], tmp_path: Path) -> None:
     page = tmp_path / "diff.html"
-    command = [sys.executable, "-m", "pipeline.diff", *map(str, foreign), "--html", str(page)]
+    command = [preloaded.python(), "-m", "pipeline.diff", *map(str, foreign), "--html", str(page)]
     subprocess.run(command, cwd=ROOT, capture_output=True)
     assert "<script>alert" not in page.read_text()
     assert "&lt;script&gt;alert" in page.read_text()

@@ -53,7 +53,7 @@ def signed(tmp_path_factory: pytest.TempPathFactory, keys: Keys) -> Linear:
 
 
 @pytest.fixture
-def linear(signed: Linear, tmp_path: Path) -> Linear:
+def linear(signed: Linear, tmp_path: Path, preloaded_python: None) -> Linear:
     """A copy to spoil."""
     return Linear(Path(shutil.copytree(signed.root, tmp_path / "linear")))
 

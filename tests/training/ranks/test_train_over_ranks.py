@@ -115,7 +115,7 @@ def test_others_go_on_from_what_two_ranks_wrote(
 ) -> None:
     project = copy_of(whole)
     written = project.root / "artifacts/train/epoch_0002.dcp"
-    digest = project.run("python", "-c", TAKE_IN, str(written)).stdout.split()[-1]
+    digest = project.script(TAKE_IN, str(written), parent="pytorch").stdout.split()[-1]
     project.params(*RANKS, *how, f"train.start={digest}", "train.epochs=2")
     project.stage("train")
     taken = json.loads(project.read("artifacts/train/start.json"))

@@ -22,6 +22,6 @@ def evidence(healthy: Linear) -> Evidence:
 
 
 @pytest.fixture
-def linear(healthy: Linear, tmp_path: Path) -> Linear:
+def linear(healthy: Linear, tmp_path: Path, preloaded_python: None) -> Linear:
     """A copy to spoil."""
     return Linear(Path(shutil.copytree(healthy.root, tmp_path / "linear")))
