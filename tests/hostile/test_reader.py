@@ -8,6 +8,7 @@ import pickle
 import resource
 import socket
 import subprocess
+import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -23,7 +24,6 @@ from pipeline.reproduce import main as reproduce
 from pipeline.trace import main as trace
 from pipeline.untrusted import limits
 from pipeline.verify_signature import main as verify_signature
-from testing import preloaded
 from testing.project import Project
 from tests.hostile.strangers import chain, fresh, nested, reseal
 
@@ -39,7 +39,7 @@ def model(trained: Project) -> Path:
 
 
 @pytest.fixture
-def stranger(model: Path, tmp_path: Path, preloaded_python: None) -> Path:
+def stranger(model: Path, tmp_path: Path) -> Path:
     return fresh(model, tmp_path)
 
 
@@ -356,7 +356,7 @@ def test_a_metric_of_a_stranger_s_is_told_or_refused(
 def test_a_command_from_a_shell_ends_in_one_line(stranger: Path, standing: Path) -> None:
     deep_statement(960)(stranger)
     for tool in ("trace", "reproduce", "examine"):
-        command = [str(preloaded.REAL / "python"), "-m", f"pipeline.{tool}", str(stranger)]
+        command = [sys.executable, "-m", f"pipeline.{tool}", str(stranger)]
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode in (1, 2) and "Traceback" not in done.stderr
 
