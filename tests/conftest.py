@@ -13,6 +13,7 @@ import hypothesis
 import pytest
 
 from testing import in_memory, preloaded
+from testing.preloaded import torchlib
 from testing.project import TINY, Project, make_project
 from testing.shared import shared
 
@@ -89,6 +90,11 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000)
+
+
+def pytest_runtest_setup() -> None:
+    """Once a test has exported to ONNX, the next ones need not read again what torch.onnx knows."""
+    torchlib.once()
 
 
 @pytest.fixture(autouse=True, scope="session")

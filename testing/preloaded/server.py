@@ -24,6 +24,7 @@ sys.path.insert(0, str(ROOT))
 
 import compiled  # noqa: E402
 import parsed  # noqa: E402
+import torchlib  # noqa: E402
 from parents import ABSENT, IMPORTS, SANDBOXES, SET_BEFORE, foreign  # noqa: E402
 
 from pipeline.preloading.parent import Job, become, next_job  # noqa: E402
@@ -94,6 +95,8 @@ def _preload(name: str) -> None:
     compiled.hand_out(ROOT)
     if name == "dvc":
         parsed.once()
+    if name == "pytorch":
+        torchlib.read()
     if threading.active_count() > 1:
         raise RuntimeError(f"{name}: an import has started a thread, which no fork would have")
     gc.freeze()

@@ -17,6 +17,7 @@ from pipeline.frameworks import pytorch
 from testing.formats import NAMES
 from testing.formats import form as plugin
 from testing.parts import parts
+from testing.preloaded import torchlib
 from testing.shared import shared
 
 FORMATS = NAMES
@@ -199,6 +200,16 @@ def keras_cases() -> dict[str, Any]:
     from testing.keras_cases import make
 
     return make()
+
+
+@pytest.fixture
+def translations_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where nothing was exported before: torch.onnx says what it misses when it reads them."""
+    from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+    torchlib.once()
+    plainly = staticmethod(ONNXRegistry.from_torchlib.plainly)
+    monkeypatch.setattr(ONNXRegistry, "from_torchlib", plainly)
 
 
 @pytest.fixture(scope="session")

@@ -90,6 +90,7 @@ def test_beyond_the_limit_weights_go_to_a_file_beside_it(
     check(cases["cnn"], tmp_path)
 
 
+@pytest.mark.usefixtures("translations_read_anew")
 def test_it_says_nothing(
     cases: dict[str, Case], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
