@@ -1,6 +1,5 @@
 """Projects that tests share, and what every test process is set to."""
 
-import contextlib
 import functools
 import gc
 import os
@@ -12,7 +11,7 @@ from typing import Any
 import hypothesis
 import pytest
 
-from testing import in_memory, preloaded
+from testing import environment, in_memory, preloaded
 from testing.preloaded import torchlib
 from testing.project import TINY, Project, make_project
 from testing.shared import shared
@@ -106,28 +105,17 @@ def one_thread() -> None:
         threading.set_inter_op_parallelism_threads(1)
 
 
-@contextlib.contextmanager
-def environment_put_back() -> Iterator[None]:
-    before = dict(os.environ)
-    yield
-    for name in os.environ.keys() - before.keys() - {"PYTEST_CURRENT_TEST"}:
-        del os.environ[name]
-    os.environ.update(before)
-
-
 @pytest.fixture(autouse=True, scope="module")
 def same_environment_after_a_file() -> Iterator[None]:
-    """What a file's fixtures or their imports set in this process is gone after it: the parents
-    refuse a command that has another variable than they were started with, which is then a slow
-    one."""
-    with environment_put_back():
+    """What a file's fixtures or their imports set in this process is gone after it."""
+    with environment.put_back():
         yield
 
 
 @pytest.fixture(autouse=True)
 def same_environment() -> Iterator[None]:
-    """And so is what a test or a framework that it sets up has set, for the tests behind it."""
-    with environment_put_back():
+    """And so is what a test, or a framework that it sets up, has set, for the tests behind it."""
+    with environment.put_back():
         yield
 
 

@@ -7,7 +7,8 @@ signals. What is not preloaded, or would be another process there (other limits,
 variables that an import may have read), is run by the real interpreter.
 
 Where the process itself is what is tested, its start, its environment or its death, tests leave
-this out: `Project.run(..., fresh=True)`, or a command that does not come from a Project.
+this out: `Project.run(..., fresh=True)`, or `sys.executable` where no fixture has set it to
+`python()`.
 """
 
 import contextlib

@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -86,7 +87,7 @@ def test_every_command_it_shows_has_the_options_it_shows():
     assert {"--html", "--key"} <= set().union(*wanted.values())
     for command, options in wanted.items():
         listed = subprocess.run(
-            [preloaded.python(), "-m", f"pipeline.{command}", "--help"],
+            [sys.executable, "-m", f"pipeline.{command}", "--help"],
             cwd=ROOT,
             capture_output=True,
             text=True,
