@@ -14,11 +14,13 @@ import sys
 FRAMEWORK = ("pipeline.train", "pipeline.checkpoint", "pipeline.export_complete")
 """Stages that import the framework of the model in params.yaml."""
 MLFLOW = ("pipeline.log_to_mlflow", "pipeline.relog")
-DVC = ("add", "checkout", "commit", "diff", "metrics", "params", "push", "pull", "repro", "status")
+DVC = (
+    *("add", "checkout", "commit", "config", "dag", "diff", "fetch", "init", "metrics", "params"),
+    *("plots", "push", "pull", "remote", "repro", "status"),
+)
 """Commands of DVC that start no process that outlives them."""
 ENCODING = sys.getfilesystemencoding()
 PASSED_ON = (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP, _signal.SIGUSR1, _signal.SIGUSR2)
-DVC += ("config", "dag", "fetch", "init", "plots", "remote")
 
 
 def parent(program, words):
