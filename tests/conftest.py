@@ -14,6 +14,7 @@ import pytest
 from testing import environment, in_memory, preloaded
 from testing.preloaded import torchlib
 from testing.project import TINY, Project, make_project
+from testing.rewritten import rewrite_share
 from testing.shared import shared
 
 # How long an example takes says nothing on a busy machine.
@@ -38,6 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """One process of a run starts what all of its workers hand commands to, and ends it."""
     if hasattr(config, "workerinput"):
         gc.disable()  # until all is imported, which stays
+        rewrite_share(config)
     else:
         in_memory.use(os.environ)
         os.environ["DVC_NO_ANALYTICS"] = "1"  # else a process a command, where no config says so
