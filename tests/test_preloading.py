@@ -204,6 +204,68 @@ def test_all_of_it_ends_when_dvc_is_killed(place: Path) -> None:
     assert not [each for each in psutil.process_iter(["cmdline"]) if serves(each, dvc.pid)]
 
 
+@pytest.mark.parametrize(
+    ("words", "imports_mlflow"),
+    [
+        ((), True),
+        (("repro", "log-to-mlflow"), True),
+        (("repro", "train"), False),
+        (("repro", "--force", "checkpoint", "verify"), False),
+        (("repro", "train", "dvc.yaml"), True),
+        (("repro", "--downstream", "train"), True),
+        (("repro", "-p", "train"), True),
+    ],
+)
+def test_mlflow_is_imported_where_dvc_may_come_to_the_stage_that_logs(
+    place: Path, words: tuple[str, ...], imports_mlflow: bool
+) -> None:
+    (place / "as_dvc.py").write_text(AS_DVC)
+    dvc = subprocess.Popen(
+        [sys.executable, "as_dvc.py", *words],
+        cwd=place,
+        env=surroundings(),
+        stdout=subprocess.PIPE,
+    )
+    assert dvc.stdout
+    dvc.stdout.readline()
+    (server, *_) = [each for each in psutil.process_iter(["cmdline"]) if serves(each, dvc.pid)]
+    names = {word.partition("=")[0] for word in server.info["cmdline"][5:]}
+    dvc.kill()
+    dvc.wait(30)
+    assert names == {"pytorch", "metrics", *(("mlflow",) if imports_mlflow else ())}
+
+
+TRAINS = """
+import subprocess, sys, time
+subprocess.run([sys.executable, "-m", "pipeline.train"], check=True, stdin=subprocess.DEVNULL)
+print(flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(("last", "ends"), [("train", True), ("checkpoint", False)])
+def test_a_framework_is_imported_no_further_once_the_last_stage_is_begun(
+    place: Path, last: str, ends: bool
+) -> None:
+    (place / "as_dvc.py").write_text(TRAINS)
+    dvc = subprocess.Popen(
+        [sys.executable, "as_dvc.py", "repro", last],
+        cwd=place,
+        env=surroundings(),
+        stdout=subprocess.PIPE,
+    )
+    assert dvc.stdout
+    assert json.loads(dvc.stdout.readline())["modules"]
+    (server, *_) = [each for each in psutil.process_iter(["cmdline"]) if serves(each, dvc.pid)]
+    framework = min(server.children(), key=lambda each: each.pid)
+    until = time.monotonic() + (30 if ends else 0.5)
+    while framework.status() != psutil.STATUS_ZOMBIE and time.monotonic() < until:
+        time.sleep(0.01)
+    assert (framework.status() == psutil.STATUS_ZOMBIE) == ends
+    dvc.kill()
+    dvc.wait(30)
+
+
 def serves(process: psutil.Process, dvc: int) -> bool:
     words = process.info["cmdline"] or []
     return words[2:4] == ["pipeline.preloading.server", str(dvc)]

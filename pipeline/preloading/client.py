@@ -16,17 +16,21 @@ PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signa
 TAKEN = b"taken"
 LONGEST_ANSWER = 200
 """Bytes."""
-BEFORE_TRAINING = {"compose", "prepare"}
+ORDER = ("compose", "prepare", "train", "checkpoint", "export-complete", "verify", "log-to-mlflow")
+BEFORE_TRAINING = ("compose", "prepare")
+BEYOND_TARGETS = {"-p", "--pipeline", "-P", "--all-pipelines", "--downstream"}
+"""Options by which DVC runs stages after those that it is asked for."""
 
 
 def demand_server(names: list[str]) -> None:
     """Starts a server of this DVC's for the names that none is there for, if this DVC runs what
     gains by it: `compose` may have changed the framework."""
     dvc = processes_up_to_dvc()[-1][1]
-    if not set(names) <= IMPORTS.keys() or _targets(dvc) <= BEFORE_TRAINING:
+    last = _last_stage(dvc)
+    if not set(names) <= IMPORTS.keys() or last in BEFORE_TRAINING:
         return
     listeners: dict[str, socket.socket] = {}
-    for name in names:
+    for name in [each for each in names if each != "mlflow" or last == ORDER[-1]]:
         listener = _socket()
         try:
             listener.bind(_address(dvc, name))
@@ -40,18 +44,21 @@ def demand_server(names: list[str]) -> None:
         return
     nothing = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0)
     copies = [(os.POSIX_SPAWN_DUP2, 0, number) for number in (1, 2)]
-    words = [sys.executable, "-m", "pipeline.preloading.server", str(dvc)]
+    words = [sys.executable, "-m", "pipeline.preloading.server", str(dvc), last]
     words += [f"{name}={listener.fileno()}" for name, listener in listeners.items()]
     os.posix_spawn(words[0], words, os.environ, file_actions=[nothing, *copies], setpgroup=0)
     for listener in listeners.values():
         listener.close()
 
 
-def _targets(dvc: int) -> set[str]:
-    """Returns the stages that DVC was asked for; {"all"} where it was asked for none."""
+def _last_stage(dvc: int) -> str:
+    """Returns the last stage that DVC runs, by what it was asked for."""
     words = Path(f"/proc/{dvc}/cmdline").read_text().split("\0")[:-1]
     after = words[words.index("repro") + 1 :] if "repro" in words else []
-    return {word for word in after if not word.startswith("-")} or {"all"}
+    targets = {word for word in after if not word.startswith("-")}
+    if not targets or not targets <= {*ORDER} or BEYOND_TARGETS & {*after}:
+        return ORDER[-1]
+    return max(targets, key=ORDER.index)
 
 
 def _socket() -> socket.socket:

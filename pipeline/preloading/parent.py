@@ -20,8 +20,8 @@ from typing import Any
 from pipeline.run.dvc_process import STANDS_FOR
 
 Job = dict[str, Any]
-"""`words` after `python`, `cwd`, `environ`, `umask`, `group`, `client` (its number), and `streams`:
-descriptors."""
+"""`words` after `python`, `cwd`, `environ`, `umask`, `group`, `client` (its number), `streams`:
+descriptors, and `unlike`: what the client is that no child of this process would be."""
 LARGEST = 1 << 20
 """Bytes of a job, with its environment."""
 SPACES = ("mnt", "net", "pid", "user", "ipc", "uts")
@@ -50,9 +50,8 @@ def next_job(
     open, or once the last job is taken. It takes one step of `importing` first, and the others
     while there is no job.
 
-    `refuse` returns why a job is none for a child of this process; `unlike` in it says what no
-    child of any would have. Jobs go on when this process ends, but are killed when nobody holds the
-    other end of `until` open.
+    `refuse` returns why a job is none for a child of this process. Jobs go on when this process
+    ends, but are killed when nobody holds the other end of `until` open.
     """
     poll = select.poll()
     for descriptor in (owner, listener.fileno()):
@@ -86,8 +85,8 @@ def _begun(
     job: Job | None = None
     relay = None
     if content:
-        job = parsed(content) | {"streams": streams}
-        if reason := refuse(job | {"unlike": _unlike(client)}):
+        job = parsed(content) | {"streams": streams, "unlike": _unlike(client)}
+        if reason := refuse(job):
             _tell(client, reason)
             job = None
         elif (relay := os.fork()) == 0:
@@ -131,19 +130,16 @@ def _tell(client: socket.socket, word: str) -> None:
         client.send(word.encode())
 
 
-def _unlike(client: socket.socket) -> str | None:
+def _unlike(client: socket.socket) -> list[str]:
     """Returns what of the client no child of this process would have."""
     credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
     pid, *owner = struct.unpack("3i", credentials)
+    if owner != [os.getuid(), os.getgid()]:
+        return ["owner"]
     try:
-        if owner != [os.getuid(), os.getgid()]:
-            return "owner"
-        for what, of in LIKE.items():
-            if of(pid) != of(os.getpid()):
-                return what
+        return [what for what, of in LIKE.items() if of(pid) != of(os.getpid())]
     except OSError as fault:
-        return str(fault)
-    return None
+        return [str(fault)]
 
 
 def _namespaces(pid: int) -> list[str]:
@@ -170,7 +166,8 @@ def become(job: Job) -> None:
         if number > 2 and number not in job["streams"][3:]:
             with contextlib.suppress(OSError):  # that of the list itself
                 os.close(number)
-    os.setpgid(0, job["group"])
+    if job["group"] != os.getpgid(0):
+        os.setpgid(0, job["group"])
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     os.umask(job["umask"])
     os.chdir(job["cwd"])

@@ -1,9 +1,10 @@
-"""`python -m pipeline.preloading.server DVC NAME=DESCRIPTOR …`: starts a process for each name,
-which imports what imports.py says and then does what parent.py says; one after the other, or when
-asked. What `verify` and frameworks both need is imported before.
+"""`python -m pipeline.preloading.server DVC LAST NAME=DESCRIPTOR …`: starts a process for each
+name, which imports what imports.py says and then does what parent.py says; one after the other, or
+when asked. What `verify` and frameworks both need is imported before.
 
-DVC is the number of its process. All end with it, but for a stage that one of them runs: that ends
-with its client. A descriptor is a listening socket's; there are no files.
+DVC is the number of its process, and LAST the last stage that it runs. All end with it, but for a
+stage that one of them runs: that ends with its client. A descriptor is a listening socket's; there
+are no files.
 """
 
 import gc
@@ -25,7 +26,7 @@ GARBAGE_THRESHOLD = 50_000
 START = dict(os.environ)
 
 
-def main(dvc: int, listeners: dict[str, socket.socket]) -> Job:
+def main(dvc: int, last: str, listeners: dict[str, socket.socket]) -> Job:
     """Returns in a process that is there for a job."""
     ended = os.pidfd_open(dvc)
     before = _nothing_of_ours()
@@ -50,7 +51,7 @@ def main(dvc: int, listeners: dict[str, socket.socket]) -> Job:
                 os.close(_held_open)
                 for other in waiting.values():
                     listeners[other].close()
-                return _preloaded(name, listeners[name], owner, imports_done, before)
+                return _preloaded(name, last, listeners[name], owner, imports_done, before)
             listeners[name].close()
             started.append(process)
         ready = [descriptor for descriptor, _ in poll.poll()]
@@ -70,11 +71,19 @@ def _nothing_of_ours() -> set[str]:
 
 
 def _preloaded(
-    name: str, listener: socket.socket, owner: int, imports_done: int, before: set[str]
+    name: str,
+    last: str,
+    listener: socket.socket,
+    owner: int,
+    imports_done: int,
+    before: set[str],
 ) -> Job:
+    """Imports no more once the last stage is begun."""
+    lasts = tuple(f".{each}" for each in (LAST[name], last.replace("-", "_")))
+
     def refuse(job: Job) -> str | None:
         if job["unlike"]:
-            return str(job["unlike"])
+            return ", ".join(job["unlike"])
         if variable := other_variable(START, job["environ"], UNREAD):
             return f"variable {variable}"
         imported = {each.partition(".")[0] for each in sys.modules.keys() - before}
@@ -82,7 +91,7 @@ def _preloaded(
         return f"{shadowed[0]} is another module there" if shadowed else None
 
     def is_last(job: Job) -> bool:
-        return str(job["words"][1]).endswith(LAST[name])
+        return str(job["words"][1]).endswith(lasts)
 
     return next_job(listener, owner, refuse, _importing(name, imports_done), is_last)
 
@@ -97,8 +106,8 @@ def _importing(name: str, imports_done: int) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    dvc, *given = sys.argv[1:]
+    dvc, last, *given = sys.argv[1:]
     pairs = (each.split("=") for each in given)
-    job = main(int(dvc), {name: socket.socket(fileno=int(number)) for name, number in pairs})
+    job = main(int(dvc), last, {name: socket.socket(fileno=int(number)) for name, number in pairs})
     become(job)
     run_module(job)
