@@ -5,12 +5,13 @@ import http.client
 import os
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+from testing import preloaded
 
 LONGEST = 120
 """Seconds that a server may take to start."""
@@ -33,7 +34,7 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
+        command = [preloaded.python(), "-m", "mlflow", "server", "--workers", "1"]
         command += ["--host", "127.0.0.1", "--port", str(self.port)]
         command += ["--backend-store-uri", self.store]
         command += ["--artifacts-destination", str(self.files)]
@@ -45,7 +46,7 @@ class Server:
                 env={**os.environ, **quiet},
                 stdout=log,
                 stderr=log,
-                start_new_session=True,
+                process_group=0,
             )
         until = time.monotonic() + LONGEST
         while not self._answers():

@@ -8,7 +8,7 @@ print(json.dumps({
     "argv": sys.argv, "path": sys.path, "orig_argv": sys.orig_argv[1:],
     "main": [__name__, __file__],
     "package": __package__, "cwd": os.getcwd(), "umask": umask, "environ": lasting,
-    "group": os.getpgid(0), "stdin": sys.stdin.read(),
+    "group": os.getpgid(0), "leads": os.getsid(0) == os.getpid(), "stdin": sys.stdin.read(),
     "encoding": [sys.stdout.encoding, sys.getfilesystemencoding(), sys.stderr.errors],
     "handlers": [str(__import__("signal").getsignal(n)) for n in (1, 2, 13, 15, 17)],
     "modules": "sklearn" in sys.modules, "streams": [os.isatty(n) for n in range(3)],

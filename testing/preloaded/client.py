@@ -14,11 +14,16 @@ import sys
 FRAMEWORK = ("pipeline.train", "pipeline.checkpoint", "pipeline.export_complete")
 """Stages that import the framework of the model in params.yaml."""
 MLFLOW = ("pipeline.log_to_mlflow", "pipeline.relog")
+RANKS = "pipeline.training.ranks.worker"
+SERVED = "mlflow.server.fastapi_app:app"
 DVC = (
     *("add", "checkout", "commit", "config", "dag", "diff", "fetch", "init", "metrics", "params"),
     *("plots", "push", "pull", "remote", "repro", "status"),
 )
-"""Commands of DVC that start no process that outlives them."""
+EXPERIMENTS = ("apply", "list", "run", "show")
+"""Commands of DVC that start no process that outlives them, and those of `dvc exp`."""
+QUEUED = ("--queue", "--run-all", "--temp")
+"""With which `dvc exp run` does start one."""
 ENCODING = sys.getfilesystemencoding()
 PASSED_ON = (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP, _signal.SIGUSR1, _signal.SIGUSR2)
 
@@ -26,17 +31,28 @@ PASSED_ON = (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP, _signal.SIGUSR1, _
 def parent(program, words):
     """Returns the name of the parent that has imported what the words need, or null."""
     if program == "dvc":
-        return "dvc" if words[:1] and words[0] in DVC else None
+        return dvc(words)
     if forks(words):
         return f"sandbox {words[4]}"
     module = words[1] if words[:1] == ["-m"] and len(words) > 1 else ""
+    if words[1:3] == ["mlflow", "server"] or (module == "uvicorn" and SERVED in words):
+        return "mlflow server"
+    if module == RANKS:
+        return "ranks"
     if module == "dvc":
-        return "dvc" if words[2:] and words[2] in DVC else None
+        return dvc(words[2:])
     if module in FRAMEWORK:
         return framework()
     if module in MLFLOW:
         return "mlflow"
     return "plain" if module.partition(".")[0] == "pipeline" else None
+
+
+def dvc(words):
+    """Returns its parent where the words are a command that ends with all it has started."""
+    if words[:1] == ["exp"] and words[1:2] and words[1] in EXPERIMENTS:
+        return None if any(word in QUEUED for word in words) else "dvc"
+    return "dvc" if words[:1] and words[0] in DVC else None
 
 
 def forks(words):

@@ -7,12 +7,14 @@ standard input of this process does, which whoever started it holds open: also w
 FOLDER is then removed. SURROUNDINGS is what parents.py reads, as JSON.
 """
 
+import contextlib
 import gc
 import importlib
 import os
 import runpy
 import select
 import shutil
+import signal
 import socket
 import sys
 import threading
@@ -23,11 +25,13 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 import compiled  # noqa: E402
+import joined  # noqa: E402
 import parsed  # noqa: E402
 import torchlib  # noqa: E402
 from parents import ABSENT, IMPORTS, SANDBOXES, SET_BEFORE, foreign  # noqa: E402
 
 from pipeline.preloading.parent import Job, become, next_job  # noqa: E402
+from pipeline.run.dvc_process import parent_of  # noqa: E402
 
 
 def main(folder: str) -> None:
@@ -56,7 +60,7 @@ def main(folder: str) -> None:
                 job = next_job(
                     listener, 0, _refusing(name, folder), iter([None]), lambda _: False, 0
                 )
-                become(job)
+                _become(job, name)
                 _child(job, folder)
                 return
             listener.close()
@@ -66,7 +70,10 @@ def _refusing(name: str, folder: str) -> Callable[[Job], str | None]:
     """Returns what refuses a job, and notes why."""
 
     def refuse(job: Job) -> str | None:
-        reason: str | None = job["unlike"] or foreign(name, job["environ"])
+        try:
+            reason = ", ".join(joined.lasting(job)) or foreign(name, job["environ"])
+        except OSError as fault:  # the client has ended
+            reason = str(fault)
         if reason:
             with Path(folder, "refused").open("a") as refused:
                 refused.write(f"{name}: {reason}\n")
@@ -100,6 +107,29 @@ def _preload(name: str) -> None:
     if threading.active_count() > 1:
         raise RuntimeError(f"{name}: an import has started a thread, which no fork would have")
     gc.freeze()
+
+
+def _become(job: Job, parent: str) -> None:
+    """In lists of processes it has the client's number and the name of its program, as the
+    pipeline's own have it."""
+    above = parent_of(job["client"])
+    joined.join(job)
+    become(job)
+    program = next((each for each in job["words"] if each not in ("-I", "-m")), "")
+    name = program.removesuffix(".py").rpartition("/")[2].rpartition(".")[2]
+    Path("/proc/self/comm").write_text(f"{job['client']} {name}"[:15])
+    if parent == "ranks" and above:
+        threading.Thread(target=_end_with, args=(above,), daemon=True).start()
+
+
+def _end_with(process: int) -> None:
+    """A rank asks the kernel to be killed with its parent, which would be whoever stands between it
+    and its client."""
+    poll = select.poll()
+    with contextlib.suppress(ProcessLookupError):  # it has ended
+        poll.register(os.pidfd_open(process), select.POLLIN)
+        poll.poll()
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _child(job: Job, folder: str) -> None:

@@ -6,7 +6,6 @@ import re
 import shutil
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -20,6 +19,7 @@ from pipeline.errors import PipelineError
 from pipeline.provenance.lineage import node
 from pipeline.resolve import resolve
 from pipeline.resolve.forms import LISTED
+from testing import preloaded
 from testing.traced import Traced, traced
 
 CHAIN = ["export-complete", "checkpoint", "prepare", "train"]
@@ -265,7 +265,7 @@ def served(whole: Traced, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--port", str(port)]
+    command = [preloaded.python(), "-m", "mlflow", "server", "--workers", "1", "--port", str(port)]
     command += ["--backend-store-uri", f"sqlite:///{store}"]
     command += ["--host", "127.0.0.1"]
     environ = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}

@@ -6,11 +6,13 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import psutil
 import pytest
 
+from faults._server import serving
 from pipeline.formats import declared
 from pipeline.sandbox import processes
 from pipeline.sandbox.processes import Start
@@ -72,9 +74,10 @@ def test_what_a_script_starts_begins_with_its_imports_done_too(place: Project) -
         ((), {"OMP_NUM_THREADS": "3"}),
         (("env", "-u", "HOME"), {}),
         (("sh", "-c", 'ulimit -n 99; exec "$@"', "sh"), {}),
-        (("setsid", "--wait"), {}),
+        (("setsid", "--wait", "sh", "-c", '"$@"; exit $?', "sh"), {}),
         (("taskset", "1"), {}),
-        (("unshare", "--user", "--map-root-user", "--mount"), {}),
+        (("unshare", "--user", "--map-root-user", "--mount", "--uts"), {}),
+        (("unshare", "--user", "--map-root-user"), {}),
     ],
     ids=lambda each: " ".join(each),
 )
@@ -85,6 +88,63 @@ def test_what_would_be_another_process_there_is_a_real_one(
     before = preloaded.refused()
     assert not probed(place, *wrapper, **environ)["modules"]
     assert [reason.partition(":")[0] for reason in preloaded.refused() - before] == ["plain"]
+
+
+def test_who_begins_a_session_has_a_stand_in_that_leads_one(place: Project) -> None:
+    ours = probed(place, "setsid", "--wait")
+    real = probed(place, "setsid", "--wait", PATH=f"{preloaded.REAL}:{os.environ['PATH']}")
+    assert ours.pop("modules") and not real.pop("modules"), preloaded.refused()
+    for each in (ours, real):
+        assert each["leads"]
+        each.pop("group"), each["environ"].pop("PATH")
+    assert ours == real
+
+
+MOUNTED = "import os, sys; print(os.getuid(), os.listdir('more'), 'sklearn' in sys.modules)\n"
+SPACES = "import os; print([os.readlink(f'/proc/self/ns/{each}') for each in ('user', 'mnt')])"
+
+
+def test_who_has_mounts_of_its_own_has_a_stand_in_that_sees_them(place: Project) -> None:
+    (place.root / "more").mkdir()
+    (place.root / "pipeline/seen.py").write_text(MOUNTED + SPACES)
+    look = "mount -t tmpfs tmpfs more && touch more/here && python -m pipeline.seen"
+    real = f"{preloaded.REAL}/python -m pipeline.seen"
+    alone = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", f"{look} && {real}")
+    ours, our_spaces, theirs, their_spaces = place.run(*alone).stdout.splitlines()
+    assert ours == "0 ['here'] True", preloaded.refused()
+    assert theirs == ours.replace("True", "False") and our_spaces == their_spaces
+    assert list((place.root / "more").iterdir()) == []
+
+
+CLIENT = (preloaded.HERE / "client.py").read_text().removesuffix("main()\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "parent"),
+    [
+        ("python -m pipeline.prepare", "plain"),
+        ("python -m pipeline.log_to_mlflow", "mlflow"),
+        ("python -m pipeline.training.ranks.worker a b c 0", "ranks"),
+        ("python -m mlflow server --port 1", "mlflow server"),
+        ("python -m uvicorn --port 1 mlflow.server.fastapi_app:app", "mlflow server"),
+        ("python -m uvicorn other:app", None),
+        ("python -m mlflow db upgrade x", None),
+        ("dvc repro train", "dvc"),
+        ("python -m dvc add x", "dvc"),
+        ("dvc exp run -S a=1 prepare", "dvc"),
+        ("dvc exp run --queue -S a=1,2", None),
+        ("dvc exp run --run-all --jobs 1", None),
+        ("dvc exp", None),
+        ("dvc queue start", None),
+        ("dvc init", "dvc"),
+    ],
+)
+def test_each_command_has_the_parent_that_imports_what_it_does(
+    command: str, parent: str | None
+) -> None:
+    exec(CLIENT, client := {"REAL": "", "__name__": "client"})
+    program, *words = command.split()
+    assert client["parent"](program, words) == parent
 
 
 def started(place: Project) -> tuple["subprocess.Popen[str]", psutil.Process]:
@@ -117,6 +177,48 @@ def test_it_ends_with_the_command_that_it_stands_for(place: Project) -> None:
     running.kill()
     running.wait(30)
     assert psutil.wait_procs([process], timeout=30)[1] == []
+
+
+def test_lists_of_processes_name_the_client_and_what_runs(place: Project) -> None:
+    running, process = started(place)
+    assert Path(f"/proc/{process.pid}/comm").read_text() == f"{running.pid} lasts\n"
+    running.kill()
+    running.wait(30)
+
+
+def test_a_rank_ends_with_the_training_that_has_started_its_client(place: Project) -> None:
+    """It asks to be killed with its parent, and means that of its client, which lives on."""
+    worker = place.root / "pipeline/training/ranks/worker.py"
+    worker.parent.mkdir(parents=True)
+    for package in (worker.parent, worker.parent.parent):
+        (package / "__init__.py").touch()
+    worker.write_text(LASTS)
+    words = [preloaded.python(), "-m", "pipeline.training.ranks.worker"]
+    ranks = preloaded.refused()
+    training = subprocess.Popen(
+        [sys.executable, "-c", f"import subprocess; subprocess.run({words})"],
+        cwd=place.root,
+        env={**os.environ, "OMP_NUM_THREADS": "1"} | RANK,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert training.stdout
+    rank = psutil.Process(int(training.stdout.readline()))
+    assert preloaded.refused() == ranks and rank.name().endswith(" worker")
+    training.kill()
+    training.wait(30)
+    assert psutil.wait_procs([rank], timeout=30)[1] == []
+
+
+RANK = {"TORCH_CPP_LOG_LEVEL": "ERROR", "THP_MEM_ALLOC_ENABLE": "1", "RANK": "1", "WORLD_SIZE": "2"}
+
+
+def test_a_server_of_mlflows_begins_with_its_imports_done(tmp_path: Path) -> None:
+    before = preloaded.refused()
+    with serving(tmp_path / "server") as server:
+        assert urllib.request.urlopen(f"http://127.0.0.1:{server.port}/version").status == 200
+        names = {each.name().partition(" ")[2] for each in psutil.process_iter()}
+    assert {"mlflow", "uvicorn"} <= names and preloaded.refused() == before
 
 
 def test_a_client_that_is_killed_before_it_says_what_it_wants_ends_no_parent(
