@@ -1,7 +1,9 @@
 """python -m faults: every fault of this folder, two at a time, and the table of what came of it."""
 
 import argparse
+import contextlib
 import json
+import os
 import re
 import sys
 import tempfile
@@ -48,7 +50,9 @@ def _arguments() -> argparse.Namespace:
 
 
 def _one(name: str, repeats: int, scratch: Path, tally: Path) -> int:
-    with preloaded.served():
+    """In name spaces of its own it has the parents of who has started it."""
+    served = preloaded.NAME in os.environ
+    with contextlib.nullcontext() if served else preloaded.served():
         found = fault(name).run(repeats, scratch)
     tally.write_text(json.dumps(asdict(found)))
     return 0

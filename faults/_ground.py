@@ -64,22 +64,27 @@ class Running:
 
 
 def started(within: Project, *command: str, log: str = "log", fresh: bool = True) -> Running:
-    """Temporary files of the command go to `tmp` beside the project, to be found there.
+    """Temporary files of the command go to `tmp` beside the project, to be found there. All that it
+    starts is in a group of its own, and a signal of ours reaches the one process alone.
 
-    Not `fresh`: python and dvc come with their imports done, where nothing is done to them.
+    Not `fresh`: python and dvc come with their imports done.
     """
     temporary = within.root.parent / "tmp"
     temporary.mkdir(exist_ok=True)
-    own = {"PATH": PATH, "TMPDIR": str(temporary)}
     said = within.root.parent / log
     with said.open("w") as file:
         process = psutil.Popen(
             command,
             cwd=within.root,
-            env={**os.environ, **(own if fresh else {"PATH": preloaded.path()})},
+            env={
+                **os.environ,
+                "PATH": PATH if fresh else preloaded.path(),
+                "TMPDIR": str(temporary),
+            },
+            stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
-            start_new_session=fresh,  # a signal of ours reaches that process alone
+            process_group=0,
         )
     return Running(process, said, within)
 
@@ -110,19 +115,34 @@ def left(within: Project, module: str) -> list[psutil.Process]:
     these = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if process.cmdline()[1:3] == ["-m", module] and Path(process.cwd()) == within.root:
+            _, _, name = process.name().partition(" ")  # of one that stands for another
+            runs = bool(name) and module.rpartition(".")[2].startswith(name)
+            runs |= process.cmdline()[1:3] == ["-m", module]
+            if runs and Path(process.cwd()) == within.root:
                 these.append(process)
     return these
 
 
 def _below(process: int) -> Iterator[int]:
     """Its children and theirs, from the kernel's list of each: psutil, which reads every process
-    of the machine, takes longer than the pause until the next look."""
+    of the machine, takes longer than the pause until the next look. What stands for a command that
+    came with its imports done has another parent."""
     for file in Path("/proc").glob(f"{process}/task/*/children"):
         with contextlib.suppress(OSError):  # it has ended
             for child in map(int, file.read_text().split()):
                 yield child
                 yield from _below(child)
+    if _is_client(process):
+        for other in _standing_for(process):
+            yield other
+            yield from _below(other)
+
+
+def _is_client(process: int) -> bool:
+    """Whether it has handed its command to a process that has done the imports."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")[1:2] == [b"-ISE"]
+    return False
 
 
 def alive(process: psutil.Process) -> bool:
@@ -143,27 +163,47 @@ def hit(process: psutil.Process, seconds: float, number: int = signal.SIGKILL) -
     return False
 
 
+def kill_group(running: Running) -> None:
+    """Kills the command and all that it has started; nothing of it is left on return."""
+    os.killpg(running.process.pid, signal.SIGKILL)
+    running.ended()
+    while _standing_for(running.process.pid):
+        time.sleep(0.001)
+
+
 def family(process: psutil.Process) -> list[psutil.Process]:
     """The stage's process, the one that does its work where that is another, and their children."""
-    every = [process, *_standing_for(process)]
-    for number in [number for each in every for number in _below(each.pid)]:
+    numbers = {process.pid, *_standing_for(process.pid)}
+    numbers |= {number for each in [*numbers] for number in _below(each)}
+    every = []
+    for number in sorted(numbers):
         with contextlib.suppress(psutil.NoSuchProcess):
             every.append(psutil.Process(number))
     return every
 
 
-def _standing_for(process: psutil.Process) -> list[psutil.Process]:
-    found = []
-    for file in Path("/proc").glob("[0-9]*/comm"):
-        with contextlib.suppress(OSError, psutil.NoSuchProcess):
-            if file.read_text().startswith(f"{process.pid} "):
-                found.append(psutil.Process(int(file.parent.name)))
+def working(process: psutil.Process) -> psutil.Process:
+    """The process that does a stage's work: its own, or the one that stands for it."""
+    for number in _standing_for(process.pid):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return psutil.Process(number)
+    return process
+
+
+def _standing_for(process: int) -> list[int]:
+    found, begins = [], f"{process} ".encode()
+    for entry in os.scandir("/proc"):
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and Path(entry, "comm").read_bytes().startswith(begins):
+                found.append(int(entry.name))
     return found
 
 
-def lives(within: Project, modules: Iterable[str], *command: str) -> list[float]:
+def lives(
+    within: Project, modules: Iterable[str], *command: str, fresh: bool = True
+) -> list[float]:
     """Seconds that the process of each of these stages lives, undisturbed."""
-    running = started(within, *command)
+    running = started(within, *command, fresh=fresh)
     seconds = []
     for module in modules:
         process = stage_of(running, module)

@@ -13,7 +13,9 @@ import psutil
 
 from faults import _ground as ground
 from faults.tally import Tally
+from pipeline.config.yaml_text import load_yaml
 from pipeline.run import resume_state
+from testing import preloaded
 from testing.project import Project
 
 COMMAND = ("dvc", "repro", "train")
@@ -33,6 +35,9 @@ class Setting:
     module: str = MODULE
     """What the processes run that are hit, and how many of them there are."""
     processes: int = 1
+    fresh: bool = True
+    """Whether these import what they need, or come with their imports done, so that no kill strikes
+    while they import. That changes no file."""
 
 
 def setting(
@@ -42,21 +47,25 @@ def setting(
     timed: bool = True,
     module: str = MODULE,
     processes: int = 1,
+    fresh: bool = True,
 ) -> Setting:
     """`checkpoint`: with what comes of the training; `timed`: with the seconds of what is hit, for
     who needs a moment in them."""
     project = ground.project(scratch / "start" / "project", *overrides)
     project.run("dvc", "repro", "prepare")
     undisturbed = project.copied(scratch / "undisturbed" / "project")
+    if not fresh:
+        framework = load_yaml(project.read("params.yaml"), "params.yaml")["model"]["framework"]
+        preloaded.warm("dvc", framework, *(["ranks"] if processes > 1 else []))
     seconds = 0.0
     if timed:
-        (seconds,) = ground.lives(undisturbed, [module], *COMMAND)
+        (seconds,) = ground.lives(undisturbed, [module], *COMMAND, fresh=fresh)
     else:
         undisturbed.run(*COMMAND)
     if checkpoint:
         undisturbed.run("dvc", "repro", "checkpoint")
     statements = (ground.statement(undisturbed, name) for name in ("train", "checkpoint"))
-    return Setting(project, seconds, *statements, module, processes)
+    return Setting(project, seconds, *statements, module, processes, fresh)
 
 
 def epochs(said: str) -> list[int]:
@@ -71,9 +80,9 @@ def saved_epochs(project: Project) -> list[Path]:
     return [project.root / OUTPUT / name for name in sorted(saved) if name.startswith("epoch_")]
 
 
-def cut_short(project: Project, after: int) -> None:
+def cut_short(project: Project, after: int, fresh: bool = True) -> None:
     """Kills the training once so many epochs are done."""
-    running = ground.started(project, *COMMAND)
+    running = ground.started(project, *COMMAND, fresh=fresh)
     stage = ground.stage_of(running, MODULE)
     assert stage, running.said
     while len(epochs(running.said)) < after:
@@ -126,15 +135,17 @@ def _killed(
     if tally.tried == repeats:
         project.run(*COMMAND)
         return None
-    running = ground.started(project, *COMMAND)
+    running = ground.started(project, *COMMAND, fresh=ours.fresh)
     processes = ground.processes_of(running, ours.module, ours.processes)
     process = rng.choice(processes) if processes else None
-    longest = ours.seconds
+    part = 1.0
     if tally.tried % 2:  # imports take most of the time: every second kill strikes beyond them
         _await_epoch(process, running)
-        longest /= 4
-    moment = rng.uniform(0, longest)
+        part = 0.25
+    moment = rng.uniform(0, part * ours.seconds)
     killed = process and ground.hit(process, moment)
+    if not killed:
+        ours.seconds = moment / part  # it has ended before: machines are not even
     since = time.monotonic()
     code = running.ended()
     if not killed:

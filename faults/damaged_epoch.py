@@ -18,7 +18,7 @@ def run(repeats: int, scratch: Path) -> Tally:
     tally, rng = Tally(), generator(__name__)
     ours = training.setting(scratch, *PARAMS, timed=False)
     unfinished = ours.project.copied(scratch / "unfinished" / "project")
-    training.cut_short(unfinished, 4)
+    training.cut_short(unfinished, 4, fresh=repeats > SHORT)
     for kind in KINDS * repeats:
         project = unfinished.copied(scratch / "damaged" / "project")
         first, *rest = training.saved_epochs(project)

@@ -1,8 +1,6 @@
 """`dvc exp run` killed, DVC and the stage, in training and at random moments of the whole."""
 
-import os
 import re
-import signal
 import time
 from pathlib import Path
 
@@ -40,7 +38,7 @@ def run(repeats: int, scratch: Path) -> Tally:
     for number in range(repeats):
         project = start.copied(scratch / str(number) / "project")
         moment = None if number < 2 else random.uniform(0, whole)
-        Killed(tally, project, number).through(moment, expected)
+        Killed(tally, project, number, repeats > SHORT).through(moment, expected)
     return tally
 
 
@@ -62,8 +60,8 @@ def went_on(said: str) -> int:
 
 
 class Killed:
-    def __init__(self, tally: Tally, project: Project, number: int):
-        self.tally, self.project, self.number = tally, project, number
+    def __init__(self, tally: Tally, project: Project, number: int, fresh: bool):
+        self.tally, self.project, self.number, self.fresh = tally, project, number, fresh
         self.what = f"{number}"
 
     def through(self, moment: float | None, expected: list[bytes]) -> None:
@@ -97,7 +95,7 @@ class Killed:
 
     def _killed(self, moment: float | None) -> int | None:
         """The epochs that were done; None when it was over before."""
-        running = ground.started(self.project, *EXPERIMENT)
+        running = ground.started(self.project, *EXPERIMENT, fresh=self.fresh)
         until = time.monotonic() + (ground.LONGEST if moment is None else moment)
         while time.monotonic() < until and running.process.poll() is None:
             if moment is None and len(training.epochs(running.said)) >= 3:
@@ -105,8 +103,7 @@ class Killed:
             time.sleep(0.01)
         if running.process.poll() is not None:
             return None
-        os.killpg(running.process.pid, signal.SIGKILL)
-        running.process.wait()
+        ground.kill_group(running)
         return len(training.epochs(running.said))
 
     def _went_on(self, done: int, said: str) -> None:

@@ -1,5 +1,6 @@
 """DVC's process killed alone."""
 
+import contextlib
 import re
 import shutil
 import time
@@ -23,14 +24,17 @@ SOON = 30
 
 def run(repeats: int, scratch: Path) -> Tally:
     tally, rng = Tally(), generator(__name__)
-    ours = training.setting(scratch, *PARAMS)
+    ours = training.setting(scratch, *PARAMS, fresh=repeats > SHORT)
     project = ours.project.copied(scratch / "disturbed" / "project")
     while tally.tried < repeats:
-        running = ground.started(project, *training.COMMAND)
+        running = ground.started(project, *training.COMMAND, fresh=ours.fresh)
         stage = ground.stage_of(running, training.MODULE)
-        hit = stage and _lives(stage, rng.uniform(0, ours.seconds))
+        moment = rng.uniform(0, ours.seconds)
+        hit = stage and _lives(stage, moment)
+        if not hit:
+            ours.seconds = moment  # it has ended before: machines are not even
         if stage and hit:
-            _left_alone(tally, project, running, stage)
+            _left_alone(tally, project, running, stage, ours.fresh)
         running.ended()
         project.run(*training.COMMAND)
         same = training.same_end(tally, ours, project, f"after kill {tally.tried}")
@@ -41,29 +45,35 @@ def run(repeats: int, scratch: Path) -> Tally:
 
 
 def _lives(stage: psutil.Process, seconds: float) -> bool:
-    time.sleep(seconds)
+    with contextlib.suppress(psutil.TimeoutExpired):
+        stage.wait(seconds)
     return ground.alive(stage)
 
 
 def _left_alone(
-    tally: Tally, project: Project, running: ground.Running, stage: psutil.Process
+    tally: Tally,
+    project: Project,
+    running: ground.Running,
+    stage: psutil.Process,
+    fresh: bool,
 ) -> None:
     """A second `dvc repro` at once: it may train when the first one's stage is gone, not before."""
+    worker = ground.working(stage)
     running.process.kill()
     running.ended()
     began = time.monotonic()
     tally.tried += 1
-    second = ground.started(project, *training.COMMAND, log="second")
+    second = ground.started(project, *training.COMMAND, log="second", fresh=fresh)
     while time.monotonic() - began < SOON:
         trains = re.search(r"^(going on|epoch) ", second.said, re.MULTILINE)
-        if not ground.alive(stage):
+        if not ground.alive(worker):
             break
         if trains:
             tally.broken.append(f"two writers: the stage {stage.pid} lives, the next one trains")
             break
         time.sleep(0.01)
-    tally.demand(not ground.alive(stage), f"the stage lives {SOON} s after DVC")
+    tally.demand(not ground.alive(worker), f"the stage lives {SOON} s after DVC")
     tally.longest("longest that a stage outlived DVC (s)", time.monotonic() - began)
     if second.ended():
-        named = f"process {stage.pid} is writing it" in second.said
+        named = f"process {worker.pid} is writing it" in second.said
         tally.refused += tally.demand(named, f"refused without the pid: {second.said[-200:]}")

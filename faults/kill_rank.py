@@ -27,17 +27,17 @@ LONGEST = 60
 def run(repeats: int, scratch: Path) -> Tally:
     tally = Tally()
     for strategy, many in (("ddp", (repeats + 1) // 2), ("fsdp", repeats)):
-        _over(tally, strategy, scratch / strategy, many)
+        _over(tally, strategy, scratch / strategy, many, fresh=repeats > SHORT)
     return tally
 
 
-def _over(tally: Tally, strategy: str, scratch: Path, until: int) -> None:
+def _over(tally: Tally, strategy: str, scratch: Path, until: int, fresh: bool) -> None:
     """Kills ranks until so many were tried in all."""
     before = tally.tried
     chosen = ("train.distributed.processes=2", f"train.distributed.strategy={strategy}")
-    both = {"module": RANK, "processes": 2}
-    ours = training.setting(scratch, *PARAMS, *chosen, checkpoint=True, **both)
-
+    ours = training.setting(
+        scratch, *PARAMS, *chosen, checkpoint=True, module=RANK, processes=2, fresh=fresh
+    )
     look = partial(_ended, tally, strategy)
     training.ends_the_same(tally, ours, scratch, generator(f"{__name__} {strategy}"), until, look)
     tally.count(f"by {strategy}", tally.tried - before)

@@ -11,6 +11,7 @@ import psutil
 from faults import _ground as ground
 from faults.tally import Tally, generator
 from pipeline.config.yaml_text import dump_yaml, load_yaml
+from testing import preloaded
 from testing.project import TINY, Project
 
 REPEATS = 20  # of each stage
@@ -49,11 +50,13 @@ class Setting:
     params: dict[str, str]
     store: bytes
     """MLflow's database, made but with no run in it."""
+    fresh: bool = True
+    """Whether what is killed does its imports itself."""
 
 
 def run(repeats: int, scratch: Path) -> Tally:
     tally = Tally()
-    ours, lives = _setting(scratch)
+    ours, lives = _setting(scratch, fresh=repeats > SHORT)
     for stage in STAGES:
         rng, before, broken = generator(f"{__name__} {stage}"), tally.tried, len(tally.broken)
         module, seconds = MODULES[stage], lives[stage]
@@ -69,7 +72,7 @@ def run(repeats: int, scratch: Path) -> Tally:
     return tally
 
 
-def _setting(scratch: Path) -> tuple[Setting, dict[str, float]]:
+def _setting(scratch: Path, fresh: bool) -> tuple[Setting, dict[str, float]]:
     """With the seconds that each stage's process lives, undisturbed."""
     project = ground.project(
         scratch / "start" / "project", *TINY, "verify.checks=[integrity,parity]"
@@ -79,12 +82,14 @@ def _setting(scratch: Path) -> tuple[Setting, dict[str, float]]:
     project.commit("another default, which compose has to bring into params.yaml")
     params = {name: project.read(name) for name in COMPOSED}
     *most, last = MODULES.values()
-    seconds = ground.lives(project, most, "dvc", "repro", "verify")
-    project.run("python", "-c", STORE)
+    if not fresh:
+        preloaded.warm("dvc", "plain", "pytorch", "mlflow")
+    seconds = ground.lives(project, most, "dvc", "repro", "verify", fresh=fresh)
+    preloaded.run("mlflow", project.root, "-c", STORE).check_returncode()
     store = (project.root / "mlflow.db").read_bytes()
-    seconds += ground.lives(project, [last], "dvc", "repro")
+    seconds += ground.lives(project, [last], "dvc", "repro", fresh=fresh)
     lives = dict(zip(MODULES, seconds, strict=True))
-    return Setting(project, _kept(project), params, store), lives
+    return Setting(project, _kept(project), params, store, fresh), lives
 
 
 def _kept(project: Project) -> dict[str, str]:
@@ -119,7 +124,7 @@ def _undo(ours: Setting, stage: str, fresh: bool) -> None:
 
 def _killed(tally: Tally, ours: Setting, stage: str, module: str, moment: float) -> bool:
     """Whether it was there to be killed."""
-    running = ground.started(ours.project, *COMMAND, stage)
+    running = ground.started(ours.project, *COMMAND, stage, fresh=ours.fresh)
     process = ground.stage_of(running, module)
     with contextlib.suppress(psutil.TimeoutExpired):
         if process:

@@ -14,6 +14,6 @@ PARAMS = ("model=keras_functional", "train.epochs=8", "train.batch_size=64", "ch
 
 def run(repeats: int, scratch: Path) -> Tally:
     tally = Tally()
-    ours = training.setting(scratch, *PARAMS, checkpoint=True)
+    ours = training.setting(scratch, *PARAMS, checkpoint=True, fresh=repeats > SHORT)
     training.ends_the_same(tally, ours, scratch, generator(__name__), repeats)
     return tally

@@ -14,6 +14,6 @@ PARAMS = ("model=torch_cnn", "train.epochs=12", "train.batch_size=64", "checkpoi
 
 def run(repeats: int, scratch: Path) -> Tally:
     tally = Tally()
-    ours = training.setting(scratch, *PARAMS, checkpoint=True)
+    ours = training.setting(scratch, *PARAMS, checkpoint=True, fresh=repeats > SHORT)
     training.ends_the_same(tally, ours, scratch, generator(__name__), repeats)
     return tally

@@ -1,13 +1,7 @@
 """SIGKILL around each checkpoint write of `train`."""
 
-import os
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
-
-import psutil
 
 from faults import _ground as ground
 from faults import _training as training
@@ -23,55 +17,24 @@ SOON = 0.02
 """Seconds within which the kill follows the appearance of a temporary file: during the write, or
 just after it, before the next file is written that belongs to it."""
 
-# Imports once what takes its time; every training is a child of it, and is what `python -m` is.
-FORKS = """
-import os, runpy, sys
-import hydra.utils, sklearn.metrics, torch._dynamo, pipeline.train
-arguments = "train --data artifacts/data --models models --output artifacts/train".split()
-for _ in sys.stdin:
-    child = os.fork()
-    if child == 0:
-        sys.argv = arguments
-        del sys.modules["pipeline.train"]
-        runpy.run_module("pipeline.train", run_name="__main__", alter_sys=True)
-    print(child, flush=True)
-    os.waitpid(child, 0)
-    print("ended", flush=True)
-"""
-
 
 def run(repeats: int, scratch: Path) -> Tally:
     tally, rng = Tally(), generator(__name__)
     project = ground.project(scratch / "project", *PARAMS)
     project.run("dvc", "repro", "prepare")
     output = project.root / training.OUTPUT
-    forks = subprocess.Popen(
-        [sys.executable, "-c", FORKS],
-        cwd=project.root,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    try:
-        while tally.tried < repeats:
-            _killed_at_a_write(tally, forks, output, rng.randint(0, 3), rng.random())
-            _readable(tally, project, output)
-    finally:
-        forks.kill()
-        forks.wait()
+    while tally.tried < repeats:
+        _killed_at_a_write(tally, project, rng.randint(0, 3), rng.random())
+        _readable(tally, project, output)
     return tally
 
 
-def _killed_at_a_write(
-    tally: Tally, forks: subprocess.Popen[str], output: Path, later: int, part: float
-) -> None:
-    """After so many writes more, at that part of the time that a write takes at most."""
-    assert forks.stdin and forks.stdout
+def _killed_at_a_write(tally: Tally, project: Project, later: int, part: float) -> None:
+    """After so many writes more, at that part of the time that a write takes at most. Each training
+    comes with its imports done, and all of it is killed at once."""
+    output = project.root / training.OUTPUT
     before = set(output.glob("epoch_*"))
-    forks.stdin.write("\n")
-    forks.stdin.flush()
-    child = psutil.Process(_number(forks))
+    running = ground.started(project, *project.stage_command("train"), fresh=False)
     deadline = time.monotonic() + ground.LONGEST
     while len(set(output.glob("epoch_*[!l]")) - before) < later:
         assert time.monotonic() < deadline, "no epoch was written"
@@ -82,24 +45,12 @@ def _killed_at_a_write(
     until = time.monotonic() + part * SOON
     while time.monotonic() < until:
         pass
-    os.kill(child.pid, signal.SIGKILL)
-    for line in forks.stdout:
-        if line == "ended\n":
-            break
+    ground.kill_group(running)
     tally.tried += 1
     if list(output.glob("*.partial")):
         tally.count("kills within a write")
     else:
         tally.count("kills just after one")
-
-
-def _number(forks: subprocess.Popen[str]) -> int:
-    """The first line that is one: what the training prints comes the same way."""
-    assert forks.stdout
-    for line in forks.stdout:
-        if line.strip().isdigit():
-            return int(line)
-    raise AssertionError("the training could not be started")
 
 
 def _readable(tally: Tally, project: Project, output: Path) -> None:

@@ -1,7 +1,9 @@
 """Params, data or code changed beside an unfinished training, or while a stage runs."""
 
+import os
 import re
 import shutil
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -74,7 +76,7 @@ def run(repeats: int, scratch: Path) -> Tally:
     prepared = start.copied(scratch / "prepared" / "project")
     prepared.run("dvc", "repro", "prepare")
     unfinished = prepared.copied(scratch / "unfinished" / "project")
-    training.cut_short(unfinished, 2)
+    training.cut_short(unfinished, 2, fresh=False)
     for number in range(repeats):
         for change in CHANGES:
             here = scratch / f"{number}"
@@ -118,19 +120,15 @@ def _meanwhile(tally: Tally, change: Change, start: Project, scratch: Path) -> N
     """The stage ends in one line and DVC records nothing of it; run again it is right."""
     stage = change.stage
     project = start.copied(scratch / "meanwhile" / "project")
-    running = ground.started(project, "dvc", "repro", stage)
-    process = ground.stage_of(running, f"pipeline.{stage}")
-    assert process, running.said
+    running = ground.started(project, "dvc", "repro", stage, fresh=False)
     output = project.root / "artifacts" / ("data" if stage == "prepare" else stage)
     while not (output / "unfinished.json").is_file():
-        assert ground.alive(process), running.said
+        assert ground.alive(running.process), running.said
         time.sleep(0.001)
-    every = ground.family(process)
-    for each in every:
-        each.suspend()
+    os.killpg(running.process.pid, signal.SIGSTOP)  # before the stage has ended
+    assert (output / "unfinished.json").is_file(), running.said
     change.make(project)
-    for each in every:
-        each.resume()
+    os.killpg(running.process.pid, signal.SIGCONT)
     tally.tried += 1
     code = running.ended()
     told = rf"^error: {stage}: .*{re.escape(change.word)}.*changed while it ran"

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -10,6 +11,7 @@ from faults import _ground as ground
 from faults import bits, disk_full, kill_rank, kill_stage, kill_write
 from faults.__main__ import MARK, PAGE, line, table
 from faults.tally import Tally, fault, generator, names
+from testing.probe import LASTS
 from testing.project import Project
 from testing.shared import common
 
@@ -124,6 +126,22 @@ def test_a_checkpoint_written_onto_the_file_itself_is_found(tmp_path, monkeypatc
     original = kill_write.ground.project
     monkeypatch.setattr("faults._ground.project", spoiled)
     assert kill_write.run(6, tmp_path).broken
+
+
+def test_what_stands_for_a_command_is_left_until_its_group_is_killed(tmp_path):
+    place = tmp_path / "project"
+    (place / "pipeline").mkdir(parents=True)
+    (place / "pipeline/lasts.py").write_text(LASTS)
+    running = ground.started(Project(place), "python", "-m", "pipeline.lasts", fresh=False)
+    while not running.said:
+        assert ground.alive(running.process)
+        time.sleep(0.01)
+    number = int(running.said)
+    assert number != running.process.pid
+    assert number in [each.pid for each in ground.left(running.within, "pipeline.lasts")]
+    assert number in [each.pid for each in ground.family(running.process)]
+    ground.kill_group(running)
+    assert ground.left(running.within, "pipeline.lasts") == []
 
 
 NAMED = "error: train: rank 1 of 2 on here was killed by SIGKILL; its last words: none; run"
