@@ -132,10 +132,10 @@ def _outs(lock: bytes | None) -> list[str]:
 
 
 def sweep(
-    project: Project, *words: str, check: bool = True, **environ: str
+    project: Project, *words: str, check: bool = True, fresh: bool = True, **environ: str
 ) -> subprocess.CompletedProcess:
     command = ("python", "-m", "pipeline", "-m", *words)
-    return project.run(*command, check=check, fresh=True, **environ)
+    return project.run(*command, check=check, fresh=fresh, **environ)
 
 
 def began(project: Project) -> list[str]:

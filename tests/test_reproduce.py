@@ -256,7 +256,7 @@ def test_another_version_of_a_package_is_named(clean: Project, tmp_path: Path) -
     for info in here.glob("*.dist-info"):
         name = "tqdm-0.0.1.dist-info" if info.name.startswith("tqdm-") else info.name
         (there / name).symlink_to(info)
-    command = (str(other / "bin/python"), "-m", "pipeline.reproduce", "artifacts/train")
+    command = (str(other / "bin/python"), "-m", "pipeline.reproduce", "artifacts/data")
     done = clean.run(*command)
     assert "SAME CONTENT" in done.stdout
     assert "package: tqdm: " in done.stdout and " -> 0.0.1" in done.stdout
