@@ -138,7 +138,7 @@ def _killed(
     running = ground.started(project, *COMMAND, fresh=ours.fresh)
     processes = ground.processes_of(running, ours.module, ours.processes)
     process = rng.choice(processes) if processes else None
-    part = 1.0
+    part = 1.0 if ours.fresh else 0.5  # a training that is missed is one more
     if tally.tried % 2:  # imports take most of the time: every second kill strikes beyond them
         _await_epoch(process, running)
         part = 0.25
