@@ -7,6 +7,8 @@ from benchmarks.zoo.nets import Net
 from benchmarks.zoo.outcome import RATES, Outcome
 
 YES, NO = "yes", "no"
+UNTRACED = "cannot be traced"
+"""Stands in the reason of a net that no program holds, which names the line in its way."""
 HEAD = """# The zoo
 
 Nets that nobody here wrote, each of a library and described by configuration alone
@@ -35,6 +37,9 @@ def written(nets: Sequence[Net], outcomes: Mapping[str, Outcome], page: str = ""
         mine = [outcomes[n.name] for n in tried if family in (n.family, "all")]
         counts = (sum(each.rates[rate] for each in mine) for rate in RATES)
         lines.append(f"| {family} | {len(mine)} | {' | '.join(map(str, counts))} |")
+    traced = [each for each in outcomes.values() if is_traced(each)]
+    train_on = sum(each.rates["trains on"] for each in traced)
+    lines += ["", f"Of {len(traced)} nets whose step can be traced, {train_on} train on."]
     lines += ["", f"| net | {' | '.join(RATES)} | seconds | size | MiB |"]
     lines += ["|---" * (len(RATES) + 4) + "|", *(line(net, outcomes[net.name]) for net in tried)]
     lines += ["", "## Reasons", ""]
@@ -43,6 +48,11 @@ def written(nets: Sequence[Net], outcomes: Mapping[str, Outcome], page: str = ""
     left = [net.name for net in nets if net.name not in outcomes]
     lines += ["", f"Not tried: {', '.join(left)}."] if left else []
     return "\n".join(lines) + "\n"
+
+
+def is_traced(outcome: Outcome) -> bool:
+    """Returns whether a net trains here, and nothing in it is in the way of a program."""
+    return outcome.rates["trains"] and UNTRACED not in outcome.reasons.get("trains on", "")
 
 
 def line(net: Net, outcome: Outcome) -> str:

@@ -6,6 +6,7 @@ import re
 import sys
 import traceback
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from ._torch import ROWS, constant
@@ -109,6 +110,22 @@ def is_of_the_model(name: str) -> bool:
     file = Path(name)
     inner = file.is_relative_to(Path(torch.__file__).parent) or file.is_relative_to(OURS.parent)
     return file.suffix == ".py" and file.is_absolute() and not inner
+
+
+def asking_frame() -> FrameType | None:
+    """Returns the innermost frame that is not ours, of what is running."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and Path(frame.f_code.co_filename).is_relative_to(OURS):
+        frame = frame.f_back
+    return frame
+
+
+def asking_line() -> str:
+    """Returns the line of the model that is running; "" where it is none of its own."""
+    frame = asking_frame()
+    while frame is not None and not is_of_the_model(frame.f_code.co_filename):
+        frame = frame.f_back
+    return place(Path(frame.f_code.co_filename), frame.f_lineno) if frame is not None else ""
 
 
 def place(file: Path, line: int) -> str:

@@ -6,11 +6,9 @@ program branches by values, so that the question is answered with "some are not"
 has to be that of the other answer but for the limits (`limits_nothing`).
 """
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ._torch_errors import is_of_the_model, place
+from ._torch_errors import asking_line
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -19,9 +17,11 @@ ASKED = "whether all values are finite"
 FINITE = {"isfinite"}
 NOT_FINITE = {"isinf", "isnan"}
 INVERTED = {"logical_not", "__invert__", "bitwise_not"}
-UNITED = {"any", "all", "logical_or", "__or__", "bitwise_or"}
-"""What asks of several values, or of two answers, without asking something else."""
-QUESTIONS = FINITE | NOT_FINITE | INVERTED | UNITED
+EVERY = {"all", "logical_and", "__and__", "bitwise_and"}
+SOME = {"any", "logical_or", "__or__", "bitwise_or"}
+"""What asks of all of several values or answers, or of any, without asking something else."""
+READ = {"__bool__", "item"}
+QUESTIONS = FINITE | NOT_FINITE | INVERTED | EVERY | SOME
 
 
 def asked_for_finite(lines: dict[str, str], other_way_at: str = "") -> Any:
@@ -40,8 +40,8 @@ def asked_for_finite(lines: dict[str, str], other_way_at: str = "") -> Any:
             self, func: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:
             name = getattr(func, "__name__", "")
-            if name == "__bool__" and known(args[0]) is not None:
-                line = _asking_line()
+            if name in READ and known(args[0]) is not None:
+                line = asking_line()
                 if line:
                     lines[line] = ASKED
                     return known(args[0]) == (line == other_way_at)
@@ -62,15 +62,7 @@ def _meaning(name: str, of: list[bool | None]) -> bool | None:
         return None
     if name in INVERTED:
         return not of[0]
-    return of[0] if of[0] == (name == "all") else None
-
-
-def _asking_line() -> str:
-    """Returns the line of the model that asks; "" where it is none of its own."""
-    frame: Any = sys._getframe(2)
-    while frame and not is_of_the_model(frame.f_code.co_filename):
-        frame = frame.f_back
-    return place(Path(frame.f_code.co_filename), frame.f_lineno) if frame else ""
+    return of[0] if name in (EVERY if of[0] else SOME) else None
 
 
 def drop_questions(program: "ExportedProgram") -> None:

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 from ._onnx_export import silenced
 from ._torch_branches import differing_line, open_branches
 from ._torch_caches import fresher, may_be_stale, renewing
+from ._torch_checks import Checks, asserting
+from ._torch_equals import use_torchs_own
 from ._torch_errors import DECIDES, FAULTS, by_values, fixes_size, in_one_line, scripted
 from ._torch_finite import ASKED, drop_questions
+from ._torch_masks import MASKS, note_masks
 from ._torch_sizes import open_lengths, tried_sizes
 from ._torch_states import changed_states, drop_reads, known_numbers
 
@@ -60,6 +63,7 @@ class Tracing:
     tensors: Any
     shapes: Any
     places: list[str] = field(default_factory=list)
+    checks: Checks = field(default_factory=Checks)
 
     def program(self) -> Any:
         """Returns what torch makes, with what the module computes of its weights for evaluation
@@ -75,8 +79,10 @@ class Tracing:
         import torch
 
         said = StringIO()
-        with silenced(logging.ERROR, NOISY), redirect_stderr(said):
+        quiet = silenced(logging.ERROR, NOISY)
+        with quiet, redirect_stderr(said), unchecked_distributions():
             program = torch.export.export(self.module, self.tensors, dynamic_shapes=self.shapes)
+        use_torchs_own(program)
         sys.stderr.write(said.getvalue())
         return program
 
@@ -88,23 +94,27 @@ class Tracing:
             return self._helped(changing)
 
         with open_branches() as lines:
-            program = helped()
+            program = self.checks.found(helped)
             if changed := changed_states(program) - changing:
                 changing |= changed
                 lines.clear()
-                program = helped()
+                program = self.checks.found(helped)
+        lines = {line: asked for line, asked in lines.items() if line not in self.checks.known}
         if line := differing_line(program, lines, helped):
             goes_by_values = lines[line] == ASKED
             self.places[:] = [] if goes_by_values else [line]
             raise error if fixes_size(error) or goes_by_values else ValueError(DECIDES)
+        del program.graph_module.meta[MASKS]
         return program
 
     def _helped(self, changing: set[str]) -> Any:
         buffers = dict(self.module.named_buffers(remove_duplicate=False))
         unknown = [buffers[name] for name in changing if name in buffers]
         del self.places[:]
-        with known_numbers(unknown), open_lengths(self.places), tried_sizes():
+        helps = known_numbers(unknown), open_lengths(self.places), tried_sizes()
+        with helps[0], helps[1], helps[2], asserting(self.checks):
             program = self.program()
+        note_masks(program)
         drop_reads(program)
         drop_questions(program)
         return program

@@ -1,6 +1,7 @@
 """The list of the zoo is whole, its table tells what fell back, and some of its nets pass."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from benchmarks.reproduced import ROOT
 from benchmarks.zoo import table
+from benchmarks.zoo.__main__ import TABLE
 from benchmarks.zoo.nets import Net, nets
 from benchmarks.zoo.outcome import RATES, Outcome
 from pipeline.config.params import Params
@@ -61,6 +63,25 @@ def test_what_an_earlier_table_says_of_a_net_stays_until_it_is_tried_again() -> 
 def test_the_table_tells_each_reason_once_with_its_rates() -> None:
     refused = outcome().refuse("no\n such thing", "onnx", "verified")
     assert "* **tiny**, onnx, verified: no such thing\n" in table.written([NET], {"tiny": refused})
+
+
+def test_the_table_tells_how_many_train_on_of_those_that_can_be_traced() -> None:
+    other, third = Net("line", "other", NET.entry), Net("line", "third", NET.entry)
+    outcomes = {
+        "tiny": outcome(),
+        "other": outcome().refuse("its training step cannot be traced: net.py:3", "trains on"),
+        "third": outcome().refuse("continuation: 3 weights", "trains on"),
+    }
+    page = table.written([NET, other, third], outcomes)
+    assert "Of 2 nets whose step can be traced, 1 train on.\n" in page
+
+
+def test_of_those_that_can_be_traced_at_least_99_in_100_train_on() -> None:
+    counts = re.search(
+        r"^Of (\d+) nets .* traced, (\d+) train on\.$", TABLE.read_text(), re.MULTILINE
+    )
+    assert counts is not None
+    assert int(counts[2]) >= 0.99 * int(counts[1]) >= 99
 
 
 def test_nets_of_a_library_leave_complete_or_are_told_why(tmp_path: Path) -> None:

@@ -198,3 +198,20 @@ def test_a_number_before_integers_is_promoted_as_by_the_source(tmp_path: Path) -
     form.export(Masking().eval(), {"mask": mask}, ["y"], tmp_path)
     expected = Masking()(torch.from_numpy(mask)).numpy()
     np.testing.assert_array_equal(form.load(tmp_path)({"mask": mask})["y"], expected)
+
+
+class Demanding(nn.Module):
+    """It asserts of its values by two of torch's own means."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        torch._check_tensor_all(values < 9)
+        torch._assert_async((torch.erfinv(values / 9) < 9).all())
+        return values * 2
+
+
+def test_what_a_net_asserts_is_not_in_its_onnx(tmp_path: Path) -> None:
+    values = np.arange(6, dtype=np.float32).reshape(3, 2)
+    form.export(Demanding().eval(), {"values": values}, ["y"], tmp_path)
+    np.testing.assert_array_equal(form.load(tmp_path)({"values": values})["y"], values * 2)
+    graph = importlib.import_module("onnx").load(tmp_path / form.FILE).graph
+    assert [node.op_type for node in graph.node] == ["Mul"]

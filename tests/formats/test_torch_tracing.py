@@ -2,6 +2,7 @@
 
 import importlib
 import random
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from pipeline.frameworks import pytorch as framework
 from testing.formats import form as plugin
 from tests.formats.test_torch_export_training import (
+    ROWS,
     Net,
     by_source,
     by_trainer,
@@ -114,9 +116,68 @@ def test_what_limits_all_that_is_not_finite_limits_always(tmp_path: Path) -> Non
     assert by_trainer(form.load_training(directory)) == by_source(training)
 
 
+class Unlike(Net):
+    """It asks for both at once, in each of the ways in which two answers become one."""
+
+    def __init__(self, asked: str) -> None:
+        super().__init__()
+        self.asked = asked
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        hidden = super().forward(pixels)
+        infinite, unknown = torch.isinf(hidden).any(), hidden.isnan().any()
+        finite = torch.isfinite(hidden)
+        ways: dict[str, Callable[[], Any]] = {
+            "a | b": lambda: infinite | unknown,
+            "or": lambda: torch.logical_or(infinite, unknown),
+            "not (a & b)": lambda: ~(finite.all() & torch.isfinite(pixels).all()),
+            "read": lambda: infinite.logical_or(unknown).item(),
+            "not neither": lambda: not (~(infinite | unknown) & finite.all()),
+            "a & b": lambda: infinite & unknown,
+            "another": lambda: infinite | (hidden > LIMIT).any(),
+        }
+        if ways[self.asked]():
+            hidden = hidden.clamp(-LIMIT, LIMIT)
+        return hidden
+
+
+LIMIT = torch.finfo(torch.float32).max
+
+
+@pytest.mark.parametrize("asked", ["a | b", "or", "not (a & b)", "read", "not neither"])
+def test_two_answers_are_one_question(asked: str, tmp_path: Path) -> None:
+    training = trained(net=lambda: Unlike(asked))
+    trainer = form.load_training(exported(training, tmp_path))
+    assert by_trainer(trainer) == by_source(training)
+
+
+@pytest.mark.parametrize("asked", ["a & b", "another"])
+def test_what_asks_for_more_than_finite_values_is_none(asked: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="goes by the values of a tensor"):
+        exported(trained(net=lambda: Unlike(asked)), tmp_path)
+
+
 def test_a_limit_that_changes_what_is_finite_is_told_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"if .*isinf.*: it goes by the values of a tensor"):
         exported(trained(net=lambda: Limited(2.0)), tmp_path)
+
+
+class Drawn(Net):
+    """Its answer is a distribution's mean, its step draws of it; torch looks at what both get."""
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        hidden = super().forward(pixels)
+        found = torch.distributions.Normal(hidden, hidden.exp())
+        kinds = torch.distributions.Categorical(logits=found.rsample() if self.training else hidden)
+        return kinds.logits + found.log_prob(hidden)
+
+
+def test_a_distribution_is_not_asked_for_what_a_trace_does_not_know(tmp_path: Path) -> None:
+    training = trained(net=Drawn)
+    directory = exported(training, tmp_path)
+    answers, _ = framework.evaluate(training, ROWS, None)
+    assert form.load(directory)(ROWS)["logits"].tobytes() == answers["logits"].tobytes()
+    assert by_trainer(form.load_training(directory)) == by_source(training)
 
 
 class Shifted(nn.Module):

@@ -9,6 +9,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from .._examples import Examples, examples
+from .._onnx_checks import drop_checks
 from .._onnx_export import TORCHVISION, silenced
 from .._onnx_numbers import promote
 from .._torch_errors import in_one_line
@@ -69,6 +70,7 @@ def _capture(model: "nn.Module", given: Examples) -> Any:
     program = traced(model, tensors, shapes, "onnx: this model")
     refuse_negative(program)
     give_four_axes(program)
+    drop_checks(program)
     promote(program)
     return program
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from .._examples import Examples, names_of_axes
+from .._onnx_checks import drop_checks
 from .._onnx_export import write
 from .._onnx_numbers import promote
 from ._capture import EXAMPLE_ROWS, complaints_about
@@ -75,6 +76,7 @@ def _translate(
         shapes, names = (*shapes, {0: torch.export.Dim.AUTO}), (*names, {0: MASKS})
     with complaints_about("graph"):
         program = torch.export.export(Placed(), tensors, dynamic_shapes=(shapes,))
+        drop_checks(program)
         promote(program)
         translated = torch.onnx.export(
             program,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._examples import Examples
 from .._torch import in_numpy
-from .._torch_tracing import assigned_in_place, seen_data, unchecked_distributions
+from .._torch_tracing import assigned_in_place, seen_data
 from ._capture import EXAMPLE_ROWS, trace
 from ._cumulative import own_means
 from ._names import LOSS, TRAIN
@@ -36,7 +36,7 @@ def capture_training(training: Any, given: Examples) -> dict[str, "ExportedProgr
     known = {name.partition(".")[2]: name for name in values}
     compared = {known[name]: values[known[name]] for name in training.compared()}
     judged = training.predicting.net if training.adapter is not None else net
-    with torch.no_grad(), _mode(judged, judged.eval), unchecked_distributions():
+    with torch.no_grad(), _mode(judged, judged.eval):
         of_answers = _trace_loss(Examples(compared, given.dimensions), loss, "its loss")
     _clean(of_answers, judged)
     return {TRAIN: train, LOSS: of_answers}
@@ -104,7 +104,7 @@ def _mode(net: "nn.Module", choose: Callable[[], Any]) -> Iterator[None]:
 
 
 def _trace_step(given: Examples, step: "nn.Module", net: "nn.Module") -> "ExportedProgram":
-    with own_means(net), unchecked_distributions():
+    with own_means(net):
         return _trace_loss(given, step, "its training step")
 
 

@@ -29,7 +29,8 @@ def demand_none(run: Callable[[], T], what: str) -> T:
     _set(before)
     raise ValueError(
         f"torch_export: {what} draws from Python's or numpy's generator{drawn}, and a program "
-        "would hold one draw for good; draw with torch (torch.rand, torch.randperm)"
+        "would hold one draw for good; draw with torch (torch.rand, torch.randperm), or switch it "
+        "off"
     )
 
 
