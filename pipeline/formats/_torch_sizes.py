@@ -3,7 +3,9 @@ told.
 
 `len(x)` is a number of Python's whatever x is, so that it fixes the number of rows of a net that
 asks for it. While a net is traced anew, it is `x.shape[0]`. And what torch cannot prove of sizes
-that have bounds (`(2 * length - 1) % length != 0`) is then known by trying each of them.
+is then known: how often `batch` goes into `3 * batch - 1`, as where two batches become one and are
+taken apart again, by division; of sizes that have bounds (`(2 * length - 1) % length != 0`), by
+trying each of them.
 """
 
 import builtins
@@ -62,7 +64,8 @@ def open_lengths(places: list[str]) -> Iterator[None]:
 
 @contextmanager
 def tried_sizes() -> Iterator[None]:
-    """Has torch know a condition that holds for all sizes within their bounds, or for none."""
+    """Has torch know a condition that holds for all sizes within their bounds, or for none: by
+    division, or by trying each."""
     from sympy.logic.boolalg import Boolean
     from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
@@ -78,7 +81,8 @@ def tried_sizes() -> Iterator[None]:
         bounds = tuple(self.var_to_range.get(symbol) for symbol in symbols)
         asked = (condition, bounds)
         if asked not in known:
-            known[asked] = _tried(condition, symbols, bounds)
+            divided = _divided(condition, dict(zip(symbols, bounds, strict=True)))
+            known[asked] = _tried(condition, symbols, bounds) if divided is None else divided
         return known[asked]
 
     ShapeEnv._maybe_evaluate_static = tried  # type: ignore[assignment, method-assign]
@@ -86,6 +90,24 @@ def tried_sizes() -> Iterator[None]:
         yield
     finally:
         ShapeEnv._maybe_evaluate_static = evaluate  # type: ignore[method-assign]
+
+
+def _divided(condition: Any, bounds: dict[Any, Any]) -> Any:
+    """Returns whether the condition holds, if it does with `(n * size + rest) // size` as n, or n - 1
+    where the rest is negative; else null. The rest is less than a size can be."""
+    from sympy import Integer, div, false, true
+    from torch.utils._sympy.functions import FloorDiv
+
+    def quotient(whole: Any, size: Any) -> Any:
+        least = bounds[size].lower if bounds.get(size) else Integer(0)
+        times, rest = div(whole, size, size) if size.is_Symbol else (size, whole)
+        plain = times.is_Integer and rest.is_Integer
+        if not plain or not -least <= rest < least:
+            return FloorDiv(whole, size)
+        return times if rest >= 0 else times - 1
+
+    answer = condition.replace(FloorDiv, quotient)
+    return answer if answer in (true, false) else None
 
 
 def _tried(condition: Any, symbols: list[Any], bounds: tuple[Any, ...]) -> Any:

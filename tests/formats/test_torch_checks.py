@@ -52,7 +52,7 @@ CHECKS = {
     "assert": r"assert \(pixels <= 9\).all\(\)",
     "not a number": "pixels are numbers",
     "read": "pixels are at most 9",
-    "counted": "",
+    "counted": "Runtime assertion failed",
 }
 
 

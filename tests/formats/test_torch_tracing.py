@@ -212,6 +212,43 @@ def test_what_holds_for_every_size_within_bounds_is_known_by_trying_each() -> No
         program(min=4)
 
 
+class Compared(Net):
+    """Two batches go through as one, and are taken apart again, as nets of pairs have it."""
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        both = torch.cat([pixels, pixels.flip(1)])
+        one, other = torch.chunk(super().forward(both), 2)
+        return one - other
+
+
+def test_what_is_taken_apart_as_it_was_put_together_has_any_number_of_rows(tmp_path: Path) -> None:
+    training = trained(net=Compared)
+    directory = exported(training, tmp_path)
+    for rows in (1, 2, 5):
+        some = {"pixels": ROWS["pixels"][:rows]}
+        answers, _ = framework.evaluate(training, some, None)
+        assert form.load(directory)(some)["logits"].tobytes() == answers["logits"].tobytes()
+    assert by_trainer(form.load_training(directory)) == by_source(training)
+
+
+def test_a_division_is_known_where_the_rest_is_less_than_each_size() -> None:
+    sizes = importlib.import_module("formats._torch_sizes")
+    functions = importlib.import_module("torch.utils._sympy.functions")
+    batch = sympy.Symbol("batch", integer=True)
+    bounds = {batch: SimpleNamespace(lower=sympy.Integer(2))}
+
+    def times(whole: Any, number: int) -> Any:
+        return sizes._divided(sympy.Eq(functions.FloorDiv(whole, batch), number), bounds)
+
+    assert times(3 * batch - 1, 2) == sympy.true
+    assert times(3 * batch - 2, 2) == sympy.true
+    assert times(3 * batch + 1, 2) == sympy.false
+    assert times(3 * batch + 1, 3) == sympy.true
+    assert times(3 * batch + 2, 3) is None
+    assert times(3 * batch - 3, 2) is None
+    assert times(batch**2, 3) is None
+
+
 def test_what_differs_for_one_size_is_not_known() -> None:
     sizes = importlib.import_module("formats._torch_sizes")
     length, width = sympy.Symbol("length", integer=True), sympy.Symbol("width", integer=True)
