@@ -93,8 +93,8 @@ def tried_sizes() -> Iterator[None]:
 
 
 def _divided(condition: Any, bounds: dict[Any, Any]) -> Any:
-    """Returns whether the condition holds, if it does with `(n * size + rest) // size` as n, or n - 1
-    where the rest is negative; else null. The rest is less than a size can be."""
+    """Returns whether the condition holds, if that is known with `(n * size + rest) // size` as n,
+    or n - 1 where the rest is negative; else null. The rest is less than a size can be."""
     from sympy import Integer, div, false, true
     from torch.utils._sympy.functions import FloorDiv
 

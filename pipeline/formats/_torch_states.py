@@ -1,40 +1,60 @@
-"""A number that a net keeps in a tensor and reads as Python's, as a stride or a flag that it was
-begun: a trace does not know it, though no step changes it."""
+"""Numbers that a net keeps in a tensor and reads as Python's, as strides, sizes of levels or a flag
+that it was begun: a trace does not know them, though no step changes them."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
     from torch.export import ExportedProgram
 
 MUTATION = "BUFFER_MUTATION"
+MOST_NUMBERS = 64
+"""In a tensor; a step of torch's for each that is computed from them."""
 
 
 @contextmanager
-def known_numbers(changing: "Iterable[Tensor]") -> Iterator[None]:
-    """Has what is read of integers and flags, a number a tensor, be what they are, but for these.
-    No argument is one of them: examples have more rows."""
+def known_numbers(module: "nn.Module", changing: "Iterable[Tensor]") -> Iterator[None]:
+    """Has what is read of integers and flags, and of a float that the module keeps, be what they
+    are, but for these. No argument is one of them: examples have more rows than one."""
     import torch
+    from torch._subclasses import fake_tensor
     from torch._subclasses.fake_tensor import FakeTensorConverter
 
-    integers, left_out = (torch.bool, torch.int32, torch.int64), {id(each) for each in changing}
-    convert = FakeTensorConverter.from_real_tensor
+    integers, floats = (torch.bool, torch.int32, torch.int64), (torch.float32, torch.float64)
+    convert, most = FakeTensorConverter.from_real_tensor, fake_tensor.CONSTANT_NUMEL_LIMIT
+    left_out, own = {id(each) for each in changing}, {id(each) for each in _tensors(module)}
+
+    def is_known(tensor: Any) -> bool:
+        kept = id(tensor) in own
+        if id(tensor) in left_out or tensor.numel() > (MOST_NUMBERS if kept else 1):
+            return False
+        return tensor.dtype in integers or (kept and tensor.numel() == 1 and tensor.dtype in floats)
 
     def know(self: Any, fake_mode: Any, tensor: Any, *more: Any, **named: Any) -> Any:
         fake = convert(self, fake_mode, tensor, *more, **named)
-        known = tensor.numel() == 1 and tensor.dtype in integers and id(tensor) not in left_out
-        if known and fake.constant is None:
+        if fake.constant is None and is_known(tensor):
             fake.constant = tensor.detach().clone()
             self.add_constant_storage_mapping(fake)
         return fake
 
     FakeTensorConverter.from_real_tensor = know  # type: ignore[method-assign, assignment]
+    fake_tensor.CONSTANT_NUMEL_LIMIT = MOST_NUMBERS
     try:
         yield
     finally:
         FakeTensorConverter.from_real_tensor = convert  # type: ignore[method-assign]
+        fake_tensor.CONSTANT_NUMEL_LIMIT = most
+
+
+def _tensors(module: "nn.Module") -> "Iterator[Tensor]":
+    """Yields the tensors that a module keeps and does not learn: buffers and plain attributes."""
+    from torch import Tensor
+
+    yield from module.buffers()
+    for part in module.modules():
+        yield from (each for each in vars(part).values() if isinstance(each, Tensor))
 
 
 def changed_states(program: "ExportedProgram") -> set[str]:

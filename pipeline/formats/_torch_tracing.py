@@ -111,7 +111,7 @@ class Tracing:
         buffers = dict(self.module.named_buffers(remove_duplicate=False))
         unknown = [buffers[name] for name in changing if name in buffers]
         del self.places[:]
-        helps = known_numbers(unknown), open_lengths(self.places), tried_sizes()
+        helps = known_numbers(self.module, unknown), open_lengths(self.places), tried_sizes()
         with helps[0], helps[1], helps[2], asserting(self.checks):
             program = self.program()
         note_masks(program)

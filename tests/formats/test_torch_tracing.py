@@ -75,6 +75,8 @@ class Numbered(Net):
         super().__init__()
         self.register_buffer("stride", torch.tensor(2), persistent=False)
         self.register_buffer("begun", torch.tensor(False))
+        self.register_buffer("scale", torch.tensor(1.5))
+        self.register_buffer("levels", torch.tensor([[3, 4], [2, 6]]))
         self.times = torch.tensor(3)
 
     def forward(self, pixels: Tensor) -> Tensor:
@@ -82,6 +84,10 @@ class Numbered(Net):
             self.begun.fill_(True)
         for _ in range(int(self.times)):
             pixels = pixels * 1.1
+        for level in self.levels:
+            pixels = pixels.view(-1, *level.tolist()).mT.reshape(-1, 12)
+        if self.scale.item() > 1:
+            pixels = pixels[:, : int(self.levels[1].prod())] * float(self.scale)
         if self.stride > 1:
             pixels = torch.nn.functional.pad(pixels, (int(self.stride), 0))[:, :12]
         return super().forward(pixels)
