@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from ._torch_ctc import shaped_ctc
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.export import ExportedProgram
@@ -59,7 +61,8 @@ def _tensors(module: "nn.Module") -> "Iterator[Tensor]":
 
 def changed_states(program: "ExportedProgram") -> set[str]:
     """Returns the names of the buffers that a program changes, be it in place."""
-    outputs = program.run_decompositions({}).graph_signature.output_specs
+    with shaped_ctc():
+        outputs = program.run_decompositions({}).graph_signature.output_specs
     return {str(spec.target) for spec in outputs if spec.kind.name == MUTATION}
 
 

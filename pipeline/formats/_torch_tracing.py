@@ -13,6 +13,7 @@ from ._onnx_export import silenced
 from ._torch_branches import differing_line, open_branches
 from ._torch_caches import fresher, may_be_stale, renewing
 from ._torch_checks import Checks, asserting
+from ._torch_ctc import shaped_ctc
 from ._torch_equals import use_torchs_own
 from ._torch_errors import DECIDES, FAULTS, by_values, fixes_size, in_one_line, scripted
 from ._torch_finite import ASKED, drop_questions
@@ -80,7 +81,7 @@ class Tracing:
 
         said = StringIO()
         quiet = silenced(logging.ERROR, NOISY)
-        with quiet, redirect_stderr(said), unchecked_distributions():
+        with quiet, redirect_stderr(said), unchecked_distributions(), shaped_ctc():
             program = torch.export.export(self.module, self.tensors, dynamic_shapes=self.shapes)
         use_torchs_own(program)
         sys.stderr.write(said.getvalue())

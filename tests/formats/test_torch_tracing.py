@@ -218,6 +218,24 @@ def test_what_holds_for_every_size_within_bounds_is_known_by_trying_each() -> No
         program(min=4)
 
 
+class Ctc(nn.Module):
+    """Speech and writing learn by it: of each row a text of its own length."""
+
+    def forward(self, output: Tensor, target: Tensor) -> Tensor:
+        steps = output[:, None] * torch.linspace(0.5, 1, 6)[:, None]
+        lengths = target.clamp(min=1)
+        texts = torch.arange(3).expand(len(target), 3) % 3 + 1
+        texts = texts.masked_select(torch.arange(3) < lengths[:, None])
+        log_probs = steps.log_softmax(2).transpose(0, 1)
+        return nn.functional.ctc_loss(log_probs, texts, torch.full_like(target, 6), lengths)
+
+
+def test_the_loss_of_ctc_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    training = trained(loss=Ctc)
+    trainer = form.load_training(exported(training, tmp_path))
+    assert by_trainer(trainer) == by_source(training)
+
+
 class Compared(Net):
     """Two batches go through as one, and are taken apart again, as nets of pairs have it."""
 
