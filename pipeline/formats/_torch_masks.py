@@ -111,6 +111,8 @@ class Moot:
         packet = getattr(node.target, "overloadpacket", None)
         if not self.known or packet not in masked | {aten.where} or len(node.args) != 3:
             return None
+        if node in self.keys.changed and not node.target._schema.is_mutable:
+            return None  # what is done to it in place is not done to what it stands for
         if packet is aten.where:
             chosen = self._value(node.args[0])
             kept, left = node.args[1:] if chosen else node.args[:0:-1]

@@ -22,7 +22,9 @@ LOOP = (
 OURS = "models"
 """The package of nets that somebody wrote for this training."""
 DRAWS = ("Random", "Multinomial", "TruncatedNormal", "ParameterizedTruncated", "Stateful")
-"""TensorFlow's operations that hold a random state of their own begin so."""
+CALL = "StatefulPartitionedCall"
+"""TensorFlow's operations that hold a random state of their own begin so; but a call of a function,
+as each grouped convolution is on a CPU, has the state of what is in the function."""
 
 
 def demand_names(model: keras.Model, inputs: list[str]) -> None:
@@ -187,7 +189,7 @@ def _foreign(graph: Any, variables: Sequence[Any], counts: Sequence[Any] = ()) -
     """Returns the names of operators that hold a random state, and of other variables."""
     definition = graph.as_graph_def()
     nodes = [*definition.node, *(n for f in definition.library.function for n in f.node_def)]
-    names = [node.name for node in nodes if node.op.startswith(DRAWS)]
+    names = [node.name for node in nodes if node.op.startswith(DRAWS) and node.op != CALL]
     own = {*(id(variable.value) for variable in variables), *map(id, counts)}
     return names + [variable.name for variable in graph.variables if id(variable) not in own]
 

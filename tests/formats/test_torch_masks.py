@@ -62,6 +62,17 @@ def changed_before(values: Tensor, mask: Tensor) -> Tensor:
     return values.masked_fill(values > LARGE, 1.0) if some else values
 
 
+def changed_after(values: Tensor, mask: Tensor) -> Tensor:
+    values = values.clone()
+    others = values.masked_fill(mask, 1.0) if mask.any() else values
+    others.add_(1)
+    return values + others
+
+
+def drawn(values: Tensor, mask: Tensor) -> Tensor:
+    return torch.where(mask, torch.rand_like(values), values) if mask.any() else values
+
+
 class Masking(Net):
     def __init__(self, how: Callable[[Tensor, Tensor], Tensor]) -> None:
         super().__init__()
@@ -99,7 +110,9 @@ def test_what_masks_where_a_mask_has_some_masks_always(how: Any, tmp_path: Path)
     assert by_trainer(form.load_training(directory)) == by_source(training)
 
 
-@pytest.mark.parametrize("how", [also_scaled, by_another, the_rest, changed_before])
+@pytest.mark.parametrize(
+    "how", [also_scaled, by_another, the_rest, changed_before, changed_after, drawn]
+)
 def test_what_does_more_than_to_mask_is_refused(how: Any, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="goes by the values of a tensor"):
         exported(trained(net=lambda: Masking(how)), tmp_path)
