@@ -184,12 +184,21 @@ def uses(draw: Callable[[Any], Any]) -> Callable[[], keras.Model]:
     [
         (lambda rows: keras.random.normal((4,)), "seed_generator_state"),
         (lambda rows: tf.random.normal(tf.shape(rows)), "random_normal"),
+        (lambda rows: tf.function(lambda: tf.random.normal(tf.shape(rows)))(), "random_normal"),
     ],
 )
 def test_randomness_that_no_checkpoint_could_hold_is_refused(draw: Any, name: str) -> None:
     with pytest.raises(ValueError, match=f"{name}.* resumed run would differ") as said:
         framework.adapt(built(uses(draw)), {"rows": ROWS})
     assert "\n" not in str(said.value)
+
+
+def test_a_function_that_holds_no_state_is_taken() -> None:
+    """Keras calls a grouped convolution as one, on a CPU."""
+    inputs = keras.Input((4,), name="rows")
+    hidden = keras.layers.Conv2D(4, 1, groups=2)(keras.layers.Reshape((1, 1, 4))(inputs))
+    answer = keras.layers.Dense(2, activation="softmax")(keras.layers.Flatten()(hidden))
+    framework.adapt(built(lambda: keras.Model(inputs, answer)), {"rows": ROWS})
 
 
 def test_another_models_checkpoint_is_refused_by_the_name_of_a_variable(tmp_path: Path) -> None:
