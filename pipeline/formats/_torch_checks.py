@@ -89,6 +89,7 @@ def asserting(checks: Checks) -> Iterator[None]:
     from torch.overrides import TorchFunctionMode
 
     opposite: Any = torch.sym_not
+    demand_size: Any = torch._check
     decide: Any = torch.SymBool.__bool__
 
     def of_tensor(condition: Any, check: Check) -> None:
@@ -96,7 +97,7 @@ def asserting(checks: Checks) -> Iterator[None]:
         torch._assert_async(holds, check.text)
 
     def of_size(condition: Any, check: Check) -> None:
-        torch._check(condition if check.goes_on else opposite(condition), lambda: check.text)
+        demand_size(condition if check.goes_on else opposite(condition), lambda: check.text)
 
     def look(condition: Any, demand: Callable[[Any, Check], None]) -> bool | None:
         line = asking_line()

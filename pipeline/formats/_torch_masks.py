@@ -148,7 +148,7 @@ def _changed(program: "ExportedProgram") -> Iterator[Any]:
     """Yields what is changed in place, and what it may be a part of."""
     for node in program.graph_module.graph.nodes:
         if getattr(getattr(node.target, "_schema", None), "is_mutable", False):
-            part = node.args[0] if node.args else None
+            part: Any = node.args[0] if node.args else None
             while hasattr(part, "users"):
                 yield part
                 part = part.args[0] if part.args else None
