@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -171,3 +172,19 @@ def test_one_that_answers_otherwise_is_refused(
     with pytest.raises(ValueError, match="probabilities for .* rows differs .* layer dense"):
         form.export(keras_cases["subclassed"].model, pixels(5), OUTPUTS, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_weights_of_one_path_have_a_name_each(tmp_path: Path) -> None:
+    keras = importlib.import_module("keras")
+
+    def part() -> Any:
+        inputs = keras.Input((4,))
+        return keras.Model(inputs, keras.layers.Dense(4, name="inner")(inputs))
+
+    inputs = keras.Input((4,), name="rows")
+    model, rows = keras.Model(inputs, part()(part()(inputs))), np.ones((3, 4), np.float32)
+    form.export(model, {"rows": rows}, ["y"], tmp_path)
+    np.testing.assert_allclose(form.load(tmp_path)({"rows": rows})["y"], model(rows), rtol=1e-5)
+    graph = importlib.import_module("onnx").load(tmp_path / form.FILE, load_external_data=False)
+    names = {each.name for each in graph.graph.initializer}
+    assert {"inner/kernel", "inner/kernel_1"} <= names

@@ -3,7 +3,8 @@
 Variables go by their Keras path, all else by number.
 """
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Container, Mapping
 from typing import Any
 
 import numpy as np
@@ -36,18 +37,25 @@ def rename(
 
 
 def _name_weights(graph: Any, model: Any) -> None:
-    """Gives constants the path of the variable that they equal, and puts them in order."""
+    """Gives constants the path of the variable that they equal, and puts them in order. Where
+    several variables have one path, as in layers of one name, all but the first are numbered."""
     paths: dict[Any, list[str]] = {}
     for variable in model.variables:
         paths.setdefault(_content(np.asarray(variable)), []).append(variable.path)
     for value in sorted(graph.initializers.values(), key=lambda each: str(each.name)):
         same = paths.get(_content(value.const_value.numpy()), [])
         if same:
-            value.name = same.pop(0)
+            value.name = _free(same.pop(0), graph.initializers)
     in_order = sorted(graph.initializers.items())
     graph.initializers.clear()
     for _, value in in_order:
         graph.initializers.add(value)
+
+
+def _free(path: str, taken: Container[str]) -> str:
+    """Returns the path, or the path with the first number that is not taken."""
+    names = (f"{path}_{n}" if n else path for n in itertools.count())
+    return next(name for name in names if name not in taken)
 
 
 def _content(array: np.ndarray) -> tuple[Any, ...]:
