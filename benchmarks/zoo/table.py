@@ -9,6 +9,8 @@ from benchmarks.zoo.outcome import RATES, Outcome
 YES, NO = "yes", "no"
 UNTRACED = "cannot be traced"
 """Stands in the reason of a net that no program holds, which names the line in its way."""
+UNDECIDED = "proves nothing"
+"""Stands in that of a net whose answers are no numbers here, in its own process either."""
 HEAD = """# The zoo
 
 Nets that nobody here wrote, each of a library and described by configuration alone
@@ -39,7 +41,9 @@ def written(nets: Sequence[Net], outcomes: Mapping[str, Outcome], page: str = ""
         lines.append(f"| {family} | {len(mine)} | {' | '.join(map(str, counts))} |")
     traced = [each for each in outcomes.values() if is_traced(each)]
     train_on = sum(each.rates["trains on"] for each in traced)
+    undecided = sum(UNDECIDED in each.reasons.get("trains on", "") for each in traced)
     lines += ["", f"Of {len(traced)} nets whose step can be traced, {train_on} train on."]
+    lines += [f"The answers of {undecided} are no numbers, which proves nothing."] * (undecided > 0)
     lines += ["", f"| net | {' | '.join(RATES)} | seconds | size | MiB |"]
     lines += ["|---" * (len(RATES) + 4) + "|", *(line(net, outcomes[net.name]) for net in tried)]
     lines += ["", "## Reasons", ""]
