@@ -168,7 +168,7 @@ def test_the_processes_know_nothing_of_this_one_s_environment(
     assert set(found) - {"PATH", "LD_LIBRARY_PATH"} == {
         *("HOME", "TMPDIR", "LANG", "CUDA_VISIBLE_DEVICES"),
         *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"),
-        *("TF_DETERMINISTIC_OPS", "TF_CPP_MIN_LOG_LEVEL"),
+        *("TF_DETERMINISTIC_OPS", "TF_CPP_MIN_LOG_LEVEL", "THP_MEM_ALLOC_ENABLE"),
         *("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
     }
     assert found["OMP_NUM_THREADS"] == "2"
