@@ -60,7 +60,6 @@ SET_BEFORE = {
     "ranks": {
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
         "TORCH_CPP_LOG_LEVEL": "ERROR",
-        "THP_MEM_ALLOC_ENABLE": "1",
     },
     **dict.fromkeys(SANDBOXES, SURROUNDINGS["sandbox"]),
 }
@@ -79,7 +78,15 @@ SET_BY_IMPORTS = {
 }
 """A process that has imported the same hands these on, and they change nothing."""
 MLFLOW = {"mlflow", "mlflow server"}
-BY_PARENT = {"DVC_": {"dvc"}, "MLFLOW_": MLFLOW, "_MLFLOW_": MLFLOW, "TORCHELASTIC_": set[str]()}
+NOBODY: set[str] = set()
+BY_PARENT = {
+    "DVC_": {"dvc"},
+    "TORCHELASTIC_": NOBODY,
+    "CELERY_": NOBODY,
+    "_MP_FORK_": NOBODY,
+    "MLFLOW_": MLFLOW,
+    "_MLFLOW_": MLFLOW,
+}
 """Variables that begin so are read by what these parents import, if at all."""
 READ_BY_NO_IMPORT = {
     *("PATH", "PWD", "OLDPWD", "SHLVL", "_", "COLUMNS", "LINES", "PYTHONPATH", "PRELOADED"),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from testing import environment
 from testing.project import Project
 from testing.sweeps import (
     EIGHT,
@@ -22,7 +23,8 @@ from testing.sweeps import (
     until,
 )
 
-# Its import sets a variable, after which no command of a test finds its imports done.
+# Not imported where tests are collected: that sets a variable, after which no command finds its
+# imports done.
 pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed")
 
 WORDS = (f"train.lr={','.join(EIGHT)}", "hydra/launcher=ray")
@@ -30,7 +32,8 @@ WORDS = (f"train.lr={','.join(EIGHT)}", "hydra/launcher=ray")
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
-    from ray.cluster_utils import Cluster
+    with environment.put_back():
+        from ray.cluster_utils import Cluster
 
     plain = {"num_cpus": 1, "include_dashboard": False}
     running = Cluster(initialize_head=True, head_node_args=plain)
