@@ -99,8 +99,10 @@ def _divided(condition: Any, bounds: dict[Any, Any]) -> Any:
     from torch.utils._sympy.functions import FloorDiv
 
     def quotient(whole: Any, size: Any) -> Any:
+        if not size.is_Symbol or not whole.is_polynomial(size):
+            return FloorDiv(whole, size)
         least = bounds[size].lower if bounds.get(size) else Integer(0)
-        times, rest = div(whole, size, size) if size.is_Symbol else (size, whole)
+        times, rest = div(whole, size, size)
         plain = times.is_Integer and rest.is_Integer
         if not plain or not -least <= rest < least:
             return FloorDiv(whole, size)

@@ -271,6 +271,8 @@ def test_a_division_is_known_where_the_rest_is_less_than_each_size() -> None:
     assert times(3 * batch + 2, 3) is None
     assert times(3 * batch - 3, 2) is None
     assert times(batch**2, 3) is None
+    half = functions.FloorDiv(batch + sympy.Symbol("more", integer=True) + 1, 2)
+    assert times(3 * batch + half, 3) is None
 
 
 def test_what_differs_for_one_size_is_not_known() -> None:
