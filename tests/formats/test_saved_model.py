@@ -144,6 +144,16 @@ def test_a_layer_that_leaves_the_graph_is_named_with_its_operator(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_convolution_that_keras_compiles_is_told_with_the_way_out(tmp_path: Path) -> None:
+    image = keras.Input((6, 6, 4), name="pixels")
+    model = keras.Model(image, layers.Conv2D(4, 3, groups=2)(image))
+    expected = "_XlaMustCompile of kind b .its own export: leave jit_compile out; .*DepthwiseConv2D"
+    with pytest.raises(ValueError, match=expected) as raised:
+        form.export(model, {"pixels": np.zeros((3, 6, 6, 4), np.float32)}, ["logits"], tmp_path)
+    assert "\n" not in str(raised.value)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_vocabulary_in_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "words.txt").write_text("Oslo\nRoma\n")
     table = tf.lookup.StaticHashTable(

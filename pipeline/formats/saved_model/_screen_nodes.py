@@ -33,6 +33,11 @@ def _attributes() -> dict[str, dict[str, set[str]]]:
 
 ATTRIBUTES = _attributes()
 LARGEST_CONSTANTS, ITEMSIZE = 1 << 28, 8  # in bytes
+COMPILED = (
+    " (its own export: leave jit_compile out; Keras compiles a convolution with groups, to be "
+    "written as DepthwiseConv2D or a convolution a group)"
+)
+"""Is said of a function that asks for a compiler, which no file may."""
 GRADIENT = re.compile(r"(CustomGradient|PartitionedCall)-\d+", re.ASCII)
 """How TensorFlow names gradients that a file brings along; all others are those of operators."""
 
@@ -92,7 +97,10 @@ class _Reader:
             if kind == "list":
                 kind = "list:" + "+".join([field.name for field, _ in value.list.ListFields()])
             if name not in kinds or kind not in kinds[name]:
-                raise self._refusal(f"{scope} {owner} has the attribute {name} of kind {kind}")
+                way_out = COMPILED if name == "_XlaMustCompile" else ""
+                raise self._refusal(
+                    f"{scope} {owner} has the attribute {name} of kind {kind}{way_out}"
+                )
             if kind == "tensor":
                 self._check_constant(value.tensor, owner)
             elif kind == "s":
