@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -83,12 +84,19 @@ def deferred() -> Iterator[PendingSignal]:
         _deferred.remove(pending)
 
 
+def ends_with_parent() -> list[str]:
+    """Returns the words before a command that gets SIGTERM when its parent is killed."""
+    program = shutil.which("setpriv")
+    return [program, "--pdeathsig", "TERM"] if program else []
+
+
 def run_to_its_end(command: list[str], environ: Mapping[str, str] | None = None) -> int:
     """Runs a program to its end, also when a signal comes, and only then raises Interrupted.
 
-    SIGINT has reached it already, from the terminal; SIGTERM is passed on.
+    SIGINT has reached it already, from the terminal; SIGTERM is passed on. It ends when this
+    process is killed: whoever starts the same again would else work beside it.
     """
-    process = subprocess.Popen(command, env=environ)
+    process = subprocess.Popen([*ends_with_parent(), *command], env=environ)
     arrived: list[int] = []
 
     def pass_on(number: int, _: FrameType | None) -> None:

@@ -5,7 +5,6 @@ import contextlib
 import fcntl
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from pipeline.errors import PipelineError
 from pipeline.files import translate_os_errors, write_atomically
+from pipeline.run.signals import ends_with_parent
 from pipeline.sweep import clone, finished
 from pipeline.sweep.plan import Source
 from pipeline.training.history import Row
@@ -86,11 +86,12 @@ class Job:
         if self._pruned.exists():
             return self._end_early()
         clone.make(self.source, self.place)
+        said_before = self.log.stat().st_size if self.log.exists() else 0
         code = self._reproduce(lock)
         if code and self._pruned.exists():
             return self._end_early()
         if code:
-            raise JobFailed(f"{_end(code)}, {_last_line(self.log)}")
+            raise JobFailed(f"{_end(code)}, {_last_line(self.log, said_before)}")
         clone.bring_back(self.source, self.place, self.name)
         run = finished.find(self.source.root, self.name)
         if run is None:
@@ -108,7 +109,7 @@ class Job:
         """Returns the exit code of the pipeline, which ends when this process does; until then it
         holds the job's lock, too."""
         program = [sys.executable, "-m", "pipeline.sweep.in_clone"]
-        command = [*_ends_with_parent(), *program, *self.overrides]
+        command = [*ends_with_parent(), *program, *self.overrides]
         own = {"DVC_ROOT": str(self.source.root), "DVC_EXP_NAME": self.name}
         with self.log.open("ab") as log:
             process = subprocess.Popen(
@@ -146,12 +147,6 @@ def _alone(path: Path) -> Iterator[int]:
         yield file.fileno()
 
 
-def _ends_with_parent() -> list[str]:
-    """Returns the words before a command that gets SIGTERM when its parent is killed."""
-    program = shutil.which("setpriv")
-    return [program, "--pdeathsig", "TERM"] if program else []
-
-
 def _end(code: int) -> str:
     """Returns an exit code in words: -n, and of a shell or ours 128 + n, is signal n."""
     number = -code if code < 0 else code - 128
@@ -160,8 +155,11 @@ def _end(code: int) -> str:
     return f"exit code {code}"
 
 
-def _last_line(log: Path) -> str:
-    """Returns the error that a log ends with, or its last line."""
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+def _last_line(log: Path, start: int) -> str:
+    """Returns the error that a log ends with, or its last line but for DVC's that a stage failed;
+    what stands before `start` are others' words."""
+    said = log.read_bytes()[start:].decode(errors="replace")
+    lines = [line for line in said.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("error: ")]
-    return (errors or lines or ["nothing was said"])[-1]
+    own = [line for line in lines if not line.startswith("ERROR: failed to reproduce ")]
+    return (errors or own or lines or ["nothing was said"])[-1]

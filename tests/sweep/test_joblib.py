@@ -4,8 +4,10 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
+
 from pipeline.provenance import git
-from testing.project import Project
+from testing.project import Project, needs
 from testing.sweeps import (
     EIGHT,
     began,
@@ -35,14 +37,14 @@ def pipelines(project: Project) -> list[int]:
     return alive
 
 
-def worker_of(project: Project, lr: str) -> int:
-    """The process of a job's stage."""
+def worker_of(project: Project, lr: str, word: bytes = b"work.py") -> int:
+    """The process of a job whose command has the word; its stage's, if not told otherwise."""
     [inside] = [path for path in project.root.glob(f"multirun/*/lr{lr}-*") if path.is_dir()]
     [process] = [
         pid
         for pid in pipelines(project)
         if Path(f"/proc/{pid}/cwd").readlink() == inside
-        and b"work.py" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        and word in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     ]
     return process
 
@@ -117,6 +119,27 @@ def test_a_sweep_that_is_killed_leaves_nothing_running_and_goes_on_at_once(quick
     assert sorted(rates(quick).values()) == [0.1, 0.2]
     assert [each["status"] for each in parents(quick)] == ["FINISHED"]
     assert not list(quick.root.glob("multirun/*/*/.git"))
+
+
+@pytest.mark.parametrize("shell", ["bash", "sh"])  # sh may stay between DVC and the stage
+def test_a_job_that_is_killed_leaves_no_dvc_beside_who_goes_on_in_its_clone(
+    quick: Project, shell: str
+) -> None:
+    words = ("train.lr=0.1,0.2", *WORDS[1:])
+    (quick.root / "hold-0.2").touch()
+    with started(quick, *words, SHELL=str(needs(shell))) as process:
+        until(lambda: "0.2" in began(quick))
+        os.kill(worker_of(quick, "0.2", b"pipeline.sweep.in_clone"), signal.SIGKILL)
+        assert process.wait(600) == 1
+        until(lambda: not pipelines(quick), 30)
+    assert "train.lr=0.2: FAILED: ended by SIGKILL" in quick.read("said")
+
+
+def test_a_stage_that_raises_is_told_by_what_it_raised(quick: Project) -> None:
+    (quick.root / "work.py").open("a").write("raise RuntimeError('not to be')\n")
+    done = sweep(quick, "train.lr=0.1", *WORDS[1:], check=False)
+    assert done.returncode == 1
+    assert "train.lr=0.1: FAILED: exit code 255, RuntimeError: not to be; log: " in done.stdout
 
 
 def test_a_wrong_value_refuses_the_sweep_before_any_job(quick: Project) -> None:
