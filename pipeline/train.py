@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipeline.config.distributed_params import TRAIN_OVER_RANKS, ranks, replicas
+from pipeline.config.distributed_params import ranks, replicas
 from pipeline.config.params import Train, TrainParams
 from pipeline.data import arrays as prepared
 from pipeline.files import replacing
@@ -29,8 +29,7 @@ from pipeline.training.trial import demand_trainable
 
 def train(data: Path, models: Path, output: Path, params: TrainParams) -> None:
     """Writes epoch_0001.pt and on, and history.csv; goes on from what a killed run left there."""
-    if params.model.framework in TRAIN_OVER_RANKS:
-        tell_how_to_go_on(output, params.train.epochs)
+    tell_how_to_go_on(output, params.train)
     if ranks(params.model, params.train) > 1:
         from pipeline.training.ranks import train_over_ranks
 

@@ -112,12 +112,22 @@ def _one_line(fault: Exception, conf: Path, overrides: Sequence[str]) -> str:
     return f"{' '.join(overrides) or conf}: {text}"
 
 
+def _of_null(path: Sequence[str], below: Sequence[str]) -> str:
+    """Returns how a value of which nothing is set is given, which has no keys to override."""
+    whole, value = ".".join(path), "…"
+    for name in reversed(below):
+        value = f"{{{name}: {value}}}"
+    return f"{whole} is null; set it as a whole: '{whole}={value}'"
+
+
 def _keys_beside(key: str, conf: Path) -> str:
     values: Any = compose_conf(conf, [])
     *parents, name = key.split(".")
-    for parent in parents:
+    for depth, parent in enumerate(parents, 1):
         if values == {}:  # it takes any name: of a format, say
             return f"add it with a plus sign: +{key}=…"
+        if isinstance(values, Mapping) and parent in values and values[parent] is None:
+            return _of_null(parents[:depth], [*parents[depth:], name])
         values = values.get(parent, {}) if isinstance(values, Mapping) else None
     if not values:
         return f"allowed: {', '.join(compose_conf(conf, []))}"

@@ -15,6 +15,7 @@ from typing import cast
 
 from pipeline.errors import DataError
 
+from ._averages import TRAINED as TRAINED
 from .contract import Foreign, Kind
 
 NOT_KINDS = ("contract", "lazy_mapping", "matching", "sets")

@@ -14,6 +14,9 @@ AVERAGES = re.compile(r"ema|averag|swa|shadow", re.IGNORECASE)
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 """What a batch norm has beside its parameters: averages of parameters in a list hold none of it."""
 WRAPPER = "module."
+TRAINED = "trained"
+"""Where a training of this pipeline puts the weights that the optimizer goes on from, where what it
+saves as the net is their average."""
 EXTRA = "_extra_state"
 """What a module keeps beside its tensors: no tensor."""
 Tensors = Mapping[str, Any]

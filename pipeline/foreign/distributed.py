@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from . import _torch_file
-from ._averages import AVERAGES, completed
+from ._averages import AVERAGES, TRAINED, completed
 from ._plain import Plain
 from ._shards import METADATA, Folder, Reader, Sharded, folder
 from ._tensors import is_plain, said_places
@@ -49,6 +49,7 @@ def _read(saved: Folder) -> Foreign:
         framework="pytorch",
         weights={name: reader.value(place) for name, place in own.items()},
         others={word: LazyMapping(names, reader.value) for word, names in others.items()},
+        optimizer_of=TRAINED if TRAINED in others else None,
         optimizer=optimizer,
         scheduler=scheduler if optimizer is not None else None,
         epoch=epoch if type(epoch) is int and 0 <= epoch < 1 << 31 else None,

@@ -12,7 +12,7 @@ from pipeline.formats.torch_export import foreign as programs
 from pipeline.text import escaped
 
 from . import _torch_file
-from ._averages import EXTRA, sets_beside
+from ._averages import EXTRA, TRAINED, sets_beside
 from ._brought import Brought
 from ._contents import contents, is_tensor, made_in, mapping
 from ._pickle import Made
@@ -88,10 +88,12 @@ def _read(file: TorchFile) -> Foreign:
     extra = [name for name in content.weights if name.endswith(EXTRA)]
     weights = {name: each for name, each in content.weights.items() if name not in extra}
     notes = [*content.notes, *(f"{name} is no tensor, and is left" for name in extra)]
+    others = sets_beside(content.others, weights, brought, notes)
     return Foreign(
         framework="pytorch",
         weights=brought.all_of(weights),
-        others=sets_beside(content.others, weights, brought, notes),
+        others=others,
+        optimizer_of=TRAINED if TRAINED in others else None,
         optimizer=_state("optimizer", content.optimizer, brought, notes),
         scheduler=_state("schedule", content.scheduler, brought, notes),
         epoch=content.epoch,

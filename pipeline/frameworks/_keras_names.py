@@ -63,11 +63,10 @@ def places(model: keras.Model, naming: str) -> dict[str, Any]:
     """Returns what holds each tensor that a checkpoint of the model has, by the kind's names. What
     such a checkpoint cannot hold has a name, too, which none will have. Raises ValueError."""
     if naming == "own":
-        variables = {name.removeprefix("net/"): v for name, v in _keras_state.named(model).items()}
-        variables = {name: v for name, v in variables.items() if not v.path.endswith(SEED)}
-    elif naming.removesuffix(ASSETS) in ("keras_saved", "keras_2_saved"):
+        return _own(model)
+    if naming.removesuffix(ASSETS) in ("keras_saved", "keras_2_saved"):
         return _saved(model, naming)
-    elif naming == "keras_layer_names":
+    if naming == "keras_layer_names":
         variables = _by_layers(model)
     elif naming in ("keras_objects", "keras_2_objects"):
         variables = _by_objects(model, naming == "keras_2_objects")
@@ -76,8 +75,21 @@ def places(model: keras.Model, naming: str) -> dict[str, Any]:
     return {**variables, **_unnamed(model, variables), **_vocabularies(model, {})}
 
 
+def _own(model: keras.Model) -> dict[str, Any]:
+    """Returns all that a training of this pipeline saves of the net, the states of generators
+    too."""
+    variables = {name.removeprefix("net/"): v for name, v in _keras_state.named(model).items()}
+    learnt = {
+        name: Words(layer)
+        if hasattr(layer, "set_vocabulary")
+        else Setting(layer, BOUNDARIES, layer.bin_boundaries or None)
+        for name, layer in _keras_state.learning(model).items()
+    }
+    return variables | learnt
+
+
 def _variables(model: keras.Model) -> list[Any]:
-    """Returns all but generators' states, which no kind of checkpoint holds."""
+    """Returns all but generators' states, which no file of Keras holds."""
     return [v for v in _keras_state.named(model).values() if not v.path.endswith(SEED)]
 
 

@@ -106,15 +106,23 @@ def held(model: keras.Model) -> dict[str, keras.Variable]:
     return named(model) | _distinct(of_optimizer)
 
 
-def _adapted(model: keras.Model) -> dict[str, Adapted]:
-    """Returns what layers learnt in `adapt` and hold in no variable."""
+def learning(model: keras.Model) -> dict[str, keras.Layer]:
+    """Returns the layers that learn in `adapt` what no variable holds, by the name of that."""
     named: list[tuple[str, Any]] = []
     for layer in layers(model):
         if hasattr(layer, "set_vocabulary"):
-            named.append((f"vocabulary/{layer.name}", _vocabulary(layer)))
+            named.append((f"vocabulary/{layer.name}", layer))
         elif isinstance(layer, keras.layers.Discretization):
-            named.append((f"boundaries/{layer.name}", _boundaries(layer)))
+            named.append((f"boundaries/{layer.name}", layer))
     return _distinct(named)
+
+
+def _adapted(model: keras.Model) -> dict[str, Adapted]:
+    """Returns what layers learnt in `adapt` and hold in no variable."""
+    return {
+        name: _vocabulary(layer) if hasattr(layer, "set_vocabulary") else _boundaries(layer)
+        for name, layer in learning(model).items()
+    }
 
 
 def _vocabulary(layer: Any) -> Adapted:

@@ -42,8 +42,8 @@ def _whole(training: Training) -> dict[str, Any]:
         "scheduler": training.scheduler.state_dict() if training.scheduler else None,
     }
     if training.average is not None:
-        counts = {"epochs": training.average.epochs, "steps": training.average.steps}
-        state["average"] = {"trained": training.net.state_dict(), **counts}
+        state["trained"] = training.net.state_dict()
+        state["average"] = {"epochs": training.average.epochs, "steps": training.average.steps}
     if training.scaler is not None:
         state["scaling"] = training.scaler.state_dict()
     return state
@@ -63,7 +63,7 @@ def load(training: Training, path: Path) -> None:
         if training.average is not None:
             lay(training.average.net, state["net"])
             training.average.restore(state)
-        trained = state["average"]["trained"] if training.average is not None else state["net"]
+        trained = state["trained"] if training.average is not None else state["net"]
         if training.adapter is None:
             lay(training.net, trained)
             training.net.load_state_dict(trained)

@@ -22,6 +22,7 @@ def conf(tmp_path: Path) -> Path:
     [
         ("data.inputs={a: {source: a}}", "no such key; add it with a plus sign: +data.inputs="),
         ("train.epohcs=3", "train.epohcs: no such key; did you mean epochs? allowed: "),
+        ("train.averaging.kind=ema", "set it as a whole: 'train.averaging={kind: …}'"),
         ("model=torch_mpl", "model=torch_mpl: no such option; did you mean torch_mlp? allowed: "),
         ("modle=torch_mlp", "modle"),
         ("train.lr=[", "train.lr=[: no viable alternative"),

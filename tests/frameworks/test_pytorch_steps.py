@@ -9,6 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn, optim
 
+from pipeline import foreign
+from pipeline.foreign import sets
 from pipeline.frameworks import pytorch as framework
 from pipeline.frameworks.contract import Accumulation, Averaging, Parts, Term
 from testing.formats import form as plugin
@@ -292,6 +294,19 @@ def test_an_average_is_that_of_the_weights_after_each_step(
     np.testing.assert_allclose(framework.state(training)["net/last.weight"], mean, rtol=1e-5)
 
 
+def test_the_optimizer_in_a_checkpoint_is_of_what_is_trained_not_of_its_average(
+    tmp_path: Path,
+) -> None:
+    training, path = built(averaging=Averaging("swa", 0.0, 1)), tmp_path / "epoch.pt"
+    stepped(training)
+    framework.save(training, path)
+    checkpoint = foreign.read(path)
+    assert not sets.has_optimizer(checkpoint, None) and sets.has_optimizer(checkpoint, "trained")
+    state = framework.state(training)
+    for head, weights in (("net", checkpoint.weights), ("trained", checkpoint.others["trained"])):
+        assert weights["last.weight"].numpy().tobytes() == state[f"{head}/last.weight"].tobytes()
+
+
 @pytest.mark.parametrize("lost", ["trained", "steps", "epochs"])
 def test_a_checkpoint_that_lacks_a_part_of_an_average_is_noticed(lost: str, tmp_path: Path) -> None:
     options = {"averaging": Averaging("swa", 0.0, 2)}
@@ -299,7 +314,10 @@ def test_a_checkpoint_that_lacks_a_part_of_an_average_is_noticed(lost: str, tmp_
     stepped(training)
     framework.save(training, tmp_path / "whole.pt")
     state = torch.load(tmp_path / "whole.pt", weights_only=True)
-    state["average"][lost] = state["net"] if lost == "trained" else 0
+    if lost == "trained":
+        state[lost] = state["net"]
+    else:
+        state["average"][lost] = 0
     torch.save(state, tmp_path / "lacking.pt")
     ends = []
     for file in ("whole.pt", "lacking.pt"):

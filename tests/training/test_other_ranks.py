@@ -1,11 +1,14 @@
 """Whoever changes the number of ranks within a training is told how to go on from it."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pipeline.config.train_params import Averaging
 from pipeline.run import resume_state
 from pipeline.training.other_ranks import tell_how_to_go_on
+from testing.training import settings_of
 
 
 def plan(processes: int, strategy: str = "ddp", lr: float = 0.1) -> resume_state.Plan:
@@ -31,9 +34,9 @@ def began_anew(output: Path, now: resume_state.Plan) -> None:
     resume_state.begin(output, now)
 
 
-def said(output: Path, capsys: pytest.CaptureFixture[str]) -> str:
+def said(output: Path, capsys: pytest.CaptureFixture[str], **settings: Any) -> str:
     capsys.readouterr()
-    tell_how_to_go_on(output, 5)
+    tell_how_to_go_on(output, settings_of(epochs=5, **settings))
     return capsys.readouterr().out
 
 
@@ -45,6 +48,14 @@ def test_other_ranks_are_told_the_last_whole_epoch_and_those_that_are_left(
     line = said(begun, capsys)
     start = f"train.start={begun.parent}/.train.aside/epoch_0002.dcp train.start_with=optimizer"
     assert f"python -m pipeline {start} train.epochs=3, " in line and line.count("\n") == 1
+
+
+def test_of_an_average_the_weights_are_named_that_the_optimizer_is_of(
+    begun: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    began_anew(begun, plan(2))
+    line = said(begun, capsys, averaging=Averaging(kind="swa"))
+    assert "train.start_with=optimizer model.weights_of=trained train.epochs=3, " in line
 
 
 def test_nothing_is_said_of_another_training_or_once_this_one_has_an_epoch(
