@@ -12,11 +12,9 @@ TRIED = 1000
 class Drawing:
     """The masks of a step in the order in which it draws them, out of the one tensor `flat`."""
 
-    def __init__(self, sizes: Mapping[Any, tuple[str, int]], fixed: Mapping[Any, int]):
-        """`sizes` says which input's axis a symbol of the trace is the size of, `fixed` the value
-        of those that weights have."""
+    def __init__(self, sizes: Mapping[Any, tuple[str, int]]):
+        """`sizes` says which input's axis a symbol of the trace is the size of."""
         self.sizes = sizes
-        self.fixed = {symbol: value for symbol, value in fixed.items() if symbol not in sizes}
         self.flat: Any = None
         self.masks: list[Mask] = []
         self._start: Any = 0
@@ -68,7 +66,6 @@ class Drawing:
         import sympy
 
         expression = sympy.Integer(size) if isinstance(size, int) else size.node.expr
-        expression = expression.subs(self.fixed)
         if expression.is_Integer:
             return [{"times": int(expression), "sizes": []}]
         symbols = sorted(expression.free_symbols, key=str)

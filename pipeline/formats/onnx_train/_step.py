@@ -113,15 +113,16 @@ def _trace(step: Step, program: Any, fixed: list[Any], inputs: list[str]) -> tup
 
     fakes = [node.meta["val"] for node in program.graph.nodes if node.op == "placeholder"]
     given = fakes[-len(program.graph_signature.user_inputs) :]
-    held = [*map(fakes[0].fake_mode.from_tensor, fixed)]
-    drawing = Drawing(_sizes(inputs, given), _values(held, fixed))
+    mode = fakes[0].fake_mode
+    held = [mode.from_tensor(each, static_shapes=True) for each in fixed]  # else all are symbols
+    drawing = Drawing(_sizes(inputs, given))
 
     def drawn_step(*flat: Any) -> list[Any]:
         drawing.begin(flat[-1])
         return step(*flat[:-1])
 
     flat = torch.zeros(1, dtype=torch.bool)
-    arguments = [*held, *given, fakes[0].fake_mode.from_tensor(flat)]
+    arguments = [*held, *given, mode.from_tensor(flat)]
     table = decompositions() | drawing.decompositions()
     plain = torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH)
     with complaints_about("training step"), plain, torch.backends.mkldnn.flags(enabled=False):
@@ -139,16 +140,6 @@ def _sizes(inputs: list[str], fakes: list[Any]) -> dict[Any, tuple[str, int]]:
         size.node.expr: (name, axis)
         for name, fake in reversed([*zip(inputs, fakes, strict=True)])
         for axis, size in enumerate(fake.shape)
-        if not isinstance(size, int)
-    }
-
-
-def _values(fakes: list[Any], tensors: list[Any]) -> dict[Any, int]:
-    """Returns the values of symbols that are sizes of tensors without rows."""
-    return {
-        size.node.expr: value
-        for fake, tensor in zip(fakes, tensors, strict=True)
-        for size, value in zip(fake.shape, tensor.shape, strict=True)
         if not isinstance(size, int)
     }
 
