@@ -3,6 +3,7 @@
 They work on the variables that predict, and the optimizer's beside them.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from .._arrays import named
@@ -44,7 +45,7 @@ def add_training(
     rate, root.schedule = rate_after(training.schedule)
     each_step = training.schedule_by == "step"
 
-    def train_step(inputs: Any, *targets: Any) -> Any:
+    def take_step(inputs: Any, *targets: Any) -> Any:
         loss = training.take_step(*_named(training, inputs, targets))
         if rate is not None and each_step:
             optimizer.learning_rate = rate(optimizer.iterations.value)
@@ -55,7 +56,8 @@ def add_training(
         if rate is not None and not each_step:
             optimizer.learning_rate = rate(count)
 
-    root.train_step = tf.function(train_step, input_signature=specs, autograph=False)
+    step = _checked(take_step, root, training)
+    root.train_step = tf.function(step, input_signature=specs, autograph=False)
 
     def evaluate(inputs: Any, *targets: Any) -> Any:
         answers, loss = training.predicting.judge(
@@ -65,7 +67,6 @@ def add_training(
 
     root.end_epoch = tf.function(end_epoch, input_signature=[], autograph=False)
     root.evaluate = tf.function(evaluate, input_signature=specs, autograph=False)
-    _check_step(root, training)
     check_rates(training, rate)
 
 
@@ -80,21 +81,36 @@ def _named(training: Any, inputs: Any, targets: tuple[Any, ...]) -> tuple[Any, A
     return named(inputs, list(training.inputs)), truths
 
 
-def _check_step(root: Any, training: Any) -> None:
-    """Traces a step; names who is at fault where that fails, and where a variable is nobody's,
-    since it would neither be saved nor be there after loading."""
+def _checked(take_step: Callable[..., Any], root: Any, training: Any) -> Callable[..., Any]:
+    """Returns a step that, when it is traced, names who is at fault where that fails, and where a
+    variable is nobody's, since it would neither be saved nor be there after loading.
+
+    It is traced once, while it is saved: TensorFlow would not use a trace from before.
+    """
     model = training.model
     parts = f"optimizer {name_of(model.optimizer)}, loss {name_of(model.loss)}"
-    try:
-        graph = root.train_step.get_concrete_function().graph
-    except tracing_errors() as error:
-        raise ValueError(f"{parts}: cannot be traced: {one_line(error)}") from error
+
+    def train_step(inputs: Any, *targets: Any) -> Any:
+        import tensorflow as tf
+
+        try:
+            loss = take_step(inputs, *targets)
+        except tracing_errors() as error:
+            raise ValueError(f"{parts}: cannot be traced: {one_line(error)}") from error
+        own = {id(variable) for variable in _variables(root, training)}
+        used = tf.compat.v1.get_default_graph()._watched_variables  # `variables`, once it is traced
+        if foreign := [variable.name for variable in used if id(variable) not in own]:
+            raise ValueError(f"{parts}: change {foreign[0]}, a variable that is not the model's")
+        return loss
+
+    return train_step
+
+
+def _variables(root: Any, training: Any) -> list[Any]:
+    """Returns those that are saved."""
     variables = [*root.weights.values(), *root.optimizer.values(), *root.schedule]
     if training.average is not None:
         variables += [*root.trained.values(), root.epochs, root.average_steps]
     if training.metric_variables:
         variables += root.metrics.values()
-    own = {id(variable) for variable in variables}
-    foreign = [variable.name for variable in graph.variables if id(variable) not in own]
-    if foreign:
-        raise ValueError(f"{parts}: change {foreign[0]}, a variable that is not the model's")
+    return variables
