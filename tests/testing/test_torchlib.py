@@ -1,6 +1,8 @@
-"""The translations of torch.onnx that an export is given are those that it would have read."""
+"""What torch is spared to read anew for an export is what it would have read."""
 
 import pytest
+import torch
+from torch._export import utils
 from torch.onnx._internal.exporter._registration import ONNXRegistry
 
 from testing.preloaded import torchlib
@@ -34,3 +36,26 @@ def test_each_export_has_a_table_of_its_own(plainly: ONNXRegistry) -> None:
     first.functions["more"] = []
     assert second.functions[name] and "more" not in second.functions
     assert len(ONNXRegistry.from_torchlib(opset_version=18).functions) == len(plainly.functions)
+
+
+def test_operators_made_of_others_are_looked_up_once_and_again_where_one_was_added(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = getattr(utils._materialize_cpp_cia_ops, "plainly", utils._materialize_cpp_cia_ops)
+    looks: list[int] = []
+
+    def plainly() -> None:
+        looks.append(1)
+        known()
+
+    monkeypatch.setattr(utils, "_materialize_cpp_cia_ops", plainly)
+    before = utils._collect_all_valid_cia_ops()
+    looks.clear()
+    torchlib.once()
+    assert utils._collect_all_valid_cia_ops() == before == utils._collect_all_valid_cia_ops()
+    assert len(looks) == 1
+    with torch.library._scoped_library("of_a_test", "FRAGMENT") as library:
+        library.define("twice(Tensor x) -> Tensor")
+        library.impl("twice", lambda x: x + x, "CompositeImplicitAutograd")
+        assert torch.ops.of_a_test.twice.default in utils._collect_all_valid_cia_ops()
+        assert len(looks) == 2
