@@ -77,21 +77,43 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", OPTIONS)
-def test_it_trains_on_without_its_source_bit_for_bit(name: str, tmp_path: Path) -> None:
-    STEPPING.demand_trains_on(built(**OPTIONS[name]), tmp_path)
+@pytest.fixture(scope="module")
+def beginning(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str], framework.Training]:
+    """Returns the training with these options at its beginning; built and traced once."""
+    root, made = tmp_path_factory.mktemp("beginnings"), dict[str, framework.Training]()
+
+    def training(name: str) -> framework.Training:
+        saved = root / f"{name}{framework.SUFFIX}"
+        if name not in made:
+            made[name] = built(**OPTIONS[name])
+            framework.save(made[name], saved)
+        framework.load(made[name], saved)
+        return made[name]
+
+    return training
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-def test_what_is_loaded_goes_on_as_what_was_saved(name: str, tmp_path: Path) -> None:
-    STEPPING.demand_goes_on(built(**OPTIONS[name]), built(**OPTIONS[name]), tmp_path)
+def test_it_trains_on_without_its_source_bit_for_bit(
+    name: str, beginning: Callable[[str], framework.Training], tmp_path: Path
+) -> None:
+    STEPPING.demand_trains_on(beginning(name), tmp_path)
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_what_is_loaded_goes_on_as_what_was_saved(
+    name: str, beginning: Callable[[str], framework.Training], tmp_path: Path
+) -> None:
+    STEPPING.demand_goes_on(beginning(name), built(**OPTIONS[name]), tmp_path)
 
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_a_snapshot_is_what_is_saved_and_stays_while_training_goes_on(
-    name: str, tmp_path: Path
+    name: str, beginning: Callable[[str], framework.Training], tmp_path: Path
 ) -> None:
-    STEPPING.demand_same_snapshot(built(**OPTIONS[name]), tmp_path)
+    STEPPING.demand_same_snapshot(beginning(name), tmp_path)
 
 
 @pytest.mark.parametrize("rows", [64, 7, 1])
