@@ -8,8 +8,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from pipeline.sandbox.worker.loading import UNUSED
 from testing.project import ROOT
 
+SPARED = f"import sys\nsys.modules |= dict.fromkeys({UNUSED!r})\n"
+"""Before a script, has TensorFlow find none of what it imports and does without, as in the sandbox:
+two fifths of what its import takes."""
 FORM = '''"""A format's parts as one; each loads when it is asked for what is in it."""
 
 import importlib

@@ -15,7 +15,7 @@ import pytest
 from pipeline import formats
 from pipeline.formats.contract import Format, Promises
 from pipeline.sandbox.worker.perturbation import altered, largest, perturb
-from testing.formats import FOLDER
+from testing.formats import FOLDER, SPARED
 from testing.formats import form as plugin
 from testing.project import ROOT
 from tests.formats.conftest import (
@@ -91,16 +91,17 @@ if rows == "9":
     built("functional")  # another history of the process
 for name in ("custom", "strings", "functional")[:: 1 if rows == "9" else -1]:
     (out / name).mkdir()
+    model = built(name)
     for path in paths:
         sys.path.append(str(pathlib.Path(path).parents[1]))
         from form import Form
         form = Form(pathlib.Path(path).name)
-        form.export(built(name), inputs(name, int(rows)), ["probabilities"], out / name)
+        form.export(model, inputs(name, int(rows)), ["probabilities"], out / name)
 """
 
 
 def run(script: str, *arguments: object, cwd: Path, **environment: str) -> str:
-    command = [sys.executable, "-c", script, *map(str, arguments)]
+    command = [sys.executable, "-c", SPARED + script, *map(str, arguments)]
     done = subprocess.run(
         command, cwd=cwd, env=os.environ | environment, capture_output=True, text=True, check=False
     )

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from testing.formats import FOLDER
+from testing.formats import FOLDER, SPARED
 from testing.formats import form as plugin
 from testing.keras_models import CUSTOM, built, given, inputs
 from tests.formats.conftest import Exported
@@ -109,7 +109,7 @@ def test_without_the_source_it_loads_only_if_all_classes_are_keras_own(
     exported: Exported, tmp_path: Path
 ) -> None:
     folders = [exported / "custom", exported / "strings"]
-    command = [sys.executable, "-I", "-c", LOAD, FOLDER / "keras_archive", *folders]
+    command = [sys.executable, "-I", "-c", SPARED + LOAD, FOLDER / "keras_archive", *folders]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     missing, loaded = done.stdout.splitlines()
     assert missing.startswith("No module named 'testing")

@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
-from testing.formats import FOLDER
+from testing.formats import FOLDER, SPARED
 from testing.formats import form as plugin
 from testing.keras_cases import UNFIT, Case, pixels
 from testing.keras_formats import (
@@ -133,7 +133,7 @@ def test_another_process_elsewhere_writes_the_same_bytes(
     (tmp_path / "telltale").mkdir()
     shutil.copy(ROOT / "testing/keras_cases.py", tmp_path / "telltale")
     there = tmp_path / "there"
-    command = [sys.executable, "-I", "-c", ELSEWHERE, FOLDER / "onnx", there]
+    command = [sys.executable, "-I", "-c", SPARED + ELSEWHERE, FOLDER / "onnx", there]
     environment = os.environ | {"PYTHONHASHSEED": "7"}
     done = subprocess.run(
         [*command, tmp_path / "telltale"], env=environment, capture_output=True, text=True

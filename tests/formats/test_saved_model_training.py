@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from pipeline.frameworks import keras as framework
-from testing.formats import FOLDER
+from testing.formats import FOLDER, SPARED
 from testing.formats import form as plugin
 from testing.parts import answers, parts
 from testing.project import ROOT
@@ -321,7 +321,7 @@ def files(directory: Path) -> dict[str, bytes]:
 
 def python(script: str, *arguments: object, cwd: Path, **environment: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", script, *map(str, arguments)],
+        [sys.executable, "-c", SPARED + script, *map(str, arguments)],
         cwd=cwd,
         env={"PATH": "/usr/bin:/bin", "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
         capture_output=True,
@@ -558,31 +558,53 @@ def test_a_table_that_can_be_changed_keeps_its_words(places: Iterator[Path]) -> 
     assert np.array_equal(form.load(second)(words)["probabilities"], expected)
 
 
+THEN_SAVED_AGAIN = """
+numpy.save("answer.npy", outputs)
+true = data["target.label"][rows]
+loss = model.train_step(batch, true)
+tensorflow.saved_model.save(model, "third", model.signatures)
+third = tensorflow.saved_model.load("third")
+third.end_epoch()
+assert third.train_step(batch, true) != loss
+assert sorted(third.signatures) == ["serve", "serving_default"]
+"""
+ITS_CARD_IN_EACH = """
+import os, sys
+for directory in sys.argv[1:]:
+    os.chdir(directory)
+    print("in", os.path.basename(directory))
+    exec(open("card.py").read(), {})
+"""
+
+
+@pytest.fixture(scope="module")
+def followed(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Models whose cards one process has followed, one after the other, and what it said."""
+    root = tmp_path_factory.mktemp("followed")
+    for name in ("full", "strings"):
+        directory = shutil.copytree(trained / name, root / name)
+        inputs = list(CASES[name].inputs(1))
+        card = form.training_card(inputs, ["probabilities"], ["target.label"], directory)
+        assert ("end_epoch" in card) == (name == "full")
+        assert len(card.splitlines()) < 17
+        assert max(map(len, card.splitlines())) < 100
+        (directory / "card.py").write_text(f"{card}\n{THEN_SAVED_AGAIN}")
+    models = root / "full", root / "strings"
+    return root, python(ITS_CARD_IN_EACH, *models, cwd=root, TF_NUM_INTRAOP_THREADS="1")
+
+
 @pytest.mark.parametrize("name", ["full", "strings"])
 def test_its_card_trains_on_with_tensorflow_alone(
-    name: str, trained: Path, copy: Callable[[str], Path]
+    name: str, trained: Path, followed: tuple[Path, str]
 ) -> None:
     """What TensorFlow itself saves of it trains on and predicts too, and so does what it saves of
     that."""
-    directory = copy(name)
-    inputs = list(CASES[name].inputs(1))
-    card = form.training_card(inputs, ["probabilities"], ["target.label"], directory)
-    assert ("end_epoch" in card) == (name == "full")
-    assert len(card.splitlines()) < 17
-    assert max(map(len, card.splitlines())) < 100
-    more = (
-        "\nnumpy.save('answer.npy', outputs)\ntrue = data['target.label'][rows]"
-        "\nloss = model.train_step(batch, true)"
-        "\ntensorflow.saved_model.save(model, 'third', model.signatures)"
-        "\nthird = tensorflow.saved_model.load('third')\nthird.end_epoch()"
-        "\nassert third.train_step(batch, true) != loss"
-        "\nassert sorted(third.signatures) == ['serve', 'serving_default']"
-    )
-    said = python(card + more, cwd=directory, TF_NUM_INTRAOP_THREADS="1")
-    lines = [line.split() for line in said.splitlines() if line.startswith("loss ")]
+    root, said = followed
+    of_this = said.partition(f"in {name}\n")[2].partition("\nin ")[0]
+    lines = [line.split() for line in of_this.splitlines() if line.startswith("loss ")]
     assert [line[1].rstrip(",") == line[-1] for line in lines] == [True] * len(STEPS)
     expected = np.load(trained / name / "expected.npz")["answer"]
-    assert np.array_equal(np.load(directory / "answer.npy"), expected)
+    assert np.array_equal(np.load(root / name / "answer.npy"), expected)
 
 
 def test_gradients_are_kept_where_they_may_be_taken_and_none_is_missed(trained: Path) -> None:
