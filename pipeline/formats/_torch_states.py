@@ -61,6 +61,8 @@ def _tensors(module: "nn.Module") -> "Iterator[Tensor]":
 
 def changed_states(program: "ExportedProgram") -> set[str]:
     """Returns the names of the buffers that a program changes, be it in place."""
+    if not program.graph_signature.buffers:
+        return set()
     with shaped_ctc():
         outputs = program.run_decompositions({}).graph_signature.output_specs
     return {str(spec.target) for spec in outputs if spec.kind.name == MUTATION}
