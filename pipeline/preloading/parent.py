@@ -25,7 +25,7 @@ descriptors, and `unlike`: what the client is that no child of this process woul
 LARGEST = 1 << 20
 """Bytes of a job, with its environment."""
 SPACES = ("mnt", "net", "pid", "user", "ipc", "uts")
-TAKEN = b"taken"
+TAKEN = "taken"
 
 
 def parsed(message: bytes) -> Job:
@@ -44,14 +44,13 @@ def next_job(
     refuse: Callable[[Job], str | None],
     importing: Iterator[None],
     is_last: Callable[[Job], bool],
-    until: int | None = None,
 ) -> Job:
     """Returns in a process that is there for a job. Ends when nobody holds the other end of `owner`
     open, or once the last job is taken. It takes one step of `importing` first, and the others
     while there is no job.
 
     `refuse` returns why a job is none for a child of this process. Jobs go on when this process
-    ends, but are killed when nobody holds the other end of `until` open.
+    ends.
     """
     poll = select.poll()
     for descriptor in (owner, listener.fileno()):
@@ -64,7 +63,7 @@ def next_job(
         if owner in ready:
             os._exit(0)
         if ready:
-            job, relay = _begun(listener, refuse, until)
+            job, relay = _begun(listener, refuse)
             if job and not relay:
                 return job
             relays |= {relay} if relay else set()
@@ -75,57 +74,71 @@ def next_job(
 
 
 def _begun(
-    listener: socket.socket, refuse: Callable[[Job], str | None], until: int | None
+    listener: socket.socket, refuse: Callable[[Job], str | None]
 ) -> tuple[Job | None, int | None]:
     """Returns the job, if there is one, and the process that has it now: none in that itself."""
     client = listener.accept()[0]
-    content, streams = b"", list[int]()
-    with contextlib.suppress(ConnectionResetError):  # it was killed before it said what it wants
-        content, streams, _, _ = socket.recv_fds(client, LARGEST, 4)
-    job: Job | None = None
     relay = None
-    if content:
-        job = parsed(content) | {"streams": streams, "unlike": _unlike(client)}
-        if reason := refuse(job):
-            _tell(client, reason)
-            job = None
-        elif (relay := os.fork()) == 0:
-            listener.close()
-            if (child := os.fork()) == 0:
-                client.close()
-                return job, None
-            _close(streams)
-            _relay(client, child, until)
-    _close(streams)
+    if (job := accepted(client, refuse)) and (relay := os.fork()) == 0:
+        listener.close()
+        if (child := os.fork()) == 0:
+            client.close()
+            return job, None
+        close(job["streams"])
+        _relay(client, child)
+    close(job["streams"] if job else [])
     client.close()
     return job, relay
 
 
-def _relay(client: socket.socket, child: int, until: int | None) -> None:
-    """Ends when the child does, whose exit code it tells; a client that is gone was killed."""
-    _tell(client, TAKEN.decode())
+def accepted(client: socket.socket, refuse: Callable[[Job], str | None]) -> Job | None:
+    """Returns the job that a client says, unless it is refused, which the client is told."""
+    content, streams = b"", list[int]()
+    with contextlib.suppress(ConnectionResetError):  # it was killed before it said what it wants
+        content, streams, _, _ = socket.recv_fds(client, LARGEST, 4)
+    if content:
+        job = parsed(content) | {"streams": streams, "unlike": _unlike(client)}
+        if not (reason := refuse(job)):
+            return job
+        tell(client, reason)
+    close(streams)
+    return None
+
+
+def _relay(client: socket.socket, child: int) -> None:
+    """Ends when the child does, whose exit code it tells."""
+    tell(client, TAKEN)
     poll, ended = select.poll(), os.pidfd_open(child)
-    watched = [client.fileno(), ended, *([] if until is None else [until])]
-    for descriptor in watched:
+    for descriptor in (client.fileno(), ended):
         poll.register(descriptor, select.POLLIN)
-    while ended not in (ready := dict(poll.poll())):
-        message = b""
-        if until not in ready:
-            with contextlib.suppress(ConnectionResetError):
-                message = client.recv(16)
-        os.kill(child, message[0] if message else signal.SIGKILL)
-        for descriptor in ready if not message else ():
-            poll.unregister(descriptor)
-    _tell(client, str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])))
+    while ended not in dict(poll.poll()):
+        if not pass_on(client, child):
+            poll.unregister(client)
+    tell_end(client, child)
     os._exit(0)
 
 
-def _close(descriptors: list[int]) -> None:
+def pass_on(client: socket.socket, child: int) -> bool:
+    """Gives a child the signal that its client has got; a client that is gone was killed. Returns
+    whether it is there."""
+    message = b""
+    with contextlib.suppress(ConnectionResetError):
+        message = client.recv(16)
+    os.kill(child, message[0] if message else signal.SIGKILL)
+    return bool(message)
+
+
+def tell_end(client: socket.socket, child: int) -> None:
+    """Tells the exit code of a child that has ended."""
+    tell(client, str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])))
+
+
+def close(descriptors: list[int]) -> None:
     for descriptor in descriptors:
         os.close(descriptor)
 
 
-def _tell(client: socket.socket, word: str) -> None:
+def tell(client: socket.socket, word: str) -> None:
     with contextlib.suppress(OSError):  # it may be gone
         client.send(word.encode())
 

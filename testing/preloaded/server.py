@@ -28,9 +28,10 @@ import compiled  # noqa: E402
 import joined  # noqa: E402
 import parsed  # noqa: E402
 import torchlib  # noqa: E402
+from jobs import next_job  # noqa: E402
 from parents import ABSENT, IMPORTS, SANDBOXES, SET_BEFORE, foreign  # noqa: E402
 
-from pipeline.preloading.parent import Job, become, next_job  # noqa: E402
+from pipeline.preloading.parent import Job, become  # noqa: E402
 from pipeline.run.dvc_process import parent_of  # noqa: E402
 
 
@@ -57,9 +58,7 @@ def main(folder: str) -> None:
                 for other in waiting:
                     other.close()
                 _preload(name)
-                job = next_job(
-                    listener, 0, _refusing(name, folder), iter([None]), lambda _: False, 0
-                )
+                job = next_job(listener, _refusing(name, folder), 0)
                 _become(job, name)
                 _child(job, folder)
                 return
