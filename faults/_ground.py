@@ -15,6 +15,7 @@ import psutil
 
 from pipeline import provenance
 from testing import preloaded
+from testing.preloaded import migrated
 from testing.project import PATH, TINY, Project, make_project
 from testing.shared import once
 
@@ -67,7 +68,7 @@ def started(within: Project, *command: str, log: str = "log", fresh: bool = True
     """Temporary files of the command go to `tmp` beside the project, to be found there. All that it
     starts is in a group of its own, and a signal of ours reaches the one process alone.
 
-    Not `fresh`: python and dvc come with their imports done.
+    Not `fresh`: python and dvc come with their imports done, but MLflow makes its store itself.
     """
     temporary = within.root.parent / "tmp"
     temporary.mkdir(exist_ok=True)
@@ -80,6 +81,7 @@ def started(within: Project, *command: str, log: str = "log", fresh: bool = True
                 **os.environ,
                 "PATH": PATH if fresh else preloaded.path(),
                 "TMPDIR": str(temporary),
+                **migrated.BY_ITSELF,
             },
             stdin=subprocess.DEVNULL,
             stdout=file,

@@ -15,6 +15,7 @@ from faults._apart import isolated
 from faults.tally import Tally
 from pipeline import provenance
 from pipeline.run import backup
+from testing.preloaded import migrated
 from testing.project import TINY, Project
 
 REPEATS = 3  # sizes of the disk, for each stage and framework
@@ -106,7 +107,7 @@ def _fill(
 ) -> None:
     place = project.root / writing.place
     before = _used(place)
-    project.stage(writing.stage)
+    project.stage(writing.stage, **migrated.BY_ITSELF)
     written = _used(place) - before
     right = _bytes(project, writing)
     for part in parts:
@@ -115,13 +116,13 @@ def _fill(
         _mount(place, before + max(4096, int(part * written)), "remount")
         tally.tried += 1
         began = time.monotonic()
-        done = project.stage(writing.stage, check=False)
+        done = project.stage(writing.stage, check=False, **migrated.BY_ITSELF)
         tally.longest("longest until it was told (s)", time.monotonic() - began)
         held = _told(tally, what, writing, done.returncode, done.stdout)
         held &= _intact(tally, what, project, writing, earlier)
         tally.refused += held
         _mount(place, AMPLE, "remount")
-        again = project.stage(writing.stage, check=False)
+        again = project.stage(writing.stage, check=False, **migrated.BY_ITSELF)
         held = again.returncode == 0 and _bytes(project, writing) == right
         said = f"{what}: the rerun with room: {again.stdout[-300:]}"
         tally.survived += tally.demand(held, said)

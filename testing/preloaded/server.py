@@ -26,10 +26,11 @@ sys.path.insert(0, str(ROOT))
 
 import compiled  # noqa: E402
 import joined  # noqa: E402
+import migrated  # noqa: E402
 import parsed  # noqa: E402
 import torchlib  # noqa: E402
 from jobs import next_job  # noqa: E402
-from parents import ABSENT, IMPORTS, SANDBOXES, SET_BEFORE, foreign  # noqa: E402
+from parents import ABSENT, IMPORTS, MLFLOW, SANDBOXES, SET_BEFORE, foreign  # noqa: E402
 
 from pipeline.preloading.parent import Job, become  # noqa: E402
 from pipeline.run.dvc_process import parent_of  # noqa: E402
@@ -103,6 +104,8 @@ def _preload(name: str) -> None:
         parsed.once()
     if name == "pytorch":
         torchlib.read()
+    if name in MLFLOW:
+        migrated.once()
     if threading.active_count() > 1:
         raise RuntimeError(f"{name}: an import has started a thread, which no fork would have")
     gc.freeze()
