@@ -19,12 +19,14 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 import compiled  # noqa: E402
+import ended  # noqa: E402
 import joined  # noqa: E402
 import migrated  # noqa: E402
 import parsed  # noqa: E402
@@ -61,8 +63,7 @@ def main(folder: str) -> None:
                 _preload(name)
                 job = next_job(listener, _refusing(name, folder), 0)
                 _become(job, name)
-                _child(job, folder)
-                return
+                ended.after(partial(_child, job, folder))
             listener.close()
 
 

@@ -179,6 +179,41 @@ def test_it_ends_with_the_command_that_it_stands_for(place: Project) -> None:
     assert psutil.wait_procs([process], timeout=30)[1] == []
 
 
+ENDING = """
+import atexit, sys, threading, time
+class Held:
+    def __del__(self):
+        print("taken apart")
+held = Held()
+atexit.register(print, "at its end")
+threading.Thread(target=lambda: (time.sleep(0.1), print("a thread's"))).start()
+print("not flushed", end=" ")
+"""
+
+
+@pytest.mark.parametrize(
+    ("last", "code"),
+    [("", 0), ("sys.exit(3)", 3), ("sys.exit('a word')", 1), ("sys.exit(-1)", 255)],
+)
+def test_it_ends_as_python_does_but_takes_nothing_apart(
+    place: Project, last: str, code: int
+) -> None:
+    (place.root / "pipeline/ends.py").write_text(ENDING + last)
+    command = ("python", "-m", "pipeline.ends")
+    ours, real = (place.run(*command, check=False, fresh=fresh) for fresh in (False, True))
+    assert ours.returncode == real.returncode == code
+    assert ours.stdout.splitlines() == real.stdout.splitlines()[:-1], preloaded.refused()
+    assert real.stdout.endswith("taken apart\n")
+
+
+def test_what_cannot_be_written_is_a_failure_as_in_python(place: Project) -> None:
+    (place.root / "pipeline/ends.py").write_text("print('lost')")
+    command = ("sh", "-c", "python -m pipeline.ends > /dev/full")
+    ours, real = (place.run(*command, check=False, fresh=fresh) for fresh in (False, True))
+    assert ours.returncode == real.returncode != 0
+    assert "No space left" in ours.stdout and "No space left" in real.stdout
+
+
 def test_lists_of_processes_name_the_client_and_what_runs(place: Project) -> None:
     running, process = started(place)
     assert Path(f"/proc/{process.pid}/comm").read_text() == f"{running.pid} lasts\n"
