@@ -27,6 +27,7 @@ sys.path.insert(0, str(ROOT))
 
 import compiled  # noqa: E402
 import ended  # noqa: E402
+import huge  # noqa: E402
 import joined  # noqa: E402
 import migrated  # noqa: E402
 import parsed  # noqa: E402
@@ -110,6 +111,7 @@ def _preload(name: str) -> None:
     if threading.active_count() > 1:
         raise RuntimeError(f"{name}: an import has started a thread, which no fork would have")
     gc.freeze()
+    huge.collapse()
 
 
 def _become(job: Job, parent: str) -> None:
