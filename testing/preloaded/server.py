@@ -61,7 +61,7 @@ def main(folder: str) -> None:
             if os.fork() == 0:
                 for other in waiting:
                     other.close()
-                _preload(name)
+                _preload(name, folder)
                 job = next_job(listener, _refusing(name, folder), 0)
                 _become(job, name)
                 ended.after(partial(_child, job, folder))
@@ -84,7 +84,7 @@ def _refusing(name: str, folder: str) -> Callable[[Job], str | None]:
     return refuse
 
 
-def _preload(name: str) -> None:
+def _preload(name: str, folder: str) -> None:
     if name in SANDBOXES:
         os.environ.clear()
     os.environ |= SET_BEFORE.get(name, {})
@@ -102,8 +102,8 @@ def _preload(name: str) -> None:
     for each in [each for each in sys.modules if each.partition(".")[0] == "pipeline"]:
         del sys.modules[each]
     compiled.hand_out(ROOT)
-    if name == "dvc":
-        parsed.once()
+    if "ruamel.yaml" in IMPORTS[name]:
+        parsed.once(Path(folder, "parsed"))
     if name == "pytorch":
         torchlib.read()
     if name in MLFLOW:

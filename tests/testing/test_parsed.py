@@ -1,7 +1,8 @@
-"""What DVC has read once it is given again, and only that."""
+"""What a stage or DVC has read once is given again, and only that."""
 
 import io
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ TEXTS = [(ROOT / name).read_text() for name in ("params.yaml", "dvc.yaml", "dvc.
 
 
 @pytest.fixture
-def texts(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+def texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     """What came to the parser itself."""
     came: list[Any] = []
     plainly = YAML.load
@@ -24,7 +25,7 @@ def texts(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
         return plainly(self, stream)
 
     monkeypatch.setattr(YAML, "load", load)
-    parsed.once()
+    parsed.once(tmp_path / "parsed")
     yield came
 
 
@@ -49,4 +50,25 @@ def test_a_text_that_is_none_fails_each_time(texts: list[Any]) -> None:
     for _ in range(2):
         with pytest.raises(YAMLError):
             YAML(typ="safe").load("a: [")
+    assert len(texts) == 2
+
+
+def test_another_process_is_given_what_one_has_read(
+    texts: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = YAML(typ="safe").load("a: &same [1]\nb: *same\n")
+    parsed.once(tmp_path / "parsed")  # which knows nothing of the one before but its folder
+    second = YAML(typ="safe").load("a: &same [1]\nb: *same\n")
+    assert first == second and second["a"] is second["b"] and len(texts) == 1
+
+
+def test_both_parsers_read_for_themselves(texts: list[Any]) -> None:
+    for pure in (True, False, True):
+        assert YAML(typ="safe", pure=pure).load("a: 1") == {"a": 1}
+    assert len(texts) == 2
+
+
+def test_without_a_place_to_keep_it_a_text_is_parsed(texts: list[Any], tmp_path: Path) -> None:
+    (tmp_path / "parsed").rmdir()
+    assert [YAML(typ="safe").load("a: 1") for _ in range(2)] == [{"a": 1}] * 2
     assert len(texts) == 2
