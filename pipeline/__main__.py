@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config.composition import compose_conf
-from pipeline.config.merge import Lock, composed, merge, read_lock, write_lock
+from pipeline.config.merge import Lock, composed, merge, read_lock, with_own, write_lock
 from pipeline.config.option_files import quoted
 from pipeline.config.params import Params
 from pipeline.config.reading import flatten, read
@@ -127,7 +127,8 @@ def _end_of_sweep() -> int:
 
 
 def reproduce(values: dict[str, Any], overrides: list[str], lock: Lock, dvc: str = "dvc") -> int:
-    """Writes params.yaml, with the options it is composed of, and runs the pipeline.
+    """Writes params.yaml, with the options it is composed of and the user's own values beside
+    them, and runs the pipeline.
 
     Returns DVC's exit code.
     """
@@ -136,7 +137,7 @@ def reproduce(values: dict[str, Any], overrides: list[str], lock: Lock, dvc: str
     if values != current:
         _print_replaced(current, values, overrides)
         write_atomically(PARAMS, dump_yaml(values))
-    _remember_options(lock, values != current)
+    _remember_options(with_own(lock, values), values != current)
     streamed = elsewhere.is_elsewhere(Path("data"), values["data"]["file"])
     missing = ["--allow-missing"] if streamed else []
     code = run_to_its_end([sys.executable, "-m", dvc, "repro", *missing], _environment())

@@ -61,9 +61,12 @@ class Project:
         )
         return checked(command, done) if check else done
 
-    def script(self, code: str, *words: str, parent: str = "plain") -> subprocess.CompletedProcess:
+    def script(
+        self, code: str, *words: str, parent: str = "plain", **environ: str
+    ) -> subprocess.CompletedProcess:
         """Runs `python -c code words`, which imports modules of the project."""
-        done = preloaded.run(parent, self.root, "-c", code, *words, PATH=preloaded.path())
+        environ = {"PATH": preloaded.path(), **environ}
+        done = preloaded.run(parent, self.root, "-c", code, *words, **environ)
         if done.returncode:
             pytest.fail(f"{words}: a script ended with {done.returncode}:\n{done.stderr}")
         return done
@@ -82,12 +85,12 @@ class Project:
     def params(self, *overrides: str) -> None:
         """params.yaml and conf.lock.yaml as `python -m pipeline` with these overrides leaves them,
         so that `compose` need not find out of which options the values are."""
-        from pipeline.config.merge import composed, write_lock
+        from pipeline.config.merge import composed, with_own, write_lock
         from pipeline.config.yaml_text import dump_yaml
 
         values, lock = composed(self.root / "conf", overrides)
         (self.root / "params.yaml").write_text(dump_yaml(values))
-        write_lock(self.root / "conf.lock.yaml", lock)
+        write_lock(self.root / "conf.lock.yaml", with_own(lock, values))
 
     def read(self, path: str) -> str:
         return (self.root / path).read_text()

@@ -5,8 +5,8 @@ were chosen in place of those in conf/config.yaml, what conf/ composed to (inter
 written), and which values of params.yaml were the user's own.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,13 @@ def lock_of(conf: Path, options: Sequence[str], parent: Values | None = None) ->
     return Lock(options=choices.necessary(conf, options), own={}, removed=[], conf=base)
 
 
+def with_own(lock: Lock, values: Values) -> Lock:
+    """Returns the lock of params that are known to be made of its options: what else stands there
+    is the user's own, and the next merge does not look for options that it could come from."""
+    plain = interpolated(lock.conf)
+    return _changed(lock, values, plain, lock.conf, {*plain, *values}, anew=set())
+
+
 def merge(conf: Path, current: Values | None, last: Lock | None) -> tuple[Values, Lock]:
     """Returns the new params and what to remember. Raises ParamsError for what does not compose."""
     last = last or Lock(options=[], own={}, removed=[], conf=compose_conf(conf, []))
@@ -80,17 +87,30 @@ def merge(conf: Path, current: Values | None, last: Lock | None) -> tuple[Values
     parent, parent_before = (of_parent.sections(conf, each) for each in (current, before))
     options, anew = choices.choose(conf, current, before, last.options, parent)
     base = compose_conf(conf, options) | parent
+    sections = {*before, *current} - set(parent)
+    changed = _changed(last, current, before, base, sections, sections if anew else parent_before)
+    lock = Lock(options=options, own=changed.own, removed=changed.removed, conf=base)
+    return interpolated(base, lock.own, lock.removed), lock
+
+
+def _changed(
+    last: Lock,
+    current: Values,
+    before: Values,
+    base: Values,
+    sections: Collection[str],
+    anew: Collection[str],
+) -> Lock:
+    """Returns the last lock with what the user set and took out by now, in these sections, of which
+    some were composed `anew`."""
     own: Leaves = {}
     removed: list[str] = []
-    for section in (each for each in {**before, **current} if each not in parent):
-        own_now = anew or section in parent_before
-        section_own, section_removed = _changes(section, current, before, base, last, own_now)
-        own |= section_own
-        removed += section_removed
-    own = _necessary(own, base)
-    removed = sorted(set(removed) & set(flatten(base)))
-    lock = Lock(options=options, own=own, removed=removed, conf=base)
-    return interpolated(base, own, removed), lock
+    for section in (each for each in {**before, **current} if each in sections):
+        more, less = _changes(section, current, before, base, last, section in anew)
+        own |= more
+        removed += less
+    gone = sorted(set(removed) & set(flatten(base)))
+    return replace(last, own=_necessary(own, base), removed=gone)
 
 
 def _demand_no_new_dots(before: Values, current: Values) -> None:
