@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from keras import layers
 
 from testing.formats import form as plugin
 from testing.keras_models import built, inputs
+from testing.project import ROOT
 from tests.formats.conftest import Cases, Exported
 
 form = plugin("saved_model")
@@ -60,9 +63,39 @@ def write_over(directory: Path, change: Callable[[Any], None]) -> None:
     (directory / form.FILE).write_bytes(content.SerializeToString())
 
 
+SCREENED = """
+import sys
+from pathlib import Path
+
+sys.path.insert(0, sys.argv[1])
+from formats.saved_model.screen import screen
+
+screen(Path(sys.argv[2]))
+print([name for name in sys.modules if name.startswith("tensorflow")])
+
+import tensorflow
+from formats.saved_model._messages import messages
+
+loaded = tensorflow.saved_model.load(f"{sys.argv[2]}/saved_model")
+print(list(loaded.signatures))
+screen(Path(sys.argv[2]))
+from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+print(messages("saved_model").SavedModel is SavedModel)
+"""
+
+
 @pytest.fixture
 def copy(exported: Exported, tmp_path: Path) -> Path:
     return shutil.copytree(exported / "strings", tmp_path / "copy")
+
+
+def test_it_is_screened_without_tensorflow_which_is_imported_whole_afterwards(
+    exported: Exported,
+) -> None:
+    """Its import takes seconds, in each stage of a model that is trained on."""
+    command = [sys.executable, "-c", SCREENED, str(ROOT / "pipeline"), str(exported / "strings")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stdout.splitlines() == ["[]", "['serve', 'serving_default']", "True"], done.stderr
 
 
 def test_the_weights_lie_in_it_once_under_their_keras_paths(exported: Exported) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from .._json import read_json
+from ._messages import messages
 
 FOLDER = "saved_model"
 FILE = f"{FOLDER}/saved_model.pb"
@@ -17,10 +18,10 @@ ENDPOINT = "serve"
 def read_graphs(folder: Path) -> Any:
     """Returns the message SavedModel; nothing in it is run."""
     from google.protobuf.message import DecodeError
-    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
+    message = messages("saved_model").SavedModel
     try:
-        return SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+        return message.FromString((folder / "saved_model.pb").read_bytes())
     except (OSError, DecodeError) as error:
         raise ValueError(
             f"{folder}/saved_model.pb: unreadable ({error}); export it again"

@@ -13,6 +13,7 @@ import numpy as np
 from .._protobuf import varint
 from ._files import DATA, INDEX
 from ._index import DTYPES, table
+from ._messages import messages
 from ._screen_messages import check_messages
 
 TEXT = 7  # tensorflow.DataType
@@ -26,19 +27,20 @@ def check_variables(folder: Path) -> None:
     Also LookupError or struct.error where the index is none.
     """
     from google.protobuf.message import DecodeError
-    from tensorflow.core.protobuf.tensor_bundle_pb2 import BundleEntryProto, BundleHeaderProto
 
+    bundle = messages("tensor_bundle")
+    header_message, entry_message = bundle.BundleHeaderProto, bundle.BundleEntryProto
     try:
         rows = list(table(folder / INDEX))
         entries = dict(rows)
         if len(entries) < len(rows):
             raise ValueError(f"{folder}: {INDEX} names a variable twice; do not load it")
-        header = BundleHeaderProto.FromString(entries.pop(b""))
-        if (header.num_shards, header.endianness) != (1, BundleHeaderProto.LITTLE):
+        header = header_message.FromString(entries.pop(b""))
+        if (header.num_shards, header.endianness) != (1, header_message.LITTLE):
             raise ValueError(f"{folder}: {INDEX} tells of other files; do not load it")
         for name, value in entries.items():
-            _check_entry(name, BundleEntryProto.FromString(value), folder)
-        _check_objects(BundleEntryProto.FromString(entries[OBJECTS]), folder)
+            _check_entry(name, entry_message.FromString(value), folder)
+        _check_objects(entry_message.FromString(entries[OBJECTS]), folder)
     except DecodeError as error:
         raise ValueError(f"{folder}: {INDEX} is cut off; export it again") from error
 
@@ -58,8 +60,6 @@ def _check_entry(name: bytes, entry: Any, folder: Path) -> None:
 
 def _check_objects(entry: Any, folder: Path) -> None:
     """Holds the list of objects to fields.txt; it is a text among the variables."""
-    from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
-
     if entry.dtype != TEXT or entry.shape.dim:
         raise ValueError(f"{folder}: {INDEX} has no list of objects; do not load it")
     with (folder / DATA).open("rb") as file:
@@ -68,7 +68,8 @@ def _check_objects(entry: Any, folder: Path) -> None:
     length, at = varint(content, 0)
     if at + CHECKSUM + length != entry.size:
         raise ValueError(f"{folder}: the list of objects is not whole; do not load it")
-    check_messages(TrackableObjectGraph.FromString(content[at + CHECKSUM :]), folder)
+    graph = messages("trackable_object_graph").TrackableObjectGraph
+    check_messages(graph.FromString(content[at + CHECKSUM :]), folder)
 
 
 def _is_whole(entry: Any, stored: int) -> bool:

@@ -28,7 +28,7 @@ def screen(directory: Path) -> None:
     """Raises ValueError unless the folder holds known plain files, its graph nothing but what is
     listed, and each variable as many bytes as its shape says.
 
-    It takes TensorFlow for its messages, and restores and runs nothing. How long a loop goes on,
+    It takes TensorFlow's messages alone, and restores and runs nothing. How long a loop goes on,
     and how much memory operators take, cannot be known.
     """
     folder = directory / FOLDER
