@@ -17,11 +17,13 @@ from subprocess import CompletedProcess
 from typing import Any
 
 from faults._server import free_port
-from scripts.team import Team
+from scripts.team import Team, new_secrets
 from testing import in_memory
 from testing.project import TINY, Project, make_project, needs
 
 WORDS = {"ana": "a-secret-of-ana", "ben": "a-secret-of-ben"}
+BUCKET = "models"
+"""Another than MLflow's files lie in where nothing names one."""
 REMOTE = ("dvc", "remote", "modify", "--local", "team")
 
 
@@ -33,8 +35,12 @@ def serving() -> Iterator[Team]:
     folder.chmod(0o711)
     team = Team(folder=folder)
     ports = {name: str(free_port()) for name in ("MLFLOW_PORT", "S3_PORT", "PGPORT")}
+    new_secrets(folder / ".env", **ports)
+    with (folder / ".env").open("a") as settings:
+        print(f"MLFLOW_BUCKET={BUCKET}", file=settings)
+    (folder / "s3" / BUCKET).mkdir(parents=True)
     try:
-        team.up(**ports)
+        team.up()
         for name, word in WORDS.items():
             asked(team, "users/create", {"username": name, "password": word})
         yield team
@@ -43,17 +49,40 @@ def serving() -> Iterator[Team]:
         shutil.rmtree(folder)
 
 
-def asked(team: Team, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-    """What MLflow answers to its administrator."""
+@contextlib.contextmanager
+def without_bucket(team: Team) -> Iterator[None]:
+    """The store's buckets are folders, which it looks for when it starts and then again after
+    minutes."""
+    there, away = team.folder / "s3" / BUCKET, team.folder / "away"
+    team.store.stop()
+    there.rename(away)
+    team.store.start()
+    try:
+        yield
+    finally:
+        team.store.stop()
+        away.rename(there)
+        team.store.start()
+
+
+def asked(
+    team: Team,
+    path: str,
+    body: Mapping[str, Any],
+    method: str = "POST",
+    login: tuple[str, str] | None = None,
+) -> dict[str, Any]:
+    """What MLflow answers to a login, its administrator's where none is given."""
     told = team.settings
-    login = f"{told['MLFLOW_AUTH_ADMIN_USERNAME']}:{told['MLFLOW_AUTH_ADMIN_PASSWORD']}"
+    login = login or (told["MLFLOW_AUTH_ADMIN_USERNAME"], told["MLFLOW_AUTH_ADMIN_PASSWORD"])
     request = urllib.request.Request(
         f"{team.uri}/api/2.0/mlflow/{path}",
         data=json.dumps(body).encode(),
         headers={
-            "Authorization": f"Basic {base64.b64encode(login.encode()).decode()}",
+            "Authorization": f"Basic {base64.b64encode(':'.join(login).encode()).decode()}",
             "Content-Type": "application/json",
         },
+        method=method,
     )
     with urllib.request.urlopen(request, timeout=30) as answer:
         return json.loads(answer.read())

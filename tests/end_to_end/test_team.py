@@ -1,8 +1,11 @@
 """A team: two machines, and MLflow on PostgreSQL and an S3 store between them."""
 
+import configparser
 import re
 import subprocess
 import sys
+import time
+import urllib.error
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +17,20 @@ from pipeline.config.yaml_text import load_yaml
 from pipeline.errors import PipelineError
 from scripts.team import Team, new_secrets, program, read
 from testing.project import ROOT, Project
-from testing.team import REMOTE, WORDS, Machine, Struck, everywhere, first, runs, second, serving
+from testing.team import (
+    BUCKET,
+    REMOTE,
+    WORDS,
+    Machine,
+    Struck,
+    asked,
+    everywhere,
+    first,
+    runs,
+    second,
+    serving,
+    without_bucket,
+)
 
 LOADED = """
 import sys, mlflow, numpy
@@ -28,6 +44,11 @@ worst = abs(numpy.asarray(logits) - examples["output.logits"]).max()
 assert worst < 1e-5, worst
 print("the same answers")
 """
+
+
+AUTH = configparser.ConfigParser()
+AUTH.read(ROOT / "deploy/auth.ini")
+REMEMBERED = AUTH.getint("mlflow", "auth_cache_ttl_seconds")
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +88,9 @@ def test_a_second_machine_pulls_traces_examines_and_loads_what_the_first_pushed(
     again = b.run("dvc", "repro", "--force", "--single-item", "verify").stdout
     assert "continuation: passed" in again
     examples = b.project.root / "artifacts/complete-model/examples/seven.npz"
-    loaded = Project(tmp_path).run(
-        sys.executable, "-c", LOADED, "models:/digits@verified", str(examples),
-        **b.environ, MLFLOW_TRACKING_URI=b.team.uri,
+    loaded = Project(tmp_path).script(
+        LOADED, "models:/digits@verified", str(examples),
+        parent="pytorch", **b.environ, MLFLOW_TRACKING_URI=b.team.uri,
     )  # fmt: skip
     assert "the same answers" in loaded.stdout
 
@@ -132,6 +153,25 @@ def test_a_wrong_password_and_none_are_told_in_one_line_by_log_and_trace(a, b):
         assert told in traced.stdout
 
 
+def test_a_login_that_was_taken_away_is_refused_a_few_seconds_later_by_every_worker(team):
+    """auth.ini has each of them remember a login that was right."""
+    login = ("eve", "a-secret-of-eve")
+
+    def refused() -> bool:
+        try:
+            asked(team, "experiments/search", {"max_results": 1}, login=login)
+        except urllib.error.HTTPError as error:
+            assert error.code == 401
+            return True
+        return False
+
+    asked(team, "users/create", {"username": login[0], "password": login[1]})
+    assert not any(refused() for _ in range(10))
+    asked(team, "users/delete", {"username": login[0]}, method="DELETE")
+    time.sleep(REMEMBERED + 0.5)
+    assert all(refused() for _ in range(10))
+
+
 def test_a_host_that_is_none_and_one_that_does_not_answer_are_told_in_one_line(b):
     nowhere = "http://no-such-host.invalid:5000"
     assert "resolve 'no-such-host.invalid'" in one_line(
@@ -141,23 +181,11 @@ def test_a_host_that_is_none_and_one_that_does_not_answer_are_told_in_one_line(b
     assert "Connection refused" in one_line(b.log("none", closed), f"MLflow at {closed}: ")
 
 
-def test_a_bucket_that_the_server_has_not_is_told_in_one_line(b):
-    with (b.team.folder / ".env").open("a") as settings:
-        print("MLFLOW_BUCKET=absent", file=settings)
-    restart(b.team)
-    try:
+def test_a_bucket_that_the_store_has_not_is_told_in_one_line(b):
+    with without_bucket(b.team):
         said = one_line(b.log("no bucket"), f"MLflow at {b.team.uri}: ")
-        assert "s3://absent: The specified bucket does not exist" in said
-    finally:
-        new = (b.team.folder / ".env").read_text().replace("MLFLOW_BUCKET=absent\n", "")
-        (b.team.folder / ".env").write_text(new)
-        restart(b.team)
+        assert f"s3://{BUCKET}: The specified bucket does not exist" in said
     assert b.log("no bucket").returncode == 0
-
-
-def restart(team: Team) -> None:
-    team.mlflow.stop()
-    team.mlflow.start()
 
 
 NOBODY = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "HOME": "/nonexistent"}
