@@ -14,6 +14,8 @@ import sys
 FRAMEWORK = ("pipeline.train", "pipeline.checkpoint", "pipeline.export_complete")
 """Stages that import the framework of the model in params.yaml."""
 MLFLOW = ("pipeline.log_to_mlflow", "pipeline.relog")
+SWEEP = ["-m", "pipeline", "-m"]
+"""Logs a run for all of its jobs."""
 RANKS = "pipeline.training.ranks.worker"
 SERVED = "mlflow.server.fastapi_app:app"
 DVC = (
@@ -22,7 +24,7 @@ DVC = (
 )
 EXPERIMENTS = ("apply", "list", "run", "show")
 """Commands of DVC that start no process that outlives them, and those of `dvc exp`."""
-QUEUED = ("--queue", "--run-all", "--temp")
+QUEUED = ("--queue", "--run-all")
 """With which `dvc exp run` does start one."""
 ENCODING = sys.getfilesystemencoding()
 PASSED_ON = (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP, _signal.SIGUSR1, _signal.SIGUSR2)
@@ -43,7 +45,7 @@ def parent(program, words):
         return dvc(words[2:])
     if module in FRAMEWORK:
         return framework()
-    if module in MLFLOW:
+    if module in MLFLOW or words[:3] == SWEEP:
         return "mlflow"
     return "plain" if module.partition(".")[0] == "pipeline" else None
 

@@ -30,6 +30,7 @@ IMPORTS = {
         *("mlflow.store.tracking.sqlalchemy_store", "mlflow.store.tracking.rest_store"),
         *("mlflow.store.tracking.sqlalchemy_workspace_store", "alembic.command", "ruamel.yaml"),
         *("mlflow.utils.search_logged_model_utils", "sqlalchemy.dialects.sqlite"),
+        *("hydra._internal.utils", "hydra.core.override_parser.overrides_parser", "optuna"),
     ),
     "mlflow server": ("uvicorn", "mlflow.cli", "mlflow.server.fastapi_app", "alembic.command"),
     "plain": (
@@ -98,7 +99,7 @@ READ_BY_NO_IMPORT = {
     *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "_MLFLOW_TELEMETRY_SESSION_ID"),
     *("MLFLOW_HTTP_REQUEST_TIMEOUT", "MLFLOW_HTTP_REQUEST_MAX_RETRIES"),
     *("TPU_ML_PLATFORM_VERSION", "TORCHINDUCTOR_CACHE_DIR", "GIT_TERMINAL_PROMPT"),
-    *("PYTORCH_NVML_BASED_CUDA_CHECK", "CUBLAS_WORKSPACE_CONFIG"),
+    *("PYTORCH_NVML_BASED_CUDA_CHECK", "CUBLAS_WORKSPACE_CONFIG", "SLURM_CONF", "RAY_ADDRESS"),
 }
 UNREAD_BY = {
     **{name: {"HOME", "TMPDIR"} for name in SANDBOXES},

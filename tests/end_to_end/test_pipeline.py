@@ -259,7 +259,7 @@ def test_a_sweep_in_clones_comes_to_the_same_model_and_to_children_of_one_run(wh
     whole.run("git", "rm", "--quiet", "--cached", "dvc.lock")
     (whole.root / "dvc.lock").unlink()
     words = ("experiment=smoke", "train.epochs=2,1", "hydra/launcher=joblib")
-    said = sweep(whole, *words, fresh=False).stdout
+    said = sweep(whole, *words).stdout
     assert "2 jobs, 2 finished, 0 not" in said
     assert sorted(rates(whole)) == sorted(experiments(whole))
     with sqlite3.connect(whole.root / "mlflow.db") as store:

@@ -27,12 +27,13 @@ OTHER_SEED = ("-S", "data.split.seed=7")
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory) -> Project:
-    """The stages compose and prepare, after `dvc repro`, with dvc.lock in the commit."""
+    """The stages compose and prepare, after `dvc repro`, with dvc.lock in the commit. Of params as
+    conf/ has them an experiment changes the one value that it sets, behind which no option of
+    conf/ is looked for."""
     project = make_project(tmp_path_factory.mktemp("start") / "project")
     stages = load_yaml(project.read("dvc.yaml"), "dvc.yaml")["stages"]
     few = {"stages": {name: stages[name] for name in ("compose", "prepare")}}
     (project.root / "dvc.yaml").write_text(dump_yaml(few))
-    project.params(*TINY)
     project.commit()
     project.run(*PREPARE)
     project.commit("prepared")

@@ -124,6 +124,7 @@ CLIENT = (preloaded.HERE / "client.py").read_text().removesuffix("main()\n")
     [
         ("python -m pipeline.prepare", "plain"),
         ("python -m pipeline.log_to_mlflow", "mlflow"),
+        ("python -m pipeline -m train.lr=0.1,0.2", "mlflow"),
         ("python -m pipeline.training.ranks.worker a b c 0", "ranks"),
         ("python -m mlflow server --port 1", "mlflow server"),
         ("python -m uvicorn --port 1 mlflow.server.fastapi_app:app", "mlflow server"),
