@@ -1,5 +1,6 @@
 """A training over two processes is whole: killed, asked to end, judged and taken on like any."""
 
+import contextlib
 import json
 import os
 import re
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import provenance
+from testing import preloaded
 from testing.project import TINY, Project, make_project
 from tests.test_train import begin
 
@@ -32,13 +34,28 @@ def whole(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Project
     return project
 
 
+def stand_ins(client: int) -> list[int]:
+    """Returns the preloaded process that works for a client, which has its number in its name."""
+    names = {int(path.parent.name): path for path in Path("/proc").glob("[0-9]*/comm")}
+    return [each for each, path in names.items() if _text(path).startswith(f"{client} ")]
+
+
+def _text(path: Path) -> str:
+    """Nothing of a process that has ended."""
+    with contextlib.suppress(OSError):
+        return path.read_text()
+    return ""
+
+
 def ranks_of(stage: int) -> list[int]:
-    """Returns the processes of a stage's ranks."""
+    """Returns the processes of a stage's ranks, of one that is preloaded those which stand for
+    them."""
     found = []
+    own = {stage, *stand_ins(stage)}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            if parent == stage and b"ranks.worker" in (folder / "cmdline").read_bytes():
+            if parent in own and b"ranks.worker" in (folder / "cmdline").read_bytes():
                 found.append(int(folder.name))
         except OSError:  # it has ended meanwhile
             continue
@@ -50,13 +67,13 @@ def test_asked_to_end_and_with_a_rank_killed_it_ends_in_the_same_bytes(
 ) -> None:
     project = copy_of(whole)
     output = project.root / "artifacts/train"
-    running = begin(project, "epoch 1/4")
+    running = begin(project, "epoch 1/4", preloaded.python())
     ranks = ranks_of(running.pid)
     assert len(ranks) == 2
     running.send_signal(signal.SIGTERM)
     assert "ended by SIGTERM" in running.communicate(timeout=120)[0]
     assert running.returncode == 128 + signal.SIGTERM and not any(map(lives, ranks))
-    running = begin(project, "epoch 3/4")
+    running = begin(project, "epoch 2/4", preloaded.python())
     ranks = ranks_of(running.pid)
     os.kill(ranks[1], signal.SIGKILL)
     start = time.monotonic()
@@ -74,7 +91,7 @@ def test_a_transformer_is_made_again_resumed_and_verified(tmp_path: Path, strate
     first.stage("prepare")
     project = Project(Path(shutil.copytree(first.root, tmp_path / "again")))
     first.stage("train")
-    running = begin(project, "epoch 1/3")
+    running = begin(project, "epoch 1/3", preloaded.python())
     os.kill(ranks_of(running.pid)[0], signal.SIGKILL)
     assert "rank 0 of 2" in running.communicate(timeout=120)[0]
     assert "going on after epoch" in project.stage("train").stdout
