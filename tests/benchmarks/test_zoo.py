@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,12 +13,14 @@ from benchmarks.zoo.nets import Net, nets
 from benchmarks.zoo.outcome import RATES, Outcome
 from pipeline.config.params import Params
 from pipeline.config.reading import read
+from testing import preloaded
 
 SERVE = """
-import json, sys
+import json, sys, warnings
 from pathlib import Path
 from benchmarks.zoo import nets, worker
 
+warnings.simplefilter("ignore")
 worker.served("pytorch", nets.nets(sys.argv[2:]), Path(sys.argv[1]), 1, 600, lambda net, outcome:
     print(json.dumps([net.name, outcome.rates, outcome.reasons]), flush=True))
 """
@@ -88,17 +88,9 @@ def test_of_those_that_can_be_traced_at_least_99_in_100_train_on() -> None:
 
 def test_nets_of_a_library_leave_complete_or_are_told_why(tmp_path: Path) -> None:
     """wav2vec draws what it hides from numpy's generator, in transformers' own code."""
-    command = [
-        sys.executable,
-        "-W",
-        "ignore",
-        "-c",
-        SERVE,
-        str(tmp_path),
-        "gpt2",
-        "wav2vec2_masked",
-    ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    words = ("-c", SERVE, str(tmp_path), "gpt2", "wav2vec2_masked")
+    done = preloaded.run("pytorch", ROOT, *words, PATH=preloaded.path())
+    assert done.returncode == 0, done.stderr
     found = {
         name: (rates, reasons)
         for name, *(rates, reasons) in map(json.loads, done.stdout.splitlines())
