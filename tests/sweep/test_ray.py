@@ -44,7 +44,9 @@ def cluster() -> Iterator[Any]:
 
 
 def runs_on(node: Any, project: Project, lr: str) -> bool:
-    """Returns whether the worker that has started the job's pipeline is the node's."""
+    """Returns whether the worker that has started the job's pipeline is the node's, which tells its
+    workers the number of its own process."""
+    [raylet] = node.all_processes["raylet"]
     for process in Path("/proc").glob("[0-9]*"):
         try:
             words = (process / "cmdline").read_bytes().split(b"\0")
@@ -53,7 +55,7 @@ def runs_on(node: Any, project: Project, lr: str) -> bool:
         except OSError:  # it has ended
             continue
         if f"train.lr={lr}".encode() in words and clone.is_relative_to(project.root / "multirun"):
-            return f"RAY_NODE_ID={node.node_id}".encode() in variables
+            return f"RAY_RAYLET_PID={raylet.process.pid}".encode() in variables.split(b"\0")
     raise AssertionError(f"no process of {lr}")
 
 
