@@ -87,7 +87,7 @@ out.write_text(json.dumps({"run_id": run}))
 """
 """A run of MLflow's, without MLflow, whose import would take longer than all else."""
 
-FIVE = tuple(f"{number / 10:g}" for number in range(1, 6))
+EIGHT = tuple(f"{number / 10:g}" for number in range(1, 9))
 PRUNING = (
     *("hydra/sweeper=optuna", "train.lr=0.1,0.9", "hydra.sweeper.seed=2"),
     *("hydra.sweeper.trials=4", "hydra.sweeper.at_once=1"),
@@ -108,9 +108,9 @@ def make_quick(root: Path) -> Project:
 
 
 def one_after_the_other(folder: Path) -> None:
-    """Leaves results.json: what five runs in one work tree came to, by their lr."""
+    """Leaves results.json: what eight runs in one work tree came to, by their lr."""
     project, made = make_quick(folder / "project"), {}
-    for lr in FIVE:
+    for lr in EIGHT:
         project.run("python", "-m", "pipeline", f"train.lr={lr}")
         made[lr] = _outs((project.root / "dvc.lock").read_bytes())
     (folder / "results.json").write_text(json.dumps(made))

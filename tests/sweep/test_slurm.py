@@ -12,7 +12,7 @@ from testing import slurm
 from testing.project import Project
 from testing.slurm import Slurm
 from testing.sweeps import (
-    FIVE,
+    EIGHT,
     PRUNING,
     began,
     children,
@@ -37,7 +37,7 @@ def cluster() -> Iterator[Slurm]:
 def job_of(cluster: Slurm, lr: str) -> str:
     """SLURM's name of a job that runs: a place in the array."""
     listed = cluster.ask("squeue", "--noheader", "--array", "--states=R", "--format=%F_%K")
-    place = FIVE.index(lr)
+    place = EIGHT.index(lr)
     [name] = [name for name in listed.split() if name.endswith(f"_{place}")]
     return name
 
@@ -57,7 +57,7 @@ def process_of(place: str) -> int:
 def test_a_job_taken_back_runs_again_one_killed_is_named_and_all_come_back_once(
     quick: Project, cluster: Slurm, alone: dict[str, list[str]]
 ) -> None:
-    words = (f"train.lr={','.join(FIVE)}", *SLURM)
+    words = (f"train.lr={','.join(EIGHT)}", *SLURM)
     for lr in ("0.2", "0.3"):
         (quick.root / f"hold-{lr}").touch()
     with started(quick, *words, **cluster.environ) as process:
@@ -68,16 +68,16 @@ def test_a_job_taken_back_runs_again_one_killed_is_named_and_all_come_back_once(
         (quick.root / "hold-0.2").unlink()
         assert process.wait(600) == 1
     said = quick.read("said")
-    assert "5 jobs, 4 finished, 1 not" in said, said
+    assert "8 jobs, 7 finished, 1 not" in said, said
     assert "train.lr=0.3: FAILED: SLURM's job" in said
-    assert len(rates(quick)) == children(quick) == 4
+    assert len(rates(quick)) == children(quick) == 7
 
     (quick.root / "hold-0.3").unlink()
     done = sweep(quick, *words, **cluster.environ)
-    assert "5 jobs, 5 finished (4 of them before), 0 not" in done.stdout
-    assert began(quick) == sorted([*FIVE, "0.2", "0.3"])
+    assert "8 jobs, 8 finished (7 of them before), 0 not" in done.stdout
+    assert began(quick) == sorted([*EIGHT, "0.2", "0.3"])
     assert results(quick) == alone
-    assert children(quick) == 5
+    assert children(quick) == 8
     assert [each["status"] for each in parents(quick)] == ["FINISHED"]
 
 
