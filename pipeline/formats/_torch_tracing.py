@@ -18,6 +18,7 @@ from ._torch_equals import use_torchs_own
 from ._torch_errors import DECIDES, FAULTS, by_values, fixes_size, in_one_line, scripted
 from ._torch_finite import ASKED, drop_questions
 from ._torch_masks import MASKS, note_masks
+from ._torch_packed import shaped_packs
 from ._torch_sizes import open_lengths, tried_sizes
 from ._torch_states import changed_states, drop_reads, known_numbers
 
@@ -80,8 +81,8 @@ class Tracing:
         import torch
 
         said = StringIO()
-        quiet = silenced(logging.ERROR, NOISY)
-        with quiet, redirect_stderr(said), unchecked_distributions(), shaped_ctc():
+        quiet, shaped = silenced(logging.ERROR, NOISY), (shaped_ctc(), shaped_packs())
+        with quiet, redirect_stderr(said), unchecked_distributions(), shaped[0], shaped[1]:
             program = torch.export.export(self.module, self.tensors, dynamic_shapes=self.shapes)
         use_torchs_own(program)
         sys.stderr.write(said.getvalue())
