@@ -5,9 +5,10 @@ import linecache
 import re
 import sys
 import traceback
+from collections.abc import Container
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ._torch import ROWS, constant
 
@@ -33,10 +34,16 @@ DECIDES = "a size that is left open decides what is computed; compute the same f
 BY_VALUES = "data-dependent"
 WAY_OUT = (
     "it goes by the values of a tensor, which no program knows beforehand; keep shapes and choose "
-    "with torch.where or a mask, or switch it off (a chance to skip a layer: 0)"
+    "with torch.where or a mask, or switch it off"
+)
+DRAWN = (
+    "a number that is drawn at each step decides here what is computed, as where layers are "
+    "skipped at random; set that chance to 0 (layerdrop: 0), or multiply what is skipped by the "
+    "draw, 0 or 1"
 )
 
 
+FRAME = re.compile(r'File "([^"]+)", line (\d+)')
 BRANCH = re.compile(r"Not all values of (\w+) = .* satisfy the generated guard (.*)")
 
 
@@ -61,9 +68,10 @@ def by_values(error: BaseException) -> bool:
     return BY_VALUES in str(error).partition("\n\n")[0]
 
 
-def in_one_line(error: BaseException) -> str:
+def in_one_line(error: BaseException, draws: Container[str] = ()) -> str:
     """Returns what torch says about its innermost cause, and the line of the model that it blames;
-    what is known to come of a model's own choice is told with the way out."""
+    what is known to come of a model's own choice is told with the way out. Some lines are known to
+    read what the model draws."""
     while error.__cause__ is not None:
         error = error.__cause__
     text = str(error)
@@ -75,9 +83,10 @@ def in_one_line(error: BaseException) -> str:
         return TAKEN_OUT
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     listed = [line for line in lines[1:] if line.startswith("- ")]
-    place = blamed(error)
+    place = blamed(error).removesuffix(":")
     if by_values(error):
-        return f"{place}: {WAY_OUT}" if place else WAY_OUT
+        way_out = DRAWN if place in draws else WAY_OUT
+        return f"{place}: {way_out}" if place else way_out
     said = " ".join([*lines[:1], *listed]) or type(error).__name__
     return f"{said}, at {place}" if place else said
 
@@ -101,6 +110,14 @@ def blamed(error: BaseException) -> str:
         if is_of_the_model(frame.filename):
             return place(Path(frame.filename), frame.lineno or 0)
     return ""
+
+
+def at(node: Any) -> str:
+    """Returns which line of the model a node of a program is of, as " at ..."; "" where it is of
+    none."""
+    frames = FRAME.findall(node.meta.get("stack_trace") or "")
+    own = [(file, int(line)) for file, line in frames if is_of_the_model(file)]
+    return f" at {place(Path(own[-1][0]), own[-1][1])}" if own else ""
 
 
 def is_of_the_model(name: str) -> bool:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ._torch_whole import whole
+
 
 @contextmanager
 def shaped_packs() -> Iterator[None]:
@@ -25,7 +27,7 @@ def shaped_packs() -> Iterator[None]:
     known[pack] = _packing(rows)
     own["int"] = lambda value: value if isinstance(value, torch.SymInt) else int(value)
     try:
-        with _composed(_layers(rows)), _rows_by_first(rows):
+        with whole(_layers(rows)), _rows_by_first(rows):
             yield
     finally:
         del known[pack], own["int"]
@@ -35,13 +37,15 @@ def _packing(rows: dict[str, Any]) -> Any:
     """Returns what gives the steps of all rows, and how many rows have each of them."""
     import torch
 
+    demand: Any = torch._check
+
     def shaped(fake_mode: Any, _: Any, steps: Any, lengths: Any, batch_first: bool) -> Any:
         with fake_mode:
             total = fake_mode.shape_env.create_unbacked_symint()
             longest = fake_mode.shape_env.create_unbacked_symint()
-            torch._check(total >= 1)
-            torch._check(longest >= 1)
-            torch._check(longest <= steps.shape[int(batch_first)])
+            demand(total >= 1)
+            demand(longest >= 1)
+            demand(longest <= steps.shape[int(batch_first)])
             rows[str(longest)] = lengths.shape[0]
             counts = lengths.new_empty((longest,), dtype=torch.int64)
             return steps.new_empty((total, *steps.shape[2:])), counts
@@ -73,25 +77,6 @@ def _layers(rows: dict[str, Any]) -> dict[Any, Any]:
     ones = (aten.gru.data, aten.rnn_tanh.data, aten.rnn_relu.data)
     more = {aten.lstm.data: of_two, aten._pad_packed_sequence.default: unpacked}
     return dict.fromkeys(ones, of_one) | more
-
-
-@contextmanager
-def _composed(shapes: dict[Any, Any]) -> Iterator[None]:
-    """Has operators that torch composes of others stay whole in a trace."""
-    from torch._C import DispatchKey
-
-    keys = DispatchKey.CompositeImplicitAutograd, DispatchKey.Autograd
-    before = {operator: dict(operator.py_kernels) for operator in shapes}
-    for operator, shaped in shapes.items():
-        operator.py_kernels.update(dict.fromkeys(keys, shaped))
-        operator._dispatch_cache.clear()
-    try:
-        yield
-    finally:
-        for operator, kernels in before.items():
-            operator.py_kernels.clear()
-            operator.py_kernels.update(kernels)
-            operator._dispatch_cache.clear()
 
 
 def _rows_by_first(rows: dict[str, Any]) -> Any:

@@ -4,7 +4,7 @@ before it while a net is traced."""
 import logging
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, suppress
+from contextlib import ExitStack, contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass, field
 from io import StringIO
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from ._torch_branches import differing_line, open_branches
 from ._torch_caches import fresher, may_be_stale, renewing
 from ._torch_checks import Checks, asserting
 from ._torch_ctc import shaped_ctc
+from ._torch_draws import noting_draws
 from ._torch_equals import use_torchs_own
 from ._torch_errors import DECIDES, FAULTS, by_values, fixes_size, in_one_line, scripted
 from ._torch_finite import ASKED, drop_questions
@@ -21,6 +22,7 @@ from ._torch_masks import MASKS, note_masks
 from ._torch_packed import shaped_packs
 from ._torch_sizes import open_lengths, tried_sizes
 from ._torch_states import changed_states, drop_reads, known_numbers
+from ._torch_whole import whole_distances
 
 if TYPE_CHECKING:
     from torch import nn
@@ -50,10 +52,10 @@ def traced(
         except FAULTS as error:
             if not (fixes_size(error) or by_values(error)):
                 raise
-            return tracing.with_help(changing(), error)
+            return tracing.with_all_help(changing, error)
     except FAULTS as error:
         at = f" ({tracing.places[0]})" if tracing.places else ""
-        reason = scripted(module) or f"{in_one_line(error)}{at}"
+        reason = scripted(module) or f"{in_one_line(error, tracing.draws)}{at}"
         raise ValueError(f"{what} cannot be traced: {reason}") from error
 
 
@@ -66,6 +68,8 @@ class Tracing:
     shapes: Any
     places: list[str] = field(default_factory=list)
     checks: Checks = field(default_factory=Checks)
+    draws: set[str] = field(default_factory=set)
+    """The lines that read what the model draws."""
 
     def program(self) -> Any:
         """Returns what torch makes, with what the module computes of its weights for evaluation
@@ -81,12 +85,35 @@ class Tracing:
         import torch
 
         said = StringIO()
-        quiet, shaped = silenced(logging.ERROR, NOISY), (shaped_ctc(), shaped_packs())
-        with quiet, redirect_stderr(said), unchecked_distributions(), shaped[0], shaped[1]:
+        with ExitStack() as stack:
+            for context in (
+                *(silenced(logging.ERROR, NOISY), redirect_stderr(said)),
+                *(unchecked_distributions(), shaped_ctc(), shaped_packs(), whole_distances()),
+            ):
+                stack.enter_context(context)
             program = torch.export.export(self.module, self.tensors, dynamic_shapes=self.shapes)
         use_torchs_own(program)
         sys.stderr.write(said.getvalue())
         return program
+
+    def with_all_help(self, changing: Callable[[], set[str]], error: Exception) -> Any:
+        """Returns the program where tensors of one row, or of none, are laid out as any others: at
+        last, for a program does more copying then. What is told is what is in the way of both."""
+        import torch
+
+        settings: Any = torch.fx.experimental._config
+        try:
+            return self.with_help(changing(), error)
+        except FAULTS as told:
+            if not fixes_size(told):
+                raise
+            places = self.places[:]
+            try:
+                with settings.patch(backed_size_oblivious=True):
+                    return self.with_help(changing(), error)
+            except FAULTS:
+                self.places[:] = places
+                raise told from None
 
     def with_help(self, changing: set[str], error: Exception) -> Any:
         """Returns the program where the other way of each line that branches computes the same.
@@ -113,8 +140,12 @@ class Tracing:
         buffers = dict(self.module.named_buffers(remove_duplicate=False))
         unknown = [buffers[name] for name in changing if name in buffers]
         del self.places[:]
-        helps = known_numbers(self.module, unknown), open_lengths(self.places), tried_sizes()
-        with helps[0], helps[1], helps[2], asserting(self.checks):
+        with ExitStack() as stack:
+            for context in (
+                *(known_numbers(self.module, unknown), open_lengths(self.places), tried_sizes()),
+                *(asserting(self.checks), noting_draws(self.draws)),
+            ):
+                stack.enter_context(context)
             program = self.program()
         note_masks(program)
         drop_reads(program)

@@ -1,5 +1,6 @@
 """A Keras training is built of its parts."""
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -79,9 +80,12 @@ def build(parts: Parts) -> Training:
 
 
 def _compile(model: keras.Model, inner: keras.Model, optimizer: keras.Optimizer, loss: Any) -> None:
-    """Compiles the model, and the one whose missing values it fills: that may compute the loss."""
+    """Compiles the model, and the one whose missing values it fills: that may compute the loss. A
+    class whose own `compile` names no loss, as detectors of keras_hub, chooses it there."""
     for each in {id(model): model, id(inner): inner}.values():
-        each.compile(optimizer=optimizer, loss=loss, jit_compile=False)
+        names_one = "loss" in inspect.signature(each.compile).parameters
+        given = {"loss": loss} if names_one or loss is not None else {}
+        each.compile(optimizer=optimizer, jit_compile=False, **given)
 
 
 def _another(

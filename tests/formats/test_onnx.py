@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence
 
 from models.torch_mlp import TorchMLP
 from testing.formats import form as plugin
@@ -31,6 +32,18 @@ class Untranslatable(nn.Module):
         return torch.linalg.eigvals(pixels[:, :, None] * pixels[:, None, :]).real
 
 
+class Packed(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.GRU(4, 3, batch_first=True)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        lengths = (pixels[:, :16] > 0).sum(1).clamp(min=1)
+        steps = pixels.unflatten(1, (16, 4))
+        packed = pack_padded_sequence(steps, lengths, batch_first=True, enforce_sorted=False)
+        return self.layer(packed)[1][0]
+
+
 class Cast(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         return pixels.bfloat16()
@@ -41,7 +54,8 @@ class Cast(nn.Module):
     [
         (FixedRows(), "the number of rows became a constant"),
         (Branching(), "pixels.sum\\(\\) > 0"),
-        (Untranslatable(), "linalg_eig"),
+        (Untranslatable(), "nothing for aten.linalg_eig.* at .*eigvals.*; write it with other"),
+        (Packed(), r"nothing for aten._pack_padded_sequence.* at .*; write it with other"),
         (nn.Sequential(Cast(), nn.Linear(64, 3).bfloat16()), "Gemm"),
         (nn.Identity(), "an input returned as it came"),
     ],

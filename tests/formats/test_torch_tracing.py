@@ -23,6 +23,7 @@ from tests.formats.test_torch_export_training import (
     by_trainer,
     exported,
     form,
+    of_rows,
     trained,
 )
 
@@ -255,6 +256,26 @@ def test_what_is_taken_apart_as_it_was_put_together_has_any_number_of_rows(tmp_p
     assert by_trainer(form.load_training(directory)) == by_source(training)
 
 
+class Contrasting(Net):
+    """Compares each row with all others, of which there may be one, or none."""
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        count = pixels.shape[0]
+        others = ~torch.eye(count, dtype=torch.bool)
+        alike = (pixels @ pixels.T)[others].view(count, count - 1)
+        return super().forward(pixels + alike.sigmoid().sum(1, keepdim=True))
+
+
+def test_tensors_of_one_row_or_none_are_as_any_others(tmp_path: Path) -> None:
+    training = trained(net=Contrasting)
+    predict = form.load(exported(training, tmp_path))
+    for count in (1, 2, 3, 30):
+        inputs, _ = of_rows(slice(count))
+        answers, _ = framework.evaluate(training, inputs, None)
+        np.testing.assert_array_equal(predict(inputs)["logits"], answers["logits"])
+    assert by_trainer(form.load_training(tmp_path)) == by_source(training)
+
+
 def test_a_division_is_known_where_the_rest_is_less_than_each_size() -> None:
     sizes = importlib.import_module("formats._torch_sizes")
     functions = importlib.import_module("torch.utils._sympy.functions")
@@ -349,6 +370,15 @@ class Counting(Net):
         return super().forward(pixels)
 
 
+class Gated(Net):
+    """What it draws decides along with what it is given."""
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        if self.training and (torch.rand(12) * pixels).sum() > 0:
+            pixels = pixels * 2
+        return super().forward(pixels)
+
+
 class Mapping(Net):
     def forward(self, pixels: Tensor) -> Tensor:
         return torch.vmap(self.answer)(torch.vmap(self.hidden)(pixels))
@@ -360,7 +390,8 @@ class Mapping(Net):
         (Numpys, "draws from Python's or numpy's generator", "pixels = pixels * float("),
         (Pythons, "draws from Python's or numpy's generator", "pixels = pixels * random."),
         (Branching, "the number of rows decides what is computed", "if pixels.shape[0] > 60:"),
-        (Counting, "it goes by the values of a tensor", "if self.training and torch.rand([])"),
+        (Counting, "a number that is drawn at each step", "if self.training and torch.rand([])"),
+        (Gated, "it goes by the values of a tensor", "if self.training and (torch.rand(12)"),
         (Counted, "it goes by the values of a tensor", "if not self.training and int(self.norm"),
         (CountedInSteps, "it goes by the values of a tensor", "if self.training and int(self.norm"),
         (Mapping, "torch.vmap", "return torch.vmap(self.answer)"),

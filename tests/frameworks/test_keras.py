@@ -60,7 +60,7 @@ def cosine() -> Any:
 def built(
     net: Callable[[], keras.Model] = full,
     *,
-    loss: Callable[[], Any] = Classes,
+    loss: Callable[[], Any] | None = Classes,
     optimizer: Callable[[], Any] = keras.optimizers.AdamW,
     scheduler: Callable[[], Any] | None = cosine,
     inputs: Any = ONE,
@@ -326,6 +326,38 @@ def test_a_model_with_an_adapt_gets_its_inputs_by_name() -> None:
     framework.adapt(training, {"rows": ROWS})
     mean = training.model.normalization.mean
     np.testing.assert_allclose(np.ravel(mean), ROWS.mean(axis=0), rtol=1e-5)
+
+
+class Chooses(keras.Model):
+    """Compiled by a method of its own, which names no loss and chooses one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.out = keras.layers.Dense(2)
+
+    def call(self, inputs: Any) -> Any:
+        return self.out(inputs)
+
+    def compile(self, optimizer: Any, distance: str = "auto", **more: Any) -> None:
+        chosen = "mean_absolute_error" if distance == "auto" else distance
+        super().compile(optimizer=optimizer, loss=chosen, **more)
+
+    def compute_loss(self, x: Any, y: Any, y_pred: Any, *_: Any, **__: Any) -> Any:
+        return super().compute_loss(x, keras.ops.one_hot(y, 2), y_pred)
+
+
+def test_a_model_whose_own_compile_chooses_the_loss_is_compiled_without_one() -> None:
+    training = built(Chooses, loss=None)
+    true = keras.ops.one_hot(LABELS[:4], 2)
+    off = float(keras.ops.mean(keras.ops.abs(training.model(ROWS[:4]) - true)))
+    labels = {"label": LABELS}
+    loss = float(framework.step(training, {"rows": ROWS}, labels, np.arange(4)))
+    assert loss == pytest.approx(off)
+
+
+def test_a_model_that_defines_no_loss_is_not_compiled_without_one() -> None:
+    with pytest.raises(ValueError, match=r"^model.loss: found null, but Functional does not"):
+        built(plain, loss=None)
 
 
 def takes(call: Callable[..., Any]) -> Callable[[], keras.Model]:

@@ -5,6 +5,7 @@ on loading.
 """
 
 import logging
+import re
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from .._examples import Examples, examples
 from .._onnx_checks import drop_checks
 from .._onnx_export import TORCHVISION, silenced
 from .._onnx_numbers import promote
-from .._torch_errors import in_one_line
+from .._torch_errors import at, in_one_line
 from .._torch_tracing import traced
 from ..contract import Arrays
 from ..dimensions import Dimensions
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from torch import nn
 
 EXAMPLE_ROWS = 3
+UNKNOWN = re.compile(r"No ONNX function found for <OpOverload\(op='([\w.]+)', overload='(\w+)'\)>")
+PACKED = "aten._pack_padded_sequence.default"
+WAY_OUT = "; write it with other functions, or leave onnx out"
 LARGEST_FOLDED = 1024  # bytes
 
 
@@ -52,7 +56,10 @@ def translate(
                 verbose=False,
             )
     except torch.onnx.OnnxExporterError as error:
-        raise ValueError(f"onnx: no ONNX for this model: {in_one_line(error)}") from error
+        told = in_one_line(error)
+        if unknown := UNKNOWN.search(told):
+            told = _lacking(program, ".".join(unknown.groups()))
+        raise ValueError(f"onnx: no ONNX for this model: {told}") from error
     assert translated is not None  # with dynamo=True it never is
     count = len(translated.model.graph.outputs)
     if count != len(outputs):
@@ -72,7 +79,15 @@ def _capture(model: "nn.Module", given: Examples) -> Any:
     give_four_axes(program)
     drop_checks(program)
     promote(program)
+    if any(str(node.target) == PACKED for node in program.graph.nodes):
+        raise ValueError(f"onnx: no ONNX for this model: {_lacking(program, PACKED)}")
     return program
+
+
+def _lacking(program: Any, operator: str) -> str:
+    """Returns what is said where ONNX has nothing for an operator of torch's."""
+    nodes = [node for node in program.graph.nodes if str(node.target) == operator]
+    return f"it has nothing for {operator}{at(nodes[0]) if nodes else ''}{WAY_OUT}"
 
 
 def _drop_faulty_biases(model: Any) -> None:

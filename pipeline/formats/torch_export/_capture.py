@@ -1,12 +1,10 @@
 """A module becomes a program of PyTorch's own operators, or is refused with the line at fault."""
 
-import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from .._examples import Examples
-from .._torch_errors import is_of_the_model, place
+from .._torch_errors import at
 from .._torch_tracing import traced
 from ._regions import give_results
 
@@ -14,7 +12,6 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.export import ExportedProgram
 
-FRAME = re.compile(r'File "([^"]+)", line (\d+)')
 PREDISPATCH = "torch._functorch.predispatch"
 EXAMPLE_ROWS = 3  # neither 0, 1 nor the model's own sizes decide what is traced
 
@@ -76,21 +73,14 @@ def _check_operators(program: "ExportedProgram") -> None:
         if isinstance(node.target, OpOverload) and node.target.namespace not in ("aten", "prims"):
             raise ValueError(
                 f"torch_export: operator {node.target} is not PyTorch's own and needs its "
-                f"library to load{_at(node)}; write it with torch functions or leave this format "
+                f"library to load{at(node)}; write it with torch functions or leave this format "
                 "out"
             )
         if getattr(node.target, "__module__", "") == PREDISPATCH:
             raise ValueError(
-                f"torch_export: torch.vmap{_at(node)} is not held in any program; write it with a "
+                f"torch_export: torch.vmap{at(node)} is not held in any program; write it with a "
                 "dimension more"
             )
-
-
-def _at(node: Any) -> str:
-    """Returns which line of the model a node is of."""
-    frames = FRAME.findall(node.meta.get("stack_trace") or "")
-    own = [(file, int(line)) for file, line in frames if is_of_the_model(file)]
-    return f" at {place(Path(own[-1][0]), own[-1][1])}" if own else ""
 
 
 def _nodes(program: "ExportedProgram") -> Iterator[Any]:
