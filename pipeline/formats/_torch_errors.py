@@ -103,6 +103,21 @@ def scripted(module: "nn.Module") -> str:
     return f"its part {parts[0].removeprefix('net.')} is TorchScript; put the Python class there"
 
 
+def hidden(module: "nn.Module") -> str:
+    """Returns what is said of a part, weight or buffer that is called as what every program of
+    torch's has, which would hide it; "" where there is none."""
+    import torch
+
+    program = torch.fx.GraphModule(torch.nn.Module(), torch.fx.Graph())
+    taken = {*dir(program)} - {*dir(torch.nn.Module())}
+    names = [*dict(module.named_parameters()), *dict(module.named_buffers())]
+    hidden = [each for each in names if each.partition(".")[0] in taken]
+    if not hidden:
+        return ""
+    name = hidden[0].partition(".")[0]
+    return f"a program has a {name} of its own, which hides {hidden[0]}; rename it"
+
+
 def blamed(error: BaseException) -> str:
     """Returns the innermost line of what is neither torch's nor ours, as file:line and its text; ""
     where there is none. Where on this machine the file lies is left out."""

@@ -27,7 +27,7 @@ def shaped_packs() -> Iterator[None]:
     known[pack] = _packing(rows)
     own["int"] = lambda value: value if isinstance(value, torch.SymInt) else int(value)
     try:
-        with whole(_layers(rows)), _rows_by_first(rows):
+        with whole(_layers(rows)), _sized(rows):
             yield
     finally:
         del known[pack], own["int"]
@@ -69,8 +69,8 @@ def _layers(rows: dict[str, Any]) -> dict[Any, Any]:
         states = [each.new_empty(each.shape) for each in hidden]
         return answer(steps, hidden[0], more[-1]), *states
 
-    def unpacked(steps: Any, counts: Any, batch_first: bool, filled: Any, length: Any) -> Any:
-        number = rows[str(counts.shape[0])]
+    def unpacked(steps: Any, counts: Any, batch_first: bool, fill: Any, size: int) -> Any:
+        number, length = rows[str(counts.shape[0])], size or counts.shape[0]
         shape = (number, length) if batch_first else (length, number)
         return steps.new_empty((*shape, *steps.shape[1:])), counts.new_empty((number,))
 
@@ -79,21 +79,34 @@ def _layers(rows: dict[str, Any]) -> dict[Any, Any]:
     return dict.fromkeys(ones, of_one) | more
 
 
-def _rows_by_first(rows: dict[str, Any]) -> Any:
-    """Returns a context in which the rows that have a first step are all: a length of 0 cannot be
-    packed."""
+def _sized(rows: dict[str, Any]) -> Any:
+    """Returns a context in which the rows that have a first step are all, for a length of 0 cannot
+    be packed, and what is unpacked may be as long as a program finds: torch's operator takes a
+    number of Python's."""
     import torch
     from torch import Tensor
     from torch.overrides import TorchFunctionMode
 
-    class Counting(TorchFunctionMode):
+    def unpacked(func: Any, steps: Any, counts: Any, batch_first: Any, fill: Any, size: Any) -> Any:
+        padded, lengths = func(steps, counts, batch_first, fill, 0)  # to the longest
+        if str(size) not in rows:
+            left = rows[str(counts.shape[0])], size - counts.shape[0]
+            shape = left if batch_first else left[::-1]
+            rest = padded.new_full((*shape, *padded.shape[2:]), fill)
+            padded = torch.cat([padded, rest], int(batch_first))
+        return padded, lengths
+
+    class Sized(TorchFunctionMode):
         def __torch_function__(
             self, func: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:
-            if func is Tensor.__getitem__ and isinstance(args[1], int) and args[1] == 0:
+            if getattr(func, "__name__", "") == "_pad_packed_sequence":
+                if isinstance(args[-1], torch.SymInt):
+                    return unpacked(func, *args)
+            elif func is Tensor.__getitem__ and isinstance(args[1], int) and args[1] == 0:
                 length = args[0].shape[0] if args[0].ndim == 1 else 0
                 if isinstance(length, torch.SymInt) and str(length) in rows:
                     return rows[str(length)]
             return func(*args, **(kwargs or {}))
 
-    return Counting()
+    return Sized()

@@ -16,9 +16,10 @@ from ._torch_checks import Checks, asserting
 from ._torch_ctc import shaped_ctc
 from ._torch_draws import noting_draws
 from ._torch_equals import use_torchs_own
-from ._torch_errors import DECIDES, FAULTS, by_values, fixes_size, in_one_line, scripted
+from ._torch_errors import DECIDES, FAULTS, by_values, fixes_size, hidden, in_one_line, scripted
 from ._torch_finite import ASKED, drop_questions
 from ._torch_masks import MASKS, note_masks
+from ._torch_numbers import open_numbers
 from ._torch_packed import shaped_packs
 from ._torch_sizes import open_lengths, tried_sizes
 from ._torch_states import changed_states, drop_reads, known_numbers
@@ -46,6 +47,8 @@ def traced(
     those that a step is `changing`.
     """
     tracing = Tracing(module, tensors, shapes)
+    if told := hidden(module):
+        raise ValueError(f"{what} cannot be traced: {told}")
     try:
         try:
             return tracing.program()
@@ -97,23 +100,22 @@ class Tracing:
         return program
 
     def with_all_help(self, changing: Callable[[], set[str]], error: Exception) -> Any:
-        """Returns the program where tensors of one row, or of none, are laid out as any others: at
-        last, for a program does more copying then. What is told is what is in the way of both."""
+        """Returns the program; where a size is in the way, with what the model makes of sizes left
+        open; at last with tensors of one row, or of none, laid out as any others, for which a
+        program does more copying. What is told is what was in the way at first."""
         import torch
 
         settings: Any = torch.fx.experimental._config
         try:
             return self.with_help(changing(), error)
         except FAULTS as told:
-            if not fixes_size(told):
-                raise
             places = self.places[:]
-            try:
-                with settings.patch(backed_size_oblivious=True):
+            for as_any_others in (False, True) if fixes_size(told) else ():
+                layout = settings.patch(backed_size_oblivious=as_any_others)
+                with suppress(*FAULTS), layout, open_numbers(self.module):
                     return self.with_help(changing(), error)
-            except FAULTS:
-                self.places[:] = places
-                raise told from None
+            self.places[:] = places
+            raise
 
     def with_help(self, changing: set[str], error: Exception) -> Any:
         """Returns the program where the other way of each line that branches computes the same.

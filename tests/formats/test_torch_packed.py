@@ -39,8 +39,8 @@ class Packed(Net):
         return super().forward(self.read(packed, pixels))
 
     def read(self, packed: PackedSequence, pixels: Tensor) -> Tensor:
-        answers, _ = pad_packed_sequence(self.layer(packed)[0], True, total_length=LONGEST)
-        return answers.sum(1)
+        whole, _ = pad_packed_sequence(self.layer(packed)[0], True, 0.5, total_length=LONGEST)
+        return whole.sum(1)
 
 
 class BeginningAnew(Packed):

@@ -2,6 +2,7 @@
 
 import importlib
 import random
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -266,8 +267,13 @@ class Contrasting(Net):
         return super().forward(pixels + alike.sigmoid().sum(1, keepdim=True))
 
 
+class Squared(nn.Module):
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        return (logits - nn.functional.one_hot(target, 4)).square().mean()
+
+
 def test_tensors_of_one_row_or_none_are_as_any_others(tmp_path: Path) -> None:
-    training = trained(net=Contrasting)
+    training = trained(net=Contrasting, loss=Squared)
     predict = form.load(exported(training, tmp_path))
     for count in (1, 2, 3, 30):
         inputs, _ = of_rows(slice(count))
@@ -340,6 +346,53 @@ class Scripted(Net):
 def test_a_part_that_is_torchscript_is_told(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="its part hidden is TorchScript; put the Python class"):
         exported(trained(net=Scripted), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["code", "graph", "meta"])
+def test_a_part_that_every_program_has_of_its_own_is_told(name: str, tmp_path: Path) -> None:
+    class Hiding(Net):
+        def __init__(self) -> None:
+            super().__init__()
+            self.add_module(name, nn.Linear(12, 12))
+
+        def forward(self, pixels: Tensor) -> Tensor:
+            return super().forward(getattr(self, name)(pixels))
+
+    with pytest.raises(ValueError, match=f"has a {name} of its own, which hides {name}.weight"):
+        exported(trained(net=Hiding), tmp_path)
+
+
+class Sizing(Net):
+    """Numbers that Python makes of the number of rows, as people write them."""
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        rows, width = int(pixels.size(0)), int(pixels.size(1))
+        few = max(min(rows, 5), int(0.5 * width))
+        return super().forward(pixels[:few].sum(0) / float(rows) + pixels.view(rows, width))
+
+
+def test_numbers_that_python_makes_of_sizes_stay_open(tmp_path: Path) -> None:
+    training = trained(net=Sizing)
+    predict = form.load(exported(training, tmp_path))
+    for count in (1, 4, 30):
+        inputs, _ = of_rows(slice(count))
+        answers, _ = framework.evaluate(training, inputs, None)
+        np.testing.assert_array_equal(predict(inputs)["logits"], answers["logits"])
+    assert by_trainer(form.load_training(tmp_path)) == by_source(training)
+
+
+def test_pythons_own_are_as_before_for_all_but_sizes() -> None:
+    numbers: Any = importlib.import_module("formats._torch_numbers")
+    net = Sizing()
+    with numbers.open_numbers(net):
+        assert (int("7"), float("0.5"), min([3, 2]), max(1, 2, key=lambda each: -each)) == (
+            *(7, 0.5),
+            *(2, 1),
+        )
+        assert isinstance(True, int) and not isinstance(1.0, int) and issubclass(bool, int)
+        assert int.from_bytes(b"\1") == 1
+        assert "int" in vars(sys.modules[__name__])
+    assert vars(sys.modules[__name__]).keys().isdisjoint({"int", "float", "min", "max"})
 
 
 class Numpys(Net):
