@@ -1,6 +1,5 @@
 """A Keras training is built of its parts."""
 
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +9,7 @@ from ._keras_average import Average
 from ._keras_filling import filling
 from ._keras_freezing import freeze
 from ._keras_import import keras, tf
-from ._keras_own_step import demand_fits, own_step
+from ._keras_own_step import chooses_loss, demand_fits, own_step
 from ._keras_precision import precision_of, scaling
 from ._keras_replicas import demand_spreads, placed
 from ._keras_training import Training, built
@@ -80,11 +79,10 @@ def build(parts: Parts) -> Training:
 
 
 def _compile(model: keras.Model, inner: keras.Model, optimizer: keras.Optimizer, loss: Any) -> None:
-    """Compiles the model, and the one whose missing values it fills: that may compute the loss. A
-    class whose own `compile` names no loss, as detectors of keras_hub, chooses it there."""
+    """Compiles the model, and the one whose missing values it fills: that may compute the
+    loss."""
     for each in {id(model): model, id(inner): inner}.values():
-        names_one = "loss" in inspect.signature(each.compile).parameters
-        given = {"loss": loss} if names_one or loss is not None else {}
+        given = {} if loss is None and chooses_loss(each) else {"loss": loss}
         each.compile(optimizer=optimizer, jit_compile=False, **given)
 
 

@@ -1,5 +1,6 @@
 """A Keras model's own `train_step` and `test_step` are called as its `fit` would call them."""
 
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,6 +42,12 @@ def is_own(model: keras.Model, name: str) -> bool:
     """Returns whether a class of the user's defines the method."""
     kind = next(each for each in type(model).__mro__ if name in vars(each))
     return kind.__module__.partition(".")[0] != "keras"
+
+
+def chooses_loss(model: keras.Model) -> bool:
+    """Returns whether the model is compiled by a method of its own that names no loss, as detectors
+    of keras_hub: it chooses the loss, and computes it of all its outputs."""
+    return "loss" not in inspect.signature(model.compile).parameters
 
 
 def data(inputs: Any, targets: Any, weights: Any = None) -> Any:
