@@ -83,9 +83,10 @@ def in_one_line(error: BaseException, draws: Container[str] = ()) -> str:
         return TAKEN_OUT
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     listed = [line for line in lines[1:] if line.startswith("- ")]
-    place = blamed(error).removesuffix(":")
+    line = blamed(error)
+    place = line.removesuffix(":")
     if by_values(error):
-        way_out = DRAWN if place in draws else WAY_OUT
+        way_out = DRAWN if line in draws else WAY_OUT
         return f"{place}: {way_out}" if place else way_out
     said = " ".join([*lines[:1], *listed]) or type(error).__name__
     return f"{said}, at {place}" if place else said
@@ -111,11 +112,9 @@ def hidden(module: "nn.Module") -> str:
     program = torch.fx.GraphModule(torch.nn.Module(), torch.fx.Graph())
     taken = {*dir(program)} - {*dir(torch.nn.Module())}
     names = [*dict(module.named_parameters()), *dict(module.named_buffers())]
-    hidden = [each for each in names if each.partition(".")[0] in taken]
-    if not hidden:
-        return ""
-    name = hidden[0].partition(".")[0]
-    return f"a program has a {name} of its own, which hides {hidden[0]}; rename it"
+    first = next((each for each in names if each.partition(".")[0] in taken), "")
+    part = first.partition(".")[0]
+    return first and f"a program has a {part} of its own, which hides {first}; rename it"
 
 
 def blamed(error: BaseException) -> str:
