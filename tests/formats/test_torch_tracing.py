@@ -257,14 +257,18 @@ def test_what_is_taken_apart_as_it_was_put_together_has_any_number_of_rows(tmp_p
     assert by_trainer(form.load_training(directory)) == by_source(training)
 
 
-class Contrasting(Net):
+class Contrasting(nn.Module):
     """Compares each row with all others, of which there may be one, or none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answer = nn.Linear(12, 4)
 
     def forward(self, pixels: Tensor) -> Tensor:
         count = pixels.shape[0]
         others = ~torch.eye(count, dtype=torch.bool)
         alike = (pixels @ pixels.T)[others].view(count, count - 1)
-        return super().forward(pixels + alike.sigmoid().sum(1, keepdim=True))
+        return self.answer(pixels + alike.sigmoid().sum(1, keepdim=True))
 
 
 class Squared(nn.Module):
@@ -368,7 +372,7 @@ class Sizing(Net):
     def forward(self, pixels: Tensor) -> Tensor:
         rows, width = int(pixels.size(0)), int(pixels.size(1))
         few = max(min(rows, 5), int(0.5 * width))
-        return super().forward(pixels[:few].sum(0) / float(rows) + pixels.view(rows, width))
+        return super().forward(few / float(rows) + pixels.view(rows, width))
 
 
 def test_numbers_that_python_makes_of_sizes_stay_open(tmp_path: Path) -> None:
