@@ -50,6 +50,11 @@ def chooses_loss(model: keras.Model) -> bool:
     return "loss" not in inspect.signature(model.compile).parameters
 
 
+def takes_weights(model: keras.Model) -> bool:
+    """Returns whether the model's `compute_loss` names the weights of rows, as `fit` hands them."""
+    return "sample_weight" in inspect.signature(model.compute_loss).parameters
+
+
 def data(inputs: Any, targets: Any, weights: Any = None) -> Any:
     """Returns what `fit` hands to a step: inputs alone, with targets, or with sample weights."""
     return keras.utils.pack_x_y_sample_weight(inputs, targets, weights)

@@ -1,6 +1,5 @@
 """A compiled Keras model with all that its next step depends on, and how it is called."""
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,7 +9,7 @@ from ._keras_arguments import known, named, one_or_all
 from ._keras_average import Average
 from ._keras_gradient import accumulated
 from ._keras_import import keras, tf
-from ._keras_own_step import OwnStep, chooses_loss, data, is_own, metric_variables
+from ._keras_own_step import OwnStep, chooses_loss, data, is_own, metric_variables, takes_weights
 from ._keras_precision import WIDE, Precision
 from ._keras_replicas import Replicas
 from ._leaves import pick
@@ -165,15 +164,13 @@ class Training:
             ]
             return tf.add_n([*losses, *(tf.cast(each, tf.float32) for each in self.model.losses)])
         truth = one_or_all(targets) if targets else None
-        first = next(iter(outputs.values()))
         own = self.model.loss is None or chooses_loss(self.inner or self.model)
-        answer = one_or_all(outputs) if own else first
+        answer = one_or_all(outputs) if own else next(iter(outputs.values()))
         shares = next(iter(weights.values()), None)
         model, taken = self.model, one_or_all(inputs)
         if self.inner is not None and is_own(self.inner, "compute_loss"):
             model, taken = self.inner, one_or_all(known(inputs, self.fills))
-        takes_shares = "sample_weight" in inspect.signature(model.compute_loss).parameters
-        more = {"sample_weight": shares} if takes_shares or shares is not None else {}
+        more = {"sample_weight": shares} if takes_weights(model) or shares is not None else {}
         return model.compute_loss(taken, truth, answer, training=training, **more)
 
     def _weights(self, targets: Mapping[str, Any]) -> dict[str, Any]:
