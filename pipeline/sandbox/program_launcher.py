@@ -3,8 +3,9 @@ start programs, but writes to nothing outside its own directories, and reaches n
 asked.
 
 The sandbox of a model refuses programs altogether; a stage starts git and others. This process
-waits, is not confined itself, and ends whatever the command leaves running. Nothing of ours is
-imported but the parts that the sandbox' launcher is made of. terms.json has
+waits, is not confined itself, and ends whatever the command leaves running; at a signal, and when
+the process that started it is gone, it ends all of it at once. Nothing of ours is imported but the
+parts that the sandbox' launcher is made of. terms.json has
   read     files and directories that may be read, and programs in them be run
   write    directories that may be written, too; no link, pipe, socket or device is made there
   links    directories in which links may be made as well, as a virtual environment has them
@@ -53,15 +54,21 @@ STREAM, SEQUENCE = 1, 5
 """Kinds of a pair of sockets; one of datagrams can send to any socket that has a name."""
 
 
+SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+
+
 def main(terms: Mapping[str, Any], command: list[str]) -> int:
     """Returns the command's exit code, once nothing of what it started is left."""
-    kernel.prctl(PDEATHSIG, signal.SIGKILL)
+    awaited = {each for each in SIGNALS if signal.getsignal(each) is not signal.SIG_IGN}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, awaited | {signal.SIGCHLD})
+    kernel.prctl(PDEATHSIG, signal.SIGTERM)
     kernel.prctl(SUBREAPER, 1)
     if os.getppid() != terms["parent"]:
         raise OSError("the process that started it is gone")
     child = os.fork()
     if child == 0:
         try:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
             os.setsid()  # so that it has no terminal to type into
             confine(terms, os.getppid())
             os.execvp(command[0], command)
@@ -69,19 +76,23 @@ def main(terms: Mapping[str, Any], command: list[str]) -> int:
             os.write(2, f"{command[0]}: {fault}\n".encode())
         finally:
             os._exit(127)
-    status = _waited(child)
+    status = _waited(child, awaited)
     if "peak" in terms:
         most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
         Path(terms["peak"]).write_text(str(most))
     return os.waitstatus_to_exitcode(status) % 256 if status >= 0 else 127
 
 
-def _waited(child: int) -> int:
-    """Waits for the command, then ends what it left running, which has this process as parent."""
+def _waited(child: int, awaited: set[signal.Signals]) -> int:
+    """Waits for the command or for a signal, then ends what runs, which has this process as parent.
+    Returns how the command ended; -1 where it was ended here."""
     status = -1
     while status < 0:
-        ended, code = os.waitpid(-1, 0)
-        status = code if ended == child else -1
+        ended, code = os.waitpid(-1, os.WNOHANG)
+        if ended == child:
+            status = code
+        elif not ended and signal.sigwait(awaited | {signal.SIGCHLD}) in awaited:
+            break
     while True:
         for process in _children():
             os.kill(process, signal.SIGKILL)

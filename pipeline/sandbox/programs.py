@@ -109,12 +109,13 @@ def _waited(process: "subprocess.Popen[bytes]", start: float, limits: Limits) ->
         while process.poll() is None:
             if not stopped and time.monotonic() - start > limits.minutes * 60:
                 stopped = f"ended at the limit of time: verify.limits.minutes is {limits.minutes:g}"
-                process.kill()
+                process.terminate()
             time.sleep(LOOK)
         return stopped
     finally:
         if process.returncode is None:
-            process.kill()
+            process.terminate()
+            process.wait()
 
 
 def _last(words: IO[bytes]) -> tuple[str, ...]:
