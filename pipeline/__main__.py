@@ -21,18 +21,23 @@ from pipeline.config.train_params import DIGEST
 from pipeline.config.yaml_text import dump_yaml, load_yaml
 from pipeline.data import elsewhere
 from pipeline.errors import CannotRun, PipelineError
-from pipeline.files import write_atomically
+from pipeline.files import translate_os_errors, write_atomically
 from pipeline.project import CONF, CONF_LOCK, PARAMS, ROOT
 from pipeline.provenance import git
 from pipeline.run import killed_experiment
-from pipeline.run.signals import Interrupted, run_to_its_end
+from pipeline.run.children import end_with_parent, run_to_its_end
+from pipeline.run.lock import take_turn
+from pipeline.run.signals import Interrupted
+
+DVC = "pipeline.run.dvc"
 
 
-def main(arguments: list[str], dvc: str = "dvc") -> int:
+def main(arguments: list[str], dvc: str = DVC) -> int:
     """Runs plain overrides here; what only Hydra knows (--help, --cfg, -m) goes through it.
 
     `dvc` is the module that runs the stages.
     """
+    end_with_parent()
     os.chdir(ROOT)
     if arguments[1:] == ["install=bash"]:
         print(Path(__file__).with_name("completion.bash").read_text(), end="")
@@ -126,13 +131,15 @@ def _end_of_sweep() -> int:
     return 1 if sweep.failed else 0
 
 
-def reproduce(values: dict[str, Any], overrides: list[str], lock: Lock, dvc: str = "dvc") -> int:
+def reproduce(values: dict[str, Any], overrides: list[str], lock: Lock, dvc: str = DVC) -> int:
     """Writes params.yaml, with the options it is composed of and the user's own values beside
     them, and runs the pipeline.
 
     Returns DVC's exit code.
     """
     read(Params, values)
+    with translate_os_errors(ROOT):
+        turn = take_turn()
     current = load_yaml(PARAMS.read_text(), str(PARAMS)) if PARAMS.is_file() else {}
     if values != current:
         _print_replaced(current, values, overrides)
@@ -140,7 +147,8 @@ def reproduce(values: dict[str, Any], overrides: list[str], lock: Lock, dvc: str
     _remember_options(with_own(lock, values), values != current)
     streamed = elsewhere.is_elsewhere(Path("data"), values["data"]["file"])
     missing = ["--allow-missing"] if streamed else []
-    code = run_to_its_end([sys.executable, "-m", dvc, "repro", *missing], _environment())
+    command = [sys.executable, "-m", dvc, "repro", *missing]
+    code = run_to_its_end(command, _environment(), turn)
     if code == 0:
         from pipeline.summary import summary
 

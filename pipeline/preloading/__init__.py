@@ -17,11 +17,11 @@ It imports run.
 import os
 import sys
 
+from pipeline.run.dvc_process import RUNS_STAGES, STANDS_FOR, processes_up_to_dvc
+
 STAGES = ("compose", "prepare", "train", "checkpoint", "export_complete", "verify", "log_to_mlflow")
 LIGHT = ("compose", "prepare")
 """Stages that import little, and run where they are."""
-RUNS_STAGES = "RUNS_STAGES"
-"""The variable by which `reproduce` says that it runs stages as DVC does: its process number."""
 
 
 def hand_over() -> None:
@@ -39,8 +39,6 @@ def _stage() -> str | None:
     """Returns the stage that DVC has started this process for, where it can be preloaded."""
     if not {"DVC_STAGE", RUNS_STAGES} & os.environ.keys() or not sys.platform.startswith("linux"):
         return None
-    from pipeline.run.dvc_process import STANDS_FOR, processes_up_to_dvc
-
     words = sys.orig_argv[1:3]
     package, _, stage = words[-1].partition(".")
     asked = words[0] == "-m" and package == "pipeline" and stage in STAGES

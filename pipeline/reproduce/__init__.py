@@ -25,6 +25,7 @@ from pipeline.reproduce.confined import Runner
 from pipeline.reproduce.rebuild import Rebuild, Say
 from pipeline.reproduce.report import Report
 from pipeline.resolve import Resolved, resolve
+from pipeline.run import signals
 from pipeline.text import escaped, escaped_lines
 
 EPILOG = """WHAT is a complete model's directory or a file in it, any other artifact's directory, an
@@ -40,6 +41,7 @@ def main(arguments: list[str]) -> int:
         print(escaped_lines(text), file=sys.stderr if options.json else sys.stdout, flush=True)
 
     try:
+        signals.install()
         report = reproduce(options, say)
     except PipelineError as fault:
         print(f"error: reproduce: {escaped(str(fault))}", file=sys.stderr)
@@ -48,8 +50,9 @@ def main(arguments: list[str]) -> int:
                 json.dumps({"what": options.what, "result": "could not run", "error": str(fault)})
             )
         return 2
-    except KeyboardInterrupt:
-        return 130
+    except signals.Interrupted as end:
+        print(f"reproduce: ended by {end}", file=sys.stderr)
+        return 128 + end.number
     if options.json:
         print(json.dumps(report.as_json(), indent=1))
     else:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from pipeline.preloading import RUNS_STAGES
 from pipeline.project import ROOT
 from pipeline.provenance import git
 from pipeline.reproduce.code import Ground, Repository, environ
+from pipeline.run import children
+from pipeline.run.dvc_process import RUNS_STAGES
 from pipeline.sandbox import launcher as sandbox_launcher
 from pipeline.sandbox.programs import LAUNCHER, NEEDED
 
@@ -57,7 +58,7 @@ class Runner:
             terms = self.ground.scratch / "terms.json"
             terms.write_text(json.dumps(self._terms(python)))
             command = [sys.executable, "-IB", str(LAUNCHER), str(terms), *command]
-        return subprocess.run(
+        process = subprocess.Popen(
             command,
             cwd=at,
             env=self.environment(python),
@@ -65,6 +66,12 @@ class Runner:
             stdout=stdout,
             stderr=stderr,
         )
+        try:
+            said, errors = process.communicate()
+        except BaseException:
+            children.end(process)
+            raise
+        return subprocess.CompletedProcess(command, process.returncode, said, errors)
 
     def environment(self, python: Path | None) -> dict[str, str]:
         """Returns the user's variables, or some that hold nothing of the user's but where programs

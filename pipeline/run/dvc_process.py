@@ -7,6 +7,8 @@ from pathlib import Path
 STANDS_FOR = "stands_for"
 """The option of the interpreter (`-X`) that holds the number of the process which a preloaded one
 stands for."""
+RUNS_STAGES = "RUNS_STAGES"
+"""The variable by which `reproduce` says that it runs stages as DVC does: its process number."""
 
 
 def stage_process() -> int:
@@ -19,7 +21,7 @@ def processes_up_to_dvc() -> list[tuple[int, int]]:
     pairs, process = [], stage_process()
     while above := parent_of(process):
         pairs.append((process, above))
-        if not _is_shell(above):
+        if not is_shell(above):
             break
         process = above
     return pairs
@@ -36,9 +38,24 @@ def parent_of(process: int) -> int | None:
     return int(status.rpartition(")")[2].split()[1])
 
 
-def _is_shell(process: int) -> bool:
+def is_left(pairs: list[tuple[int, int]]) -> bool:
+    """Returns whether DVC is gone already, and the stage has another parent: that one, as init, is
+    in another group of processes than DVC would be, and is called otherwise."""
+    if not pairs:
+        return False
+    try:
+        apart = os.getpgid(pairs[-1][1]) != os.getpgid(pairs[0][0])
+        words = Path(f"/proc/{pairs[-1][1]}/cmdline").read_bytes().split(b"\0")
+    except OSError:  # which is seen as the end of DVC
+        return False
+    return apart and not any(b"dvc" in word.rpartition(b"/")[2] for word in words)
+
+
+def is_shell(process: int) -> bool:
     """Returns whether it is a shell that runs a command, as DVC starts it; not one typed in."""
     try:
-        return b"-c" in Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")[1:4]
+        program, *words = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
     except OSError:
         return False
+    own = os.fsencode(os.environ.get("SHELL", ""))
+    return b"-c" in words[:3] and (program.endswith(b"sh") or program == own)

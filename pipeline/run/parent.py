@@ -13,7 +13,7 @@ from typing import Any
 from pipeline import formats, provenance
 from pipeline.errors import IncompleteArtifact, PipelineError
 from pipeline.project import PARENTS
-from pipeline.run import command, start
+from pipeline.run import children, command, start
 
 
 def training_format(complete_model: Path) -> str:
@@ -55,8 +55,8 @@ def track(path: Path) -> None:
     """Has DVC track what lies in parents/ or checkpoints/, unless it does. Raises PipelineError."""
     if path.with_name(f"{path.name}.dvc").is_file():
         return
-    command = [sys.executable, "-m", "dvc", "add", "--quiet", str(path)]
-    done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "pipeline.run.dvc", "add", "--quiet", str(path)]
+    done = subprocess.run(command, env=children.tied(), stderr=subprocess.PIPE, text=True)
     if done.returncode:
         message = " ".join(done.stderr.split())
         raise PipelineError(f"{path}: DVC does not track it: {message}; `dvc add {path}`")

@@ -1,21 +1,24 @@
-"""A stage ends with 128 + n at SIGTERM, SIGINT and the end of DVC: at once, or when it is ready."""
+"""A stage ends with 128 + n at a signal and at the end of DVC: at once, or when it is ready."""
 
 import contextlib
 import os
-import shutil
 import signal
-import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from types import FrameType
 
-from pipeline.run.dvc_process import parent_of, processes_up_to_dvc
+from pipeline.run.dvc_process import RUNS_STAGES, is_left, parent_of, processes_up_to_dvc
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""SIGHUP is that the terminal is gone."""
 
 WATCH_INTERVAL = 0.5
 """Seconds between two looks at whether DVC is still there."""
+
+SAME = 1.0
+"""Seconds within which a signal is the one before, which came another way as well: who signals a
+whole group reaches a process, and those above it, which pass theirs on."""
 
 
 class Interrupted(BaseException):
@@ -24,6 +27,24 @@ class Interrupted(BaseException):
     def __init__(self, number: int):
         super().__init__(signal.Signals(number).name)
         self.number = number
+
+
+class Arrivals:
+    """What has come of signals to this process, each once."""
+
+    def __init__(self) -> None:
+        self._last: float | None = None
+
+    def __bool__(self) -> bool:
+        return self._last is not None
+
+    def is_another(self) -> bool:
+        """Returns whether a signal that comes now is another than the one before."""
+        now = time.monotonic()
+        if self._last is not None and now - self._last < SAME:
+            return False
+        self._last = now
+        return True
 
 
 class PendingSignal:
@@ -42,17 +63,29 @@ class PendingSignal:
 
 _deferred: list[PendingSignal] = []
 _raised: list[Interrupted] = []
+_arrivals = Arrivals()
 
 
 def install() -> None:
-    """Handles signals and watches DVC; called in the main thread, before any work."""
-    for number in SIGNALS:
+    """Handles signals and watches who runs the stage; called in the main thread, before any
+    work."""
+    global _arrivals
+    _arrivals = Arrivals()
+    for number in handled():
         signal.signal(number, _on_signal)
-    if "DVC_STAGE" in os.environ:
+    if {"DVC_STAGE", RUNS_STAGES} & os.environ.keys():
         threading.Thread(target=_end_with_dvc, args=(processes_up_to_dvc(),), daemon=True).start()
 
 
+def handled() -> tuple[signal.Signals, ...]:
+    """Returns the signals that end this process; under `nohup` the terminal's end is none."""
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return SIGNALS[:-1] if ignored else SIGNALS
+
+
 def _on_signal(number: int, _: FrameType | None) -> None:
+    if not _arrivals.is_another():
+        return
     if _deferred and not _deferred[-1]:
         _deferred[-1].number = number
     else:
@@ -84,40 +117,11 @@ def deferred() -> Iterator[PendingSignal]:
         _deferred.remove(pending)
 
 
-def ends_with_parent() -> list[str]:
-    """Returns the words before a command that gets SIGTERM when its parent is killed."""
-    program = shutil.which("setpriv")
-    return [program, "--pdeathsig", "TERM"] if program else []
-
-
-def run_to_its_end(command: list[str], environ: Mapping[str, str] | None = None) -> int:
-    """Runs a program to its end, also when a signal comes, and only then raises Interrupted.
-
-    SIGINT has reached it already, from the terminal; SIGTERM is passed on. It ends when this
-    process is killed: whoever starts the same again would else work beside it.
-    """
-    process = subprocess.Popen([*ends_with_parent(), *command], env=environ)
-    arrived: list[int] = []
-
-    def pass_on(number: int, _: FrameType | None) -> None:
-        arrived.append(number)
-        if number == signal.SIGTERM:
-            process.terminate()
-
-    before = {number: signal.signal(number, pass_on) for number in SIGNALS}
-    try:
-        code = process.wait()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    if arrived:
-        raise Interrupted(arrived[0])
-    return code
-
-
 def _end_with_dvc(pairs: list[tuple[int, int]]) -> None:
     """Ends the stage when DVC is gone, which would leave it running beside the next one."""
-    while all(parent_of(process) == parent for process, parent in pairs):
-        time.sleep(WATCH_INTERVAL)
-    print("DVC is gone; ending", flush=True)
-    os.kill(os.getpid(), signal.SIGTERM)
+    if not ("DVC_STAGE" in os.environ and is_left(pairs)):
+        while all(parent_of(process) == parent for process, parent in pairs):
+            time.sleep(WATCH_INTERVAL)
+    if not _arrivals:
+        print("DVC is gone; ending", flush=True)
+        os.kill(os.getpid(), signal.SIGTERM)

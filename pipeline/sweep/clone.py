@@ -14,6 +14,7 @@ from pathlib import Path
 from pipeline.errors import CannotRun
 from pipeline.provenance import git
 from pipeline.resolve import dvc as resolve_dvc
+from pipeline.run import lock
 from pipeline.sweep.plan import AUTHOR, WRITTEN, Source
 
 WHOLE = "whole"
@@ -40,7 +41,8 @@ def make(source: Source, folder: Path) -> None:
 
 
 def _wait_for_writers(folder: Path) -> None:
-    """Waits for the stages that were begun in a clone by who was killed, and are ending."""
+    """Waits for DVC and stages that were begun in a clone by who was killed, and are ending."""
+    lock.wait_for_turn(folder)
     for path in folder.glob("*/.*.lock"):
         with path.open("a") as file:
             fcntl.flock(file, fcntl.LOCK_EX)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pipeline.errors import PipelineError
 from pipeline.files import translate_os_errors, write_atomically
-from pipeline.run.signals import ends_with_parent
+from pipeline.run.children import tied
 from pipeline.sweep import clone, finished
 from pipeline.sweep.plan import Source
 from pipeline.training.history import Row
@@ -108,14 +108,13 @@ class Job:
     def _reproduce(self, lock: int) -> int:
         """Returns the exit code of the pipeline, which ends when this process does; until then it
         holds the job's lock, too."""
-        program = [sys.executable, "-m", "pipeline.sweep.in_clone"]
-        command = [*ends_with_parent(), *program, *self.overrides]
+        command = [sys.executable, "-m", "pipeline.sweep.in_clone", *self.overrides]
         own = {"DVC_ROOT": str(self.source.root), "DVC_EXP_NAME": self.name}
         with self.log.open("ab") as log:
             process = subprocess.Popen(
                 command,
                 cwd=self.place,
-                env={**os.environ, **own},
+                env=tied(os.environ | own),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

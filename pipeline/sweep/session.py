@@ -206,16 +206,16 @@ def _returned(job: Job, outcome: Outcome | None) -> JobReturn:
 
 @contextlib.contextmanager
 def _ending_with_its_jobs() -> Iterator[None]:
-    """Raises Interrupted at SIGTERM and Ctrl-C, once the pipelines that this process has begun have
-    ended: Ctrl-C has reached them already, from the terminal; SIGTERM is passed on."""
+    """Raises Interrupted at a signal, once the pipelines that this process has begun have ended, to
+    which it is passed on."""
     before = {number: signal.getsignal(number) for number in signals.SIGNALS}
     signals.install()
     try:
         yield
-    except signals.Interrupted as end:
+    except signals.Interrupted:
         for process in list(RUNNING):
-            if end.number == signal.SIGTERM:
-                process.terminate()
+            process.terminate()
+        for process in list(RUNNING):
             process.wait()
         raise
     finally:

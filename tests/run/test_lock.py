@@ -1,12 +1,18 @@
-"""An output has one writer at a time."""
+"""An output has one writer at a time, and who begins waits for what a killed process has begun."""
 
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from pipeline.errors import IncompleteArtifact
-from pipeline.run.lock import exclusive_writer
+from pipeline.run import children
+from pipeline.run.lock import exclusive_writer, take_turn
+from testing.project import ROOT
+from testing.sweeps import until
 
 
 def test_a_second_writer_is_refused_until_the_first_is_done(tmp_path: Path) -> None:
@@ -17,3 +23,55 @@ def test_a_second_writer_is_refused_until_the_first_is_done(tmp_path: Path) -> N
             pass
     with exclusive_writer(output):
         pass
+
+
+BEGINS = """
+import sys
+from pipeline.run import children, lock
+sleeps = "open(__import__('sys').argv[1], 'w').write('1'); __import__('time').sleep(600)"
+children.run_to_its_end([sys.executable, "-c", sleeps, "begun"], files=lock.take_turn())
+"""
+"""As `python -m pipeline`, whose DVC is ending when it is gone."""
+TAKES = "from pipeline.run import lock; assert lock.take_turn(); print('its turn')"
+
+
+def begun(place: Path) -> tuple[subprocess.Popen[bytes], int]:
+    """A process that has the turn, and what it runs."""
+    (place / ".dvc").mkdir()
+    process = subprocess.Popen([sys.executable, "-c", BEGINS], cwd=place, env=with_ours())
+    until(lambda: (place / "begun").exists(), 60)
+    [child] = children.commands_of(process.pid)
+    return process, child
+
+
+def with_ours() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def test_what_a_killed_process_has_begun_is_waited_for(tmp_path: Path) -> None:
+    process, child = begun(tmp_path)
+    process.kill()
+    process.wait()
+    words = [sys.executable, "-uc", TAKES]
+    second = subprocess.Popen(
+        words, cwd=tmp_path, env=with_ours(), stdout=subprocess.PIPE, text=True
+    )
+    assert second.stdout
+    waits = f"process {process.pid} is gone; waiting for the end of what it has begun\n"
+    assert second.stdout.readline() == waits
+    os.kill(child, signal.SIGKILL)
+    assert second.communicate()[0] == "its turn\n"
+
+
+def test_who_is_there_is_not_waited_for(tmp_path: Path) -> None:
+    process, _ = begun(tmp_path)
+    words = [sys.executable, "-c", TAKES]
+    said = subprocess.run(words, cwd=tmp_path, env=with_ours(), capture_output=True, text=True)
+    assert said.stdout == "its turn\n"
+    process.terminate()
+    process.wait()
+
+
+def test_there_is_no_turn_without_dvc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert take_turn() == [] and not list(tmp_path.iterdir())

@@ -14,7 +14,7 @@ from types import FrameType
 from typing import IO
 
 from pipeline.run import lock
-from pipeline.run.signals import SIGNALS, Interrupted
+from pipeline.run.signals import SAME, Arrivals, Interrupted, handled
 
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
 TAIL = 1 << 14
@@ -43,13 +43,13 @@ class Ended:
 
 
 def run(command: Sequence[str], environ: Mapping[str, str], log: IO[bytes]) -> Ended:
-    """Runs it to its end, which SIGINT and SIGTERM bring about; then raises Interrupted.
+    """Runs it to its end, which a signal brings about; then raises Interrupted.
 
     The command's processes are in a group that no terminal signals, and are signalled through the
     supervisor alone, each once.
     """
     process = subprocess.Popen(
-        [sys.executable, "-I", "-S", str(SUPERVISOR), *command],
+        [sys.executable, "-I", "-S", str(SUPERVISOR), str(SAME), *command],
         env=dict(environ),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -74,13 +74,14 @@ def run(command: Sequence[str], environ: Mapping[str, str], log: IO[bytes]) -> E
 @contextlib.contextmanager
 def _passed_on(send: Callable[[int], None]) -> Iterator[list[int]]:
     """Hands signals on meanwhile, and gives a list of those that came."""
-    arrived: list[int] = []
+    arrivals, arrived = Arrivals(), list[int]()
 
     def pass_on(number: int, _: FrameType | None) -> None:
-        arrived.append(number)
-        send(number)
+        if arrivals.is_another():
+            arrived.append(number)
+            send(number)
 
-    before = {number: signal.signal(number, pass_on) for number in SIGNALS}
+    before = {number: signal.signal(number, pass_on) for number in handled()}
     try:
         yield arrived
     finally:

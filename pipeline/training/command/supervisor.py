@@ -2,7 +2,8 @@
 when the stage is gone, however that came.
 
 It is a script of the standard library alone, between the stage and the command. What it gets of
-SIGINT and SIGTERM it hands on to the command's processes; a second one kills them. It holds the
+SIGINT and SIGTERM it hands on to the command's processes, and SIGHUP as SIGTERM, at which programs
+save their state; a second one, and not the same that came another way, kills them. It holds the
 stage's lock on the output, so that no other writer begins before the last process has ended.
 """
 
@@ -27,14 +28,17 @@ SUBREAPER = 36
 class Supervised:
     """A command with all the processes that come of it."""
 
-    def __init__(self, command: list[str]) -> None:
+    def __init__(self, same: float, command: list[str]) -> None:
+        """`same` are the seconds within which a signal is the one before."""
         self._signals: list[int] = []
+        self._same, self._last = same, 0.0
         self._process: subprocess.Popen[bytes] | None = None
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._on_signal)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN or number != signal.SIGHUP:
+                signal.signal(number, self._on_signal)
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=0)
         if self._signals:
-            self._send(self._signals[0])
+            self._ask_to_end(self._signals[0])
 
     def wait(self) -> int:
         """Returns the command's exit code, 128 + n for signal n, once all its processes ended."""
@@ -47,22 +51,28 @@ class Supervised:
         """Ends everything once the stage's end of the pipe is closed."""
         while os.read(sys.stdin.fileno(), 1):
             pass
-        self._on_signal(signal.SIGTERM, None)
+        self._end(signal.SIGTERM)
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
+        now = time.monotonic()
+        if not self._signals or now - self._last >= self._same:
+            self._last = now
+            self._end(number)
+
+    def _end(self, number: int) -> None:
         self._signals.append(number)
         if self._process is None:
             return
         if len(self._signals) > 1:
             kill(descendants(os.getpid()), signal.SIGKILL)
             return
-        self._send(number)
-        threading.Thread(target=self._end_after_grace, daemon=True).start()
+        self._ask_to_end(number)
 
-    def _send(self, number: int) -> None:
+    def _ask_to_end(self, number: int) -> None:
         assert self._process is not None
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, number)
+            os.killpg(self._process.pid, signal.SIGTERM if number == signal.SIGHUP else number)
+        threading.Thread(target=self._end_after_grace, daemon=True).start()
 
     def _end_after_grace(self) -> None:
         time.sleep(GRACE)
@@ -111,13 +121,13 @@ def reap() -> None:
             pass
 
 
-def main(command: list[str]) -> int:
+def main(same: float, command: list[str]) -> int:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(SUBREAPER, ctypes.c_ulong(1), *[ctypes.c_ulong(0)] * 3)
-    supervised = Supervised(command)
+    supervised = Supervised(same, command)
     threading.Thread(target=supervised.end_with_stage, daemon=True).start()
     return supervised.wait()
 
 
 if __name__ == "__main__":
-    os._exit(main(sys.argv[1:]))
+    os._exit(main(float(sys.argv[1]), sys.argv[2:]))

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.run.signals import Interrupted
+from pipeline.run import children
+from pipeline.run.signals import SAME, Interrupted
 from pipeline.training.command import process
 
 
@@ -100,12 +101,37 @@ def test_a_second_signal_kills_what_does_not_end(tmp_path):
         wait_for(tmp_path / "pid")
         os.kill(os.getpid(), signal.SIGTERM)
         wait_for(tmp_path / "told")
+        time.sleep(1.5 * SAME)
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=send).start()
     with pytest.raises(Interrupted):
         run(text)
     demand_gone(int((tmp_path / "pid").read_text()))
+
+
+def test_a_signal_that_reaches_the_supervisor_as_well_is_no_second_one(tmp_path):
+    text = f"""
+        import os, signal, sys, time
+        def end(*_):
+            time.sleep(1)
+            open({str(tmp_path / "saved")!r}, "w").write("1")
+            sys.exit(3)
+        signal.signal(signal.SIGTERM, end)
+        open({str(tmp_path / "pid")!r}, "w").write(str(os.getpid()))
+        while True:
+            time.sleep(1)
+    """
+
+    def send() -> None:
+        wait_for(tmp_path / "pid")
+        for each in (os.getpid(), *children.commands_of(os.getpid())):
+            os.kill(each, signal.SIGTERM)
+
+    threading.Thread(target=send).start()
+    with pytest.raises(Interrupted):
+        run(text)
+    assert (tmp_path / "saved").exists()
 
 
 def test_nothing_that_it_started_outlives_it(tmp_path):
