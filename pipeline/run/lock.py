@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,24 +18,13 @@ def take_turn() -> list[int]:
     """Returns an open file for DVC to inherit, which is locked as long as one of both lives; none
     where there is no DVC.
 
-    Waits where who has the lock is gone, for its DVC is ending. Where it is there, DVC says who
-    waits for whom.
+    Where another one has it that is there, DVC says who waits for whom.
     """
     if not BEGUN.parent.parent.is_dir():
         return []
     BEGUN.parent.mkdir(exist_ok=True)
     file = os.open(BEGUN, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.pread(file, 100, 0).decode()
-        number = holder.partition(" ")[0]
-        if holder == _named(int(number or 0)):
-            return [file]
-        print(f"process {number} is gone; waiting for the end of what it has begun", flush=True)
-        fcntl.flock(file, fcntl.LOCK_EX)
-    os.ftruncate(file, 0)
-    os.pwrite(file, _named(os.getpid()).encode(), 0)
+    _holder(file)
     return [file]
 
 
@@ -45,13 +35,30 @@ def wait_for_turn(root: Path) -> None:
             fcntl.flock(file, fcntl.LOCK_EX)
 
 
-def _named(process: int) -> str:
-    """Returns a process' number and when it began; "" where there is none."""
+def _holder(file: int) -> str | None:
+    """Locks the file, and writes there whose it is; or returns the number of the process that has
+    it. Where that is gone, what it has begun is ending, and is waited for."""
     try:
-        began = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19]
-    except OSError:
-        return ""
-    return f"{process} {began}"
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        number, _, began = os.pread(file, 100, 0).decode().strip().partition(" ")
+        if (actual := _began(number)) and began in ("", actual):
+            return number
+        print(f"process {number} is gone; waiting for the end of what it has begun", flush=True)
+        fcntl.flock(file, fcntl.LOCK_EX)
+    os.ftruncate(file, 0)
+    os.pwrite(file, f"{os.getpid()} {_began(str(os.getpid()))}".encode(), 0)
+    return None
+
+
+def _began(process: str) -> str | None:
+    """Returns when a process began, as the kernel counts; none where it is not there."""
+    if sys.platform != "linux":
+        return "there"
+    try:
+        return Path(f"/proc/{int(process)}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, ValueError):
+        return None
 
 
 def held() -> tuple[int, ...]:
@@ -61,20 +68,14 @@ def held() -> tuple[int, ...]:
 
 @contextlib.contextmanager
 def exclusive_writer(path: Path) -> Iterator[None]:
-    """Refuses a second writer with the pid of the first one; raises IncompleteArtifact."""
+    """Refuses a second writer with the pid of the first one; raises IncompleteArtifact. Waits where
+    that was killed, and a command of the user's is ending that it has begun."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_name(f".{path.name}.lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.read().strip()
+        if holder := _holder(file.fileno()):
             raise IncompleteArtifact(
                 f"{path}: process {holder} is writing it; wait for it or end it"
-            ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+            )
         _held.append(file.fileno())
         try:
             yield

@@ -32,13 +32,28 @@ sleeps = "open(__import__('sys').argv[1], 'w').write('1'); __import__('time').sl
 children.run_to_its_end([sys.executable, "-c", sleeps, "begun"], files=lock.take_turn())
 """
 """As `python -m pipeline`, whose DVC is ending when it is gone."""
+WRITES = """
+import sys
+from pathlib import Path
+from pipeline.run import children, lock
+sleeps = "open(__import__('sys').argv[1], 'w').write('1'); __import__('time').sleep(600)"
+with lock.exclusive_writer(Path("output")):
+    children.run_to_its_end([sys.executable, "-c", sleeps, "begun"], files=lock.held())
+"""
+"""As `train`, whose command is ending when it is gone."""
+WRITES_ON = """
+from pathlib import Path
+from pipeline.run import lock
+with lock.exclusive_writer(Path("output")):
+    print('its turn')
+"""
 TAKES = "from pipeline.run import lock; assert lock.take_turn(); print('its turn')"
 
 
-def begun(place: Path) -> tuple[subprocess.Popen[bytes], int]:
+def begun(place: Path, text: str = BEGINS) -> tuple[subprocess.Popen[bytes], int]:
     """A process that has the turn, and what it runs."""
     (place / ".dvc").mkdir()
-    process = subprocess.Popen([sys.executable, "-c", BEGINS], cwd=place, env=with_ours())
+    process = subprocess.Popen([sys.executable, "-c", text], cwd=place, env=with_ours())
     until(lambda: (place / "begun").exists(), 60)
     [child] = children.commands_of(process.pid)
     return process, child
@@ -48,11 +63,14 @@ def with_ours() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
-def test_what_a_killed_process_has_begun_is_waited_for(tmp_path: Path) -> None:
-    process, child = begun(tmp_path)
+@pytest.mark.parametrize(("text", "then"), [(BEGINS, TAKES), (WRITES, WRITES_ON)])
+def test_what_a_killed_process_has_begun_is_waited_for(
+    tmp_path: Path, text: str, then: str
+) -> None:
+    process, child = begun(tmp_path, text)
     process.kill()
     process.wait()
-    words = [sys.executable, "-uc", TAKES]
+    words = [sys.executable, "-uc", then]
     second = subprocess.Popen(
         words, cwd=tmp_path, env=with_ours(), stdout=subprocess.PIPE, text=True
     )
