@@ -36,6 +36,9 @@ PDEATHSIG = 1
 LINGERS = 2.0
 """Seconds that a rank which has lost the others waits for them to say so, too."""
 LOST_CODE = 75
+ASKING = (signal.SIGUSR1, signal.SIGTERM, signal.SIGHUP)
+"""The stage asks by the first; who signals all processes of a group, as batch systems do, by the
+others."""
 _asked: list[int] = []
 
 
@@ -72,7 +75,8 @@ def main(data: Path, output: Path, folder: Path, done: int, own: Machine) -> int
     take_place(own)
     ctypes.CDLL(None).prctl(PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGUSR1, lambda number, _: _asked.append(number))
+    for each in ASKING:
+        signal.signal(each, lambda number, _: _asked.append(number))
     with Rank(folder) as rank:
         train(data, output, done, read(TrainParams, params_file()), own)
     return rank.code
