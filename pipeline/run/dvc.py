@@ -13,10 +13,11 @@ import time
 from types import FrameType
 
 from pipeline.run import children
-from pipeline.run.signals import handled
+from pipeline.run.signals import Arrivals, handled
 
 INTERVAL = 0.1
 """Seconds between two looks at what DVC runs next."""
+_arrivals = Arrivals()
 _ending: list[threading.Thread] = []
 
 
@@ -24,14 +25,15 @@ def main(words: list[str]) -> int:
     """Returns DVC's exit code."""
     from dvc.cli import main as dvc
 
-    for number in handled():
-        if number != signal.SIGINT:  # DVC's own matter
-            signal.signal(number, _on_signal)
+    for number in handled():  # DVC ignores SIGINT while it runs a command, which has it as well
+        signal.signal(number, _on_signal)
     return int(dvc(words))
 
 
 def _on_signal(*_: int | FrameType | None) -> None:
     """Between two commands DVC ends as it does at Ctrl-C."""
+    if not _arrivals.is_another():
+        return
     commands = children.commands_of(os.getpid())
     if not commands:
         raise KeyboardInterrupt

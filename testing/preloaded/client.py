@@ -41,7 +41,7 @@ def parent(program, words):
         return "mlflow server"
     if module == RANKS:
         return "ranks"
-    if module == "dvc":
+    if module in ("dvc", "pipeline.run.dvc"):
         return dvc(words[2:])
     if module in FRAMEWORK:
         return framework()
