@@ -39,16 +39,14 @@ def parent_of(process: int) -> int | None:
 
 
 def is_left(pairs: list[tuple[int, int]]) -> bool:
-    """Returns whether DVC is gone already, and the stage has another parent: that one, as init, is
-    in another group of processes than DVC would be, and is called otherwise."""
-    if not pairs:
-        return False
+    """Returns whether DVC is gone already, and the stage has another parent, as init is: in another
+    group of processes. A command that leads a group, as `srun` and `setsid` begin it, is not left.
+    """
     try:
-        apart = os.getpgid(pairs[-1][1]) != os.getpgid(pairs[0][0])
-        words = Path(f"/proc/{pairs[-1][1]}/cmdline").read_bytes().split(b"\0")
-    except OSError:  # which is seen as the end of DVC
+        group = os.getpgid(pairs[0][0])
+        return os.getpgid(pairs[-1][1]) != group and group not in {each for each, _ in pairs}
+    except (IndexError, ProcessLookupError):  # it has no parent here; or is seen to lose it
         return False
-    return apart and not any(b"dvc" in word.rpartition(b"/")[2] for word in words)
 
 
 def is_shell(process: int) -> bool:

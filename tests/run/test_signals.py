@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.run.signals import SAME
+from pipeline.run.signals import SAME, WATCH_INTERVAL
 from testing.sweeps import until
 
 STAGE = """
@@ -99,3 +99,15 @@ def test_a_stage_whose_dvc_was_killed_while_it_imported_ends() -> None:
     said = dvc.communicate()[0].decode().splitlines()
     until(lambda: not Path(f"/proc/{said[0]}").exists(), 60)
     assert said[1:] == ["DVC is gone; ending"]
+
+
+def test_a_stage_that_leads_a_group_of_its_own_is_not_left() -> None:
+    """As under `srun`, and where a command in dvc.yaml says `setsid`."""
+    environ = os.environ | {"DVC_STAGE": "train"}
+    words = ["setsid", sys.executable, "-c", STAGE, "0"]
+    process = subprocess.Popen(words, env=environ, stdout=subprocess.PIPE, text=True)
+    assert process.stdout and process.stdout.readline() == "ready\n"
+    time.sleep(2 * WATCH_INTERVAL)
+    assert process.poll() is None
+    process.terminate()
+    assert process.communicate()[0] == "saved\n"
