@@ -43,6 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
     else:
         in_memory.use(os.environ)
         os.environ["DVC_NO_ANALYTICS"] = "1"  # else a process a command, where no config says so
+        os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # a project is another folder each time
         serving = preloaded.served()
         serving.__enter__()
         config.add_cleanup(lambda: serving.__exit__(None, None, None))
