@@ -27,11 +27,18 @@ class Positions(nn.Module):
         return answer
 
 
-class Constant(Positions):
-    """The length is a number of Python's."""
+class Number(Positions):
+    """The length is asked for as a number of Python's, and stays open."""
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         return super().forward(x / int(x.shape[1]), mask)
+
+
+class Constant(Positions):
+    """A list of Python's is as long as the rows are."""
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        return super().forward(x / len([*range(x.shape[1])]), mask)
 
 
 def export(name: str, model: Any, directory: Path) -> Any:
@@ -39,9 +46,12 @@ def export(name: str, model: Any, directory: Path) -> Any:
     return form(name).load(directory)
 
 
+@pytest.mark.parametrize("net", [Positions, Number])
 @pytest.mark.parametrize("name", ["torch_export", "onnx"])
-def test_a_program_of_torchs_answers_in_every_size(name: str, tmp_path: Path) -> None:
-    model = Positions().eval()
+def test_a_program_of_torchs_answers_in_every_size(
+    name: str, net: type[Positions], tmp_path: Path
+) -> None:
+    model = net().eval()
     predict = export(name, model, tmp_path)
     for length in LENGTHS:
         inputs = rows(3, length)
