@@ -4,11 +4,14 @@ import contextlib
 import fcntl
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.errors import IncompleteArtifact
 
+LOOKS = 10
+"""Of a twentieth of a second, at who holds a lock."""
 BEGUN = Path(".dvc/tmp/pipeline.lock")
 """Held by who runs DVC, and by that DVC after it."""
 _held: list[int] = []
@@ -41,9 +44,11 @@ def _holder(file: int) -> str | None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        number, _, began = os.pread(file, 100, 0).decode().strip().partition(" ")
-        if (actual := _began(number)) and began in ("", actual):
-            return number
+        for _ in range(LOOKS):  # who has just locked it has yet to write whose it is
+            number, _, began = os.pread(file, 100, 0).decode().strip().partition(" ")
+            if (actual := _began(number)) and began in ("", actual):
+                return number
+            time.sleep(0.05)
         print(f"process {number} is gone; waiting for the end of what it has begun", flush=True)
         fcntl.flock(file, fcntl.LOCK_EX)
     os.ftruncate(file, 0)
