@@ -48,11 +48,18 @@ def _open() -> dict[str, Any]:
         return least_or_most
 
     return {
-        "int": _kind(int, torch.SymInt, torch.sym_int),
+        "int": open_int(),
         "float": _kind(float, torch.SymFloat, torch.sym_float),
         "min": of_sizes(builtins.min, torch.sym_min),
         "max": of_sizes(builtins.max, torch.sym_max),
     }
+
+
+def open_int() -> type:
+    """Returns what is as `int`, and lets a size stay open."""
+    import torch
+
+    return _kind(int, torch.SymInt, torch.sym_int)
 
 
 def _kind(own: type, size: type, opened: Callable[[Any], Any]) -> type:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ._torch_numbers import open_int
 from ._torch_whole import whole
 
 
@@ -25,7 +26,7 @@ def shaped_packs() -> Iterator[None]:
     own = vars(rnn)
     pack = aten._pack_padded_sequence.default
     known[pack] = _packing(rows)
-    own["int"] = lambda value: value if isinstance(value, torch.SymInt) else int(value)
+    own["int"] = open_int()
     try:
         with whole(_layers(rows)), _sized(rows):
             yield

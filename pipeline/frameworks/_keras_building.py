@@ -79,8 +79,7 @@ def build(parts: Parts) -> Training:
 
 
 def _compile(model: keras.Model, inner: keras.Model, optimizer: keras.Optimizer, loss: Any) -> None:
-    """Compiles the model, and the one whose missing values it fills: that may compute the
-    loss."""
+    """Compiles the model, and the one whose missing values it fills: that may compute the loss."""
     for each in {id(model): model, id(inner): inner}.values():
         given = {} if loss is None and chooses_loss(each) else {"loss": loss}
         each.compile(optimizer=optimizer, jit_compile=False, **given)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 from torch.distributed import checkpoint
+from torch.distributed.checkpoint.state_dict import get_state_dict
 
 from pipeline import foreign
 from pipeline.errors import DataError, ModelError, ParamsError
@@ -175,6 +176,18 @@ def test_an_average_beside_the_model_is_taken_by_its_name(original, tmp_path):
         assert not sets.has_optimizer(opened, word)
     with pytest.raises(ParamsError, match=r"found student, expected .* averaged"):
         sets.chosen(opened, "student")
+
+
+def test_where_an_average_is_the_model_the_optimizer_is_of_what_is_trained(original, tmp_path):
+    module, steps = original
+    weights, state = get_state_dict(module, steps)
+    average = {name: each / 2 for name, each in weights.items()}
+    saved = {"model": average, "trained": weights, "optimizer": state}
+    checkpoint.save(saved, checkpoint_id=tmp_path / "averaged")
+    opened = foreign.read(tmp_path / "averaged")
+    assert not sets.has_optimizer(opened, None) and sets.has_optimizer(opened, "trained")
+    trained = whole(sets.chosen(opened, "trained"))
+    assert all(torch.equal(trained[name], each) for name, each in weights.items())
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.int32, torch.bool])

@@ -105,11 +105,12 @@ def test_a_net_that_takes_packed_steps_apart_is_told_the_line(tmp_path: Path) ->
         exported(trained(net=lambda: Looking(nn.GRU(3, 12))), tmp_path)
 
 
-def test_operators_are_torchs_own_again_after_a_trace(tmp_path: Path) -> None:
+def test_operators_are_torchs_own_again_after_a_trace() -> None:
     packed: Any = import_module("formats._torch_packed")
     before = kernels()
     with packed.shaped_packs():
         assert kernels() != before
+        assert nn.LSTM(2, 3).hidden_size == 3  # which asks whether the sizes are integers
     assert kernels() == before
     assert "int" not in vars(nn.modules.rnn)
 
