@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NoReturn
 
+from torch.distributed import TCPStore  # type: ignore[attr-defined]
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, Std
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
@@ -62,8 +63,10 @@ def run(data: Path, output: Path, done: int, train: Train, node: int = 0) -> Non
     words = ["-m", "pipeline.training.ranks.worker", str(data), str(output), str(folder), str(done)]
     with signals.deferred() as pending, _variables(own), _watched(board, pending) as hanging:
         logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+        store = TCPStore(LOCAL, 0, is_master=True, wait_for_workers=False, multi_tenant=True)
+        config = _config(folder, own, store.port)
         try:
-            elastic_launch(_config(folder, own), sys.executable)(*words, *own.words)
+            elastic_launch(config, sys.executable)(*words, *own.words)
         except ChildFailedError as fault:
             pending.raise_if_set()
             codes = {own.first + rank: each.exitcode for rank, each in fault.failures.items()}
@@ -71,17 +74,19 @@ def run(data: Path, output: Path, done: int, train: Train, node: int = 0) -> Non
         pending.raise_if_set()
 
 
-def _config(folder: Path, own: Machine) -> LaunchConfig:
+def _config(folder: Path, own: Machine, port: int) -> LaunchConfig:
     """Returns the settings of torch's runtime. SIGTERM and SIGINT stay ours: the ranks are asked to
-    end, after the same step."""
+    end, after the same step. `port` is that of a store of this process, which the runtime shares:
+    its own choice of a free port costs it half a second of looking at its own stack."""
     redirects = {rank: Std.ALL if rank else Std.ERR for rank in range(own.ranks)}
     return LaunchConfig(
         min_nodes=1,
         max_nodes=1,
         nproc_per_node=own.ranks,
         run_id="train",
-        rdzv_backend="c10d",
-        rdzv_endpoint=f"{LOCAL}:0",
+        rdzv_backend="static",
+        rdzv_endpoint=f"{LOCAL}:{port}",
+        rdzv_configs={"rank": 0},
         local_addr=LOCAL,
         max_restarts=0,
         signals_to_handle="SIGUSR2",
