@@ -11,8 +11,8 @@ import _socket
 import posix
 import sys
 
-FRAMEWORK = ("pipeline.train", "pipeline.checkpoint", "pipeline.export_complete")
-"""Stages that import the framework of the model in params.yaml."""
+FRAMEWORK = ("pipeline.train", "pipeline.checkpoint", "pipeline.export_complete", "pipeline.join")
+"""What imports the framework of the model in params.yaml."""
 MLFLOW = ("pipeline.log_to_mlflow", "pipeline.relog")
 SWEEP = ["-m", "pipeline", "-m"]
 """Logs a run for all of its jobs."""

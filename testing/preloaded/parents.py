@@ -20,6 +20,7 @@ IMPORTS = {
         *("torch.export._unlift", "torch.export.pt2_archive._package", "torch.utils.serialization"),
         *("torch._functorch._aot_autograd.graph_capture", "torch._dynamo.precompile_context"),
         *("torch._functorch.aot_autograd", "sympy.tensor.tensor", "sympy.assumptions.wrapper"),
+        "torch.distributed.launcher.api",
     ),
     "ranks": (
         *("torch._dynamo", "torch.distributed.fsdp", "torch.distributed.checkpoint.state_dict"),
@@ -101,6 +102,7 @@ READ_BY_NO_IMPORT = {
     *("TPU_ML_PLATFORM_VERSION", "TORCHINDUCTOR_CACHE_DIR", "GIT_TERMINAL_PROMPT"),
     *("PYTORCH_NVML_BASED_CUDA_CHECK", "CUBLAS_WORKSPACE_CONFIG", "SLURM_CONF", "RAY_ADDRESS"),
 }
+MEETING = {"MASTER_ADDR", "MASTER_PORT", "GLOO_SOCKET_IFNAME"}
 UNREAD_BY = {
     **{name: {"HOME", "TMPDIR"} for name in SANDBOXES},
     "mlflow server": {
@@ -111,10 +113,12 @@ UNREAD_BY = {
         *("MLFLOW_SERVER_SECRETS_CACHE_TTL", "MLFLOW_SERVER_SECRETS_CACHE_MAX_SIZE"),
         "_MLFLOW_IN_JOB_EXECUTOR",
     },
+    "pytorch": MEETING,
     "ranks": {
-        *("RANK", "LOCAL_RANK", "GROUP_RANK", "ROLE_RANK", "ROLE_NAME", "MASTER_ADDR"),
-        *("WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_WORLD_SIZE", "ROLE_WORLD_SIZE", "MASTER_PORT"),
-        *("TORCH_NCCL_ASYNC_ERROR_HANDLING", "GLOO_SOCKET_IFNAME"),
+        *MEETING,
+        *("RANK", "LOCAL_RANK", "GROUP_RANK", "ROLE_RANK", "ROLE_NAME"),
+        *("WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_WORLD_SIZE", "ROLE_WORLD_SIZE"),
+        "TORCH_NCCL_ASYNC_ERROR_HANDLING",
     },
 }
 """By parent, others that no import of its reads: those of a sandbox are an empty folder, another

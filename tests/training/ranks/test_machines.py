@@ -5,7 +5,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from pipeline.config.distributed_params import Distributed
 from pipeline.errors import CannotRun, IncompleteArtifact
 from pipeline.training.ranks import machines
 from pipeline.training.ranks.machines import Machine, machine
+from testing import preloaded
 from testing.project import TINY, Project, make_project
 from tests.training.ranks.test_train_over_ranks import ranks_of
 
@@ -36,7 +36,7 @@ def meeting() -> dict[str, str]:
 
 def started(project: Project, environ: Mapping[str, str], *words: str) -> subprocess.Popen[str]:
     pipes: dict[str, int] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    command = [sys.executable, "-m", *words]
+    command = [preloaded.python(), "-m", *words]
     return subprocess.Popen(command, cwd=project.root, env=environ, text=True, **pipes)
 
 

@@ -16,7 +16,7 @@ from testing import preloaded
 from testing.project import TINY, Project, make_project
 from tests.test_train import begin
 
-RANKS = (*TINY, "model=torch_cnn", "train.epochs=4", "train.batch_size=16")
+RANKS = (*TINY, "model=torch_cnn", "train.epochs=4", "train.batch_size=64")
 RANKS += ("train.distributed.processes=2", "train.distributed.strategy=fsdp")
 
 
