@@ -37,15 +37,27 @@ VERIFIED = (*TINY, "export.formats=[torch_export,onnx,torch_pickle]", "verify.ch
 """The overrides of `verified`."""
 
 
+def prepared(root: Path, *overrides: str) -> Project:
+    """Returns a project after `dvc repro prepare`, which none of the overrides concerns."""
+    made = _made_by(root, "prepare", *TINY)
+    made.params(*overrides)
+    made.commit("params")
+    return made
+
+
 def verified(root: Path) -> Project:
     """Returns a project after `dvc repro verify`, with every file that a PyTorch model can have."""
+    return _made_by(root, "verify", *VERIFIED)
+
+
+def _made_by(root: Path, stage: str, *overrides: str) -> Project:
+    """Returns a copy of what `dvc repro` of a stage leaves, made once for all faults of a run."""
 
     def make(folder: Path) -> None:
-        made = project(folder / "project", *VERIFIED)
-        made.run("dvc", "repro", "verify")
+        project(folder / "project", *overrides).run("dvc", "repro", stage)
 
     base = Path(os.environ.get(SHARED, root.parent / "shared"))
-    return Project(once(base, "verified", make) / "project").copied(root)
+    return Project(once(base, stage, make) / "project").copied(root)
 
 
 @dataclass

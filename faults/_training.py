@@ -51,8 +51,7 @@ def setting(
 ) -> Setting:
     """`checkpoint`: with what comes of the training; `timed`: with the seconds of what is hit, for
     who needs a moment in them."""
-    project = ground.project(scratch / "start" / "project", *overrides)
-    project.run("dvc", "repro", "prepare")
+    project = ground.prepared(scratch / "start" / "project", *overrides)
     undisturbed = project.copied(scratch / "undisturbed" / "project")
     if not fresh:
         framework = load_yaml(project.read("params.yaml"), "params.yaml")["model"]["framework"]

@@ -18,7 +18,7 @@ MUST = (
 )
 RANK = "pipeline.training.ranks.worker"
 # Dropout, batch norm, AdamW and a schedule: everything that has a state.
-PARAMS = ("model=torch_cnn", "train.epochs=6", "train.batch_size=64", "checkpoint.many=16")
+PARAMS = ("model=torch_cnn", "train.epochs=6", "train.batch_size=256", "checkpoint.many=16")
 LINE = re.compile(r"^error: train: rank (\d) of 2 on \S+ was killed by SIGKILL; .*", re.MULTILINE)
 LONGEST = 60
 """Seconds until the command has ended."""

@@ -20,8 +20,7 @@ just after it, before the next file is written that belongs to it."""
 
 def run(repeats: int, scratch: Path) -> Tally:
     tally, rng = Tally(), generator(__name__)
-    project = ground.project(scratch / "project", *PARAMS)
-    project.run("dvc", "repro", "prepare")
+    project = ground.prepared(scratch / "project", *PARAMS)
     output = project.root / training.OUTPUT
     while tally.tried < repeats:
         _killed_at_a_write(tally, project, rng.randint(0, 3), rng.random())
