@@ -48,6 +48,8 @@ def main(folder: str) -> None:
         listener.bind(f"{folder}/{name}.socket")
         listener.listen(64)
         waiting[listener] = name
+    compiled.hand_out(ROOT)
+    compiled.hand_out_methods(ROOT)
     print("ready", flush=True)
     while True:
         ready, _, _ = select.select([0, *waiting], [], [])
@@ -101,9 +103,12 @@ def _preload(name: str, folder: str) -> None:
     # MLflow's entry point brings in the installed pipeline; a job's is that of its folder.
     for each in [each for each in sys.modules if each.partition(".")[0] == "pipeline"]:
         del sys.modules[each]
-    compiled.hand_out(ROOT)
     if "ruamel.yaml" in IMPORTS[name]:
         parsed.once(Path(folder, "parsed"))
+    if name == "dvc":
+        sys.modules["dvc.cli.parser"].get_main_parser()  # which it keeps
+    if "sklearn.metrics" in IMPORTS[name]:
+        sys.modules["sklearn.metrics"].accuracy_score([0], [0])  # looks for plug-ins, once
     if name == "pytorch":
         torchlib.read()
     if name in MLFLOW:

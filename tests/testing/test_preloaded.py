@@ -347,6 +347,24 @@ def test_a_file_of_known_bytes_is_not_compiled_again_and_a_changed_one_is(place:
     assert said()[2][2] == "True"
 
 
+SHAPE = "from dataclasses import dataclass\n@dataclass\nclass Shape:\n    {}: int = 1\n"
+METHODS = """
+import dataclasses, inspect, pipeline.shape
+known = inspect.getclosurevars(dataclasses.exec).nonlocals["known"]
+before = len(known)
+from pipeline.config import params
+print(len(known) - before, pipeline.shape.Shape())
+"""
+
+
+def test_a_dataclass_of_ours_is_not_compiled_again_and_another_is(project: Project) -> None:
+    (project.root / "pipeline/methods.py").write_text(METHODS)
+    for field in ("side", "area"):
+        (project.root / "pipeline/shape.py").write_text(SHAPE.format(field))
+        said = project.run("python", "-m", "pipeline.methods").stdout
+        assert said == f"0 Shape({field}=1)\n", preloaded.refused()
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 def test_a_fork_server_of_the_sandbox_has_a_parent_if_its_variables_are_those(
     threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
