@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pipeline.provenance import git
 from pipeline.resolve import dvc as resolve_dvc
+from testing import preloaded
 from testing.project import PATH, Project, make_project
 
 STAGES = """\
@@ -87,7 +88,7 @@ out.write_text(json.dumps({"run_id": run}))
 """
 """A run of MLflow's, without MLflow, whose import would take longer than all else."""
 
-EIGHT = tuple(f"{number / 10:g}" for number in range(1, 9))
+FOUR = tuple(f"{number / 10:g}" for number in range(1, 5))
 PRUNING = (
     *("hydra/sweeper=optuna", "train.lr=0.1,0.9", "hydra.sweeper.seed=2"),
     *("hydra.sweeper.trials=4", "hydra.sweeper.at_once=1"),
@@ -108,9 +109,9 @@ def make_quick(root: Path) -> Project:
 
 
 def one_after_the_other(folder: Path) -> None:
-    """Leaves results.json: what eight runs in one work tree came to, by their lr."""
+    """Leaves results.json: what four runs in one work tree came to, by their lr."""
     project, made = make_quick(folder / "project"), {}
-    for lr in EIGHT:
+    for lr in FOUR:
         project.run("python", "-m", "pipeline", f"train.lr={lr}")
         made[lr] = _outs((project.root / "dvc.lock").read_bytes())
     (folder / "results.json").write_text(json.dumps(made))
@@ -150,11 +151,14 @@ def experiments(project: Project) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def started(project: Project, *words: str, **environ: str) -> Iterator[subprocess.Popen[bytes]]:
+def started(
+    project: Project, *words: str, fresh: bool = True, **environ: str
+) -> Iterator[subprocess.Popen[bytes]]:
     """A sweep in a group of its own, to which a terminal's Ctrl-C goes; `said` has what it says, as
-    an assertion has that fails meanwhile."""
+    an assertion has that fails meanwhile. Not `fresh`, where nothing is done to the sweep's own
+    process: it begins with its imports done."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipeline", "-m", *words],
+        [sys.executable if fresh else preloaded.python(), "-m", "pipeline", "-m", *words],
         cwd=project.root,
         env={**os.environ, "PATH": PATH, **environ},
         stdout=(project.root / "said").open("wb"),

@@ -18,7 +18,7 @@ def quick(tmp_path: Path) -> Project:
 
 @pytest.fixture(scope="session")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    """What eight runs come to one after the other, by their lr."""
+    """What four runs come to one after the other, by their lr."""
     made = shared(tmp_path_factory, "alone", one_after_the_other)
     results: dict[str, list[str]] = json.loads((made / "results.json").read_text())
     return results

@@ -10,7 +10,7 @@ import pytest
 from testing import environment
 from testing.project import Project
 from testing.sweeps import (
-    EIGHT,
+    FOUR,
     PRUNING,
     began,
     children,
@@ -27,7 +27,7 @@ from testing.sweeps import (
 # imports done.
 pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed")
 
-WORDS = (f"train.lr={','.join(EIGHT)}", "hydra/launcher=ray")
+WORDS = (f"train.lr={','.join(FOUR)}", "hydra/launcher=ray")
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_a_node_that_dies_gives_its_job_back_and_each_comes_back_once(
 ) -> None:
     for lr in ("0.1", "0.2"):
         (quick.root / f"hold-{lr}").touch()
-    with started(quick, *WORDS, RAY_ADDRESS=cluster.address) as process:
+    with started(quick, *WORDS, fresh=False, RAY_ADDRESS=cluster.address) as process:
         until(lambda: {"0.1", "0.2"} <= set(began(quick)))
         lost, other = ("0.1", "0.2") if runs_on(cluster.second, quick, "0.1") else ("0.2", "0.1")
         cluster.remove_node(cluster.second, allow_graceful=False)
@@ -81,17 +81,17 @@ def test_a_node_that_dies_gives_its_job_back_and_each_comes_back_once(
         (quick.root / f"hold-{lost}").unlink()
         ended = process.wait(600)
     said = quick.read("said")
-    assert ended == 0 and "8 jobs, 8 finished, 0 not" in said, said
+    assert ended == 0 and "4 jobs, 4 finished, 0 not" in said, said
     assert "raylet" not in said and said.count("; log: ") == 1, said
     [log] = quick.root.glob("multirun/*/ray.log")
     assert f"log: {log}" in said and "(raylet)" in log.read_text()
     assert results(quick) == alone
-    assert children(quick) == 8
+    assert children(quick) == 4
     assert [each["status"] for each in parents(quick)] == ["FINISHED"]
     assert not list(quick.root.glob("multirun/*/*/.git"))
     done = sweep(quick, *WORDS, RAY_ADDRESS=cluster.address)
-    assert "8 jobs, 8 finished (8 of them before), 0 not" in done.stdout
-    assert began(quick) == sorted([*EIGHT, lost])
+    assert "4 jobs, 4 finished (4 of them before), 0 not" in done.stdout
+    assert began(quick) == sorted([*FOUR, lost])
 
 
 def test_without_a_cluster_one_line_says_so(quick: Project) -> None:

@@ -12,7 +12,7 @@ from testing import slurm
 from testing.project import Project
 from testing.slurm import Slurm
 from testing.sweeps import (
-    EIGHT,
+    FOUR,
     PRUNING,
     began,
     children,
@@ -37,7 +37,7 @@ def cluster() -> Iterator[Slurm]:
 def job_of(cluster: Slurm, lr: str) -> str:
     """SLURM's name of a job that runs: a place in the array."""
     listed = cluster.ask("squeue", "--noheader", "--array", "--states=R", "--format=%F_%K")
-    place = EIGHT.index(lr)
+    place = FOUR.index(lr)
     [name] = [name for name in listed.split() if name.endswith(f"_{place}")]
     return name
 
@@ -57,10 +57,10 @@ def process_of(place: str) -> int:
 def test_a_job_taken_back_runs_again_one_killed_is_named_and_all_come_back_once(
     quick: Project, cluster: Slurm, alone: dict[str, list[str]]
 ) -> None:
-    words = (f"train.lr={','.join(EIGHT)}", *SLURM)
+    words = (f"train.lr={','.join(FOUR)}", *SLURM)
     for lr in ("0.2", "0.3"):
         (quick.root / f"hold-{lr}").touch()
-    with started(quick, *words, **cluster.environ) as process:
+    with started(quick, *words, fresh=False, **cluster.environ) as process:
         until(lambda: {"0.2", "0.3"} <= set(began(quick)))
         cluster.ask("scontrol", "requeue", job_of(cluster, "0.2"))
         os.kill(process_of("2"), signal.SIGKILL)
@@ -68,16 +68,16 @@ def test_a_job_taken_back_runs_again_one_killed_is_named_and_all_come_back_once(
         (quick.root / "hold-0.2").unlink()
         assert process.wait(600) == 1
     said = quick.read("said")
-    assert "8 jobs, 7 finished, 1 not" in said, said
+    assert "4 jobs, 3 finished, 1 not" in said, said
     assert "train.lr=0.3: FAILED: SLURM's job" in said
-    assert len(rates(quick)) == children(quick) == 7
+    assert len(rates(quick)) == children(quick) == 3
 
     (quick.root / "hold-0.3").unlink()
     done = sweep(quick, *words, **cluster.environ)
-    assert "8 jobs, 8 finished (7 of them before), 0 not" in done.stdout
-    assert began(quick) == sorted([*EIGHT, "0.2", "0.3"])
+    assert "4 jobs, 4 finished (3 of them before), 0 not" in done.stdout
+    assert began(quick) == sorted([*FOUR, "0.2", "0.3"])
     assert results(quick) == alone
-    assert children(quick) == 8
+    assert children(quick) == 4
     assert [each["status"] for each in parents(quick)] == ["FINISHED"]
 
 
@@ -105,7 +105,7 @@ def test_a_sweep_that_is_killed_finds_its_jobs_in_the_queue_again(
         process.wait()
     queued = sorted(cluster.ask("squeue", "--noheader", "--array", "--format=%F_%K").split())
     assert len(queued) == 3
-    with started(quick, *words, **cluster.environ) as process:
+    with started(quick, *words, fresh=False, **cluster.environ) as process:
         until(lambda: "3 of them in SLURM's queue since an earlier start" in quick.read("said"))
         again = sorted(cluster.ask("squeue", "--noheader", "--array", "--format=%F_%K").split())
         assert again == queued
@@ -122,7 +122,7 @@ def test_a_node_that_dies_gives_its_job_back_and_another_runs_it(
     for lr in ("0.1", "0.2"):
         (quick.root / f"hold-{lr}").touch()
     words = ("train.lr=0.1,0.2", *WORDS[1:])
-    with started(quick, *words, **cluster.environ) as process:
+    with started(quick, *words, fresh=False, **cluster.environ) as process:
         until(lambda: began(quick) == ["0.1", "0.2"])
         listed = cluster.ask("squeue", "--noheader", "--array", "--format=%K %N").split()
         node = dict(zip(listed[::2], listed[1::2], strict=True))["1"]
