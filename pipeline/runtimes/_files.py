@@ -49,7 +49,7 @@ def _allowed(name: str, schema: Mapping[str, Any]) -> dict[str, str]:
 
 def _paths(*folders: Path) -> Iterator[Path]:
     for folder in folders:
-        yield from sorted(folder.iterdir())
+        yield from sorted(path for path in folder.iterdir() if path.is_file())  # no __pycache__
 
 
 def demand_types(name: str, schema: Mapping[str, Any]) -> None:

@@ -16,7 +16,7 @@ from pipeline.config.reading import convert
 from pipeline.config.yaml_text import dump_yaml
 from pipeline.errors import FormatError, ParamsError
 from pipeline.examine import programs as examined
-from pipeline.runtimes import _npm
+from pipeline.runtimes import _files, _npm
 from pipeline.runtimes.contract import Program
 from pipeline.sweep import engines
 from testing import linear
@@ -45,6 +45,13 @@ def test_it_takes_a_format_and_says_what_it_needs(name: str) -> None:
     schema = {"inputs": {"odd": {"dtype": "complex64"}}, "outputs": {}}
     with pytest.raises(ValueError, match=f"{name}: inputs odd is complex64, of which its program"):
         runtimes.program(name).files(Path(), schema)
+
+
+def test_bytecode_beside_a_program_is_none_of_its_files(tmp_path: Path) -> None:
+    """An installer compiles what is Python among them."""
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "compile.py").touch()
+    assert [*_files.of("aoti_cpp", {}, tmp_path)] == ["compile.py"]
 
 
 def parameters(function: Any) -> list[str]:
