@@ -77,7 +77,7 @@ def run(data: Path, output: Path, done: int, train: Train, node: int = 0) -> Non
 def _config(folder: Path, own: Machine, port: int) -> LaunchConfig:
     """Returns the settings of torch's runtime. SIGTERM and SIGINT stay ours: the ranks are asked to
     end, after the same step. `port` is that of a store of this process, which the runtime shares:
-    its own choice of a free port costs it half a second of looking at its own stack."""
+    where it chooses one, it looks through all that is imported at each step of that."""
     redirects = {rank: Std.ALL if rank else Std.ERR for rank in range(own.ranks)}
     return LaunchConfig(
         min_nodes=1,
