@@ -15,7 +15,7 @@ FORMAT = Format(
     ),
     frameworks=("pytorch",),
     requires=("torch", "numpy"),
-    imports=("torch", "torch._dynamo"),
+    imports=("torch", "torch._dynamo", "torch.export._trace"),
     file="model.pt2",
     entries=("model.pt2", "optimizer.pt"),
     unread=("optimizer.pt",),

@@ -15,7 +15,7 @@ FORMAT = Format(
     ),
     frameworks=("pytorch",),
     requires=("torch", "numpy"),
-    imports=("torch", "torch._dynamo"),
+    imports=("torch", "torch._dynamo", "torch.export._trace"),
     file="model.pickle.pt",
     entries=("model.pickle.pt", "model.pickle.json"),
     tolerance=Tolerance(atol=0.0, rtol=0.0),
