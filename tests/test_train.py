@@ -13,8 +13,10 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
+from faults._ground import working
 from pipeline import provenance
 from pipeline.training.history import read_history, retained
 from testing import preloaded
@@ -34,16 +36,15 @@ def test_a_killed_run_goes_on_and_ends_in_the_same_bytes(longer, copy_of):
     whole, undisturbed = longer
     project = copy_of(whole)
     statement = project.root / "artifacts/train" / provenance.NAME
-    ended(begin(project, "epoch 2/4", preloaded.python()), signal.SIGKILL)
+    ended(begin(project, "epoch 2/4"), signal.SIGKILL)
     assert not statement.exists()
     assert "going on after epoch" in project.stage("train").stdout
     assert statement.read_bytes() == undisturbed
 
 
-def begin(project, until: str, program: str = sys.executable) -> subprocess.Popen:
-    """`train`, when its output has come to the line that begins so; end it, then `ended`. A signal
-    takes a moment longer through the preloaded program: not where an epoch or less is left."""
-    command = [program, "-m", "pipeline.train", "--data", "artifacts/data"]
+def begin(project, until: str, program: str | None = None) -> subprocess.Popen:
+    """`train`, when its output has come to the line that begins so; end it, then `ended`."""
+    command = [program or preloaded.python(), "-m", "pipeline.train", "--data", "artifacts/data"]
     command += ["--models", "models", "--output", "artifacts/train"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     running = subprocess.Popen(command, cwd=project.root, **pipes)
@@ -54,7 +55,9 @@ def begin(project, until: str, program: str = sys.executable) -> subprocess.Pope
 
 
 def ended(running: subprocess.Popen, number: int) -> str:
-    running.send_signal(number)
+    """Its words after the signal, which goes to the process that trains: through one that stands
+    before it, it would come a moment later, when all may be done."""
+    working(psutil.Process(running.pid)).send_signal(number)
     return running.communicate(timeout=60)[0]
 
 
@@ -95,7 +98,7 @@ def test_a_run_that_is_asked_to_end_goes_on_at_the_very_step(longer, copy_of, nu
 def test_a_second_signal_ends_it_at_once_and_no_epoch_is_lost(longer, copy_of):
     whole, undisturbed = longer
     project = copy_of(whole)
-    running = begin(project, "epoch 2/4")
+    running = begin(project, "epoch 2/4", sys.executable)
     running.send_signal(signal.SIGTERM)
     ended(running, signal.SIGTERM)
     assert running.returncode == 143
@@ -169,21 +172,22 @@ def test_where_a_checkpoint_that_stays_is_damaged_an_earlier_epoch_is_gone_on_fr
 def test_a_full_disk_met_while_training_goes_on_is_one_line(trained, copy_of):
     """/dev/full in the place of the second checkpoint's file."""
     project = copy_of(trained)
-    (project.root / "sitecustomize.py").write_text(FULL_DISK)
-    done = project.run(*project.stage_command("train"), check=False, fresh=True, PYTHONPATH=".")
+    words = project.stage_command("train")[3:]
+    done = preloaded.run("pytorch", project.root, "-c", FULL_DISK, *words)
     assert done.returncode == 1
-    assert "error: train: artifacts/train/epoch_0002.pt: no space left" in done.stdout
-    assert "Traceback" not in done.stdout
+    assert "error: train: artifacts/train/epoch_0002.pt: no space left" in done.stderr
+    assert "Traceback" not in done.stderr
     assert (project.root / "artifacts/train/epoch_0001.pt").is_file()
 
 
 FULL_DISK = """
-import pathlib
+import pathlib, runpy
 before = pathlib.Path.open
 def opening(path, mode="r", *arguments, **options):
     where = "/dev/full" if path.name == "epoch_0002.pt.partial" and "w" in mode else path
     return before(pathlib.Path(where), mode, *arguments, **options)
 pathlib.Path.open = opening
+runpy.run_module("pipeline.train", run_name="__main__", alter_sys=True)
 """
 
 
@@ -192,7 +196,7 @@ def test_what_was_begun_from_other_params_is_refused_and_kept_until_they_are_bac
     project = copy_of(whole)
     before = project.read("params.yaml")
     statement = project.root / "artifacts/train" / provenance.NAME
-    ended(begin(project, "epoch 2/4", preloaded.python()), signal.SIGKILL)
+    ended(begin(project, "epoch 2/4"), signal.SIGKILL)
     project.params("model=torch_cnn", "train.epochs=4", "train.batch_size=16", "train.lr=0.5")
     said = project.stage("train").stdout
     assert re.search(
@@ -213,7 +217,7 @@ def test_a_change_of_its_inputs_while_it_runs_is_told_and_nothing_recorded(longe
     statement = project.root / "artifacts/train" / provenance.NAME
     source = project.root / "models/torch_cnn.py"
     text = source.read_text()
-    running = begin(project, "epoch 1/4", preloaded.python())
+    running = begin(project, "epoch 1/4")
     source.write_text(text + "\n# Another.\n")
     said = running.communicate(timeout=120)[0]
     assert running.returncode == 1
@@ -334,7 +338,7 @@ def test_a_terminal_sees_a_bar_and_a_log_one_line_an_epoch(trained, copy_of):
     assert [line.split("  ")[0] for line in said] == ["epoch 1/2", "epoch 2/2"]
     master, slave = pty.openpty()
     termios.tcsetwinsize(slave, (24, 120))
-    command = [sys.executable, "-m", "pipeline.train", "--data", "artifacts/data"]
+    command = [preloaded.python(), "-m", "pipeline.train", "--data", "artifacts/data"]
     command += ["--models", "models", "--output", "artifacts/train"]
     running = subprocess.Popen(command, cwd=project.root, stdout=subprocess.DEVNULL, stderr=slave)
     os.close(slave)

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from pipeline import provenance
-from testing import preloaded
 from testing.project import TINY, Project, make_project
 from tests.test_train import begin
 
@@ -67,13 +66,13 @@ def test_asked_to_end_and_with_a_rank_killed_it_ends_in_the_same_bytes(
 ) -> None:
     project = copy_of(whole)
     output = project.root / "artifacts/train"
-    running = begin(project, "epoch 1/4", preloaded.python())
+    running = begin(project, "epoch 1/4")
     ranks = ranks_of(running.pid)
     assert len(ranks) == 2
     running.send_signal(signal.SIGTERM)
     assert "ended by SIGTERM" in running.communicate(timeout=120)[0]
     assert running.returncode == 128 + signal.SIGTERM and not any(map(lives, ranks))
-    running = begin(project, "epoch 2/4", preloaded.python())
+    running = begin(project, "epoch 2/4")
     ranks = ranks_of(running.pid)
     os.kill(ranks[1], signal.SIGKILL)
     start = time.monotonic()
@@ -91,7 +90,7 @@ def test_a_transformer_is_made_again_resumed_and_verified(tmp_path: Path, strate
     first.stage("prepare")
     project = Project(Path(shutil.copytree(first.root, tmp_path / "again")))
     first.stage("train")
-    running = begin(project, "epoch 1/3", preloaded.python())
+    running = begin(project, "epoch 1/3")
     os.kill(ranks_of(running.pid)[0], signal.SIGKILL)
     assert "rank 0 of 2" in running.communicate(timeout=120)[0]
     assert "going on after epoch" in project.stage("train").stdout
