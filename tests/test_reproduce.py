@@ -48,6 +48,12 @@ def params_file():
 """
 
 
+@pytest.fixture(autouse=True)
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clones lie in memory, as projects do: on a disk their 900 files take the system 0.6 s."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+
+
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A complete model from a clean commit. Read it, do not change it."""
@@ -134,14 +140,18 @@ def test_the_complete_model_alone_and_a_clone_give_the_same_bytes(
 def test_a_dirty_tree_is_made_again_with_what_was_changed_added_and_deleted(
     clean: Project, copy_of: Any, tmp_path: Path
 ) -> None:
-    """Run under other code than `prepare`, each stage runs again at its own."""
+    """Each stage runs again at its own code: `prepare` at the commit's, `train` with a patch that
+    only the lineage still has, and the others with theirs."""
     project = copy_of(clean)
     source = project.root / "models/torch_mlp.py"
     source.write_text(source.read_text() + "\n\nfrom models.added import HIDDEN  # noqa: E402\n")
     (project.root / "models/added.py").write_text("HIDDEN = 3\n")
     (project.root / "models/keras_mlp.py").unlink()
-    for name in STAGES[1:]:
+    project.stage("train")
+    (project.root / "models/added.py").write_text("HIDDEN = 3\n# After train.\n")
+    for name in STAGES[2:]:
         project.stage(name)
+    shutil.rmtree(project.root / "artifacts/train")
     (project.root / "notes.txt").write_text("mine")
     before = state(project)
     assert "is not this clone's own code, which changes 3 files" in refused(project, MODEL)
@@ -149,15 +159,15 @@ def test_a_dirty_tree_is_made_again_with_what_was_changed_added_and_deleted(
     assert "\nSAME BYTES" in done.stdout
     listed = "models/added.py, models/keras_mlp.py, models/torch_mlp.py"
     assert "source.patch, which came with the artifact:" in done.stdout and listed in done.stdout
-    assert "prepare ran at" in done.stdout
+    assert "prepare ran at" in done.stdout and "train ran at" in done.stdout
+    assert str(project.root / MODEL / "lineage/train.patch") in done.stdout
     assert done.stdout.index("Running code of") < done.stdout.index("prepare   ")
     assert state(project) == before
 
     (project.root / MODEL / "source.patch").rename(tmp_path / "source.patch")
     for carried in (project.root / MODEL / "lineage").glob("*.patch"):
         carried.unlink()
-    for name in ("train", "checkpoint"):
-        shutil.rmtree(project.root / "artifacts" / name)
+    shutil.rmtree(project.root / "artifacts/checkpoint")
     line = refused(project, MODEL, FOREIGN)
     assert "source.patch: missing: export-complete ran with uncommitted changes" in line
     (project.root / MODEL / "source.patch").write_text("another")
@@ -173,9 +183,7 @@ def test_a_stage_whose_own_patch_is_lost_runs_with_the_code_of_the_next(
     for name in STAGES[:2]:
         source.write_text(f"{source.read_text()}# edited before {name}\n")
         project.stage(name)
-    assert reproduced(project, "artifacts/train", FOREIGN)["verdict"] == "same bytes"
     shutil.rmtree(project.root / "artifacts/data")
-    assert reproduced(project, "artifacts/train", FOREIGN)["verdict"] == "same bytes"
     (project.root / "artifacts/train/lineage/prepare.patch").unlink()
     found = reproduced(project, "artifacts/train", FOREIGN)
     assert verdicts(found) == {"prepare": "same content", "train": "same content"}
@@ -190,12 +198,13 @@ def test_a_model_that_was_trained_on_is_made_again_from_its_parent(
 
     project = copy_of(clean)
     project.script(WRITE_PARAMS, MODEL, "train.epochs=1", "export.attempt=[]")
-    for name in STAGES:
+    for name in STAGES[:3]:
         project.stage(name)
     found = reproduced(project, "artifacts/checkpoint")
     assert verdicts(found) == dict.fromkeys(STAGES[:3], "same bytes")
     parents = [each for each in found["inputs"] if each["path"].startswith("parents/")]
     assert [each["digest"] for each in parents] == [provenance.digest(clean.root / MODEL)]
+    shutil.rmtree(project.root / MODEL)  # the parent itself
     shutil.rmtree(project.root / "parents")
     shutil.rmtree(project.root / ".dvc/cache")
     assert "parents/" in refused(project, "artifacts/checkpoint")

@@ -137,7 +137,8 @@ def main():
         if code is not None:
             posix._exit(code)
     real = f"{REAL}/{program}"  # noqa: F821, which stands above
-    posix.execv(real, [real, *words])
+    # A launcher is told what to run where nothing of this folder can be seen.
+    posix.execv(real, [real, *(real if word == sys.argv[0] else word for word in words)])
 
 
 main()
