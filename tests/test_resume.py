@@ -19,10 +19,13 @@ from testing.project import ROOT, TINY, Project, make_project
 WRITE_PARAMS = """
 import sys
 from pathlib import Path
-from pipeline.resume import store_parent, values
+from pipeline.config.merge import with_own, write_lock
+from pipeline.resume import remembered, store_parent, values
 from pipeline.config.yaml_text import dump_yaml
-params, _ = values(store_parent(Path(sys.argv[1])), sys.argv[2:])
+overrides = sys.argv[2:]
+params, _ = values(store_parent(Path(sys.argv[1])), overrides)
 Path("params.yaml").write_text(dump_yaml(params))
+write_lock(Path("conf.lock.yaml"), with_own(remembered(params, overrides), params))
 """
 STAGES = ("prepare", "train", "checkpoint", "export-complete")
 LAST_EPOCH = ("checkpoint.metric=train/loss", "checkpoint.mode=min")
