@@ -18,6 +18,7 @@ from pipeline.diff import page as diff_page
 from pipeline.diff import text as diff_text
 from pipeline.diff import weights as diff_weights
 from pipeline.errors import PipelineError
+from testing import preloaded
 from testing.project import TINY, Project
 
 MODEL = "artifacts/complete-model"
@@ -170,7 +171,7 @@ def test_the_terminal_s_page_is_short_whatever_differs(report):
 
 
 def run(project: Project, *arguments: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "pipeline.diff", *arguments]
+    command = [preloaded.python(), "-m", "pipeline.diff", *arguments]
     return subprocess.run(command, cwd=project.root, capture_output=True, text=True)
 
 
