@@ -35,20 +35,19 @@ HOME = "jane-doe-home"
 def finished(factory: pytest.TempPathFactory, model: str) -> Project:
     """Returns the project of a model in every format that holds it. Read it, do not change it.
 
-    The other framework cannot be imported by its stages. Those of IN_A_TELLING_PLACE are processes
-    whose whole environment tells who ran them and where.
+    The other framework cannot be imported by its stages. Those of IN_A_TELLING_PLACE are below a
+    real `dvc repro`, whose whole environment tells who ran it and where.
     """
 
     def make(folder: Path) -> None:
         project = make_project(folder / HOME / "project")
         project.params("experiment=smoke", f"model={model}", *MODELS[model])
         environ = {"PYTHONPATH": str(_refusing(folder, model))}
-        for name in STAGES:
-            if model in IN_A_TELLING_PLACE:
-                environ |= TELLING | {"HOME": str(folder / HOME)}
-                project.run(*project.stage_command(name), fresh=True, **environ)
-            else:
-                project.stage(name, **environ)
+        if model in IN_A_TELLING_PLACE:
+            environ |= TELLING | {"HOME": str(folder / HOME)}
+            project.run("dvc", "repro", STAGES[-1], fresh=True, **environ)
+        for name in STAGES if model not in IN_A_TELLING_PLACE else ():
+            project.stage(name, **environ)
 
     return Project(shared(factory, model, make) / HOME / "project")
 
