@@ -116,18 +116,30 @@ class Machine:
     def run(self, *command: str, check: bool = True, **environ: str) -> CompletedProcess:
         return self.project.run(*command, check=check, **{**self.environ, **environ})
 
-    def pipeline(self, *overrides: str) -> CompletedProcess:
+    def pipeline(self) -> CompletedProcess:
         server = ("tracking=server", f"tracking.uri={self.team.uri}", "tracking.register=digits")
-        return self.run("python", "-m", "pipeline", *TINY, *server, *overrides)
+        return self.run("python", "-m", "pipeline", *TINY, *server)
 
-    def log(self, experiment: str, uri: str | None = None, **environ: str) -> CompletedProcess:
+    def another_model(self) -> None:
+        """Trains it, without DVC."""
+        self.project.params(*TINY, "train.seed=1", "verify.checks=[integrity]", "tracking=server")
+        for name in ("train", "checkpoint", "export-complete", "verify"):
+            self.project.stage(name)
+
+    def log(
+        self,
+        experiment: str,
+        uri: str | None = None,
+        register: str | None = None,
+        **environ: str,
+    ) -> CompletedProcess:
         """The complete model at hand, once more, in an experiment of its own."""
         from pipeline.config.yaml_text import dump_yaml, load_yaml
 
         file = self.project.root / "params.yaml"
         params = load_yaml(file.read_text(), "params.yaml")
         params["tracking"] |= {"experiment": experiment, "uri": uri or self.team.uri}
-        params["tracking"]["register"] = None
+        params["tracking"]["register"] = register
         file.write_text(dump_yaml(params))
         stages = load_yaml(self.project.read("dvc.yaml"), "dvc.yaml")["stages"]
         return self.run(*stages["log-to-mlflow"]["cmd"].split(), check=False, **environ)

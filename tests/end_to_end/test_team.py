@@ -97,13 +97,9 @@ def test_a_second_machine_pulls_traces_examines_and_loads_what_the_first_pushed(
 
 def test_two_machines_that_log_at_once_make_a_finished_run_each(a, b):
     known = {run["info"]["run_id"] for run in runs(a.team)}
+    b.another_model()
     with ThreadPoolExecutor(2) as both:
-        list(
-            both.map(
-                lambda each: each[0].pipeline(each[1], "verify.checks=[integrity]"),
-                [(a, "train.seed=1"), (b, "train.seed=2")],
-            )
-        )
+        list(both.map(lambda each: each.log("at once", register="digits"), (a, b)))
     new = [run for run in runs(a.team) if run["info"]["run_id"] not in known]
     assert {run["info"]["run_id"] for run in new} == {a.logged["run_id"], b.logged["run_id"]}
     assert [run["info"]["status"] for run in new] == ["FINISHED", "FINISHED"]
