@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from faults._server import serving
 from pipeline.tracking import view
@@ -59,16 +59,23 @@ def site(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield Site(uri, reports)
 
 
+@pytest.fixture(scope="module")
+def context(browser: Browser) -> BrowserContext:
+    """Its pages read MLflow's scripts once."""
+    return browser.new_context(viewport={"width": 1600, "height": 1200})
+
+
 @pytest.fixture
-def page(browser: Browser, tmp_path: Path) -> Iterator[Page]:
+def page(context: BrowserContext, tmp_path: Path) -> Iterator[Page]:
     """Nothing is asked for elsewhere; what was seen last lies in tmp_path."""
-    page = browser.new_page(viewport={"width": 1600, "height": 1200})
+    page = context.new_page()
     page.set_default_timeout(PATIENCE)
     page.add_init_script("localStorage['mlflow.assistant.fab.autoOpenedOnFirstLoad_v1'] = 'true'")
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     yield page
     page.screenshot(path=tmp_path / "seen.png")
+    page.evaluate("localStorage.clear()")
     page.close()
     own = ("http://127.0.0.1:", "data:", "blob:", "about:")
     assert [url for url in asked if not url.startswith(own)] == []
