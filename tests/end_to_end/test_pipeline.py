@@ -177,18 +177,6 @@ def test_an_experiment_switches_model_and_value(project):
     assert ran(project.run(*UNTIL_PREPARE).stdout) == []
 
 
-def test_a_queued_sweep_makes_one_experiment_a_value(project):
-    project.run("dvc", "exp", "run", "--queue", "-S", "data.split.seed=1,2", "prepare")
-    project.run("dvc", "exp", "run", "--run-all", "--jobs", "1")
-    shown = json.loads(project.run("dvc", "exp", "show", "--json").stdout)
-    experiments = [found for row in shown for found in row["experiments"] or []]
-    seeds = [
-        found["revs"][0]["data"]["params"]["params.yaml"]["data"]["data"]["split"]["seed"]
-        for found in experiments
-    ]
-    assert sorted(seeds) == [1, 2]
-
-
 @pytest.mark.parametrize(
     ("override", "said"),
     [

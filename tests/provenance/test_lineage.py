@@ -202,6 +202,10 @@ def test_queued_experiments_applied_or_made_a_branch_tell_what_ran(project, tmp_
     project.run("dvc", "exp", "run", "--run-all", "--jobs", "1")
     project.run("git", "checkout", "--quiet", ".")
     first, second = experiments(project)
+    shown = json.loads(project.run("dvc", "exp", "show", "--json").stdout)
+    found = [each for row in shown for each in row["experiments"] or []]
+    params = [each["revs"][0]["data"]["params"]["params.yaml"]["data"] for each in found]
+    assert sorted(each["data"]["split"]["seed"] for each in params) == [7, 8]
 
     project.run("dvc", "exp", "apply", first)
     applied = demand_rebuilt(project, tmp_path / "applied")
