@@ -1,13 +1,12 @@
 """Checkpoints that were made by a script which knows nothing of the project."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from testing import preloaded
 from testing.project import ROOT
 from testing.shared import shared
 
@@ -18,12 +17,12 @@ STEPS, MORE, ROWS = 5, 3, 8
 
 def made(factory: pytest.TempPathFactory, framework: str) -> Path:
     """Returns the folder in which the framework's script ran, in a process of its own that has
-    none of the repository on its path."""
+    none of the repository on its path, and its framework imported."""
 
     def make(folder: Path) -> None:
-        script = SCRIPTS / f"{framework}_script.py"
-        command = [sys.executable, "-I", str(script), str(folder)]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        script = str(SCRIPTS / f"{framework}_script.py")
+        code = f"import runpy; runpy.run_path({script!r}, run_name='__main__')"
+        done = preloaded.run(framework, folder, "-I", "-c", code, str(folder))
         assert done.returncode == 0, done.stderr
 
     return shared(factory, f"elsewhere {framework}", make)
