@@ -26,7 +26,8 @@ def noting_draws(lines: set[str]) -> Any:
             self, func: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:
             name = getattr(func, "__name__", "")
-            tensors = [each for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)]
+            leaves = tree_leaves((args, kwargs)) if drawn else []
+            tensors = [each for each in leaves if isinstance(each, Tensor)]
             of_draws = bool(tensors) and all(id(each) in drawn for each in tensors)
             if name in READS and of_draws:
                 lines.add(asking_line())

@@ -63,9 +63,62 @@ def changed_states(program: "ExportedProgram") -> set[str]:
     """Returns the names of the buffers that a program changes, be it in place."""
     if not program.graph_signature.buffers:
         return set()
+    if (plain := _changed_as_wholes(program)) is not None:
+        return plain
     with shaped_ctc():
         outputs = program.run_decompositions({}).graph_signature.output_specs
     return {str(spec.target) for spec in outputs if spec.kind.name == MUTATION}
+
+
+def _changed_as_wholes(program: "ExportedProgram") -> set[str] | None:
+    """Returns the same as the operators tell it, 0.15 s sooner than torch; null where only torch
+    can tell: within a part of the program, or where what is written to may be a part of a buffer.
+    """
+    from torch import Tag
+    from torch._ops import HigherOrderOperator, OpOverload
+
+    names = program.graph_signature.inputs_to_buffers
+    wholes = {node: names[node.name] for node in program.graph.nodes if node.name in names}
+    shared, parts = set(wholes), set[Any]()
+    changed: set[str] = set()
+    for node in program.graph.nodes:
+        if isinstance(node.target, HigherOrderOperator):  # which runs a part of the program
+            return None
+        if node.op != "call_function" or shared.isdisjoint(node.all_input_nodes):
+            continue
+        tags = node.target.tags if isinstance(node.target, OpOverload) else ()
+        written = _written(node)
+        if Tag.inplace_view in tags or not parts.isdisjoint(written):
+            return None
+        changed |= {wholes[each] for each in written if each in wholes}
+        if len(written) == 1 and written[0] in wholes:
+            wholes[node] = wholes[written[0]]
+            shared.add(node)
+        elif Tag.maybe_aliasing_or_mutating in tags or _shares(node):
+            parts.add(node)
+            shared.add(node)
+    return changed
+
+
+def _written(node: Any) -> list[Any]:
+    """Returns the nodes that an operator writes to. Of `running_mean` one says nothing, and does
+    so in training."""
+    arguments = getattr(getattr(node.target, "_schema", None), "arguments", ())
+    given = {each.name: value for each, value in zip(arguments, node.args, strict=False)}
+    given |= node.kwargs
+    names = [each.name for each in arguments if each.alias_info and each.alias_info.is_write]
+    if given.get("training") and "running_mean" in given:
+        names += ["running_mean", "running_var"]
+    values = [given.get(name) for name in names]
+    flat = [each for value in values for each in (value if isinstance(value, list) else [value])]
+    return [each for each in flat if each is not None]
+
+
+def _shares(node: Any) -> bool:
+    """Returns whether an answer may lie in the memory of what is given; it does not unless an
+    operator's schema says so."""
+    schema = getattr(node.target, "_schema", None)
+    return schema is None or any(each.alias_info for each in schema.arguments)
 
 
 def drop_reads(program: "ExportedProgram") -> None:
