@@ -122,6 +122,24 @@ def test_what_is_loaded_is_what_was_saved(tmp_path: Path) -> None:
     assert np.array_equal(again["output"], outputs["output"])
 
 
+def resumed(path: Path) -> np.ndarray:
+    """Returns what it answers two epochs after the checkpoint."""
+    training = built()
+    framework.load(training, path)
+    fit(training, range(2, 4))
+    return answers(framework, training, {"rows": ROWS})[0]["output"]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Returns a checkpoint, and what its training answers in the end."""
+    path, training = tmp_path_factory.mktemp("whole") / "1.npz", built()
+    framework.adapt(training, {"rows": ROWS})
+    fit(training, range(1, 2))
+    framework.save(training, path)
+    return dict(np.load(path)), resumed(path)
+
+
 @pytest.mark.parametrize(
     "part",
     [
@@ -134,22 +152,14 @@ def test_what_is_loaded_is_what_was_saved(tmp_path: Path) -> None:
         "epochs",
     ],
 )
-def test_no_part_of_a_checkpoint_is_idle(tmp_path: Path, part: str) -> None:
+def test_no_part_of_a_checkpoint_is_idle(
+    whole: tuple[dict[str, np.ndarray], np.ndarray], tmp_path: Path, part: str
+) -> None:
     """A resumed run with any one thing changed ends otherwise."""
-    training = built()
-    framework.adapt(training, {"rows": ROWS})
-    fit(training, range(1, 2))
-    framework.save(training, tmp_path / "1.npz")
-    state = dict(np.load(tmp_path / "1.npz"))
+    state, end = whole
     (name, *_) = [key for key in state if key.endswith(part)]
     np.savez(tmp_path / "changed.npz", **state | {name: state[name] + 1})
-    ends = []
-    for file in ("1.npz", "changed.npz"):
-        resumed = built()
-        framework.load(resumed, tmp_path / file)
-        fit(resumed, range(2, 4))
-        ends.append(answers(framework, resumed, {"rows": ROWS})[0]["output"])
-    assert not np.array_equal(*ends)
+    assert not np.array_equal(resumed(tmp_path / "changed.npz"), end)
 
 
 def test_the_random_numbers_of_an_epoch_hang_on_seed_and_epoch_alone() -> None:
@@ -431,13 +441,15 @@ def test_regression_with_two_outputs_is_judged_by_the_first() -> None:
 
 SAY = """
 import os, runpy, sys
-end = os._exit
-def say(code):
-    print("loaded", sorted({"torch", "tensorflow"} & set(sys.modules)), flush=True)
-    end(code)
-os._exit = say
-sys.argv = sys.argv[1:]
-runpy.run_module("pipeline." + sys.argv[0], run_name="__main__", alter_sys=True)
+end_at_once, os._exit = os._exit, sys.exit
+for stage in sys.argv[1:]:
+    sys.argv = stage.split()
+    try:
+        runpy.run_module("pipeline." + sys.argv[0], run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        loaded = sorted({"torch", "tensorflow"} & set(sys.modules))
+        print("ended with", end.code, loaded, flush=True)
+end_at_once(0)
 """
 
 
@@ -481,9 +493,8 @@ def test_a_run_loads_one_framework(
 ) -> None:
     project = copy_of(run)
     project.params(f"model={model}", "train.epochs=1", "train.batch_size=128")
-    stages = {"train": ["--data", "artifacts/data"]}
-    stages["checkpoint"] = ["--train", "artifacts/train", "--data", "artifacts/data"]
-    for name, options in stages.items():
-        paths = [*options, "--models", "models", "--output", f"artifacts/{name}"]
-        said = project.run(sys.executable, "-c", SAY, name, *paths).stdout
-        assert said.splitlines()[-1] == f"loaded ['{loaded}']"
+    paths = "--data artifacts/data --models models --output artifacts"
+    stages = f"train {paths}/train", f"checkpoint --train artifacts/train {paths}/checkpoint"
+    said = project.run(sys.executable, "-c", SAY, *stages).stdout
+    ends = [line for line in said.splitlines() if line.startswith("ended")]
+    assert ends == [f"ended with 0 ['{loaded}']"] * 2

@@ -65,16 +65,23 @@ def cosine() -> Any:
 
 
 OPTIONS: dict[str, dict[str, Any]] = {
-    "accumulated": {"accumulation": Accumulation(3)},
-    "accumulated and clipped": {"accumulation": Accumulation(3, 1), "clip_norm": 0.1},
-    "weighed": {"class_weights": (0.5, 2.0, 1.0)},
-    "ema": {"averaging": Averaging("ema", 0.9, 1)},
+    "weighed": {"accumulation": Accumulation(3), "class_weights": (0.5, 2.0, 1.0)},
+    "clipped by step": {
+        "accumulation": Accumulation(3, 1),
+        "clip_norm": 0.1,
+        "scheduler": lambda: cosine(),
+        "schedule_by": "step",
+    },
+    "frozen": {
+        "freeze": ["first", "norm"],
+        "clip_norm": 0.1,
+        "averaging": Averaging("ema", 0.9, 1),
+    },
     "swa from the second epoch on": {"averaging": Averaging("swa", 0.0, 2), "freeze": ["first"]},
-    "frozen": {"freeze": ["first", "norm"], "clip_norm": 0.1},
-    "by step": {"scheduler": lambda: cosine(), "schedule_by": "step"},
     "bfloat16": {"precision": "bfloat16", "averaging": Averaging("ema", 0.9, 1)},
     "float16": {"precision": "float16", "accumulation": Accumulation(3, 1), "clip_norm": 0.1},
 }
+"""Several in one training: the programs and what is saved are compared bit for bit."""
 
 
 @pytest.fixture(scope="module")
@@ -161,23 +168,34 @@ def test_an_average_is_that_of_the_weights_after_each_step(
     )
 
 
-@pytest.mark.parametrize("lost", ["trained/last/kernel", "average/steps", "epochs"])
-def test_a_checkpoint_that_lacks_a_part_of_an_average_is_noticed(lost: str, tmp_path: Path) -> None:
-    options = {"averaging": Averaging("swa", 0.0, 2)}
-    training = built(**options)
+SWA: dict[str, Any] = {"averaging": Averaging("swa", 0.0, 2)}
+
+
+def resumed(path: Path) -> dict[str, bytes]:
+    """Returns what a training that loads this comes to."""
+    training = built(**SWA)
+    framework.load(training, path)
+    framework.seed(SEED, training)
     stepped(training)
-    framework.save(training, tmp_path / "whole.npz")
-    state = dict(np.load(tmp_path / "whole.npz"))
-    state[lost] = np.zeros_like(state[lost])
-    np.savez(tmp_path / "lacking.npz", **state)
-    ends = []
-    for file in ("whole.npz", "lacking.npz"):
-        resumed = built(**options)
-        framework.load(resumed, tmp_path / file)
-        framework.seed(SEED, resumed)
-        stepped(resumed)
-        ends.append(in_bytes(framework.state(resumed)))
-    assert ends[0] != ends[1]
+    return in_bytes(framework.state(training))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, np.ndarray], Any]:
+    """Returns a checkpoint with an average, and what goes on from it comes to."""
+    path, training = tmp_path_factory.mktemp("whole") / "whole.npz", built(**SWA)
+    stepped(training)
+    framework.save(training, path)
+    return dict(np.load(path)), resumed(path)
+
+
+@pytest.mark.parametrize("lost", ["trained/last/kernel", "average/steps", "epochs"])
+def test_a_checkpoint_that_lacks_a_part_of_an_average_is_noticed(
+    lost: str, whole: tuple[dict[str, np.ndarray], Any], tmp_path: Path
+) -> None:
+    state, end = whole
+    np.savez(tmp_path / "lacking.npz", **state | {lost: np.zeros_like(state[lost])})
+    assert resumed(tmp_path / "lacking.npz") != end
 
 
 def test_a_frozen_part_stays_as_it_is_its_batch_norms_statistics_too() -> None:
