@@ -104,8 +104,7 @@ BOTH = {
     "model.loss.again": Term(loss=Classes, compares=("answer", "label")),
 }
 CASES: dict[str, dict[str, Any]] = {
-    "summed": {"net": summing, "inputs": ("x", "place"), "clip_norm": 0.5},
-    "terms": {"net": summing, "inputs": ("x", "place"), "loss": BOTH},
+    "summed": {"net": summing, "inputs": ("x", "place"), "loss": BOTH, "clip_norm": 0.5},
     "accumulated": {
         "accumulation": Accumulation(3),
         "clip_norm": 0.1,
@@ -117,9 +116,12 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "float16": {"precision": "float16", "accumulation": Accumulation(3, 1), "clip_norm": 0.1},
     "bfloat16": {"precision": "bfloat16"},
-    "words": {"net": words, "inputs": ("x", "town")},
+    "words": {
+        "net": words,
+        "inputs": ("x", "town"),
+        "optimizer": partial(keras.optimizers.Adam, 0.01, 0.9, 0.99, global_clipnorm=0.1),
+    },
     "own loss": {"net": OwnLoss, "loss": None},
-    "clipped": {"optimizer": partial(keras.optimizers.Adam, 0.01, 0.9, 0.99, global_clipnorm=0.1)},
     "learning": {"net": learning},
 }
 SGD = partial(keras.optimizers.SGD, 0.1, momentum=0.9)

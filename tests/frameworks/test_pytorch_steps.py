@@ -79,21 +79,25 @@ def one_cycle(optimizer: optim.Optimizer) -> Any:
 
 
 OPTIONS: dict[str, dict[str, Any]] = {
-    "accumulated": {"accumulation": Accumulation(3)},
-    "accumulated and clipped": {"accumulation": Accumulation(3, 1), "clip_norm": 0.1},
-    "by step": {
+    "weighed": {"accumulation": Accumulation(3), "class_weights": (0.5, 2.0, 1.0)},
+    "clipped by step": {
+        "accumulation": Accumulation(3, 1),
+        "clip_norm": 0.1,
         "scheduler": lambda made: optim.lr_scheduler.StepLR(made, 1),
         "schedule_by": "step",
     },
     "bfloat16": {"precision": "bfloat16", "clip_norm": 0.1},
     "float16": {"precision": "float16", "accumulation": Accumulation(2), "clip_norm": 0.1},
-    "weighed": {"class_weights": (0.5, 2.0, 1.0)},
-    "ema": {"averaging": Averaging("ema", 0.9, 1)},
     "swa from the second epoch on": {"averaging": Averaging("swa", 0.0, 2), "freeze": ["first"]},
     "ema far ahead": {"averaging": Averaging("ema", 0.9, 9)},
-    "frozen": {"freeze": ["first", "norm"], "clip_norm": 0.1},
+    "frozen": {
+        "freeze": ["first", "norm"],
+        "clip_norm": 0.1,
+        "averaging": Averaging("ema", 0.9, 1),
+    },
     "to its end": {"scheduler": lambda made: one_cycle(made), "schedule_by": "step"},
 }
+"""Several in one training: the programs and what is saved are compared bit for bit."""
 
 
 def test_an_optimizer_that_asks_for_the_loss_several_times_a_step_is_refused() -> None:
