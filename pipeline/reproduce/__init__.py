@@ -226,11 +226,12 @@ def _codes(
     code files are as they were, so they are the same, and its statement alone comes out another.
     """
     codes: list[Code] = []
-    notes = []
+    notes, known = [], dict[str, bool]()
     for node in reversed(nodes):
         own = [originals[node.digest]] if node.digest in originals else []
+        places = [*own, *originals.values()]
         try:
-            codes.append(reproduce_code.recorded(node, source, [*own, *originals.values()]))
+            codes.append(reproduce_code.recorded(node, source, places, known))
         except CannotRun as fault:
             if not codes:
                 raise

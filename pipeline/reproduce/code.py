@@ -152,19 +152,23 @@ def clone(ground: Ground, foreign: bool) -> None:
         (ground.git_dir / "info/attributes").write_text("* -filter\n")
 
 
-def recorded(node: Node, source: Repository, places: Iterable[Path]) -> Code:
-    """Raises CannotRun for a commit or a patch that is not at hand."""
+def recorded(
+    node: Node, source: Repository, places: Iterable[Path], known: dict[str, bool]
+) -> Code:
+    """Raises CannotRun for a commit or a patch that is not at hand. Whether a commit, which many
+    stages have, is the clone's own is asked once and `known` then."""
     if node.commit is None:
         raise CannotRun(
             f"{node.stage} was made outside git: its statement names no commit, so there is no "
             "code to run; train it again in a git repository"
         )
-    _demand_commit(node, node.commit, source)
-    own = is_own(source.top, node.commit)
+    if node.commit not in known:
+        _demand_commit(node, node.commit, source)
+        known[node.commit] = is_own(source.top, node.commit)
     if node.patch is None:
-        return Code(commit=node.commit, own=own, patch=b"", place=None)
+        return Code(commit=node.commit, own=known[node.commit], patch=b"", place=None)
     place, patch = _patch(node, node.commit, node.patch, list(places))
-    return Code(commit=node.commit, own=own, patch=patch, place=place)
+    return Code(commit=node.commit, own=known[node.commit], patch=patch, place=place)
 
 
 def _demand_commit(node: Node, commit: str, source: Repository) -> None:
