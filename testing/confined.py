@@ -56,7 +56,7 @@ class Den:
         )
         lines = textwrap.indent(textwrap.dedent(code), "    ").strip()
         text = ATTEMPT.format(outside=str(self.outside), code=lines)
-        formats.write(work_dir / "alone/formats", "plain", text, "weights.npy")
+        formats.write(supervisor.code_of(work_dir) / "formats", "plain", text, "weights.npy")
         return job
 
     def run(self, code: str, **changes: float) -> Answers:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.config.params import Limits
+from pipeline.files import temporary_folder
 from pipeline.sandbox import disk, launcher, processes
 from pipeline.sandbox.reports import GIB
 from pipeline.sandbox.watch import Watch
@@ -41,19 +42,27 @@ Task = Literal["answer", "train", "screen", "time", "tokenize", "adopt"]
 
 _ENDING = threading.Event()
 _SERVERS: ContextVar[processes.Servers | None] = ContextVar("servers", default=None)
+_CODE: ContextVar[Path | None] = ContextVar("code", default=None)
+"""What all processes of a pool run, and none may write to."""
 
 
 @contextlib.contextmanager
 def pool() -> Iterator[ThreadPoolExecutor]:
-    """Gives threads to run processes from, each of which begins with its imports done where the
-    system has a safe fork; an exception that ends the work ends those, too."""
+    """Gives threads to run processes from, which share a copy of the code and begin with their
+    imports done where the system has a safe fork; an exception that ends the work ends those,
+    too."""
     _ENDING.clear()
+
+    def share() -> None:
+        _SERVERS.set(servers)
+        _CODE.set(code)
+
     with (
+        temporary_folder() as code,
         processes.servers(UNUSED) as servers,
-        ThreadPoolExecutor(
-            os.cpu_count(), initializer=_SERVERS.set, initargs=(servers,)
-        ) as threads,
+        ThreadPoolExecutor(os.cpu_count(), initializer=share) as threads,
     ):
+        _copy_code(code)
         try:
             yield threads
         except BaseException:
@@ -89,7 +98,8 @@ def new_job(
     `name` is the format's, `more` are fields of Job.
     """
     (work_dir / "empty").mkdir(parents=True)
-    _copy_code(work_dir / ALONE)
+    if _CODE.get() is None:
+        _copy_code(work_dir / ALONE)
     return Job(
         task=task,
         format=name,
@@ -103,6 +113,12 @@ def new_job(
         report=str(work_dir / "report.json"),
         **more,
     )
+
+
+def code_of(work_dir: Path) -> Path:
+    """Returns the folder of what a job's process runs: its own, or else the pool's."""
+    own = work_dir / ALONE
+    return own if own.exists() else _CODE.get() or own
 
 
 def _copy_code(alone: Path) -> None:
@@ -139,15 +155,16 @@ def confined(
     report: Path,
     imports: tuple[str, ...] = (),
 ) -> str | None:
-    """Runs the script in `work_dir`/ALONE with `work_dir`/job.json, confined as `run` says, in a
+    """Runs the script of `code_of` with `work_dir`/job.json, confined as `run` says, in a
     directory. Returns how it died if it left no report."""
-    terms = _terms(work_dir, readable, limits, threads)
+    script = code_of(work_dir)
+    terms = _terms(work_dir, [*readable, script], limits, threads)
     (work_dir / "terms.json").write_text(json.dumps(terms))
     said, stderr = os.pipe()
     with open(said, "rb", buffering=0) as words:  # noqa: PTH123 - a descriptor
         with open(stderr, "wb", buffering=0) as errors:  # noqa: PTH123
             start = processes.Start(
-                arguments=[str(work_dir / name) for name in ("terms.json", ALONE, "job.json")],
+                arguments=[str(work_dir / "terms.json"), str(script), str(work_dir / "job.json")],
                 directory=directory,
                 environment=environment(threads, work_dir),
                 stderr=errors,

@@ -327,3 +327,25 @@ def _held_by_nobody(room: Path) -> bool:
     return said == "at the limit of files: it holds what nobody may look into" and not any(
         room.iterdir()
     )
+
+
+def test_what_the_processes_of_a_pool_share_none_of_them_changes(den: Den) -> None:
+    code = (
+        ERRORS
+        + """
+import sys
+code = Path(sys.argv[0])
+Path("mine").touch()
+attempt_it("write", lambda: (code / "formats/contract.py").write_text(""))
+attempt_it("add", lambda: (code / "formats/more.py").write_text(""))
+attempt_it("remove", lambda: (code / "formats/contract.py").unlink())
+attempt_it("put in place", lambda: os.rename("mine", code / "formats/contract.py"))
+attempt_it("name", lambda: (code / "formats").rename(code / "others"))
+"""
+    )
+    with supervisor.pool() as pool:
+        said = pool.submit(tried, den, code).result()
+        shared = pool.submit(supervisor.code_of, den.root / "room").result()
+        assert shared.is_dir() and not (den.root / "room/alone").exists()
+    assert [name for name, end in said.items() if end not in ("EACCES", "EXDEV")] == []
+    assert not shared.exists()
