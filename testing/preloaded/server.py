@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 import compiled  # noqa: E402
+import composed  # noqa: E402
 import ended  # noqa: E402
 import huge  # noqa: E402
 import joined  # noqa: E402
@@ -109,6 +110,8 @@ def _preload(name: str, folder: str) -> None:
         sys.modules["dvc.cli.parser"].get_main_parser()  # which it keeps
     if "sklearn.metrics" in IMPORTS[name]:
         sys.modules["sklearn.metrics"].accuracy_score([0], [0])  # looks for plug-ins, once
+    if "hydra" in sys.modules:
+        composed.once(Path(folder, "composed"))
     if name == "pytorch":
         torchlib.read()
     if name in MLFLOW:
