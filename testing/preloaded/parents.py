@@ -11,8 +11,16 @@ SURROUNDINGS = json.loads(sys.argv[2])
 of a process that loads a model; `absent`, what its fork servers do without, and `servers`, what
 each of them imports."""
 SANDBOXES = {f"sandbox {','.join(each)}": tuple(each) for each in SURROUNDINGS["servers"]}
+PROGRAMS = (
+    *("torch.export.pt2_archive._package", "torch._inductor.sizevars", "sympy.tensor.tensor"),
+    *("torch.fx.experimental.validator", "torch.utils.serialization.config"),
+)
+"""What torch imports when it loads a program, and later still."""
 IMPORTS = {
-    **SANDBOXES,
+    **{
+        name: (*modules, *(PROGRAMS if "torch.export._trace" in modules else ()))
+        for name, modules in SANDBOXES.items()
+    },
     "pytorch": (
         *("torch._dynamo", "torch.export", "torch.onnx", "sklearn.metrics", "hydra.utils"),
         *("networkx", "onnxscript.function_libs.torch_lib.ops", "ruamel.yaml", "omegaconf._impl"),

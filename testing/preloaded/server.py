@@ -32,6 +32,7 @@ import huge  # noqa: E402
 import joined  # noqa: E402
 import migrated  # noqa: E402
 import parsed  # noqa: E402
+import templates  # noqa: E402
 import torchlib  # noqa: E402
 from jobs import next_job  # noqa: E402
 from parents import ABSENT, IMPORTS, MLFLOW, SANDBOXES, SET_BEFORE, foreign  # noqa: E402
@@ -112,6 +113,8 @@ def _preload(name: str, folder: str) -> None:
         sys.modules["sklearn.metrics"].accuracy_score([0], [0])  # looks for plug-ins, once
     if "hydra" in sys.modules:
         composed.once(Path(folder, "composed"))
+    if "jinja2" in sys.modules:
+        templates.once(Path(folder, "templates"))
     if name == "pytorch":
         torchlib.read()
     if name in MLFLOW:
