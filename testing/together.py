@@ -30,8 +30,6 @@ BEGUN = ("adagrad", "begun")
 """Cases whose optimizer has a state before the ranks share it."""
 DDP_ALONE = ("adapter",)
 """Cases that no rank has a part of."""
-OF_TWO = ("frozen", "by step", "adagrad", "average")
-"""Cases that go by neither rows nor parts of their own: three ranks take them as two do."""
 
 
 class Net(nn.Module):
@@ -89,10 +87,9 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
-def cases(strategy: str, world: int = 2) -> list[str]:
-    """Returns the names of those that so many ranks train with this strategy."""
-    left_out = (DDP_ALONE if strategy == "fsdp" else ()) + (OF_TWO if world > 2 else ())
-    return [name for name in CASES if name not in left_out]
+def cases(strategy: str) -> list[str]:
+    """Returns the names of those that this strategy trains."""
+    return [name for name in CASES if strategy == "ddp" or name not in DDP_ALONE]
 
 
 def built(**options: Any) -> framework.Training:
@@ -171,7 +168,7 @@ def rank(folder: Path, number: int, world: int, port: int) -> None:
     meeting, said = Ranks("ddp"), {}
     meeting.meet(60)
     for strategy in STRATEGIES:
-        for name in cases(strategy, world):
+        for name in cases(strategy):
             said[f"{name}-{strategy}-{world}"] = case(folder, name, strategy, meeting)
     said[f"ended-{world}"] = ended(meeting)
     if world == WORLDS[0]:

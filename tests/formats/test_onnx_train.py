@@ -136,14 +136,13 @@ class Dropping(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.channels = nn.Sequential(nn.Conv1d(8, 8, 3), nn.Dropout1d(0.4), nn.ReLU())
-        self.attention = nn.MultiheadAttention(6, 2, dropout=0.3)
+        self.layer = nn.TransformerEncoderLayer(6, 2, 8, dropout=0.3)
         self.head = nn.Sequential(nn.AlphaDropout(0.2), nn.Linear(6, 10))
 
     def forward(self, pixels: Tensor) -> Tensor:
         hidden = self.channels(pixels.reshape(-1, 8, 8) / 16).transpose(0, 1)
         hidden = nn.functional.dropout(hidden, 0.25, self.training)
-        attended, _ = self.attention(hidden, hidden, hidden, need_weights=False)
-        return self.head(attended.mean(0))
+        return self.head(self.layer(hidden).mean(0))
 
 
 def pooled() -> nn.Module:
