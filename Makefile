@@ -47,7 +47,7 @@ run: $(SETUP)  ## train, export, verify and log the configured model
 	  { echo "error: make run: no git repository here; run \`git init\` first" >&2; exit 1; }
 	dvc repro && python -m pipeline.summary
 
-test: $(SETUP)  ## run the whole test suite: about 30 minutes on 2 cores
+test: $(SETUP)  ## run the whole test suite: about 25 minutes on 2 cores
 	$(PYTEST)
 
 test-fast: $(SETUP)  ## run all but whole pipelines, commands on trained models, and frameworks: 3 minutes

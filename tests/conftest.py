@@ -27,7 +27,8 @@ FIRST = (
     *("end_to_end/test_team.py", "formats/test_saved_model_training.py", "test_resume.py"),
     *("end_to_end/test_pipeline.py", "test_reproduce.py", "provenance/test_lineage.py"),
     *("test_relog.py", "formats/test_contract.py", "test_train.py", "formats", "frameworks"),
-    *("end_to_end", "test_export_complete.py", "provenance", "hostile"),
+    *("end_to_end", "test_export_complete.py", "provenance", "training/ranks", "runtimes"),
+    "hostile",
 )
 """What takes longest, so that the workers end at the same time, and what waits beside what does
 not."""
