@@ -1,5 +1,6 @@
 """A sweep on one machine: every job is one experiment, whatever becomes of the others."""
 
+import contextlib
 import os
 import signal
 from pathlib import Path
@@ -40,12 +41,13 @@ def pipelines(project: Project) -> list[int]:
 def worker_of(project: Project, lr: str, word: bytes = b"work.py") -> int:
     """The process of a job whose command has the word; its stage's, if not told otherwise."""
     [inside] = [path for path in project.root.glob(f"multirun/*/lr{lr}-*") if path.is_dir()]
-    [process] = [
-        pid
-        for pid in pipelines(project)
-        if Path(f"/proc/{pid}/cwd").readlink() == inside
-        and word in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    ]
+    there = []
+    for pid in pipelines(project):
+        with contextlib.suppress(OSError):  # it has ended
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            if word in words and Path(f"/proc/{pid}/cwd").readlink() == inside:
+                there.append(pid)
+    [process] = there
     return process
 
 
