@@ -70,7 +70,7 @@ ELSEWHERE = """
 import pathlib, sys
 sys.path.insert(0, sys.argv[1])
 from tests.formats.test_onnx_train import made, write
-write(made("convolutions"), pathlib.Path(sys.argv[2]))
+write(made("cnn"), pathlib.Path(sys.argv[2]))
 """
 
 
@@ -479,10 +479,10 @@ def test_another_process_elsewhere_writes_the_same_bytes(
     words = ["-c", ELSEWHERE, str(Path.cwd()), str(tmp_path)]
     done = preloaded.run("pytorch", tmp_path, *words, PYTHONPATH="")
     assert done.returncode == 0, done.stderr
-    for path in (written("convolutions") / form.FOLDER).iterdir():
+    for path in (written("cnn") / form.FOLDER).iterdir():
         content = (tmp_path / form.FOLDER / path.name).read_bytes()
         assert content == path.read_bytes(), path.name
-        for trace in (b"Layers", b"Unflatten", b"site-packages", b"self.", b".py"):
+        for trace in (b"TorchCNN", b"ChannelGate", b"site-packages", b"self.", b".py"):
             assert trace not in content, (path.name, trace)
 
 
