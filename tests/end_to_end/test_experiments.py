@@ -41,10 +41,6 @@ METRICS = {
     "keras_masking": {"accuracy"},
     "text": {"accuracy"},
 }
-SMALLER = dict.fromkeys(
-    ("torch_language_model", "torch_masked_language_model"), ("model.net.layers=1",)
-)
-"""A second block like the first is no other path."""
 CASES = [(name, model) for name, models in MODELS.items() for model in models]
 
 
@@ -52,8 +48,7 @@ CASES = [(name, model) for name, models in MODELS.items() for model in models]
 def test_an_experiment_is_verified_and_logged(
     project: Project, experiment: str, model: str
 ) -> None:
-    smaller = SMALLER.get(model, ())
-    project.params(f"experiment={experiment}", f"model={model}", *SHORT, *smaller)
+    project.params(f"experiment={experiment}", f"model={model}", *SHORT)
     for name in STAGES:
         project.stage(name)
     report = json.loads(project.read("reports/verify.json"))

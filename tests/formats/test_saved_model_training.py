@@ -480,7 +480,7 @@ def test_the_file_weighs_what_weights_and_optimizer_weigh(tmp_path: Path) -> Non
 
 
 def test_another_process_writes_the_same_bytes(trained: Path, tmp_path: Path) -> None:
-    names = ("recurrent", "strings", "full", "accumulated")
+    names = ("recurrent", "strings", "full", "frozen", "accumulated")
     done = preloaded.run("keras", ROOT, "-c", IN_ANOTHER_PROCESS, str(tmp_path), *names)
     assert done.returncode == 0, done.stderr
     for name in names:
